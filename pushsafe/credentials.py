@@ -1,0 +1,235 @@
+"""The credential that docker itself would send for a registry, where it came from, and nothing that shows it.
+
+The rules are those of docker CLI 28.5 (docker/cli `cli/config/`, `cli/command/registry.go`): DOCKER_AUTH_CONFIG,
+then the helper that `credHelpers` or `credsStore` name or that is installed as the platform's own store, then
+`auths`. Where docker warns of a configuration it cannot read and pushes without a credential, we say BROKEN.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pushsafe import credential_helper
+from pushsafe.dockerconfig import DockerConfig, Entry, MalformedError, hostname, parse_environment, parse_file
+from pushsafe.expiry import expires
+from pushsafe.model import Credential, CredentialKind, CredentialSource, Secret, SourceKind
+
+HUB_KEY = "https://index.docker.io/v1/"
+ENVIRONMENT_VARIABLE = "DOCKER_AUTH_CONFIG"
+# What `docker login` itself keeps beside a Docker Hub login (docker/cli `internal/oauth/manager`): no servers.
+_OWN_TOKENS = (HUB_KEY + "access-token", HUB_KEY + "refresh-token")
+
+
+@dataclass(frozen=True, slots=True)
+class CompositeCredential(Credential):
+    """A credential of which docker sends more, or less, than its kind says: the fields of `sent`, all of them.
+
+    E.g. an entry that holds a password and an identity token, or a helper's password and the entry's registry token.
+    """
+
+    sent: tuple[tuple[str, Secret], ...] = ()
+
+
+def key_of(registry: str) -> str:
+    """The server address under which docker keeps the credential of `registry` (`getAuthConfigKey`)."""
+    return HUB_KEY if registry in ("docker.io", "index.docker.io") else registry
+
+
+def auth_config(credential: Credential) -> dict[str, str]:
+    """What docker puts into `X-Registry-Auth`: base64url of the JSON of exactly these fields, `{}` for none.
+
+    Field names are those of moby `api/types/registry/authconfig.go`; empty ones are left out, as docker does. To be
+    handed to docker-py as `auth_config`, which then looks nowhere else. A broken credential is none here: whoever
+    must not push with it asks `credential.source`.
+    """
+    if isinstance(credential, CompositeCredential):
+        return {name: value.reveal() for name, value in credential.sent}
+    source = credential.source
+    if source.kind is SourceKind.BROKEN or (source.kind is SourceKind.NONE and not source.name):
+        return {}
+    field = {
+        CredentialKind.BASIC: "password",
+        CredentialKind.IDENTITY_TOKEN: "identitytoken",
+        CredentialKind.REGISTRY_TOKEN: "registrytoken",
+    }[credential.kind]
+    values = {"username": credential.username, "serveraddress": credential.key, field: credential.secret.reveal()}
+    return {name: value for name, value in values.items() if value}
+
+
+class CredentialStore:
+    """Credentials by registry, for one configuration directory and one environment; for any number of threads.
+
+    `warnings` are what docker would have said on standard error although it goes on: one sentence each.
+    """
+
+    def __init__(self, config_dir: Path, environ: Mapping[str, str]) -> None:
+        """Reads the configuration; never raises. `config_dir` is `~/.docker`, DOCKER_CONFIG or `--config`."""
+        self._environ = dict(environ)
+        self._file = str(config_dir / "config.json")
+        self._config, self._file_problem = _read_file(config_dir / "config.json")
+        self._from_environment, self._environment_problem = _read_environment(environ)
+        # docker looks for a native store after reading the file, also where that named nothing.
+        self._store = self._config.store
+        if not self._file_problem and not self._config.names_credentials:
+            self._store = credential_helper.native_store(environ)
+        self._found: dict[str, Credential] = {}
+        self._listed: tuple[str, ...] | None = None
+        self._lock = threading.Lock()
+        self._locks: dict[str, threading.Lock] = {}
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        if not self._environment_problem:
+            return ()
+        return (f"{ENVIRONMENT_VARIABLE} is ignored, as docker ignores it: {self._environment_problem}",)
+
+    def lookup(self, registry: str) -> Credential:
+        """The credential for a registry as docker names it (`docker.io`, `localhost:5000`). Never raises.
+
+        A helper is asked once per registry, and at most `credential_helper.TIME_LIMIT` seconds.
+        """
+        key = key_of(registry)
+        with self._lock:
+            lock = self._locks.setdefault(key, threading.Lock())
+        with lock:
+            if key not in self._found:
+                self._found[key] = self._look(registry, key)
+            return self._found[key]
+
+    def servers(self) -> tuple[str, ...]:
+        """The registries that the files name credentials for, as docker names registries; no helper is asked."""
+        names = [address for address, one in self._config.auths.items() if one.has_content]
+        names += [*self._config.helpers, *self._from_environment]
+        hosts = ("docker.io" if name in (HUB_KEY, *_OWN_TOKENS) else hostname(name) for name in names)
+        return tuple(dict.fromkeys(hosts))
+
+    # ------------------------------------------------------------ resolution
+
+    def _look(self, registry: str, key: str) -> Credential:
+        entry, source = self._resolve(key)
+        if source.kind is SourceKind.NONE and self._environment_problem:
+            # docker would push without a credential; whoever sets the variable means to push with one.
+            source = CredentialSource(SourceKind.BROKEN, ENVIRONMENT_VARIABLE, self._environment_problem)
+        return _credential(registry, key, entry, source, self._elsewhere(key, entry, source))
+
+    def _resolve(self, key: str) -> tuple[Entry, CredentialSource]:
+        if key in self._from_environment:
+            entry = self._from_environment[key]
+            return entry, CredentialSource(SourceKind.ENVIRONMENT, ENVIRONMENT_VARIABLE)
+        if self._file_problem:
+            return Entry(), CredentialSource(SourceKind.BROKEN, self._file, self._file_problem)
+        entry = self._config.entry(key)
+        # An empty name in credHelpers means the file, even if there is a credsStore.
+        helper = self._config.helpers.get(key, self._store)
+        if helper:
+            return self._ask(helper, key, entry)
+        if entry.has_content:
+            return entry, CredentialSource(SourceKind.FILE, self._file)
+        return entry, CredentialSource(SourceKind.NONE, self._file if entry.server_address else "")
+
+    def _ask(self, helper: str, key: str, entry: Entry) -> tuple[Entry, CredentialSource]:
+        """What a helper says. Of the file's entry docker keeps the registry token, whatever the helper has."""
+        match credential_helper.get(helper, key, self._environ):
+            case credential_helper.Broken(problem):
+                name = credential_helper.PREFIX + helper
+                return Entry(), CredentialSource(SourceKind.BROKEN, name, problem)
+            case credential_helper.NothingFound():
+                kind = SourceKind.FILE if entry.registry_token else SourceKind.NONE
+                kept = Entry(registry_token=entry.registry_token)
+                return kept, CredentialSource(kind, self._file if entry.registry_token else "")
+            case credential_helper.Found(username, password, identity_token):
+                found = Entry(key, username, password, identity_token, entry.registry_token)
+                kind = SourceKind.HELPER if found.has_content else SourceKind.NONE
+                return found, CredentialSource(kind, helper)
+
+    # ----------------------------------------------------------------- hints
+
+    def _elsewhere(self, key: str, entry: Entry, source: CredentialSource) -> tuple[str, ...]:
+        names = [address for address, one in self._config.auths.items() if one.has_content]
+        names += [*self._config.helpers, *self._from_environment]
+        if source.kind is SourceKind.NONE:
+            names += self._list()
+        unwanted = {key, entry.server_address, *_OWN_TOKENS}
+        return tuple(dict.fromkeys(_nameable(name) for name in names if name not in unwanted))
+
+    def _list(self) -> Iterable[str]:
+        """Asked only for a hint, where there is no credential; once."""
+        with self._lock:
+            if self._listed is None:
+                self._listed = credential_helper.servers(self._store, self._environ) if self._store else ()
+            return self._listed
+
+
+def _credential(
+    registry: str, key: str, entry: Entry, source: CredentialSource, elsewhere: tuple[str, ...]
+) -> Credential:
+    """docker's entry as a credential of one kind: the one that the engine would use first."""
+    kind, secret = CredentialKind.BASIC, entry.password
+    if entry.registry_token:
+        kind, secret = CredentialKind.REGISTRY_TOKEN, entry.registry_token
+    elif entry.identity_token:
+        kind, secret = CredentialKind.IDENTITY_TOKEN, entry.identity_token
+    credential = Credential(
+        registry=registry,
+        key=entry.server_address or key,
+        source=source,
+        kind=kind,
+        username=entry.username,
+        secret=secret,
+        expires=expires(secret),
+        elsewhere=elsewhere,
+    )
+    sent = {
+        "username": Secret(entry.username),
+        "password": entry.password,
+        "serveraddress": Secret(entry.server_address),
+        "identitytoken": entry.identity_token,
+        "registrytoken": entry.registry_token,
+    }
+    filled = {name: value for name, value in sent.items() if value}
+    if {name: value.reveal() for name, value in filled.items()} == auth_config(credential):
+        return credential
+    return CompositeCredential(
+        registry=registry,
+        key=credential.key,
+        source=source,
+        kind=kind,
+        username=entry.username,
+        secret=secret,
+        expires=credential.expires,
+        elsewhere=elsewhere,
+        sent=tuple(filled.items()),
+    )
+
+
+def _nameable(address: str) -> str:
+    """A key as it is, unless it is a URL with a user's name or password before the host."""
+    return hostname(address) if "@" in address else address
+
+
+# ---------------------------------------------------------------------- reading
+
+
+def _read_file(path: Path) -> tuple[DockerConfig, str]:
+    """The configuration, and what is wrong with the file. No file is no configuration, which is fine."""
+    try:
+        text = path.read_bytes().decode("utf-8", "replace")
+    except FileNotFoundError:
+        return DockerConfig(), ""
+    except (OSError, ValueError) as error:
+        return DockerConfig(), f"cannot be read: {getattr(error, 'strerror', None) or 'not a path'}"
+    try:
+        return parse_file(text), ""
+    except MalformedError as error:
+        return DockerConfig(), f"docker cannot read it: {error}"
+
+
+def _read_environment(environ: Mapping[str, str]) -> tuple[Mapping[str, Entry], str]:
+    text = environ.get(ENVIRONMENT_VARIABLE, "")
+    try:
+        return parse_environment(text), ""
+    except MalformedError as error:
+        return {}, str(error)

@@ -1,0 +1,305 @@
+"""Why a push was refused: a pure decision over evidence, in which the words of the server come last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pushsafe.model import (
+    Credential,
+    Denial,
+    DenialKind,
+    DenialReason,
+    Evidence,
+    Failure,
+    FailureKind,
+    Reference,
+    SourceKind,
+    Stage,
+)
+from pushsafe.registry.known import hostname, known, login_command
+from pushsafe.words import Undecided, meaning
+
+_KINDS = {
+    DenialReason.NOT_LOGGED_IN: DenialKind.NO_AUTHENTICATION,
+    DenialReason.CREDENTIAL_REJECTED: DenialKind.NO_AUTHENTICATION,
+    DenialReason.CREDENTIAL_EXPIRED: DenialKind.NO_AUTHENTICATION,
+    DenialReason.CREDENTIAL_NOT_SENT: DenialKind.NO_AUTHENTICATION,
+    DenialReason.NO_WRITE_PERMISSION: DenialKind.INSUFFICIENT_PERMISSION,
+    DenialReason.NAMESPACE_NOT_YOURS: DenialKind.INSUFFICIENT_PERMISSION,
+    DenialReason.TOKEN_SCOPE_TOO_SMALL: DenialKind.INSUFFICIENT_PERMISSION,
+    DenialReason.UNCLEAR: DenialKind.UNCLEAR,
+}
+_PUSH_ACTIONS = {"push", "*"}
+_REFUSED = (401, 403)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One refused push: the reference, the credential that docker would send, and all that was learnt since.
+
+    `now` is seconds since the epoch. The first evidence of stage PUSH is the engine's own message.
+    """
+
+    reference: Reference
+    credential: Credential
+    evidence: tuple[Evidence, ...]
+    now: float
+
+    def of(self, stage: Stage) -> Evidence | None:
+        """The last evidence of a stage: later answers know more."""
+        return next((item for item in reversed(self.evidence) if item.stage is stage), None)
+
+
+def needs_investigation(message: str) -> bool:
+    """Whether a refused push is worth asking the registry about: its words do not name another cause already."""
+    return not isinstance(meaning(message), FailureKind)
+
+
+def credential_evidence(credential: Credential) -> Evidence:
+    """What this machine knows of the credential, as the first piece of evidence."""
+    match credential.source.kind:
+        case SourceKind.NONE:
+            return Evidence(Stage.CREDENTIAL, f"none was found for {credential.registry}, so none was sent", sent=False)
+        case SourceKind.BROKEN:
+            return Evidence(Stage.CREDENTIAL, f"unreadable: {credential.source}; none was sent", sent=False)
+        case _:
+            user = f", user {credential.username}" if credential.username else ""
+            return Evidence(Stage.CREDENTIAL, f"found in {credential.source}{user}", sent=True)
+
+
+def classify(refusal: Refusal) -> Denial | Failure:
+    """Decide the cause of a refused push.
+
+    In this order: was there a credential; what did the registry say to it (challenge, login, grant, probe); only then
+    the words. Where neither decides, the denial is of the kind UNCLEAR, and says what would tell.
+    """
+    push = refusal.of(Stage.PUSH)
+    words = meaning(push.message if push else "")
+    if isinstance(words, FailureKind):
+        return _failure(refusal, words)
+    verdict = _by_evidence(refusal)
+    if verdict is None and isinstance(words, DenialReason):
+        verdict = words
+    if verdict is None and words is Undecided.UNKNOWN:
+        verdict = FailureKind.REGISTRY_ERROR
+    if isinstance(verdict, FailureKind):
+        return _failure(refusal, verdict)
+    return _denial(refusal, verdict or DenialReason.UNCLEAR)
+
+
+# ---------------------------------------------------------------------- evidence
+
+
+def _by_evidence(refusal: Refusal) -> DenialReason | FailureKind | None:
+    """The verdict of what was asked after the push; `None` where nothing that was learnt decides."""
+    if not refusal.credential.present:
+        return _anonymous(refusal)
+    token, probe = refusal.of(Stage.TOKEN), refusal.of(Stage.PROBE)
+    login = token or refusal.of(Stage.ENGINE_AUTH)
+    rejected = any(item is not None and item.status in _REFUSED for item in (login, probe))
+    if rejected and _expired(refusal):
+        return DenialReason.CREDENTIAL_EXPIRED
+    for item in (login, probe):
+        if item is not None and (told := _told(item)) is not None:
+            return told
+    if login is not None and login.status == 401:
+        return DenialReason.CREDENTIAL_REJECTED
+    if token is not None and token.granted is not None and not _PUSH_ACTIONS & set(token.granted):
+        return _missing_right(refusal, token.granted)
+    if probe is not None:
+        return _by_probe(refusal, probe, login)
+    if login is not None and login.stage is Stage.ENGINE_AUTH and _accepted(login):
+        return _missing_right(refusal, None)
+    return None
+
+
+def _anonymous(refusal: Refusal) -> DenialReason | None:
+    """Nobody was logged in. That explains a refusal, unless the registry takes anybody's upload right now."""
+    probe = refusal.of(Stage.PROBE)
+    if probe is not None and _accepted(probe):
+        return None
+    push = refusal.of(Stage.PUSH)
+    refused = any(
+        item is not None and item.status in _REFUSED
+        for item in (probe, refusal.of(Stage.TOKEN), refusal.of(Stage.PING))
+    )
+    said = push is not None and meaning(push.message) is not Undecided.UNKNOWN
+    return DenialReason.NOT_LOGGED_IN if refused or said else None
+
+
+def _by_probe(refusal: Refusal, probe: Evidence, login: Evidence | None) -> DenialReason | FailureKind | None:
+    if _accepted(probe):
+        # With the credential the registry lets us write. The engine's push went without it where `/v2/` is open.
+        ping = refusal.of(Stage.PING)
+        if ping is not None and _accepted(ping) and probe.sent:
+            return DenialReason.CREDENTIAL_NOT_SENT
+        return None
+    if probe.status in _REFUSED and probe.sent and login is not None and _accepted(login):
+        return _missing_right(refusal, login.granted)
+    if probe.status == 403 and probe.sent:
+        return _missing_right(refusal, None)
+    if probe.status == 404:
+        return FailureKind.REPOSITORY_MISSING
+    if probe.status == 429:
+        return FailureKind.RATE_LIMITED
+    if probe.status is not None and probe.status >= 500:
+        return FailureKind.REGISTRY_ERROR
+    return None
+
+
+def _told(item: Evidence) -> DenialReason | FailureKind | None:
+    """A cause that the registry itself names in an answer to us, where its words mean one thing only."""
+    if _accepted(item):
+        return None
+    found = meaning(f"{item.code}: {item.message}")
+    return None if isinstance(found, Undecided) or found is DenialReason.NOT_LOGGED_IN else found
+
+
+def _missing_right(refusal: Refusal, granted: tuple[str, ...] | None) -> DenialReason:
+    """Which right is missing, where names tell: a namespace of Docker Hub is a user's or an organisation's."""
+    row = known(refusal.reference.registry)
+    user = refusal.credential.username
+    if row.namespace_is_user and user:
+        namespace = refusal.reference.repository.partition("/")[0]
+        if user.lower() != namespace.lower():
+            return DenialReason.NAMESPACE_NOT_YOURS
+        if granted is not None:
+            return DenialReason.TOKEN_SCOPE_TOO_SMALL
+    return DenialReason.NO_WRITE_PERMISSION
+
+
+def _accepted(item: Evidence) -> bool:
+    return item.status is not None and 200 <= item.status < 300
+
+
+def _expired(refusal: Refusal) -> bool:
+    return refusal.credential.expires is not None and refusal.credential.expires <= refusal.now
+
+
+# ---------------------------------------------------------------------- verdicts
+
+
+def _denial(refusal: Refusal, reason: DenialReason) -> Denial:
+    summary, commands = _SAYINGS[reason](refusal)
+    return Denial(_KINDS[reason], reason, summary, refusal.evidence, commands)
+
+
+def _who(refusal: Refusal) -> str:
+    user = refusal.credential.username
+    return f"the account {user!r}" if user else "the credential"
+
+
+def _login(refusal: Refusal) -> tuple[str, ...]:
+    return (login_command(refusal.reference.registry, refusal.credential.username),)
+
+
+def _other_login(refusal: Refusal) -> tuple[str, ...]:
+    return (login_command(refusal.reference.registry),)
+
+
+def _not_logged_in(refusal: Refusal) -> tuple[str, tuple[str, ...]]:
+    return f"nobody is logged in to {refusal.reference.registry}", _login(refusal)
+
+
+def _rejected(refusal: Refusal) -> tuple[str, tuple[str, ...]]:
+    said = (
+        f"{refusal.reference.registry} does not accept the credential of {_who(refusal)} ({refusal.credential.source})"
+    )
+    return said, _login(refusal)
+
+
+def _expired_token(refusal: Refusal) -> tuple[str, tuple[str, ...]]:
+    return f"the token for {refusal.reference.registry} in {refusal.credential.source} has expired", _login(refusal)
+
+
+def _not_sent(refusal: Refusal) -> tuple[str, tuple[str, ...]]:
+    said = (
+        f"the engine did not send the credential of {_who(refusal)}: {refusal.reference.registry} "
+        "answers /v2/ without "
+        "asking for a login, and the classic image store then sends none"
+    )
+    return said, ("docker info --format '{{.DriverStatus}}'   (the containerd image store answers a later challenge)",)
+
+
+def _no_right(refusal: Refusal) -> tuple[str, tuple[str, ...]]:
+    reference = refusal.reference
+    said = (
+        f"{_who(refusal)} is logged in to {reference.registry} and may not push to {reference.repository}; "
+        f"it takes {known(reference.registry).right}"
+    )
+    return said, _other_login(refusal)
+
+
+def _foreign_namespace(refusal: Refusal) -> tuple[str, tuple[str, ...]]:
+    reference, user = refusal.reference, refusal.credential.username
+    namespace, _, name = reference.repository.partition("/")
+    said = (
+        f"the namespace {namespace!r} is not that of {_who(refusal)}, and "
+        f"{known(reference.registry).name} gives that "
+        f"account no right to push there; it takes {known(reference.registry).right}"
+    )
+    return said, (
+        f"docker tag {reference} {reference.registry}/{user.lower()}/{name}:{reference.tag}",
+        *_other_login(refusal),
+    )
+
+
+def _small_scope(refusal: Refusal) -> tuple[str, tuple[str, ...]]:
+    reference = refusal.reference
+    said = (
+        f"the token of {_who(refusal)} may not push to {reference.repository}, which is in that "
+        "account's own namespace; "
+        f"it takes {known(reference.registry).right}"
+    )
+    return said, _login(refusal)
+
+
+def _unclear(refusal: Refusal) -> tuple[str, tuple[str, ...]]:
+    registry = refusal.reference.registry
+    said = (
+        f"{registry} refused, in words that fit a wrong credential and a missing right alike, and "
+        "it could not be asked "
+        "which; a login that fails now means the credential, one that succeeds means the right"
+    )
+    return said, _login(refusal)
+
+
+_SAYINGS = {
+    DenialReason.NOT_LOGGED_IN: _not_logged_in,
+    DenialReason.CREDENTIAL_REJECTED: _rejected,
+    DenialReason.CREDENTIAL_EXPIRED: _expired_token,
+    DenialReason.CREDENTIAL_NOT_SENT: _not_sent,
+    DenialReason.NO_WRITE_PERMISSION: _no_right,
+    DenialReason.NAMESPACE_NOT_YOURS: _foreign_namespace,
+    DenialReason.TOKEN_SCOPE_TOO_SMALL: _small_scope,
+    DenialReason.UNCLEAR: _unclear,
+}
+
+
+def _failure(refusal: Refusal, kind: FailureKind) -> Failure:
+    """The message is that of the evidence which says so: the push's own, or the registry's answer to the probe."""
+    push = refusal.of(Stage.PUSH)
+    message = push.message if push else "the push failed"
+    if push is None or meaning(push.message) is not kind:
+        told = next((item for item in refusal.evidence if item.message and meaning(item.message) is kind), None)
+        message = f"{message} ({told.message})" if told and told is not push else message
+    return Failure(kind, message, refusal.evidence, _failure_commands(refusal.reference, kind))
+
+
+def _failure_commands(reference: Reference, kind: FailureKind) -> tuple[str, ...]:
+    registry = reference.registry
+    row = known(registry)
+    match kind:
+        case FailureKind.NETWORK:
+            host = "registry-1.docker.io" if registry == "docker.io" else registry
+            return (f"curl -sSi https://{host}/v2/",)
+        case FailureKind.TLS:
+            return (f"sudo ls /etc/docker/certs.d/{registry}/   (the CA that signed it belongs there, as ca.crt)",)
+        case FailureKind.REPOSITORY_MISSING if row.repository_must_exist:
+            region = hostname(registry).split(".")
+            filled = row.repository_must_exist.replace("{region}", region[3] if len(region) > 3 else "REGION")
+            return (filled.replace("NAME", reference.repository),)
+        case FailureKind.LOCAL:
+            return ("docker image ls",)
+        case _:
+            return ()

@@ -1,0 +1,326 @@
+"""The engine, spoken to through docker-py: what it is, what images it has, and the push itself."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import docker
+import docker.auth
+import requests
+from docker.errors import APIError, DockerException, NotFound
+from docker.tls import TLSConfig
+
+from pushsafe.credentials import auth_config
+from pushsafe.errors import EngineUnreachable, UsageError
+from pushsafe.model import (
+    INDEX_TYPES,
+    Credential,
+    EngineAddress,
+    EngineAnswer,
+    EngineInfo,
+    EngineRefused,
+    Evidence,
+    ImageMissing,
+    LayerEvent,
+    LocalImage,
+    ManifestInfo,
+    Platform,
+    Reference,
+    Stage,
+    StoreKind,
+)
+from pushsafe.push_stream import read_push_stream
+from pushsafe.sanitize import clean, secrets_of
+
+TIMEOUT = 60
+"""Seconds that any one answer of the engine may take; a push may be silent for longer."""
+
+_PLATFORM_API = (1, 46)
+"""`platform` of POST /images/NAME/push (moby `docs/api/version-history.md`)."""
+_MANIFESTS_API = (1, 48)
+"""`manifests` of GET /images/NAME/json (the same page)."""
+_NEAR_MISSES = 3
+
+
+class Engine:
+    """One engine. Every method raises EngineUnreachable when it does not answer."""
+
+    def __init__(self, address: EngineAddress) -> None:
+        self._address = address
+        try:
+            self._client = docker.APIClient(
+                base_url=address.host, version="auto", timeout=TIMEOUT, tls=_tls(address), max_pool_size=16
+            )
+        except (DockerException, requests.RequestException, OSError, ValueError) as error:
+            raise self._unreachable(error) from error
+        self._api = tuple(int(part) for part in self._client.api_version.split("."))
+        self._url = f"{self._client.base_url}/v{self._client.api_version}"
+        self._manifests = False
+
+    def close(self) -> None:
+        self._client.close()
+
+    def info(self) -> EngineInfo:
+        """What the engine says of itself (`GET /info`)."""
+        answer = self._get_json("/info", {})
+        status = {str(row[0]): row[1] for row in answer.get("DriverStatus") or () if len(row) > 1}
+        containerd = status.get("driver-type") == "io.containerd.snapshotter.v1"
+        self._manifests = containerd and self._api >= _MANIFESTS_API
+        return EngineInfo(
+            version=str(answer.get("ServerVersion", "")),
+            api_version=self._client.api_version,
+            store=StoreKind.CONTAINERD if containerd else StoreKind.CLASSIC,
+            platform=Platform(
+                str(answer.get("OSType") or "linux"), _architecture(str(answer.get("Architecture") or ""))
+            ),
+            insecure_registries=_insecure(answer.get("RegistryConfig") or {}),
+        )
+
+    def require_platform_option(self) -> None:
+        """Raise UsageError where this engine's push cannot be told a platform."""
+        if self._api < _PLATFORM_API:
+            wanted = ".".join(map(str, _PLATFORM_API))
+            raise UsageError(
+                f"--platform needs an engine with API {wanted} (Docker 28), and this one speaks "
+                f"{self._client.api_version}",
+                "leave --platform out: this engine's image store holds one platform of each image, and pushes that",
+            )
+
+    # ------------------------------------------------------------------ images
+
+    def image(self, reference: Reference) -> LocalImage | ImageMissing:
+        """The image that a push of this reference would send, or the names that look meant instead."""
+        params = {"manifests": "1"} if self._manifests else {}
+        try:
+            answer = self._get_json(f"/images/{reference}/json", params)
+        except NotFound:
+            return ImageMissing(self._near(reference))
+        present, missing = _platforms(answer)
+        return LocalImage(
+            id=str(answer.get("Id", "")),
+            platforms=present,
+            missing=missing,
+            repo_digests=tuple(map(str, answer.get("RepoDigests") or ())),
+            size=int(answer.get("Size") or 0),
+        )
+
+    def tags(self, name: str) -> tuple[str, ...]:
+        """The tags of one repository that this engine holds, sorted."""
+        images = self._get_json("/images/json", {"filters": json.dumps({"reference": [name]})})
+        familiar = _familiar(name)
+        found = {
+            tag.rpartition(":")[2]
+            for image in images
+            for tag in image.get("RepoTags") or ()
+            if tag.rpartition(":")[0] in (name, familiar)
+        }
+        return tuple(sorted(found - {"<none>"}))
+
+    def _near(self, reference: Reference) -> tuple[str, ...]:
+        """Local names that a person may have meant: same repository name first, then similar spelling."""
+        names = [
+            tag
+            for image in self._get_json("/images/json", {})
+            for tag in image.get("RepoTags") or ()
+            if "<none>" not in tag
+        ]
+        last = reference.repository.rpartition("/")[2]
+
+        def distance(name: str) -> tuple[bool, bool, float]:
+            path, _, tag = name.rpartition(":")
+            ratio = difflib.SequenceMatcher(None, name, _familiar(str(reference))).ratio()
+            return path.rpartition("/")[2] != last, tag != reference.tag, -ratio
+
+        ranked = sorted(names, key=distance)
+        return tuple(name for name in ranked[:_NEAR_MISSES] if not distance(name)[0] or distance(name)[2] < -0.8)
+
+    # ------------------------------------------------------------------ the push
+
+    def push(
+        self,
+        reference: Reference,
+        credential: Credential,
+        platform: Platform | None,
+        on_layer: Callable[[LayerEvent], None],
+    ) -> EngineAnswer:
+        """Push one tag, `on_layer` being told of every change of a layer's state.
+
+        docker-py's own `push()` knows no `platform` and gives up after a silent minute, so the request is
+        made on its session directly (API `POST /images/NAME/push`).
+        """
+        secrets = secrets_of(credential)
+        params = {"tag": reference.tag}
+        if platform:
+            params["platform"] = json.dumps(_oci_platform(platform))
+        try:
+            response = self._client.post(
+                f"{self._url}/images/{reference.name}/push",
+                params=params,
+                headers={"X-Registry-Auth": docker.auth.encode_header(auth_config(credential)).decode()},
+                stream=True,
+                timeout=None,
+            )
+            with response:
+                if response.status_code != requests.codes.ok:
+                    message = _message(response.text)
+                    return EngineRefused(Evidence(Stage.PUSH, clean(message, secrets)))
+                return read_push_stream(reference, _lines(response), on_layer, secrets)
+        except requests.RequestException as error:
+            raise self._unreachable(error) from error
+
+    # ------------------------------------------------------------------ the registry, through the engine
+
+    def distribution(self, reference: Reference, credential: Credential) -> ManifestInfo | Evidence:
+        """What the registry holds under a tag, asked by the engine (`GET /distribution/NAME/json`)."""
+        secrets = secrets_of(credential)
+        headers = {"X-Registry-Auth": docker.auth.encode_header(auth_config(credential)).decode()}
+        try:
+            response = self._client.get(f"{self._url}/distribution/{reference}/json", headers=headers, timeout=TIMEOUT)
+        except requests.RequestException as error:
+            raise self._unreachable(error) from error
+        if response.status_code != requests.codes.ok:
+            return Evidence(
+                Stage.VERIFY,
+                clean(_message(response.text), secrets),
+                status=response.status_code,
+                sent=credential.present,
+            )
+        answer = _decoded(response.text)
+        descriptor = answer.get("Descriptor") or {}
+        platforms = tuple(_platform(entry) for entry in answer.get("Platforms") or ())
+        return ManifestInfo(str(descriptor.get("digest", "")), str(descriptor.get("mediaType", "")), platforms)
+
+    def check_login(self, credential: Credential) -> Evidence:
+        """Whether the registry accepts a credential, asked by the engine (`POST /auth`)."""
+        secrets = secrets_of(credential)
+        try:
+            response = self._client.post(f"{self._url}/auth", json=auth_config(credential), timeout=TIMEOUT)
+        except requests.RequestException as error:
+            raise self._unreachable(error) from error
+        message = clean(_message(response.text), secrets)
+        return Evidence(Stage.ENGINE_AUTH, message, status=response.status_code, sent=True)
+
+    # ------------------------------------------------------------------ requests
+
+    def _get_json(self, path: str, params: Mapping[str, str]) -> Any:
+        try:
+            response = self._client.get(f"{self._url}{path}", params=dict(params), timeout=TIMEOUT)
+            if response.status_code == requests.codes.not_found:
+                raise NotFound(clean(_message(response.text)), response=response)
+            response.raise_for_status()
+            return response.json()
+        except NotFound:
+            raise
+        except (requests.RequestException, APIError) as error:
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: BaseException) -> EngineUnreachable:
+        where = f"{self._address.host} ({self._address.origin})"
+        return EngineUnreachable(f"no engine answers at {where}: {_root_cause(error)}", _start_hint(self._address))
+
+
+# ---------------------------------------------------------------------- reading the engine's answers
+
+
+def _lines(response: requests.Response) -> Iterator[dict[str, Any]]:
+    for line in response.iter_lines():
+        if line:
+            decoded = _decoded(line.decode("utf-8", "replace"))
+            yield decoded
+
+
+def _decoded(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {"error": f"the engine answered what is not JSON: {text[:200]}"}
+    return value if isinstance(value, dict) else {"error": f"the engine answered {text[:200]}"}
+
+
+def _message(body: str) -> str:
+    """The message of an engine's answer: `{"message": ...}`, or `{"Status": ...}` for a login."""
+    answer = _decoded(body)
+    return str(answer.get("message") or answer.get("Status") or answer.get("error") or body)
+
+
+def _platforms(answer: Mapping[str, Any]) -> tuple[tuple[Platform, ...], tuple[Platform, ...]]:
+    """Platforms present and missing; the classic store knows one, the containerd store lists its manifests."""
+    images = [entry for entry in answer.get("Manifests") or () if entry.get("Kind") == "image"]
+    descriptor = answer.get("Descriptor") or {}
+    if images and descriptor.get("mediaType") in INDEX_TYPES:
+        present = [entry for entry in images if entry.get("Available")]
+        missing = [entry for entry in images if not entry.get("Available")]
+        return tuple(map(_manifest_platform, present)), tuple(map(_manifest_platform, missing))
+    return (_platform({str(key).lower(): value for key, value in answer.items()}),), ()
+
+
+def _manifest_platform(entry: Mapping[str, Any]) -> Platform:
+    found = (entry.get("ImageData") or {}).get("Platform") or (entry.get("Descriptor") or {}).get("platform") or {}
+    return _platform(found)
+
+
+def _platform(entry: Mapping[str, Any]) -> Platform:
+    return Platform(
+        os=str(entry.get("os") or ""),
+        architecture=str(entry.get("architecture") or ""),
+        variant=str(entry.get("variant") or ""),
+        os_version=str(entry.get("os.version") or entry.get("osversion") or ""),
+    )
+
+
+def _oci_platform(platform: Platform) -> dict[str, str]:
+    parts = {"os": platform.os, "architecture": platform.architecture, "variant": platform.variant}
+    return {key: value for key, value in parts.items() if value}
+
+
+def _architecture(machine: str) -> str:
+    """`/info` names the machine as the kernel does; images name it as Go does."""
+    return {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}.get(machine, machine)
+
+
+def _insecure(config: Mapping[str, Any]) -> tuple[str, ...]:
+    networks = map(str, config.get("InsecureRegistryCIDRs") or ())
+    indexes = config.get("IndexConfigs") or {}
+    hosts = (str(name) for name, index in indexes.items() if not (index or {}).get("Secure", True))
+    return (*networks, *hosts)
+
+
+def _familiar(name: str) -> str:
+    return name.removeprefix("docker.io/").removeprefix("library/") if name.startswith("docker.io/") else name
+
+
+# ---------------------------------------------------------------------- reaching it
+
+
+def _tls(address: EngineAddress) -> TLSConfig | bool:
+    if not address.tls:
+        return False
+    client_cert = (address.cert_file, address.key_file) if address.cert_file and address.key_file else None
+    return TLSConfig(
+        client_cert=client_cert,
+        ca_cert=address.ca_file if address.tls_verify else None,
+        verify=address.tls_verify,
+    )
+
+
+def _root_cause(error: BaseException) -> str:
+    """The operating system's own words where there are any: docker-py's nest four exceptions deep."""
+    seen: BaseException | None = error
+    innermost = error
+    while seen is not None:
+        innermost = seen
+        if isinstance(seen, OSError) and seen.strerror:
+            return seen.strerror.lower()
+        seen = seen.__cause__ or seen.__context__
+    return clean(str(innermost), limit=300)
+
+
+def _start_hint(address: EngineAddress) -> str:
+    if address.context:
+        return f"docker context inspect {address.context}"
+    if address.host == "unix:///var/run/docker.sock":
+        return "sudo systemctl start docker   (or start Docker Desktop; docker context ls shows other engines)"
+    return f"check that the engine runs and {address.origin} is right: docker -H {address.host} version"

@@ -1,0 +1,28 @@
+"""The few ways in which a run ends before it has a report: what, why, and what to do."""
+
+from __future__ import annotations
+
+
+class PushsafeError(Exception):
+    """Something the user can mend. `message` says what and why, `hint` the command or change that mends it."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(PushsafeError):
+    """The command line, a settings file or an environment variable cannot mean anything (exit 2)."""
+
+
+class EngineUnreachable(PushsafeError):
+    """No engine answers where docker's own rules say it is (exit 3)."""
+
+
+class RegistryUnreachable(PushsafeError):
+    """No registry answers from this machine; an engine elsewhere may still reach it."""
+
+
+class Interrupted(PushsafeError):
+    """The user or docker asked us to stop (exit 130)."""

@@ -1,0 +1,303 @@
+"""What docker hands a plugin: its global flags before our name, completion requests, and the order to stop."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from pushsafe.errors import UsageError
+
+if TYPE_CHECKING:
+    from socket import socket
+
+NAME = "pushsafe"
+# docker names itself here for every plugin that it runs (docker/cli cli-plugins/metadata).
+CLI_VARIABLE = "DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND"
+SOCKET_VARIABLE = "DOCKER_CLI_PLUGIN_SOCKET"
+COMPLETE = "__complete"
+COMPLETE_NO_DESCRIPTIONS = "__completeNoDesc"
+INTERRUPTED = 130
+
+# --------------------------------------------------------------------------- argv
+
+
+@dataclass(frozen=True, slots=True)
+class DockerFlags:
+    """docker's global flags as given on the command line; `None` (or empty) where a flag was not given.
+
+    `host` keeps every `-H`, because more than one is an error that only those commands report which need an engine.
+    """
+
+    config: str | None = None
+    context: str | None = None
+    host: tuple[str, ...] = ()
+    debug: bool | None = None
+    log_level: str | None = None
+    tls: bool | None = None
+    tlsverify: bool | None = None
+    tlscacert: str | None = None
+    tlscert: str | None = None
+    tlskey: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """The command line in two parts: docker's flags, and the arguments that are ours.
+
+    A completion request is `(COMPLETE or COMPLETE_NO_DESCRIPTIONS, word, ..., word to complete)`.
+    """
+
+    flags: DockerFlags
+    args: tuple[str, ...]
+
+
+_SWITCHES = frozenset({"debug", "tls", "tlsverify"})
+_VALUES = frozenset({"config", "context", "host", "log-level", "tlscacert", "tlscert", "tlskey"})
+_SHORT = {"D": "debug", "H": "host", "c": "context", "h": "help", "l": "log-level"}
+# Go's strconv.ParseBool.
+_TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
+_FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
+
+
+def split(argv: Sequence[str], environ: Mapping[str, str]) -> Invocation:
+    """Part `argv` (without the program's name) into docker's global flags and our own arguments.
+
+    docker passes its own argv on unchanged, so its flags come before our name, and its grammar is pflag's without
+    interspersed arguments (docker/cli `cli/cobra.go`, `HandleGlobalFlags`): the first word ends them. After our name
+    they are not docker's any more. Started directly there is no name, and the first flag that docker does not know
+    is ours. `help` before or after the name becomes a trailing `--help`.
+
+    Raises UsageError for a flag before our name that docker does not know, lacks its value, or has a wrong one.
+    """
+    by_docker = CLI_VARIABLE in environ and NAME in argv
+    flags, words, help_wanted = _leading_flags(tuple(argv), by_docker)
+    if by_docker:
+        match words:
+            case ("help", "pushsafe", *rest):
+                words, help_wanted = tuple(rest), True
+            case (("__complete" | "__completeNoDesc") as request, "pushsafe", *rest):
+                words = (request, *rest)
+            case ("pushsafe", *rest):
+                words = tuple(rest)
+    if words[:1] == ("help",):
+        words, help_wanted = words[1:], True
+    return Invocation(flags, (*words, "--help") if help_wanted else words)
+
+
+def _leading_flags(argv: tuple[str, ...], by_docker: bool) -> tuple[DockerFlags, tuple[str, ...], bool]:
+    """The flags before the first word, the rest, and whether help was among the flags."""
+    flags = DockerFlags()
+    help_wanted = False
+    at = 0
+    while at < len(argv) and argv[at].startswith("-") and argv[at] != "-":
+        if argv[at] == "--":
+            at += by_docker
+            break
+        try:
+            given, used = _long(argv, at) if argv[at].startswith("--") else _short(argv, at)
+        except _NotDockers as unknown:
+            if by_docker:
+                raise UsageError(f"docker has no flag {unknown} before `{NAME}`", "docker --help") from None
+            break
+        if not by_docker and any(name == "help" for name, _ in given):
+            break
+        for name, value in given:
+            help_wanted |= name == "help"
+            flags = _with(flags, name, value)
+        at += used
+    return flags, argv[at:], help_wanted
+
+
+class _NotDockers(Exception):
+    """A flag that docker does not know."""
+
+
+def _long(argv: tuple[str, ...], at: int) -> tuple[list[tuple[str, str]], int]:
+    """`--name=value`, `--name value` or `--switch`: the pair, and how many words it took."""
+    name, has_value, value = argv[at][2:].partition("=")
+    if name == "help" or name in _SWITCHES:
+        return [(name, value if has_value else "true")], 1
+    if name not in _VALUES:
+        raise _NotDockers(f"--{name}")
+    if has_value:
+        return [(name, value)], 1
+    return [(name, _next(argv, at, f"--{name}"))], 2
+
+
+def _short(argv: tuple[str, ...], at: int) -> tuple[list[tuple[str, str]], int]:
+    """`-Dc NAME`, `-cNAME`, `-c=NAME`: switches in a row, the last of which may take a value."""
+    given: list[tuple[str, str]] = []
+    letters = argv[at][1:]
+    while letters:
+        letter, rest = letters[0], letters[1:]
+        name = _SHORT.get(letter)
+        if name is None:
+            raise _NotDockers(f"-{letter}")
+        if len(rest) > 1 and rest[0] == "=":
+            return [*given, (name, rest[1:])], 1
+        if name in _VALUES:
+            if rest:
+                return [*given, (name, rest)], 1
+            return [*given, (name, _next(argv, at, f"-{letter}"))], 2
+        given.append((name, "true"))
+        letters = rest
+    return given, 1
+
+
+def _next(argv: tuple[str, ...], at: int, flag: str) -> str:
+    if at + 1 >= len(argv):
+        raise UsageError(f"docker's flag {flag} needs a value", "docker --help")
+    return argv[at + 1]
+
+
+def _with(flags: DockerFlags, name: str, value: str) -> DockerFlags:
+    if name == "host":
+        return replace(flags, host=(*flags.host, value))
+    if name not in _VALUES and value not in _TRUE | _FALSE:
+        raise UsageError(f"docker's flag --{name} is true or false, not {value!r}", "docker --help")
+    if name == "help":
+        return flags
+    changes: dict[str, Any] = {name.replace("-", "_"): value if name in _VALUES else value in _TRUE}
+    return replace(flags, **changes)
+
+
+# --------------------------------------------------------------------------- completion
+
+Choice = tuple[str, str]
+"""A word and its description."""
+
+
+def complete(args: Sequence[str], commands: Sequence[Choice], options: Mapping[str, Sequence[Choice]]) -> str:
+    """The answer to a completion request: a candidate a line, then Cobra's directive 4, no file names.
+
+    `args` are those of an Invocation whose first is COMPLETE or COMPLETE_NO_DESCRIPTIONS. `commands` are offered for
+    the first word; `options` holds those of each command, and under `""` those of the program itself. The protocol is
+    spf13/cobra's `completions.go`.
+    """
+    request, *words = args
+    word = words[-1] if words else ""
+    earlier = [text for text in words[:-1] if not text.startswith("-")]
+    command = earlier[0] if earlier and earlier[0] in options else ""
+    offered = options.get(command, ()) if word.startswith("-") else () if earlier else commands
+    described = request == COMPLETE
+    lines = [
+        f"{name}\t{' '.join(text.split())}" if described and text else name
+        for name, text in offered
+        if name.startswith(word)
+    ]
+    return "\n".join([*lines, ":4"]) + "\n"
+
+
+# --------------------------------------------------------------------------- stop
+
+
+def interrupt() -> None:
+    """Unwind the main thread."""
+    raise KeyboardInterrupt
+
+
+class StopWatch:
+    """While entered, turns SIGINT, SIGTERM and docker's closed socket into one call of `on_stop` in the main thread.
+
+    A second signal ends the process at once with status 130. The socket never counts as a second one: where stdout is
+    no terminal, one Ctrl-C reaches us both as a signal and through docker. An `on_stop` that raises unwinds what the
+    main thread is doing, even a blocking system call. Enter and leave it in the main thread.
+    """
+
+    def __init__(self, environ: Mapping[str, str], on_stop: Callable[[], None]) -> None:
+        self._address = environ.get(SOCKET_VARIABLE, "")
+        self._on_stop = on_stop
+        self._requested = False
+        self._signals = 0
+        self._left = False
+        self._previous: dict[int, Any] = {}
+        self._socket: socket | None = None
+
+    @property
+    def requested(self) -> bool:
+        """Whether anyone has asked us to stop; any thread may ask."""
+        return self._requested
+
+    def __enter__(self) -> StopWatch:
+        import signal
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # `nohup` and background jobs of a script start us with signals ignored: they stay so.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._previous[number] = signal.signal(number, self._signalled)
+        if self._address:
+            self._previous[signal.SIGURG] = signal.signal(signal.SIGURG, lambda *_: self._stop())
+            self._listen()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        import signal
+
+        self._left = True
+        if self._socket is not None:
+            self._socket.close()
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _listen(self) -> None:
+        """Connect to docker's socket, if it is there, and wait for its end in a thread."""
+        import socket
+        import threading
+
+        # Go writes the name of an abstract socket with an @ in place of the NUL.
+        address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
+        connection = socket.socket(socket.AF_UNIX)
+        try:
+            connection.connect(address)
+        except OSError:
+            # The variable was inherited from a docker that has gone, as docker's own plugins see it too.
+            connection.close()
+            return
+        self._socket = connection
+        threading.Thread(target=self._wait, args=(connection,), name="docker-stop", daemon=True).start()
+
+    def _wait(self, connection: socket) -> None:
+        import signal
+        import threading
+
+        try:
+            while connection.recv(64):
+                pass
+        except OSError:
+            return
+        main = threading.main_thread().ident
+        if main is not None and not self._left:
+            # A signal, because nothing else wakes a main thread out of a system call; SIGURG, because it is harmless
+            # should it come when the handler has just been taken away.
+            signal.pthread_kill(main, signal.SIGURG)
+
+    def _signalled(self, _number: int, _frame: FrameType | None) -> None:
+        self._signals += 1
+        if self._signals > 1:
+            _end_at_once()
+        self._stop()
+
+    def _stop(self) -> None:
+        if not self._requested:
+            self._requested = True
+            self._on_stop()
+
+
+def install_stop(environ: Mapping[str, str], on_stop: Callable[[], None] = interrupt) -> StopWatch:
+    """A context manager that calls `on_stop` once when the user or docker wants us to stop (see StopWatch).
+
+    docker closes the socket of DOCKER_CLI_PLUGIN_SOCKET at its first SIGINT or SIGTERM unless stdout is a terminal,
+    whose signals reach us themselves; at its third it kills us (docker/cli `cmd/docker/docker.go`).
+    """
+    return StopWatch(environ, on_stop)
+
+
+def _end_at_once() -> None:
+    if sys.stderr is not None and sys.stderr.isatty():
+        # A progress bar may have hidden the cursor.
+        os.write(2, b"\x1b[?25h\n")
+    os._exit(INTERRUPTED)

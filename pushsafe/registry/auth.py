@@ -1,0 +1,187 @@
+"""Proving to a registry who asks: its challenge, the token exchange, and what a token grants.
+
+The token protocol is the distribution project's (`docs/content/spec/auth/token.md` and `oauth.md`).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from dataclasses import dataclass, field
+from urllib.parse import urlencode, urlsplit
+
+from pushsafe.errors import RegistryUnreachable
+from pushsafe.model import Credential, CredentialKind
+from pushsafe.registry.transport import Endpoint, Response, Transport, is_loopback
+from pushsafe.sanitize import clean
+
+TOKEN_LIMIT = 1024 * 1024
+"""Bytes of a token answer that are read."""
+
+_OK = 200
+_SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9_-]*)(?:\s+|$)")
+_PARAMETER = re.compile(r'\s*([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))\s*,?')
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """A `WWW-Authenticate` header's first challenge that we can answer; `scheme` is lower case, empty if none."""
+
+    scheme: str = ""
+    parameters: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        shown = " ".join(
+            f'{key}="{clean(value, limit=120)}"' for key, value in self.parameters.items() if key != "scope"
+        )
+        return clean(f"{self.scheme.capitalize()} {shown}".strip(), limit=300)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Token:
+    """A token server's answer. `value` is empty if it refused; `granted` is `None` for an opaque token."""
+
+    status: int
+    value: str = ""
+    granted: tuple[str, ...] | None = None
+    code: str = ""
+    message: str = ""
+
+
+def parse_challenge(header: str) -> Challenge:
+    """Read `WWW-Authenticate` (RFC 9110 section 11.6.1); Bearer is preferred where both are offered."""
+    challenges = []
+    rest = header
+    while match := _SCHEME.match(rest):
+        rest = rest[match.end() :]
+        parameters = {}
+        while parameter := _PARAMETER.match(rest):
+            name, quoted, bare = parameter.groups()
+            parameters[name.lower()] = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else bare
+            rest = rest[parameter.end() :]
+        challenges.append(Challenge(match.group(1).lower(), parameters))
+        rest = rest.lstrip(", ")
+    for scheme in ("bearer", "basic"):
+        for challenge in challenges:
+            if challenge.scheme == scheme:
+                return challenge
+    return Challenge()
+
+
+def basic(credential: Credential) -> str:
+    """The `Authorization` header of HTTP Basic."""
+    pair = f"{credential.username}:{credential.secret.reveal()}".encode()
+    return f"Basic {base64.b64encode(pair).decode()}"
+
+
+def fetch_token(
+    transport: Transport,
+    endpoint: Endpoint,
+    challenge: Challenge,
+    scope: str,
+    repository: str,
+    credential: Credential | None,
+) -> Token:
+    """Ask the token server that a challenge names for `scope`, as `credential` or as nobody.
+
+    Raises RegistryUnreachable where the server does not answer, or where it is one that no credential may
+    be sent to: a realm must be HTTPS, or the registry's own host where that speaks plain HTTP itself.
+    """
+    realm = challenge.parameters.get("realm", "")
+    if not realm.startswith(("https://", "http://")):
+        raise RegistryUnreachable(f"{endpoint.registry} names no usable token server ({clean(realm, limit=100)!r})")
+    if credential is not None:
+        _require_safe_realm(realm, endpoint)
+    query = {"service": challenge.parameters.get("service", ""), "scope": scope}
+    if credential is not None and credential.kind is CredentialKind.IDENTITY_TOKEN:
+        form = {
+            "grant_type": "refresh_token",
+            "client_id": "docker-pushsafe",
+            "refresh_token": credential.secret.reveal(),
+            **query,
+        }
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        response = transport.send(
+            "POST", realm, verify=endpoint.verify, headers=headers, body=urlencode(form).encode(), limit=TOKEN_LIMIT
+        )
+    else:
+        if credential is not None and credential.username:
+            query["account"] = credential.username
+        separator = "&" if urlsplit(realm).query else "?"
+        headers = {"Authorization": basic(credential)} if credential is not None else {}
+        url = f"{realm}{separator}{urlencode({key: value for key, value in query.items() if value})}"
+        response = transport.send("GET", url, verify=endpoint.verify, headers=headers, limit=TOKEN_LIMIT)
+    return _read_token(response, repository)
+
+
+def granted_actions(token: str, repository: str) -> tuple[str, ...] | None:
+    """The actions that a JWT's own `access` claim names for a repository; `None` where it cannot be read.
+
+    The signature is not checked: this is read as evidence of what the server meant, and nothing is trusted to it.
+    """
+    parts = token.split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        payload = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except ValueError:
+        return None
+    if not isinstance(payload, dict) or "access" not in payload:
+        return None
+    access = payload["access"] or []
+    if not isinstance(access, list):
+        return None
+    actions: set[str] = set()
+    for entry in access:
+        if isinstance(entry, dict) and entry.get("type") == "repository" and entry.get("name") == repository:
+            actions.update(clean(str(action), limit=40) for action in entry.get("actions") or ())
+    return tuple(sorted(actions))
+
+
+def _require_safe_realm(realm: str, endpoint: Endpoint) -> None:
+    realm_host, registry_host = urlsplit(realm).netloc, urlsplit(endpoint.base).netloc
+    if realm.startswith("https://"):
+        return
+    both_loopback = is_loopback(realm_host) and is_loopback(registry_host)
+    same_clear_host = endpoint.base.startswith("http://") and _host(realm_host) == _host(registry_host)
+    if not (both_loopback or same_clear_host):
+        raise RegistryUnreachable(
+            f"{endpoint.registry} wants the credential sent to {clean(realm_host, limit=100)} over plain HTTP, "
+            "which would show it to everybody on the way"
+        )
+
+
+def _host(netloc: str) -> str:
+    return (urlsplit(f"//{netloc}").hostname or "").lower()
+
+
+def _read_token(response: Response, repository: str) -> Token:
+    try:
+        answer = json.loads(response.body)
+    except ValueError:
+        answer = None
+    if response.status != _OK:
+        code, message = read_error(response)
+        return Token(response.status, code=code, message=message)
+    value = (answer.get("token") or answer.get("access_token")) if isinstance(answer, dict) else None
+    if not isinstance(value, str) or not value:
+        return Token(response.status, message="the token server's answer holds no token")
+    return Token(response.status, value, granted_actions(value, repository))
+
+
+def read_error(response: Response) -> tuple[str, str]:
+    """Code and message of an error answer: the registry's `{"errors": [...]}`, OAuth's, or the bare text."""
+    try:
+        answer = json.loads(response.body)
+    except ValueError:
+        text = response.body[:2000].decode("utf-8", "replace")
+        return "", "" if "<html" in text.lower() else clean(text, limit=300)
+    if not isinstance(answer, dict):
+        return "", clean(str(answer), limit=300)
+    errors = answer.get("errors")
+    if isinstance(errors, list) and errors and isinstance(errors[0], dict):
+        first = errors[0]
+        return clean(str(first.get("code") or ""), limit=60), clean(str(first.get("message") or ""), limit=300)
+    message = answer.get("details") or answer.get("error_description") or answer.get("message") or answer.get("error")
+    return clean(str(answer.get("code") or answer.get("error") or ""), limit=60), clean(str(message or ""), limit=300)

@@ -1,0 +1,1 @@
+"""Renderers: a report in, a text out; no decision in them."""

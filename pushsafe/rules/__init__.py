@@ -1,0 +1,66 @@
+"""The lint rules: one file each, listed here in the order in which they are checked and shown."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from pushsafe.model import Facts, Finding, Severity
+from pushsafe.rules import (
+    ps101_unqualified_name,
+    ps102_implicit_docker_hub,
+    ps103_implicit_tag,
+    ps104_not_a_registry,
+    ps105_retired_registry,
+    ps106_path_shape,
+    ps107_duplicate_reference,
+    ps201_image_missing,
+    ps202_tags_differ,
+    ps203_multi_platform_without_buildx,
+    ps301_not_logged_in,
+    ps302_credential_expired,
+    ps303_credential_unusable,
+    ps305_credential_elsewhere,
+)
+from pushsafe.rules.rule import Needs, Rule
+
+__all__ = ["RULES", "Needs", "Rule", "lint", "refused"]
+
+RULES: tuple[Rule, ...] = (
+    ps101_unqualified_name.RULE,
+    ps102_implicit_docker_hub.RULE,
+    ps103_implicit_tag.RULE,
+    ps104_not_a_registry.RULE,
+    ps105_retired_registry.RULE,
+    ps106_path_shape.RULE,
+    ps107_duplicate_reference.RULE,
+    ps201_image_missing.RULE,
+    ps202_tags_differ.RULE,
+    ps203_multi_platform_without_buildx.RULE,
+    ps301_not_logged_in.RULE,
+    ps302_credential_expired.RULE,
+    ps303_credential_unusable.RULE,
+    ps305_credential_elsewhere.RULE,
+)
+
+
+def lint(facts: Sequence[Facts], needs: Needs, allowed: Collection[str] = ()) -> tuple[Finding, ...]:
+    """Run the rules that can decide at this point; findings of `allowed` codes are kept, marked as allowed."""
+    return tuple(
+        Finding(
+            code=rule.code,
+            slug=rule.slug,
+            severity=problem.severity or rule.severity,
+            reference=problem.reference,
+            message=problem.message,
+            fix=problem.fix,
+            allowed=rule.code in allowed,
+        )
+        for rule in RULES
+        if rule.needs is needs
+        for problem in rule.check(facts)
+    )
+
+
+def refused(findings: Sequence[Finding]) -> bool:
+    """Whether any finding forbids the push."""
+    return any(finding.severity is Severity.ERROR and not finding.allowed for finding in findings)

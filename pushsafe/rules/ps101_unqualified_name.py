@@ -1,0 +1,41 @@
+"""PS101: a name with neither registry nor namespace."""
+
+from __future__ import annotations
+
+from pushsafe.model import Facts, Implied, Severity
+from pushsafe.rules.rule import Needs, Problem, Rule, each
+
+
+def check(facts: Facts) -> Problem | None:
+    reference = facts.reference
+    if not {Implied.REGISTRY, Implied.NAMESPACE} <= reference.implied:
+        return None
+    place = facts.configured[0].host if len(facts.configured) == 1 else "REGISTRY"
+    name = reference.repository.partition("/")[2]
+    return Problem(
+        reference,
+        f"{reference.given!r} has neither registry nor namespace, so docker would push to "
+        f"{reference}: Docker Hub's own images, where nobody else may write",
+        f"docker tag {reference.given} {place}/NAMESPACE/{name}{_tag(reference.tag)}",
+    )
+
+
+def _tag(tag: str) -> str:
+    return f":{tag}" if tag else ""
+
+
+RULE = Rule(
+    code="PS101",
+    slug="unqualified-name",
+    severity=Severity.ERROR,
+    needs=Needs.TEXT,
+    summary="the name has neither registry nor namespace",
+    explanation=(
+        "Docker fills in what a name leaves out: a bare word means Docker Hub and its namespace `library`, which "
+        "holds the official images. A push there is always denied, after a login round trip and in words that "
+        "say nothing of the name."
+    ),
+    example="docker pushsafe my-api:1.4.2",
+    fix="Tag the image with the full name and push that: `docker tag my-api:1.4.2 REGISTRY/NAMESPACE/my-api:1.4.2`.",
+    check=each(check),
+)

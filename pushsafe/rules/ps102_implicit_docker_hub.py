@@ -1,0 +1,86 @@
+"""PS102: a namespace but no registry, or a word that looks like a registry's host and is not read as one."""
+
+from __future__ import annotations
+
+import re
+
+from pushsafe.model import ConfiguredRegistry, Facts, Implied, Reference, Severity
+from pushsafe.rules.rule import Needs, Problem, Rule, each
+
+_HOST_LIKE = re.compile(r"(?:docker-?)?(?:registry|hub|harbor|nexus|artifactory|quay|ghcr|gcr|ecr|acr)(?:-.*|\d*)")
+
+
+def check(facts: Facts) -> Problem | None:
+    reference = facts.reference
+    if Implied.REGISTRY in reference.implied and Implied.NAMESPACE not in reference.implied:
+        return _implied_hub(reference, facts.configured)
+    if not any(character in reference.registry for character in ".:") and reference.registry != "localhost":
+        return _capitals(reference)
+    return None
+
+
+def _implied_hub(reference: Reference, configured: tuple[ConfiguredRegistry, ...]) -> Problem:
+    first, _, rest = reference.repository.partition("/")
+    suffix = f":{reference.tag}" if reference.tag else ""
+    said = f"{reference.given!r} names no registry, so docker would push to {reference.name} (Docker Hub)"
+    for registry in configured:
+        if first in _short_names(registry.host):
+            return Problem(
+                reference,
+                f"{said}; {first!r} is read as a namespace, for it has neither dot nor port. "
+                f"{registry.host} looks meant ({registry.origin})",
+                f"docker tag {reference.given} {registry.host}/{rest}{suffix}",
+            )
+    if "/" in rest or _HOST_LIKE.fullmatch(first):
+        return Problem(
+            reference,
+            f"{said}; {first!r} is read as a namespace, for it has neither dot nor port. "
+            "If it is a registry's host, write it with its port or domain",
+            f"docker tag {reference.given} {first}:443/{rest}{suffix}",
+        )
+    if len(configured) == 1:
+        registry = configured[0]
+        return Problem(
+            reference,
+            f"{said}; {registry.host} may be meant ({registry.origin}). If Docker Hub is, write {reference}",
+            f"docker tag {reference.given} {registry.host}/{reference.repository}{suffix}",
+        )
+    return Problem(
+        reference,
+        f"{said}. If Docker Hub is meant, say so",
+        f"docker pushsafe {reference.name}{suffix}",
+    )
+
+
+def _capitals(reference: Reference) -> Problem:
+    return Problem(
+        reference,
+        f"{reference.given!r} starts with {reference.registry!r}, which docker reads as the host of a registry "
+        "because of its capitals",
+        f"docker tag {reference.given} docker.io/{reference.registry.lower()}/{reference.repository}:{reference.tag}",
+    )
+
+
+def _short_names(host: str) -> set[str]:
+    name = host.partition(":")[0]
+    return {name, name.partition(".")[0]}
+
+
+RULE = Rule(
+    code="PS102",
+    slug="implicit-docker-hub",
+    severity=Severity.ERROR,
+    needs=Needs.TEXT,
+    summary="no registry is named, so Docker Hub is implied",
+    explanation=(
+        "A first component without dot, port or `localhost` is a namespace of Docker Hub to "
+        "docker, even where it is "
+        "the host name of a registry in the local network. Images meant for a private registry become public that "
+        "way, or the push is denied in words that say nothing of the name. Where this user is "
+        "logged in elsewhere, or "
+        "the engine is set up for another registry, the finding names it."
+    ),
+    example="docker pushsafe myorg/my-api:1.4.2",
+    fix="Write the registry: `docker.io/myorg/my-api:1.4.2` for Docker Hub (the same local image), else tag it first.",
+    check=each(check),
+)

@@ -1,0 +1,34 @@
+"""PS103: no tag, so `latest` is implied."""
+
+from __future__ import annotations
+
+from pushsafe.model import Facts, Implied, Severity
+from pushsafe.rules.rule import Needs, Problem, Rule, each
+
+
+def check(facts: Facts) -> Problem | None:
+    reference = facts.reference
+    if Implied.TAG not in reference.implied:
+        return None
+    return Problem(
+        reference,
+        f"{reference.given!r} has no tag, so {reference.tag!r} is pushed",
+        f"docker pushsafe {reference.given}:{reference.tag}",
+    )
+
+
+RULE = Rule(
+    code="PS103",
+    slug="implicit-tag",
+    severity=Severity.WARNING,
+    needs=Needs.TEXT,
+    summary="no tag is named, so `latest` is implied",
+    explanation=(
+        "`latest` is a name like any other: it moves only when somebody moves it, and whoever "
+        "pulls without a tag gets "
+        "it. A push that left the tag out by mistake replaces what everybody pulls."
+    ),
+    example="docker pushsafe registry.example.com/myorg/my-api",
+    fix="Write the tag, `:latest` too if that is the one.",
+    check=each(check),
+)

@@ -1,0 +1,47 @@
+"""PS104: the host is a web site, not a registry."""
+
+from __future__ import annotations
+
+from pushsafe.model import Facts, Severity
+from pushsafe.registry.known import WEB_SITES, hostname
+from pushsafe.rules.rule import Needs, Problem, Rule, each
+
+
+def check(facts: Facts) -> Problem | None:
+    reference = facts.reference
+    site = WEB_SITES.get(hostname(reference.registry).lower())
+    if site is None:
+        return None
+    said = f"{reference.registry} is a web site, not a registry"
+    if not site.registry:
+        return Problem(reference, f"{said}; {site.note}")
+    # Docker Hub's pages live below /r/ and /repository/docker/, which people paste along.
+    path = reference.repository
+    if site.registry == "docker.io":
+        for page in ("repository/docker/", "r/", "u/"):
+            path = path.removeprefix(page)
+    suffix = f":{reference.tag}" if reference.tag else ""
+    return Problem(
+        reference,
+        f"{said}; its registry is {site.registry}",
+        f"docker tag {reference.given} {site.registry}/{path}{suffix}",
+    )
+
+
+RULE = Rule(
+    code="PS104",
+    slug="not-a-registry",
+    severity=Severity.ERROR,
+    needs=Needs.TEXT,
+    summary="the host is a web site, not a registry",
+    explanation=(
+        "The address copied from a browser is often not the registry's: hub.docker.com, github.com "
+        "and gitlab.com serve "
+        "pages, while images go to docker.io, ghcr.io and registry.gitlab.com. The engine reports "
+        "an HTML page or a "
+        "404 as an unknown error."
+    ),
+    example="docker pushsafe hub.docker.com/myorg/my-api:1.4.2",
+    fix="Tag the image for the registry that the finding names, and push that.",
+    check=each(check),
+)

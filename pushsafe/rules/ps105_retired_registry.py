@@ -1,0 +1,37 @@
+"""PS105: the host no longer takes pushes, or is about to stop."""
+
+from __future__ import annotations
+
+from pushsafe.model import Facts, Severity
+from pushsafe.registry.known import retired
+from pushsafe.rules.rule import Needs, Problem, Rule, each
+
+
+def check(facts: Facts) -> Problem | None:
+    reference = facts.reference
+    row = retired(reference.registry)
+    if row is None:
+        return None
+    suffix = f":{reference.tag}" if reference.tag else ""
+    return Problem(
+        reference,
+        f"{row.since} ({row.source})",
+        f"docker tag {reference.given} {row.successor}/{reference.repository}{suffix}",
+    )
+
+
+RULE = Rule(
+    code="PS105",
+    slug="retired-registry",
+    severity=Severity.WARNING,
+    needs=Needs.TEXT,
+    summary="the registry no longer takes pushes, or is about to stop",
+    explanation=(
+        "Registries are renamed and shut down; a pipeline written years ago goes on pushing to the "
+        "old name until the day "
+        "it is switched off. The finding names the successor and the owner's page."
+    ),
+    example="docker pushsafe docker.pkg.github.com/myorg/my-api/api:1.4.2",
+    fix="Move to the successor that the finding names.",
+    check=each(check),
+)

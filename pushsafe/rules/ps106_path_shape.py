@@ -1,0 +1,52 @@
+"""PS106: a path that the registry cannot hold."""
+
+from __future__ import annotations
+
+from pushsafe.model import Facts, Implied, Severity
+from pushsafe.registry.known import known
+from pushsafe.rules.rule import Needs, Problem, Rule, each
+
+
+def check(facts: Facts) -> Problem | None:
+    reference = facts.reference
+    row = known(reference.registry)
+    if Implied.REGISTRY in reference.implied and Implied.NAMESPACE in reference.implied:
+        return None  # PS101's
+    suffix = f":{reference.tag}" if reference.tag else ""
+    if Implied.NAMESPACE in reference.implied:
+        name = reference.repository.partition("/")[2]
+        return Problem(
+            reference,
+            f"{reference.given!r} has no namespace, so docker would push to {reference}: Docker Hub's own images, "
+            "where nobody else may write",
+            f"docker tag {reference.given} {reference.registry}/NAMESPACE/{name}{suffix}",
+        )
+    least, most = row.depth
+    depth = reference.repository.count("/") + 1
+    if depth < least or (most and depth > most):
+        count = f"exactly {least}" if least == most else f"at least {least}" if depth < least else f"at most {most}"
+        return Problem(
+            reference,
+            f"{row.name} takes {count} path components ({row.example}), and {reference.repository!r} has {depth}",
+            f"docker tag {reference.given} {row.example}{suffix}",
+        )
+    return None
+
+
+RULE = Rule(
+    code="PS106",
+    slug="path-shape",
+    severity=Severity.ERROR,
+    needs=Needs.TEXT,
+    summary="the registry cannot hold a repository of that path",
+    explanation=(
+        "Registries differ in the paths they can hold: Docker Hub takes exactly namespace/name, "
+        "Artifact Registry at least "
+        "project/repository/image, GHCR an owner and an image. A path of another shape is refused "
+        "with `denied`, `name "
+        "invalid` or `not found`, often after the layers were uploaded."
+    ),
+    example="docker pushsafe docker.io/myorg/team/my-api:1.4.2",
+    fix="Tag the image with a path of the shape that the finding shows.",
+    check=each(check),
+)

@@ -1,0 +1,53 @@
+"""PS301: no credential for a registry that wants one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pushsafe.model import Access, Facts, Severity, SourceKind
+from pushsafe.registry.known import login_command
+from pushsafe.rules.rule import Needs, Problem, Rule, first_per_registry
+
+
+def check(facts: Sequence[Facts]) -> Iterator[Problem]:
+    for fact in first_per_registry(facts):
+        credential, ping = fact.credential, fact.ping
+        if credential is None or ping is None or credential.source.kind is not SourceKind.NONE:
+            continue
+        registry = fact.reference.registry
+        fix = login_command(registry)
+        if ping.access is Access.LOGIN_WANTED:
+            yield Problem(
+                fact.reference,
+                f"nobody is logged in to {registry}, and it wants a login ({ping.detail})",
+                fix,
+            )
+        elif ping.access is Access.UNKNOWN:
+            yield Problem(
+                fact.reference,
+                f"nobody is logged in to {registry}; whether it wants a login could not be asked from here "
+                f"({ping.detail})",
+                fix,
+                Severity.WARNING,
+            )
+
+
+RULE = Rule(
+    code="PS301",
+    slug="not-logged-in",
+    severity=Severity.ERROR,
+    needs=Needs.FACTS,
+    summary="no credential for a registry that wants one",
+    explanation=(
+        "docker looks for a credential in DOCKER_AUTH_CONFIG, in the credential helpers and in its "
+        "config file, and sends the "
+        "push anonymously when there is none. The registry then answers `denied`, in the very "
+        "words it has for an account "
+        "without the right to write. A registry whose `/v2/` answers 200 without a login needs "
+        "none; where the registry "
+        "cannot be asked from this machine, the finding is a warning."
+    ),
+    example="docker pushsafe ghcr.io/myorg/my-api:1.4.2   (without docker login ghcr.io)",
+    fix="Run the login command of the finding; in CI, do it in the same job, user and DOCKER_CONFIG.",
+    check=check,
+)

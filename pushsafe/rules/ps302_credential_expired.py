@@ -1,0 +1,49 @@
+"""PS302: the stored token says itself that it has expired."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pushsafe.model import Facts, Severity
+from pushsafe.registry.known import login_command
+from pushsafe.rules.rule import Needs, Problem, Rule, first_per_registry
+
+
+def check(facts: Sequence[Facts]) -> Iterator[Problem]:
+    for fact in first_per_registry(facts):
+        credential = fact.credential
+        if credential is None or credential.expires is None or credential.expires > fact.now:
+            continue
+        yield Problem(
+            fact.reference,
+            f"the token for {fact.reference.registry} in {credential.source} expired "
+            f"{_ago(fact.now - credential.expires)}",
+            login_command(fact.reference.registry),
+        )
+
+
+def _ago(seconds: float) -> str:
+    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count} {unit}{'s' if count > 1 else ''} ago"
+    return "just now"
+
+
+RULE = Rule(
+    code="PS302",
+    slug="credential-expired",
+    severity=Severity.ERROR,
+    needs=Needs.FACTS,
+    summary="the stored token has expired",
+    explanation=(
+        "Cloud registries hand out tokens that live for hours (ECR 12, ACR 3), and docker keeps "
+        "them as if they were "
+        "passwords. Some of them carry their end in clear; one that has passed is refused, by ECR "
+        "with the status and words "
+        "of a missing permission."
+    ),
+    example="docker pushsafe 123456789012.dkr.ecr.eu-west-1.amazonaws.com/my-api:1.4.2   (login of yesterday)",
+    fix="Log in again with the command of the finding.",
+    check=check,
+)

@@ -1,0 +1,38 @@
+"""PS303: the credential cannot be read: a helper is missing or fails, a config file is unreadable or malformed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pushsafe.model import Facts, Severity, SourceKind
+from pushsafe.rules.rule import Needs, Problem, Rule, first_per_registry
+
+
+def check(facts: Sequence[Facts]) -> Iterator[Problem]:
+    for fact in first_per_registry(facts):
+        credential = fact.credential
+        if credential is None or credential.source.kind is not SourceKind.BROKEN:
+            continue
+        yield Problem(
+            fact.reference,
+            f"the credential for {fact.reference.registry} cannot be read: {credential.source}",
+        )
+
+
+RULE = Rule(
+    code="PS303",
+    slug="credential-unusable",
+    severity=Severity.ERROR,
+    needs=Needs.FACTS,
+    summary="the credential cannot be read",
+    explanation=(
+        "A credential helper that is configured but not installed, that fails, or a config file "
+        "that is not valid JSON leaves "
+        "docker without a credential. Older docker clients then push anonymously and report a "
+        "denial; the cause is on "
+        "this machine."
+    ),
+    example='{"credsStore": "desktop"} in config.json, and no docker-credential-desktop in PATH',
+    fix="Install or repair what the finding names, or take the entry out of config.json and log in again.",
+    check=check,
+)

@@ -1,0 +1,68 @@
+"""What a lint rule is: data that explains itself, and a pure check over the facts of every listed reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from pushsafe.model import Facts, Reference, Severity
+
+
+class Needs(Enum):
+    """The earliest point at which a rule can decide."""
+
+    TEXT = "text"
+    """The references as typed, and this user's settings files."""
+    FACTS = "facts"
+    """What the engine, the credential and the registry said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing a check found. `severity` is given only where it differs from the rule's own."""
+
+    reference: Reference
+    message: str
+    fix: str = ""
+    severity: Severity | None = None
+
+
+Check = Callable[[Sequence[Facts]], Iterable[Problem]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """`summary` is one line, `explanation` says why it matters, `example` what fires, `fix` what mends it."""
+
+    code: str
+    slug: str
+    severity: Severity
+    needs: Needs
+    summary: str
+    explanation: str
+    example: str
+    fix: str
+    check: Check
+
+
+def each(check_one: Callable[[Facts], Problem | None]) -> Check:
+    """Lift a check of one reference to a check of all, a reference listed twice being reported once."""
+
+    def check(facts: Sequence[Facts]) -> Iterator[Problem]:
+        seen: set[Reference] = set()
+        for fact in facts:
+            if fact.reference not in seen and (problem := check_one(fact)):
+                seen.add(fact.reference)
+                yield problem
+
+    return check
+
+
+def first_per_registry(facts: Sequence[Facts]) -> Iterator[Facts]:
+    """One of the facts for each registry: what is said of a credential is said once, not for every tag."""
+    seen: set[str] = set()
+    for fact in facts:
+        if fact.reference.registry not in seen:
+            seen.add(fact.reference.registry)
+            yield fact

@@ -1,0 +1,108 @@
+"""The gateways of a real run: built when they are first needed, closed at its end."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from pushsafe.credentials import CredentialStore
+from pushsafe.endpoint import config_dir, resolve
+from pushsafe.errors import EngineUnreachable, PushsafeError
+from pushsafe.model import ConfiguredRegistry, EngineAddress, EngineInfo
+from pushsafe.pipeline import EngineGateway, Gateways, RegistryGateway
+from pushsafe.plugin import DockerFlags
+
+ENGINE_SETTINGS = (Path("/etc/docker/daemon.json"), Path("~/.config/docker/daemon.json"))
+"""Where an engine on this machine, rootful or rootless, keeps its settings (docs.docker.com, dockerd)."""
+
+_HUB = "docker.io"
+_T = TypeVar("_T")
+
+
+@contextmanager
+def gateways(flags: DockerFlags, environ: Mapping[str, str]) -> Iterator[Gateways]:
+    """Build what a run needs; nothing is imported, read or connected to before it is asked for."""
+    folder = config_dir(flags, environ)
+    credentials = CredentialStore(folder, environ)
+    info: Future[EngineInfo] = Future()
+    with ExitStack() as stack:
+        address = _Once(lambda: resolve(flags, environ))
+        engine = _Once(lambda: _engine(address(), stack))
+        registry = _Once(lambda: _registry(address, info, stack))
+        configured = _Once(lambda: configured_registries(credentials.servers(), address()))
+        yield Gateways(engine, registry, credentials, configured, info)
+
+
+def configured_registries(logins: tuple[str, ...], address: EngineAddress) -> tuple[ConfiguredRegistry, ...]:
+    """Registries other than Docker Hub that this user has logged in to, or the engine on this machine is set up for."""
+    found = {host: ConfiguredRegistry(host, "you are logged in there") for host in logins if host != _HUB}
+    for file in ENGINE_SETTINGS if address.is_local else ():
+        for host in _insecure_registries(file.expanduser()):
+            found.setdefault(host, ConfiguredRegistry(host, f"insecure-registries in {file}"))
+    return tuple(found.values())
+
+
+def _insecure_registries(file: Path) -> tuple[str, ...]:
+    try:
+        settings = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ()  # only a hint is lost: the engine itself reports a broken file
+    listed = settings.get("insecure-registries") if isinstance(settings, dict) else None
+    return tuple(str(host) for host in listed if "/" not in str(host)) if isinstance(listed, list) else ()
+
+
+def _engine(address: EngineAddress, stack: ExitStack) -> EngineGateway:
+    from pushsafe.engine import Engine
+
+    if not address.host.startswith("ssh://"):
+        engine = Engine(address)
+        stack.callback(engine.close)
+        return engine
+    from pushsafe.dialer import SshBridge
+
+    bridge = stack.enter_context(SshBridge(address.host))
+    try:
+        engine = Engine(replace(address, host=bridge.address))
+    except EngineUnreachable as error:
+        said = bridge.explain()
+        raise EngineUnreachable(
+            f"no engine answers at {address.host} ({address.origin}): {said or error.message}", " ".join(bridge.command)
+        ) from error
+    stack.callback(engine.close)
+    return engine
+
+
+def _registry(address: Callable[[], EngineAddress], info: Future[EngineInfo], stack: ExitStack) -> RegistryGateway:
+    from pushsafe.registry.client import Registry
+    from pushsafe.registry.transport import Transport
+
+    def insecure() -> tuple[str, ...]:
+        try:
+            return info.result().insecure_registries
+        except PushsafeError:
+            return ()
+
+    registry = Registry(Transport(insecure, lambda: address().is_local))
+    stack.callback(registry.close)
+    return registry
+
+
+class _Once(Generic[_T]):
+    """Calls a function once, whichever thread comes first."""
+
+    def __init__(self, make: Callable[[], _T]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._made: list[_T] = []
+
+    def __call__(self) -> _T:
+        with self._lock:
+            if not self._made:
+                self._made.append(self._make())
+            return self._made[0]

@@ -1,0 +1,35 @@
+"""python -m tests.lab up | down [--remove] | status | install."""
+
+import argparse
+import sys
+
+from . import lifecycle, status
+from .model import LabError
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.lab", description=lifecycle.__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("up", help="start what does not run, install what is missing")
+    down = commands.add_parser("down", help="end what the lab has started")
+    down.add_argument("--remove", action="store_true", help="empty the run directory too")
+    commands.add_parser("status", help="show what runs")
+    commands.add_parser("install", help="install and cache only")
+    chosen = parser.parse_args(argv)
+    try:
+        if chosen.command == "up":
+            lifecycle.up()
+        elif chosen.command == "down":
+            lifecycle.down(remove=chosen.remove)
+        elif chosen.command == "install":
+            print(lifecycle.install())
+        if chosen.command in ("up", "status"):
+            print(status.table())
+    except LabError as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

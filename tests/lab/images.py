@@ -1,0 +1,115 @@
+"""Images for the tests, made without a network: single-platform ones by hand, indexes by the engine's own builder."""
+
+import hashlib
+import io
+import json
+import os
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from . import engine_api
+from .locks import locked
+from .model import LabEngine, LabError
+from .newer import newer_docker_cli, tool
+from .paths import run_directory
+
+
+def load_image(
+    engine: LabEngine,
+    reference: str,
+    *,
+    layers: Sequence[bytes],
+    platform: str = "linux/amd64",
+    labels: Mapping[str, str] | None = None,
+) -> None:
+    """`docker load` an image whose n-th layer is one file with the n-th content; the same input, the same image."""
+    engine_api.load(engine.socket, docker_archive(reference, layers, platform, labels or {}))
+
+
+def docker_archive(reference: str, layers: Sequence[bytes], platform: str, labels: Mapping[str, str]) -> bytes:
+    """What `docker save` of older engines writes, and every engine loads."""
+    tars = [_tar({f"layer-{number}": content}) for number, content in enumerate(layers)]
+    system, architecture, *variant = platform.split("/")
+    config = {
+        "architecture": architecture,
+        "os": system,
+        **({"variant": variant[0]} if variant else {}),
+        "created": "2024-01-01T00:00:00Z",
+        "config": {"Labels": dict(labels)},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(tar).hexdigest()}" for tar in tars]},
+        "history": [{"created": "2024-01-01T00:00:00Z", "created_by": "tests/lab"} for _ in tars],
+    }
+    encoded = json.dumps(config, sort_keys=True).encode()
+    config_name = f"{hashlib.sha256(encoded).hexdigest()}.json"
+    names = [f"{number}/layer.tar" for number in range(len(tars))]
+    manifest = json.dumps([{"Config": config_name, "RepoTags": [reference], "Layers": names}]).encode()
+    return _tar({config_name: encoded, **dict(zip(names, tars, strict=True)), "manifest.json": manifest})
+
+
+def build_index(
+    engine: LabEngine,
+    reference: str,
+    platforms: Sequence[str] = ("linux/amd64", "linux/arm64"),
+    *,
+    content: bytes = b"",
+    attestation: bool = False,
+) -> None:
+    """Build an image index in a containerd engine: `FROM scratch` and one file, different for each platform.
+
+    With `attestation` the index also holds what buildx adds by default: an `unknown/unknown` manifest for each.
+    """
+    if engine.store != "containerd":
+        raise LabError(f"{engine.name} has the classic store, which holds no index")
+    with tempfile.TemporaryDirectory(prefix="pushsafe-lab-") as context:
+        dockerfile = "FROM scratch\nARG TARGETARCH\nARG TARGETVARIANT\nCOPY f.$TARGETARCH$TARGETVARIANT /f\n"
+        Path(context, "Dockerfile").write_text(dockerfile)
+        for platform in platforms:
+            _, *rest = platform.split("/")
+            Path(context, "f." + "".join(rest)).write_bytes(platform.encode() + b"\n" + content)
+        wanted = ("--platform", ",".join(platforms), f"--provenance={str(attestation).lower()}")
+        _docker(engine, "buildx", "build", "--quiet", *wanted, "--tag", reference, context)
+
+
+def drop_platform(engine: LabEngine, reference: str, platform: str) -> None:
+    """Make an index incomplete: its manifest still names the platform, the content is gone."""
+    _docker(engine, "image", "rm", "--force", "--platform", platform, reference)
+
+
+def newer_docker_config() -> Path:
+    """A DOCKER_CONFIG directory without credentials in which the newer client finds its buildx."""
+    directory = run_directory() / "docker-config"
+    link = directory / "cli-plugins" / "docker-buildx"
+    buildx = tool("docker-buildx")
+    if buildx is None:
+        raise LabError("docker-buildx is not cached yet: python -m tests.lab install")
+    with locked(run_directory() / "docker-config.lock"):
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if not link.is_symlink() or link.readlink() != buildx:
+            link.unlink(missing_ok=True)
+            link.symlink_to(buildx)
+    return directory
+
+
+def _docker(engine: LabEngine, *arguments: str) -> None:
+    done = subprocess.run(
+        (newer_docker_cli(), "--host", engine.host, *arguments),
+        env={"PATH": os.environ["PATH"], "DOCKER_CONFIG": str(newer_docker_config())},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise LabError(f"docker {' '.join(arguments)}: {done.stderr.strip()}")
+
+
+def _tar(files: Mapping[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()

@@ -231,12 +231,16 @@ class ImageMissing:
 
 @dataclass(frozen=True, slots=True)
 class ManifestInfo:
-    """A manifest or index as the registry names it; `platforms` and `children` (digests) are an index's."""
+    """A manifest or index as the registry names it; `platforms` and `children` (digests) are an index's.
+
+    `layers` are digests and sizes in bytes, where the manifest was read whole.
+    """
 
     digest: str
     media_type: str
     platforms: tuple[Platform, ...] = ()
     children: tuple[str, ...] = ()
+    layers: tuple[tuple[str, int], ...] = ()
 
     @property
     def is_index(self) -> bool:
@@ -430,13 +434,15 @@ class Layers:
     """Layers of one push by what became of them.
 
     `bytes_sent` is what the engine counted for the sent ones: the classic store counts before compression,
-    the containerd store what travels.
+    the containerd store what travels. `unsized` are the sent layers of which it named no size: `bytes_sent` lacks
+    theirs.
     """
 
     reused: int = 0
     mounted: int = 0
     sent: int = 0
     bytes_sent: int = 0
+    unsized: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from pushsafe.model import (
     Finding,
     ImageMissing,
     LayerEvent,
+    Layers,
     LocalImage,
     ManifestInfo,
     NotChecked,
@@ -46,6 +47,7 @@ from pushsafe.model import (
     StoreKind,
     TagResult,
     Verification,
+    Verified,
 )
 from pushsafe.reference import parse
 from pushsafe.rules import Needs, lint, refused
@@ -81,7 +83,9 @@ class RegistryGateway(Protocol):
     """What the run asks of registries; all but `ping` raise RegistryUnreachable."""
 
     def ping(self, registry: str) -> RegistryPing: ...
-    def manifest(self, reference: Reference, credential: Credential, digest: str = "") -> ManifestInfo | Evidence: ...
+    def manifest(
+        self, reference: Reference, credential: Credential, digest: str = "", *, whole: bool = False
+    ) -> ManifestInfo | Evidence: ...
     def investigate(self, reference: Reference, credential: Credential) -> tuple[Evidence, ...]: ...
 
 
@@ -283,10 +287,10 @@ class _Run:
         verification: Verification = NotChecked("nothing was pushed")
         match answer:
             case EngineAccepted(digest, layers):
-                outcome = Pushed(digest, layers)
-                verification = verify(
-                    fact.reference, digest, credential, self._gateways.registry(), self._gateways.engine()
-                )
+                registry, engine = self._gateways.registry(), self._gateways.engine()
+                whole = bool(layers.unsized)
+                verification = verify(fact.reference, digest, credential, registry, engine, whole=whole)
+                outcome = Pushed(digest, _sized(layers, verification))
             case EngineReduced(index, pushed, platform):
                 outcome = Failed(_reduced(fact.reference, index, pushed, platform))
             case EngineUnreachable():
@@ -335,6 +339,19 @@ def _expand(fact: Facts, engine: EngineGateway) -> tuple[Facts, ...]:
     """`--all-tags`: one fact for each tag that the engine holds; the repository itself where it holds none."""
     tags = engine.tags(fact.reference.name)
     return tuple(replace(fact, reference=replace(fact.reference, tag=tag)) for tag in tags) or (fact,)
+
+
+def _sized(layers: Layers, verification: Verification) -> Layers:
+    """Fill in the sizes that the engine did not name: the containerd store calls a layer by its digest's start."""
+    if not layers.unsized or not isinstance(verification, Verified):
+        return layers
+    sizes = {digest.partition(":")[2]: number for digest, number in verification.manifest.layers}
+    found = {short: number for short in layers.unsized for full, number in sizes.items() if full.startswith(short)}
+    return replace(
+        layers,
+        bytes_sent=layers.bytes_sent + sum(found.values()),
+        unsized=tuple(short for short in layers.unsized if short not in found),
+    )
 
 
 def _reduced(reference: Reference, index: str, pushed: str, platform: str) -> Failure:

@@ -120,4 +120,5 @@ def _count(events: Iterable[LayerEvent]) -> Layers:
         mounted=number(LayerState.MOUNTED),
         sent=number(LayerState.SENT),
         bytes_sent=sum(event.total for event in counted if event.state is LayerState.SENT),
+        unsized=tuple(event.layer for event in counted if event.state is LayerState.SENT and not event.total),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pushsafe.errors import EngineUnreachable, RegistryUnreachable
@@ -26,7 +27,9 @@ _NOT_FOUND = 404
 
 
 class AsksRegistry(Protocol):
-    def manifest(self, reference: Reference, credential: Credential, digest: str = "") -> ManifestInfo | Evidence: ...
+    def manifest(
+        self, reference: Reference, credential: Credential, digest: str = "", *, whole: bool = False
+    ) -> ManifestInfo | Evidence: ...
 
 
 class AsksEngine(Protocol):
@@ -39,58 +42,70 @@ def verify(
     credential: Credential,
     registry: AsksRegistry,
     engine: AsksEngine,
+    *,
+    whole: bool = False,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Verification:
     """Compare what the registry names under a tag with `digest`, asking again while it shows something older.
 
     The registry is asked directly; where it cannot be reached from here or will not show the tag to this
-    account, through the engine.
+    account, through the engine. Read `whole`, the manifest tells the sizes of its layers.
     """
-    found: Verification = _look(reference, digest, credential, registry, engine)
+    look = _Look(reference, credential, registry, engine, whole)
+    found = look.at(digest)
     for pause in PATIENCE:
         if not isinstance(found, Missing | Mismatch):
             break
         sleep(pause)
-        found = _look(reference, digest, credential, registry, engine)
+        found = look.at(digest)
     return found
 
 
-def _look(
-    reference: Reference, digest: str, credential: Credential, registry: AsksRegistry, engine: AsksEngine
-) -> Verification:
-    try:
-        answer = registry.manifest(reference, credential)
-        if isinstance(answer, ManifestInfo):
-            return _compare(reference, digest, answer, credential, registry)
-        if answer.status == _NOT_FOUND:
-            return Missing(str(reference))
-        why = f"the registry answers {answer.status} {answer.message}".strip()
-    except RegistryUnreachable as error:
-        why = error.message
-    try:
-        through_engine = engine.distribution(reference, credential)
-    except EngineUnreachable as error:
-        return NotChecked(f"{why}; {error.message}")
-    if isinstance(through_engine, ManifestInfo):
-        if through_engine.digest != digest:
-            return Mismatch(digest, through_engine.digest)
-        return Verified(through_engine, "engine")
-    if through_engine.status == _NOT_FOUND:
-        return Missing(str(reference))
-    return NotChecked(f"{why}; through the engine: {through_engine.message}")
+@dataclass(frozen=True)
+class _Look:
+    """One question, which may be asked several times."""
 
+    reference: Reference
+    credential: Credential
+    registry: AsksRegistry
+    engine: AsksEngine
+    whole: bool
 
-def _compare(
-    reference: Reference, digest: str, found: ManifestInfo, credential: Credential, registry: AsksRegistry
-) -> Verification:
-    if found.digest != digest:
-        return Mismatch(digest, found.digest)
-    for child in found.children:
-        answer = registry.manifest(reference, credential, child)
-        if isinstance(answer, Evidence):
+    def at(self, digest: str) -> Verification:
+        try:
+            answer = self.registry.manifest(self.reference, self.credential, whole=self.whole)
+            if isinstance(answer, ManifestInfo):
+                return self._compare(digest, answer)
             if answer.status == _NOT_FOUND:
-                return Missing(f"{child}, which the index of {reference} names")
-            return NotChecked(f"the registry answers {answer.status} for {child}")
-        if answer.digest != child:
-            return Mismatch(child, answer.digest)
-    return Verified(found, "registry")
+                return Missing(str(self.reference))
+            why = f"the registry answers {answer.status} {answer.message}".strip()
+        except RegistryUnreachable as error:
+            why = error.message
+        return self._through_engine(digest, why)
+
+    def _compare(self, digest: str, found: ManifestInfo) -> Verification:
+        """The tag's own digest, and whether the registry holds every manifest that an index names."""
+        if found.digest != digest:
+            return Mismatch(digest, found.digest)
+        layers = found.layers
+        for child in found.children:
+            answer = self.registry.manifest(self.reference, self.credential, child, whole=self.whole)
+            if isinstance(answer, Evidence):
+                if answer.status == _NOT_FOUND:
+                    return Missing(f"{child}, which the index of {self.reference} names")
+                return NotChecked(f"the registry answers {answer.status} for {child}")
+            if answer.digest != child:
+                return Mismatch(child, answer.digest)
+            layers += answer.layers
+        return Verified(replace(found, layers=layers), "registry")
+
+    def _through_engine(self, digest: str, why: str) -> Verification:
+        try:
+            answer = self.engine.distribution(self.reference, self.credential)
+        except EngineUnreachable as error:
+            return NotChecked(f"{why}; {error.message}")
+        if isinstance(answer, ManifestInfo):
+            return Verified(answer, "engine") if answer.digest == digest else Mismatch(digest, answer.digest)
+        if answer.status == _NOT_FOUND:
+            return Missing(str(self.reference))
+        return NotChecked(f"{why}; through the engine: {answer.message}")

@@ -86,6 +86,7 @@ TABLE: tuple[Row, ...] = (
     # ------------------------------------------------------------------ the credential is wrong
     Row(r"token has expired", DenialReason.CREDENTIAL_EXPIRED, "ECR, Quay"),
     Row(r"incorrect username or password|invalid username or password", DenialReason.CREDENTIAL_REJECTED, "Hub, Quay"),
+    Row(r"login attempt to \S+ failed with status: 401", DenialReason.CREDENTIAL_REJECTED, "moby registry/auth.go"),
     Row(r"could not find robot with", DenialReason.CREDENTIAL_REJECTED, "Quay"),
     Row(r"robot \S+ owner \S+ is disabled", DenialReason.CREDENTIAL_REJECTED, "Quay"),
     Row(r"application not registered with aad", DenialReason.CREDENTIAL_REJECTED, "ACR"),

@@ -64,18 +64,23 @@ class Registry:
             return RegistryPing(Access.LOGIN_WANTED, "/v2/ answers 401 without one")
         return RegistryPing(Access.UNKNOWN, f"{endpoint.base}/v2/ answers {status}")
 
-    def manifest(self, reference: Reference, credential: Credential, digest: str = "") -> ManifestInfo | Evidence:
+    def manifest(
+        self, reference: Reference, credential: Credential, digest: str = "", *, whole: bool = False
+    ) -> ManifestInfo | Evidence:
         """What a tag (or `digest` in the same repository) names; the refusal if that is what comes back.
 
-        HEAD, which Docker Hub does not count as a pull; an index is fetched, for its platforms and children.
+        HEAD, which Docker Hub does not count as a pull; an index is fetched, for its platforms and children, and so is
+        what shall be read `whole`, for its layers' sizes.
         """
         endpoint = self._transport.endpoint(reference.registry)
         path = f"/v2/{reference.repository}/manifests/{digest or reference.tag}"
-        response = self._authorized(endpoint, "HEAD", path, reference.repository, "pull", credential)
-        found, media_type = response.header("docker-content-digest"), _media_type(response)
-        if response.status == _OK and found and media_type not in INDEX_TYPES:
-            return ManifestInfo(found, media_type)
-        if response.status == _OK:
+        response = None
+        if not whole:
+            response = self._authorized(endpoint, "HEAD", path, reference.repository, "pull", credential)
+            found, media_type = response.header("docker-content-digest"), _media_type(response)
+            if response.status == _OK and found and media_type not in INDEX_TYPES:
+                return ManifestInfo(found, media_type)
+        if response is None or response.status == _OK:
             response = self._authorized(endpoint, "GET", path, reference.repository, "pull", credential)
         if response.status != _OK:
             return self._evidence(Stage.VERIFY, response, credential, sent=credential.present)
@@ -235,18 +240,28 @@ def _read_manifest(response: Response) -> ManifestInfo:
         digest = f"sha512:{hashlib.sha512(response.body).hexdigest()}"
     media_type = _media_type(response)
     if media_type not in INDEX_TYPES:
-        return ManifestInfo(digest, media_type)
-    try:
-        entries: list[Any] = json.loads(response.body).get("manifests") or []
-    except (ValueError, AttributeError):
-        entries = []
-    children = [entry for entry in entries if isinstance(entry, dict)]
+        layers = tuple((str(entry.get("digest")), _size(entry)) for entry in _entries(response, "layers"))
+        return ManifestInfo(digest, media_type, layers=layers)
+    children = _entries(response, "manifests")
     return ManifestInfo(
         digest,
         media_type,
         platforms=tuple(platform for entry in children if (platform := _platform(entry))),
         children=tuple(clean(str(entry.get("digest") or ""), limit=200) for entry in children),
     )
+
+
+def _entries(response: Response, name: str) -> list[dict[str, Any]]:
+    try:
+        found = json.loads(response.body).get(name)
+    except (ValueError, AttributeError):
+        return []
+    return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+
+
+def _size(entry: dict[str, Any]) -> int:
+    size = entry.get("size")
+    return size if isinstance(size, int) else 0
 
 
 def _platform(entry: dict[str, Any]) -> Platform | None:

@@ -135,7 +135,8 @@ def _layers(layers: Layers) -> str:
     counted = ((layers.reused, "reused"), (layers.mounted, "mounted"), (layers.sent, "sent"))
     total = layers.reused + layers.mounted + layers.sent
     parts = [f"{number} {what}" for number, what in counted if number]
-    sent = f" ({size(layers.bytes_sent)})" if layers.bytes_sent else ""
+    least = "at least " if layers.unsized else ""
+    sent = f" ({least}{size(layers.bytes_sent)})" if layers.bytes_sent else ""
     return f"{total} layer{'' if total == 1 else 's'}: {', '.join(parts) or 'none'}{sent}"
 
 

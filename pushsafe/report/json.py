@@ -73,7 +73,7 @@ def _outcome(result: TagResult) -> _Object:
                 "reused": layers.reused,
                 "mounted": layers.mounted,
                 "sent": layers.sent,
-                "bytes_sent": layers.bytes_sent,
+                "bytes_sent": None if layers.unsized else layers.bytes_sent,
             }
             return found | {"outcome": how, "digest": digest, "layers": counted}
         case Denied(denial):

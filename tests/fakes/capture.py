@@ -73,6 +73,7 @@ class FakeEngine:
         self._insecure = tuple(insecure_registries)
         self._info = dict(info or {})
         self._requests: list[RecordedRequest] = []
+        self._faults: list[str] = []
         self._lock = threading.Lock()
         self._directory: Path | None = None
         self._server: Server | None = None
@@ -125,10 +126,15 @@ class FakeEngine:
         """Raises AssertionError if anything came that this engine was not scripted for."""
         surprises = [f"{one.method} {one.path} {dict(one.query)}" for one in self.requests if not one.expected]
         assert not surprises, f"the fake engine did not expect: {'; '.join(surprises)}"
+        assert not self._faults, f"the fake engine failed: {'; '.join(self._faults)}"
 
     def record(self, request: RecordedRequest) -> None:
         with self._lock:
             self._requests.append(request)
+
+    def fault(self, what: str) -> None:
+        with self._lock:
+            self._faults.append(what)
 
     # ---------------------------------------------------------------- answers
 

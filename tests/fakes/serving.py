@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -67,6 +68,7 @@ class Answering(Protocol):
 
     def answer(self, method: str, path: str, query: Mapping[str, str]) -> Any: ...
     def record(self, request: RecordedRequest) -> None: ...
+    def fault(self, what: str) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,10 @@ class Server(ThreadingMixIn, UnixStreamServer):
         super().__init__(str(socket), _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away in the middle is no fault of the test's."""
+        """A client may go away in the middle; anything else is a fault of the script or of this server."""
+        error = sys.exception()
+        if not isinstance(error, ConnectionError):
+            self.engine.fault(repr(error))
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -72,7 +72,9 @@ def service(kind: Kind, tree: Path, enter: tuple[str, ...]) -> Service:
     into_tree = ("sh", str(inside), str(tree), str(run_directory())) if kind.newer else ()
     argv = (*enter, "unshare", "--mount", *into_tree, "dockerd", "--config-file", str(path))
     made_from = (text, script) if kind.newer else (text,)
-    return Service(kind.name, argv, lambda _: engine_api.answers(socket), made_from)
+    # Pid files: the kernel may have given that pid to another process, or keep it for a zombie.
+    stale = (home / "dockerd.pid", home / "exec" / "containerd" / "containerd.pid")
+    return Service(kind.name, argv, lambda _: engine_api.answers(socket), made_from, stale)
 
 
 def described() -> Mapping[str, LabEngine]:

@@ -21,12 +21,16 @@ STOP_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class Service:
-    """A process the lab wants: how to start it, what it was made from, and how to see that it serves."""
+    """A process the lab wants: how to start it, what it was made from, and how to see that it serves.
+
+    `stale` are files that a killed one leaves behind, and that would stop the next.
+    """
 
     name: str
     argv: tuple[str, ...]
     is_ready: Callable[[int], bool]
     made_from: tuple[str, ...] = ()
+    stale: tuple[Path, ...] = ()
 
     @property
     def fingerprint(self) -> str:
@@ -73,10 +77,12 @@ def start(service: Service) -> bool:
     if process and process.fingerprint == service.fingerprint:
         return False
     stop([service.name])
+    for path in service.stale:
+        path.unlink(missing_ok=True)
     log = log_path(service.name)
     log.parent.mkdir(exist_ok=True)
     record_path(service.name).parent.mkdir(exist_ok=True)
-    with log.open("ab") as output:
+    with log.open("wb") as output:
         child = subprocess.Popen(
             service.argv,
             stdin=subprocess.DEVNULL,

@@ -192,7 +192,9 @@ def explain(_session: Session, code: str) -> int:
     rule = _rule(code)
     click.echo(f"{rule.code} {rule.slug} ({rule.severity.value}): {rule.summary}\n")
     click.echo(click.wrap_text(rule.explanation, width=min(100, _width())))
-    click.echo(f"\nfires on:  {rule.example}\nto mend:   {rule.fix}")
+    click.echo(
+        f"\nfires on:  {rule.example}\nto mend:   {rule.fix}\nto pass:   --allow {rule.code} lets it pass for one run"
+    )
     return ExitCode.OK
 
 

@@ -292,7 +292,8 @@ def _failure_commands(reference: Reference, kind: FailureKind) -> tuple[str, ...
     match kind:
         case FailureKind.NETWORK:
             host = "registry-1.docker.io" if registry == "docker.io" else registry
-            return (f"curl -sSi https://{host}/v2/",)
+            scheme = "http" if hostname(registry) == "localhost" or registry.startswith("127.") else "https"
+            return (f"curl -sSi {scheme}://{host}/v2/",)
         case FailureKind.TLS:
             return (f"sudo ls /etc/docker/certs.d/{registry}/   (the CA that signed it belongs there, as ca.crt)",)
         case FailureKind.REPOSITORY_MISSING if row.repository_must_exist:

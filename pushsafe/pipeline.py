@@ -291,6 +291,7 @@ class _Run:
                 whole = bool(layers.unsized)
                 verification = verify(fact.reference, digest, credential, registry, engine, whole=whole)
                 outcome = Pushed(digest, _sized(layers, verification))
+                verification = _with_platforms(verification, fact)
             case EngineReduced(index, pushed, platform):
                 outcome = Failed(_reduced(fact.reference, index, pushed, platform))
             case EngineUnreachable():
@@ -352,6 +353,15 @@ def _sized(layers: Layers, verification: Verification) -> Layers:
         bytes_sent=layers.bytes_sent + sum(found.values()),
         unsized=tuple(short for short in layers.unsized if short not in found),
     )
+
+
+def _with_platforms(verification: Verification, fact: Facts) -> Verification:
+    """A single manifest names no platform; its digest being the pushed one's, it has the local image's."""
+    if not isinstance(verification, Verified) or verification.manifest.is_index:
+        return verification
+    local = fact.image.platforms if isinstance(fact.image, LocalImage) else ()
+    platforms = fact.platforms or (local if len(local) == 1 else ())
+    return replace(verification, manifest=replace(verification.manifest, platforms=platforms))
 
 
 def _reduced(reference: Reference, index: str, pushed: str, platform: str) -> Failure:

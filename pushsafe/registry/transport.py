@@ -253,6 +253,9 @@ def _reason(error: BaseException) -> str:
         chain.append(seen)
         seen = getattr(seen, "reason", None) if isinstance(getattr(seen, "reason", None), BaseException) else None
         seen = seen or chain[-1].__cause__ or chain[-1].__context__
+    for link in reversed(chain):
+        if isinstance(link, OSError) and link.strerror and not isinstance(link, TimeoutError | socket.gaierror):
+            return link.strerror.lower()
     for link in chain:
         if isinstance(
             link, urllib3.exceptions.ConnectTimeoutError | urllib3.exceptions.ReadTimeoutError | TimeoutError
@@ -260,7 +263,4 @@ def _reason(error: BaseException) -> str:
             return "no answer in time"
         if isinstance(link, socket.gaierror):
             return "the host name cannot be resolved"
-    for link in reversed(chain):
-        if isinstance(link, OSError) and link.strerror:
-            return link.strerror.lower()
     return clean(str(chain[-1]), limit=200) or type(chain[-1]).__name__

@@ -189,7 +189,7 @@ def _summary(report: Report, ink: _Ink) -> str:
     if report.interrupted:
         said += "; interrupted"
     elif codes:
-        said += f"; docker pushsafe explain {next(iter(codes))} tells more, --allow {next(iter(codes))} lets it pass"
+        said += f"; docker pushsafe explain {next(iter(codes))} tells more"
     return ink(said, _RED)
 
 

@@ -94,13 +94,13 @@ class Live:
     def pushing(self, reference: Reference) -> None:
         with self._lock:
             self._clear()
-        self._progress.console.print(f"pushing {reference}", markup=False, highlight=False)
+            self._tasks[""] = self._progress.add_task(f"pushing {reference}", total=None)
 
     def layer(self, event: LayerEvent) -> None:
         with self._lock:
             task = self._tasks.get(event.layer)
             if task is None:
-                task = self._tasks[event.layer] = self._progress.add_task(event.layer, total=None)
+                task = self._tasks[event.layer] = self._progress.add_task("", total=None)
             description = f"  {event.layer:<12} {event.state.value:<8}"
             done = event.state in (LayerState.REUSED, LayerState.MOUNTED, LayerState.SENT)
             total = max(event.total, event.current) or (1 if done else None)

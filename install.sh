@@ -12,17 +12,17 @@ umask 022
 
 usage() {
     cat <<'TEXT'
-Usage: ./install.sh [--system] [--uninstall]
+Usage: ./install.sh [--python PROGRAM] [--system] [--uninstall]
 
 Install docker-pushsafe from this source tree; run it again to upgrade.
 
+  --python     the Python (3.11 or newer) to use, if not the first on PATH
   --system     for every user: /usr/local/lib/docker (needs root)
   --uninstall  remove what install.sh made, and nothing else
   --help       print this
 
 Without --system: the program in ${XDG_DATA_HOME:-~/.local/share}/docker-pushsafe,
 linked from ${DOCKER_CONFIG:-~/.docker}/cli-plugins/docker-pushsafe.
-PUSHSAFE_PYTHON names the Python (3.11 or newer) to use, if not the first on PATH.
 TEXT
 }
 
@@ -56,7 +56,7 @@ mend() { # mend python|venv|docker
 }
 
 find_python() {
-    for candidate in ${PUSHSAFE_PYTHON:+"$PUSHSAFE_PYTHON"} python3 python3.14 python3.13 python3.12 python3.11; do
+    for candidate in ${wanted:+"$wanted"} python3 python3.14 python3.13 python3.12 python3.11; do
         # By the name with the version in it: a venv of a plain `python3` breaks when the system moves to the next version.
         if python=$("$candidate" -I -c 'import os, sys
 sys.version_info >= (3, 11) or sys.exit(1)
@@ -65,7 +65,7 @@ named = os.path.join(os.path.dirname(base), "python%d.%d" % sys.version_info[:2]
 print(named if os.access(named, os.X_OK) else base)' 2>/dev/null); then
             return
         fi
-        [ -z "${PUSHSAFE_PYTHON-}" ] || fail "PUSHSAFE_PYTHON is $PUSHSAFE_PYTHON, which is no Python >= 3.11: unset it, or name another"
+        [ -z "$wanted" ] || fail "$wanted is no Python >= 3.11: leave --python out, or name another"
     done
     fail "Python 3.11 or newer is needed and there is none on PATH: $(mend python)"
 }
@@ -156,6 +156,11 @@ install() {
     if [ -e "$link" ] || [ -L "$link" ]; then
         ours "$link" || fail "$link is there already and was not made by install.sh: rm '$link'"
     fi
+    if [ -n "${PUSHSAFE_PYTHON-}" ]; then
+        echo "install.sh: PUSHSAFE_PYTHON is set: docker pushsafe will run $PUSHSAFE_PYTHON while it is" >&2
+        # Not for the trial runs below: they are of what is being installed.
+        unset PUSHSAFE_PYTHON
+    fi
     [ ! -L "$base/current" ] || old_current=$(readlink "$base/current")
 
     trap roll_back EXIT
@@ -228,13 +233,20 @@ uninstall() {
 here=$(cd -- "$(dirname -- "$0")" && pwd)
 system=no
 action=install
-for option in "$@"; do
-    case $option in
+wanted=
+while [ $# -gt 0 ]; do
+    case $1 in
         --system) system=yes ;;
         --uninstall) action=uninstall ;;
+        --python)
+            [ -n "${2-}" ] || fail "--python needs the name of a program: ./install.sh --help" 2
+            wanted=$2
+            shift
+            ;;
         -h | --help) usage && exit 0 ;;
-        *) fail "unknown option $option: ./install.sh --help" 2 ;;
+        *) fail "unknown option $1: ./install.sh --help" 2 ;;
     esac
+    shift
 done
 places
 "$action"

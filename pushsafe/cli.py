@@ -14,7 +14,7 @@ import click
 
 from pushsafe import __version__, plugin
 from pushsafe.errors import PushsafeError, UsageError
-from pushsafe.exitcodes import PRECEDENCE, ExitCode, exit_code
+from pushsafe.exitcodes import ExitCode, exit_code
 from pushsafe.model import (
     BadReference,
     ErrorKind,
@@ -145,12 +145,13 @@ def push(
 
 
 def _run(session: Session, request: PushRequest, output: Output) -> Report:
-    # Imported here: `--help`, `rules` and a bad reference need none of it.
-    from pushsafe.pipeline import run
-    from pushsafe.wiring import gateways
-
     with ExitStack() as stack:
+        # Before the imports: docker may tell us to stop while they go on.
         stack.enter_context(plugin.install_stop(session.environ))
+        # Imported here: `--help`, `rules` and a bad reference need none of it.
+        from pushsafe.pipeline import run
+        from pushsafe.wiring import gateways
+
         outside = stack.enter_context(gateways(session.flags, session.environ))
         display = stack.enter_context(_display(request, output))
         return run(request, outside, display)
@@ -347,6 +348,8 @@ def _bug() -> int:
     return ExitCode.BUG
 
 
-def exit_code_table() -> list[tuple[int, str]]:
-    """Every exit code with its meaning, in the order in which they are chosen."""
-    return [(int(code), code.description) for code in PRECEDENCE]
+def option_table() -> list[tuple[str, str]]:
+    """Every option of the main command as it is written, with its meaning."""
+    context = click.Context(push)
+    records = (option.get_help_record(context) for option in push.params if isinstance(option, click.Option))
+    return [(record[0], record[1]) for record in records if record is not None]

@@ -17,6 +17,7 @@ from pushsafe.dockerconfig import DockerConfig, Entry, MalformedError, hostname,
 from pushsafe.expiry import expires
 from pushsafe.model import Credential, CredentialKind, CredentialSource, Secret, SourceKind
 
+_HUB = "docker.io"
 HUB_KEY = "https://index.docker.io/v1/"
 ENVIRONMENT_VARIABLE = "DOCKER_AUTH_CONFIG"
 # What `docker login` itself keeps beside a Docker Hub login (docker/cli `internal/oauth/manager`): no servers.
@@ -35,7 +36,7 @@ class CompositeCredential(Credential):
 
 def key_of(registry: str) -> str:
     """The server address under which docker keeps the credential of `registry` (`getAuthConfigKey`)."""
-    return HUB_KEY if registry in ("docker.io", "index.docker.io") else registry
+    return HUB_KEY if registry in (_HUB, "index.docker.io") else registry
 
 
 def auth_config(credential: Credential) -> dict[str, str]:
@@ -100,10 +101,13 @@ class CredentialStore:
             return self._found[key]
 
     def servers(self) -> tuple[str, ...]:
-        """The registries that the files name credentials for, as docker names registries; no helper is asked."""
-        names = [address for address, one in self._config.auths.items() if one.has_content]
+        """The registries that the user has logged in to, as docker names registries; no helper is asked.
+
+        Where a store keeps the secret, `docker login` leaves an entry without content in `auths`.
+        """
+        names = [name for name, entry in self._config.auths.items() if entry.has_content or self._store]
         names += [*self._config.helpers, *self._from_environment]
-        hosts = ("docker.io" if name in (HUB_KEY, *_OWN_TOKENS) else hostname(name) for name in names)
+        hosts = (_HUB if name in (HUB_KEY, *_OWN_TOKENS) else hostname(name) for name in names)
         return tuple(dict.fromkeys(hosts))
 
     # ------------------------------------------------------------ resolution

@@ -225,7 +225,7 @@ def _no_right(refusal: Refusal) -> tuple[str, tuple[str, ...]]:
     reference = refusal.reference
     said = (
         f"{_who(refusal)} is logged in to {reference.registry} and may not push to {reference.repository}; "
-        f"it takes {known(reference.registry).right}"
+        f"that needs {known(reference.registry).right}"
     )
     return said, _other_login(refusal)
 
@@ -236,7 +236,7 @@ def _foreign_namespace(refusal: Refusal) -> tuple[str, tuple[str, ...]]:
     said = (
         f"the namespace {namespace!r} is not that of {_who(refusal)}, and "
         f"{known(reference.registry).name} gives that "
-        f"account no right to push there; it takes {known(reference.registry).right}"
+        f"account no right to push there; that needs {known(reference.registry).right}"
     )
     return said, (
         f"docker tag {reference} {reference.registry}/{user.lower()}/{name}:{reference.tag}",
@@ -249,7 +249,7 @@ def _small_scope(refusal: Refusal) -> tuple[str, tuple[str, ...]]:
     said = (
         f"the token of {_who(refusal)} may not push to {reference.repository}, which is in that "
         "account's own namespace; "
-        f"it takes {known(reference.registry).right}"
+        f"that needs {known(reference.registry).right}"
     )
     return said, _login(refusal)
 

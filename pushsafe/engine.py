@@ -38,9 +38,9 @@ from pushsafe.sanitize import clean, secrets_of
 TIMEOUT = 60
 """Seconds that any one answer of the engine may take; a push may be silent for longer."""
 
-_PLATFORM_API = (1, 46)
+_PLATFORM_API = "1.46"
 """`platform` of POST /images/NAME/push (moby `docs/api/version-history.md`)."""
-_MANIFESTS_API = (1, 48)
+_MANIFESTS_API = "1.48"
 """`manifests` of GET /images/NAME/json (the same page)."""
 _NEAR_MISSES = 3
 
@@ -56,7 +56,6 @@ class Engine:
             )
         except (DockerException, requests.RequestException, OSError, ValueError) as error:
             raise self._unreachable(error) from error
-        self._api = tuple(int(part) for part in self._client.api_version.split("."))
         self._url = f"{self._client.base_url}/v{self._client.api_version}"
         self._manifests = False
 
@@ -68,7 +67,7 @@ class Engine:
         answer = self._get_json("/info", {})
         status = {str(row[0]): row[1] for row in answer.get("DriverStatus") or () if len(row) > 1}
         containerd = status.get("driver-type") == "io.containerd.snapshotter.v1"
-        self._manifests = containerd and self._api >= _MANIFESTS_API
+        self._manifests = containerd and self._speaks(_MANIFESTS_API)
         return EngineInfo(
             version=str(answer.get("ServerVersion", "")),
             api_version=self._client.api_version,
@@ -81,13 +80,17 @@ class Engine:
 
     def require_platform_option(self) -> None:
         """Raise UsageError where this engine's push cannot be told a platform."""
-        if self._api < _PLATFORM_API:
-            wanted = ".".join(map(str, _PLATFORM_API))
+        if not self._speaks(_PLATFORM_API):
             raise UsageError(
-                f"--platform needs an engine with API {wanted} (Docker 28), and this one speaks "
+                f"--platform needs an engine with API {_PLATFORM_API} (Docker 28), and this one speaks "
                 f"{self._client.api_version}",
                 "leave --platform out: this engine's image store holds one platform of each image, and pushes that",
             )
+
+    def _speaks(self, api_version: str) -> bool:
+        from packaging.version import Version  # only where it is asked: it costs a start 10 ms
+
+        return Version(self._client.api_version) >= Version(api_version)
 
     # ------------------------------------------------------------------ images
 

@@ -528,7 +528,10 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class NotChecked:
+    """Nobody could tell what the tag names now; `transient` says that asking again may help."""
+
     why: str
+    transient: bool = False
 
 
 Verification = Verified | Mismatch | Missing | NotChecked

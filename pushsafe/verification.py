@@ -24,6 +24,8 @@ PATIENCE = (0.25, 0.5, 1.0, 2.0)
 """Seconds between looks at a registry that does not show a new tag at once."""
 
 _NOT_FOUND = 404
+# distribution 2.8 answers 500 for a manifest whose link is being written anew by another tag's push.
+_SERVER_ERROR = 500
 
 
 class AsksRegistry(Protocol):
@@ -54,7 +56,7 @@ def verify(
     look = _Look(reference, credential, registry, engine, whole)
     found = look.at(digest)
     for pause in PATIENCE:
-        if not isinstance(found, Missing | Mismatch):
+        if not _may_change(found):
             break
         sleep(pause)
         found = look.at(digest)
@@ -79,6 +81,8 @@ class _Look:
             if answer.status == _NOT_FOUND:
                 return Missing(str(self.reference))
             why = f"the registry answers {answer.status} {answer.message}".strip()
+            if _is_server_error(answer):
+                return NotChecked(why, transient=True)
         except RegistryUnreachable as error:
             why = error.message
         return self._through_engine(digest, why)
@@ -93,7 +97,7 @@ class _Look:
             if isinstance(answer, Evidence):
                 if answer.status == _NOT_FOUND:
                     return Missing(f"{child}, which the index of {self.reference} names")
-                return NotChecked(f"the registry answers {answer.status} for {child}")
+                return NotChecked(f"the registry answers {answer.status} for {child}", _is_server_error(answer))
             if answer.digest != child:
                 return Mismatch(child, answer.digest)
             layers += answer.layers
@@ -108,4 +112,13 @@ class _Look:
             return Verified(answer, "engine") if answer.digest == digest else Mismatch(digest, answer.digest)
         if answer.status == _NOT_FOUND:
             return Missing(str(self.reference))
-        return NotChecked(f"{why}; through the engine: {answer.message}")
+        return NotChecked(f"{why}; through the engine: {answer.message}", _is_server_error(answer))
+
+
+def _may_change(found: Verification) -> bool:
+    """Whether a registry that is slow to show a tag, or busy writing its neighbour, may answer otherwise soon."""
+    return isinstance(found, Missing | Mismatch) or (isinstance(found, NotChecked) and found.transient)
+
+
+def _is_server_error(answer: Evidence) -> bool:
+    return answer.status is not None and answer.status >= _SERVER_ERROR

@@ -72,7 +72,8 @@ def _engine(address: EngineAddress, stack: ExitStack) -> EngineGateway:
     except EngineUnreachable as error:
         said = bridge.explain()
         raise EngineUnreachable(
-            f"no engine answers at {address.host} ({address.origin}): {said or error.message}", " ".join(bridge.command)
+            f"no engine answers at {address.host} ({address.origin}): {said or error.message}",
+            " ".join((*bridge.command[:-1], "docker", "version")),
         ) from error
     stack.callback(engine.close)
     return engine

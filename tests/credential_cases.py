@@ -36,8 +36,8 @@ FAILING = helper("the keychain is locked", 1)
 # Values of `Case.config` that are no text.
 DIRECTORY, LOOP = object(), object()
 
-AUTH = {"auth": b64("user:pass")}
-SENT = {"username": "user", "password": "pass", "serveraddress": REGISTRY}
+AUTH = {"auth": b64("user:by-file")}
+SENT = {"username": "user", "password": "by-file", "serveraddress": REGISTRY}
 HELPED = {"username": "helped", "password": "by-helper", "serveraddress": REGISTRY}
 FROM_ENV = {"username": "env", "password": "by-env", "serveraddress": REGISTRY}
 
@@ -105,14 +105,14 @@ IN_THE_FILE = (
     Case("colons", {"auths": {REGISTRY: {"auth": b64("user:a:b:")}}}, {**SENT, "password": "a:b:"}, _FILE),
     Case("NUL", {"auths": {REGISTRY: {"auth": b64(b"user:\0pa\0ss\0\0")}}}, {**SENT, "password": "pa\0ss"}, _FILE),
     Case("no password", {"auths": {REGISTRY: {"auth": b64("user:")}}}, {**SENT, "password": ""}, _FILE),
-    Case("line ends", {"auths": {REGISTRY: {"auth": "dXNlc\njpwY\r\nXNz\n"}}}, SENT, _FILE),
+    Case("line ends", {"auths": {REGISTRY: {"auth": "dXNlc\njpieS1\r\nmaWxl\n"}}}, SENT, _FILE),
     Case(
         "not UTF-8",
         {"auths": {REGISTRY: {"auth": b64(b"user:p\xe4\xe2\x82w<&>")}}},
         {**SENT, "password": "p\ufffd\ufffd\ufffdw<&>"},
         _FILE,
     ),
-    Case("plain user and password", {"auths": {REGISTRY: {"username": "user", "password": "pass"}}}, SENT, _FILE),
+    Case("plain user and password", {"auths": {REGISTRY: {"username": "user", "password": "by-file"}}}, SENT, _FILE),
     Case("auth wins over plain", {"auths": {REGISTRY: {**AUTH, "username": "x", "password": "y"}}}, SENT, _FILE),
     Case("names in any case", {"Auths": {REGISTRY: {"AUTH": AUTH["auth"]}}}, SENT, _FILE),
     Case("more after the object", json.dumps({"auths": {REGISTRY: AUTH}}) + " garbage", SENT, _FILE),
@@ -347,7 +347,7 @@ UNUSABLE = (
             ("auth is no base64", {"auths": {REGISTRY: {"auth": "%%%"}}}),
             ("auth without padding", {"auths": {REGISTRY: {"auth": b64("user:pw").rstrip("=")}}}),
             ("auth without colon", {"auths": {REGISTRY: {"auth": b64("user")}}}),
-            ("auth without user", {"auths": {REGISTRY: {"auth": b64(":pass")}}}),
+            ("auth without user", {"auths": {REGISTRY: {"auth": b64(":by-file")}}}),
             ("auth of another entry undecodable", {"auths": {REGISTRY: AUTH, "x": {"auth": "%"}}}),
         )
     ),

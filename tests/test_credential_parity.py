@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -28,12 +27,6 @@ class Docker:
     older: bool
 
 
-def unavailable(reason: str) -> Docker:
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
 @pytest.fixture(params=["newer", "installed"])
 def docker(request: pytest.FixtureRequest) -> Docker:
     """The docker CLI of the lab, and the one of this machine."""
@@ -41,10 +34,10 @@ def docker(request: pytest.FixtureRequest) -> Docker:
         try:
             return Docker(str(newer_docker_cli()), older=False)
         except LabError as error:
-            return unavailable(str(error))
+            pytest.skip(str(error))
     path = shutil.which("docker")
     if path is None:
-        return unavailable("no docker CLI is installed")
+        pytest.skip("no docker CLI is installed")
     words = subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout
     numbers = re.search(r"(\d+)\.(\d+)", words)
     assert numbers, words
@@ -91,10 +84,10 @@ def reference_of(case: Case) -> str:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_docker_sends_what_the_table_says(docker: Docker, case: Case, tmp_path: Path) -> None:
-    if docker.older and (case.older_differs or "DOCKER_AUTH_CONFIG" in case.environ):
-        return  # Nothing to compare: we follow the newer one.
     sent = docker_push(docker, reference_of(case), *case.prepare(tmp_path))
-    if case.docker_pushes:
+    if docker.older and (case.older_differs or "DOCKER_AUTH_CONFIG" in case.environ):
+        assert len(sent.pushes) == 1  # It always pushes, with whatever it has; we follow the newer one.
+    elif case.docker_pushes:
         assert len(sent.pushes) == 1
         assert re.search("WARNING: Error (parsing|loading) config file|Failed to create credential store", sent.stderr)
     else:

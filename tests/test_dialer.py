@@ -18,6 +18,7 @@ import pytest
 
 from pushsafe.dialer import SshBridge, SshHost, command, parse
 from pushsafe.errors import EngineUnreachable, UsageError
+from tests.docker_client import needs_docker
 
 SSHD = shutil.which("sshd", path=os.environ["PATH"] + ":/usr/sbin:/usr/local/sbin")
 
@@ -196,7 +197,7 @@ def test_no_ssh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         pass
 
 
-@pytest.mark.skipif(shutil.which("docker") is None, reason="no docker client to compare with")
+@needs_docker
 @pytest.mark.parametrize("url", ["ssh://host", "ssh://me@host", "ssh://me@Host:2222", "ssh://host/run/x.sock"])
 def test_the_command_is_dockers(url: str, engine: socket.socket, fake_ssh: Path) -> None:
     def refuse() -> None:

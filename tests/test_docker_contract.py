@@ -6,7 +6,6 @@ import json
 import os
 import pty
 import select
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,11 +18,12 @@ from pathlib import Path
 import pytest
 
 from pushsafe import __version__
+from tests.docker_client import needs_docker
 
 ROOT = Path(__file__).parent.parent
 LAUNCHER = ROOT / "docker-pushsafe"
 
-pytestmark = pytest.mark.skipif(shutil.which("docker") is None, reason="no docker client here")
+pytestmark = needs_docker
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import socket
 import subprocess
 import threading
@@ -18,9 +17,8 @@ from pushsafe.endpoint import config_dir, parse_host, resolve
 from pushsafe.errors import UsageError
 from pushsafe.model import EngineAddress
 from pushsafe.plugin import DockerFlags, split
+from tests.docker_client import needs_docker
 
-DOCKER = shutil.which("docker")
-needs_docker = pytest.mark.skipif(DOCKER is None, reason="no docker client to compare with")
 SOCKET = "unix:///var/run/docker.sock"
 
 # --------------------------------------------------------------------------- hosts
@@ -97,8 +95,7 @@ def _dockers_own(words: list[str], environ: dict[str, str]) -> dict[str, object]
     (context,) = json.loads(answer.stdout)
     host = context["Endpoints"]["docker"]["Host"]
     return {
-        # Releases before 23 write the address instead of the name.
-        "host": host.replace("tcp://127.0.0.1:2375", "tcp://localhost:2375"),
+        "host": host,
         "skip": context["Endpoints"]["docker"]["SkipTLSVerify"],
         "files": sorted(context["TLSMaterial"].get("docker", [])),
     }

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from pushsafe import __version__
+from tests.docker_client import needs_docker
 
 ROOT = Path(__file__).parent.parent
 PARTS = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "docker-pushsafe", "pushsafe", "install.sh")
@@ -36,8 +37,6 @@ TOOLS = (
     "sed",
     "sort",
 )
-
-needs_docker = pytest.mark.skipif(shutil.which("docker") is None, reason="no docker client here")
 
 
 def _script(file: Path, text: str) -> None:
@@ -144,12 +143,15 @@ def _docker_that_fails(home: Home) -> None:
 def test_install_and_uninstall(home: Home) -> None:
     _real_machine(home)
     _complete_tree(home)
+    # Another Python for the launcher must not be what the new installation is tried with.
+    home.environ["PUSHSAFE_PYTHON"] = "/nowhere/python"
     (home.folder / ".docker").mkdir()
     (home.folder / ".docker/config.json").write_text("{}")
     before, tree_before = home.files(), sorted(home.tree.rglob("*"))
 
     answer = home.run()
-    assert (answer.returncode, answer.stderr) == (0, "")
+    assert answer.returncode == 0
+    assert answer.stderr == "install.sh: PUSHSAFE_PYTHON is set: docker pushsafe will run /nowhere/python while it is\n"
     assert f"docker pushsafe {__version__}" in answer.stdout
     assert str(home.link) in answer.stdout
     assert sorted(home.tree.rglob("*")) == tree_before, "a build leaves traces in the source tree"
@@ -307,10 +309,10 @@ def test_missing_things_are_one_sentence_with_its_cure(programs: dict[str, str],
 
 def test_wrong_python_is_named(home: Home) -> None:
     home.put("docker", "exit 0")
-    home.environ["PUSHSAFE_PYTHON"] = "/nowhere/python"
-    answer = home.run()
+    answer = home.run("--python", "/nowhere/python")
     assert answer.returncode == 1
-    assert "PUSHSAFE_PYTHON is /nowhere/python" in answer.stderr
+    assert "/nowhere/python is no Python >= 3.11" in answer.stderr
+    assert home.run("--python").returncode == 2
 
 
 def test_system_needs_root(home: Home) -> None:
@@ -339,7 +341,7 @@ def test_unknown_option(option: str, home: Home) -> None:
 def test_help_names_every_option(home: Home) -> None:
     answer = home.run("--help")
     assert answer.returncode == 0
-    assert all(option in answer.stdout for option in ("--system", "--uninstall", "--help"))
+    assert all(option in answer.stdout for option in ("--python", "--system", "--uninstall", "--help"))
 
 
 @pytest.mark.parametrize("shell", [shell for shell in ("sh", "dash", "bash") if shutil.which(shell)])

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -197,3 +198,16 @@ def _boot() -> str:
     found = re.search(r"^boot='(.*?)'$", LAUNCHER.read_text(), re.DOTALL | re.MULTILINE)
     assert found
     return found[1]
+
+
+def test_interrupted_while_importing(tree: Path) -> None:
+    (tree / "pushsafe/__main__.py").write_text("import time; print('importing', flush=True); time.sleep(20)")
+    environ = {"PATH": os.environ["PATH"], "PUSHSAFE_PYTHON": sys.executable}
+    child = subprocess.Popen(
+        [tree / "docker-pushsafe"], env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "importing\n"
+    child.send_signal(signal.SIGINT)
+    _, stderr = child.communicate(timeout=10)
+    assert (child.returncode, stderr) == (130, "")

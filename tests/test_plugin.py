@@ -211,7 +211,9 @@ def test_leaving_is_no_stop(tmp_path: Path) -> None:
         _listener(str(tmp_path / "s")) as server,
         install_stop({"DOCKER_CLI_PLUGIN_SOCKET": str(tmp_path / "s")}, lambda: calls.append(1)),
     ):
-        server.accept()[0].send(b"x")
+        connection, _ = server.accept()
+        connection.send(b"x")
+    connection.close()
     time.sleep(0.1)
     assert calls == []
 

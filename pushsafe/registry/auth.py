@@ -33,7 +33,7 @@ class Challenge:
 
     def __str__(self) -> str:
         shown = " ".join(
-            f'{key}="{clean(value, limit=120)}"' for key, value in self.parameters.items() if key != "scope"
+            f'{key}="{clean(value, limit=120)}"' for key, value in self.parameters.items() if key in ("realm", "error")
         )
         return clean(f"{self.scheme.capitalize()} {shown}".strip(), limit=300)
 

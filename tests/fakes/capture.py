@@ -16,7 +16,7 @@ from typing import Any, Literal, Self
 
 from tests.fakes.serving import Drop, Json, PushScript, RecordedRequest, Refusal, Server, Stream
 
-__all__ = ["Drop", "FakeEngine", "FakeImage", "RecordedRequest", "Refusal", "familiar"]
+__all__ = ["Drop", "FakeEngine", "FakeImage", "PushScript", "RecordedRequest", "Refusal", "familiar"]
 
 Store = Literal["classic", "containerd"]
 
@@ -40,8 +40,10 @@ class FakeEngine:
     """The engine, started by `with`. Names may be familiar (`acme/app:1`) or full (`docker.io/acme/app:1`).
 
     `images`: names, or names with what they are. `push`: answer per name with tag; without one, a plausible
-    stream of the chosen store. `distribution`: answer of `GET /distribution/NAME/json` per name (a Refusal 404
-    without one). `auth`: answer of `POST /auth`. `errors`: `"METHOD /path"` without API version, refused first.
+    stream of the chosen store. `distribution`: answer of `GET /distribution/NAME/json` per name (without one, what
+    was pushed with such a plausible stream is there, and all else is not). `auth`: answer of `POST /auth`.
+    `errors`: `"METHOD /path"` without API version, refused before anything else.
+
     A request that nothing here expects is answered 500 and makes `check()` fail, which leaving `with` calls.
     """
 
@@ -74,6 +76,7 @@ class FakeEngine:
         self._info = dict(info or {})
         self._requests: list[RecordedRequest] = []
         self._faults: list[str] = []
+        self._arrived: dict[str, FakeImage] = {}
         self._lock = threading.Lock()
         self._directory: Path | None = None
         self._server: Server | None = None
@@ -156,8 +159,7 @@ class FakeEngine:
         if method == "GET" and (name := _between(path, "/images/", "/json")):
             return self._inspect(name)
         if method == "GET" and (name := _between(path, "/distribution/", "/json")):
-            missing = Refusal(404, f"manifest unknown: {name}")
-            return self.distribution.get(familiar(name), missing)
+            return self._distribution(name)
         if method == "POST" and (name := _between(path, "/images/", "/push")):
             script = self._push_script(name, query.get("tag", ""))
             return script if isinstance(script, Refusal) else Stream(script)
@@ -250,6 +252,17 @@ class FakeEngine:
             }
         return list(seen.values())
 
+    def _distribution(self, name: str) -> Json | Refusal:
+        if scripted := self.distribution.get(familiar(name)):
+            return scripted
+        image = self._arrived.get(familiar(name))
+        if image is None:
+            return Refusal(404, f"manifest unknown: {name}")
+        media_type = "application/vnd.docker.distribution.manifest.v2+json"
+        platform = {"os": image.os, "architecture": image.architecture}
+        descriptor = {"mediaType": media_type, "digest": image.digest, "size": image.size}
+        return {"Descriptor": descriptor, "Platforms": [platform]}
+
     def _push_script(self, name: str, tag: str) -> PushScript:
         """The script for `name:tag`, or what a good engine of this store says (28.5)."""
         scripted = self.push.get(f"{familiar(name)}:{tag}")
@@ -266,6 +279,7 @@ class FakeEngine:
             {"status": state, "progressDetail": {}, "id": "111111111111"} for state in ("Preparing", "Pushed")
         ]
         last = {"status": f"{tag}: digest: {image.digest} size: {image.size}"}
+        self._arrived[f"{familiar(name)}:{tag}"] = image
         if self.store == "containerd":
             return [head, *layers, last]
         aux = {"Tag": tag, "Digest": image.digest, "Size": image.size}

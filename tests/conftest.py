@@ -1,0 +1,32 @@
+"""What every test shares: in CI nothing may be skipped, and the lab is started once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+
+import pytest
+
+from tests import lab
+from tests.lab import Lab
+
+_CI = bool(os.environ.get("CI"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that CI cannot run is a test that nobody runs: there a skip is a failure."""
+    report = yield
+    if _CI and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        report.outcome = "failed"
+        report.longrepr = f"{report.nodeid} may not be skipped in CI: {reason}"
+    return report
+
+
+@pytest.fixture(scope="session")
+def the_lab() -> Lab:
+    """The real engines and registries, started if need be; skipped with the reason where they cannot run."""
+    if reason := lab.unavailable():
+        pytest.skip(f"the lab cannot run here: {reason}")
+    return lab.up()

@@ -1,0 +1,304 @@
+"""From docker's configuration to the credential docker would send, without docker."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import docker.auth
+import pytest
+
+from pushsafe import credential_helper
+from pushsafe.credentials import CredentialStore, auth_config
+from pushsafe.dockerconfig import MalformedError, hostname, parse_environment, parse_file
+from pushsafe.model import Credential, CredentialKind, SourceKind
+from tests.credential_cases import AUTH, CASES, GOOD, HUB_KEY, NOTHING, REGISTRY, Case, b64, helper
+from tests.fakes.serving import RecordedRequest
+
+SECRETS = ("by-file", "by-helper", "by-env", "a-token", AUTH["auth"])
+
+
+def store(directory: Path, config: object, **more: Mapping[str, str]) -> CredentialStore:
+    case = Case("", config, None, SourceKind.NONE, environ=more.get("environ", {}), helpers=more.get("helpers", {}))
+    return CredentialStore(*case.prepare(directory))
+
+
+def fake(script: str) -> dict[str, str]:
+    return {"docker-credential-fake": script}
+
+
+# ------------------------------------------------------------------- the table
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_source_and_header(case: Case, tmp_path: Path) -> None:
+    credential = CredentialStore(*case.prepare(tmp_path)).lookup(case.registry)
+    assert credential.source.kind is case.source
+    assert credential.present == (case.source not in (SourceKind.NONE, SourceKind.BROKEN))
+    expected = {name: value for name, value in (case.sent or {}).items() if value}
+    assert auth_config(credential) == expected
+    # As it goes out, by way of docker-py.
+    header = docker.auth.encode_header(auth_config(credential)).decode()
+    assert RecordedRequest("POST", "/", {}, {"x-registry-auth": header}, b"").auth == expected
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_nothing_shows_a_secret(case: Case, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    credentials = CredentialStore(*case.prepare(tmp_path))
+    credential = credentials.lookup(case.registry)
+    shown = f"{credential!r} {credential} {credential.source} {credentials!r} {credentials.warnings}"
+    said = capfd.readouterr()
+    assert [secret for secret in SECRETS if secret in shown.replace(str(tmp_path), "") + said.out] == []
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case.source is SourceKind.BROKEN], ids=lambda case: case.name
+)
+def test_what_is_broken_is_named(case: Case, tmp_path: Path) -> None:
+    source = CredentialStore(*case.prepare(tmp_path)).lookup(case.registry).source
+    assert source.name in (str(tmp_path / "config/config.json"), "docker-credential-fake", "DOCKER_AUTH_CONFIG")
+    assert source.problem
+
+
+# ------------------------------------------------------------- the credential
+
+
+@pytest.mark.parametrize(
+    ("entry", "kind", "username", "secret"),
+    [
+        (AUTH, CredentialKind.BASIC, "user", "by-file"),
+        ({"auth": b64("0000:"), "identitytoken": "t"}, CredentialKind.IDENTITY_TOKEN, "0000", "t"),
+        ({"registrytoken": "t"}, CredentialKind.REGISTRY_TOKEN, "", "t"),
+        ({**AUTH, "identitytoken": "t"}, CredentialKind.IDENTITY_TOKEN, "user", "t"),
+        ({**AUTH, "identitytoken": "t", "registrytoken": "r"}, CredentialKind.REGISTRY_TOKEN, "user", "r"),
+    ],
+)
+def test_kind(entry: object, kind: CredentialKind, username: str, secret: str, tmp_path: Path) -> None:
+    found = store(tmp_path, {"auths": {REGISTRY: entry}}).lookup(REGISTRY)
+    assert (found.kind, found.username, found.secret.reveal()) == (kind, username, secret)
+
+
+@pytest.mark.parametrize(
+    ("registry", "auths", "key"),
+    [
+        ("docker.io", {}, HUB_KEY),
+        ("index.docker.io", {}, HUB_KEY),
+        ("registry-1.docker.io", {}, "registry-1.docker.io"),
+        ("ghcr.io", {"ghcr.io": AUTH}, "ghcr.io"),
+        ("ghcr.io", {"https://ghcr.io/v1/": AUTH}, "https://ghcr.io/v1/"),
+    ],
+)
+def test_key(registry: str, auths: object, key: str, tmp_path: Path) -> None:
+    assert store(tmp_path, {"auths": auths}).lookup(registry).key == key
+
+
+def test_expiry_comes_from_the_secret(tmp_path: Path) -> None:
+    token = f"e30.{b64(json.dumps({'exp': 1_800_000_000})).rstrip('=')}.x"
+    found = store(tmp_path, {"auths": {REGISTRY: {"auth": b64(f"0000:{token}")}}}).lookup(REGISTRY)
+    assert found.expires == 1_800_000_000
+
+
+# ------------------------------------------------------------------- elsewhere
+
+LISTING = """#!/bin/sh
+case $1 in
+get) echo 'credentials not found in native keychain'; exit 1;;
+list) echo '{"https://index.docker.io/v1/": "u", "https://index.docker.io/v1/access-token": "u", "ghcr.io": "u"}';;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("config", "more", "elsewhere"),
+    [
+        (None, {}, ()),
+        ({"auths": {"ghcr.io": AUTH, "quay.io": {}, REGISTRY: AUTH}}, {}, ("ghcr.io",)),
+        ({"auths": {"https://me:pw@ghcr.io/v1/": AUTH}}, {}, ("ghcr.io",)),
+        ({"credHelpers": {"ecr.example": "absent"}}, {}, ("ecr.example",)),
+        (None, {"environ": {"DOCKER_AUTH_CONFIG": json.dumps({"auths": {"ghcr.io": AUTH}})}}, ("ghcr.io",)),
+        ({"credsStore": "fake"}, {"helpers": fake(LISTING)}, (HUB_KEY, "ghcr.io")),
+        ({"credsStore": "fake"}, {"helpers": fake(LISTING.replace("echo '{", "echo '["))}, ()),
+        ({"credsStore": "fake"}, {"helpers": fake(NOTHING)}, ()),
+    ],
+)
+def test_elsewhere(config: object, more: dict[str, dict[str, str]], elsewhere: tuple[str, ...], tmp_path: Path) -> None:
+    assert store(tmp_path, config, **more).lookup(REGISTRY).elsewhere == elsewhere
+
+
+def test_a_store_is_not_listed_for_a_credential_that_was_found(tmp_path: Path) -> None:
+    script = GOOD.replace("read -r key", 'read -r key; echo "$1" >>"$HOME/calls"')
+    assert store(tmp_path, {"credsStore": "fake"}, helpers=fake(script)).lookup(REGISTRY).elsewhere == ()
+    assert (tmp_path / "calls").read_text() == "get\n"
+
+
+@pytest.mark.parametrize(
+    ("config", "servers"),
+    [
+        (None, ()),
+        ({"auths": {HUB_KEY: AUTH, "https://ghcr.io/v1/": AUTH, "quay.io": {}}}, ("docker.io", "ghcr.io")),
+        ({"auths": {"quay.io": {}}, "credsStore": "absent"}, ("quay.io",)),
+        ({"credHelpers": {"a.example": "absent"}}, ("a.example",)),
+    ],
+)
+def test_servers(config: object, servers: tuple[str, ...], tmp_path: Path) -> None:
+    assert store(tmp_path, config).servers() == servers
+
+
+# --------------------------------------------------------------------- helpers
+
+
+def test_a_helper_is_asked_once_by_many_threads(tmp_path: Path) -> None:
+    script = GOOD.replace("read -r key", 'read -r key; echo "$key" >>"$HOME/calls"')
+    credentials = store(tmp_path, {"credsStore": "fake"}, helpers=fake(script))
+    found: list[Credential] = []
+    threads = [
+        threading.Thread(target=lambda name: found.append(credentials.lookup(name)), args=(name,))
+        for name in ("a.example", "b.example") * 4
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 8
+    assert sorted((tmp_path / "calls").read_text().split()) == ["a.example", "b.example"]
+
+
+@pytest.mark.parametrize(
+    ("script", "problem"),
+    [
+        (helper("the keychain is locked", 1), "ended with status 1, saying: the keychain is locked"),
+        (helper("\\033[31mred", 3), "ended with status 3, saying: "),
+        (helper('{"Username":"u","Secret":"geheim"}', 1), "ended with status 1 and said nothing more"),
+        (helper("bad token ghp_geheim0123456789abcdef", 1), "saying: bad token ***"),
+        ("#!/bin/sh\nkill -9 $$\n", "was killed by signal 9"),
+        ("#!/bin/sh\n", "its answer is of no use: it is empty"),
+        (helper("geheim"), "its answer is of no use: it is not JSON"),
+        (helper('{"Username":"u","Secret":["geheim"]}'), "its answer is of no use: it is not an object with"),
+        ("#!/no/such/program\n", "cannot be started: "),
+    ],
+)
+def test_a_broken_helper(script: str, problem: str, tmp_path: Path) -> None:
+    source = store(tmp_path, {"credsStore": "fake"}, helpers=fake(script)).lookup(REGISTRY).source
+    assert (source.kind, source.name) == (SourceKind.BROKEN, "docker-credential-fake")
+    assert problem in source.problem
+    assert "geheim" not in source.problem
+    assert source.problem.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [("absent", "not installed"), ("../evil", "no name of a helper"), ("a\0b", "no name of a helper")],
+)
+def test_a_helper_that_is_not_there(name: str, problem: str, tmp_path: Path) -> None:
+    source = store(tmp_path, {"credHelpers": {REGISTRY: name}}).lookup(REGISTRY).source
+    assert source.kind is SourceKind.BROKEN
+    assert problem in source.problem
+
+
+def test_relative_directories_in_path_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Case("", None, None, SourceKind.NONE, helpers=fake(GOOD)).prepare(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert credential_helper.find("docker-credential-fake", {"PATH": "bin"}) is None
+    assert credential_helper.find("docker-credential-fake", {"PATH": str(tmp_path / "bin")}) is not None
+    assert credential_helper.find("docker-credential-fake", {}) is None
+
+
+def test_a_helper_gets_the_whole_environment(tmp_path: Path) -> None:
+    script = helper('{"Username":"$AWS_PROFILE","Secret":"s"}')
+    credentials = store(tmp_path, {"credsStore": "fake"}, helpers=fake(script), environ={"AWS_PROFILE": "work"})
+    assert credentials.lookup(REGISTRY).username == "work"
+
+
+def test_a_helper_that_does_not_read(tmp_path: Path) -> None:
+    script = '#!/bin/sh\nexec <&-\necho \'{"Username":"u","Secret":"s"}\'\n'
+    assert store(tmp_path, {"credsStore": "fake"}, helpers=fake(script)).lookup("a" * 200_000).username == "u"
+
+
+@pytest.mark.parametrize(
+    ("script", "problem"),
+    [
+        ("#!/bin/sh\nexec sleep 30\n", "no answer within 0.3 seconds"),
+        ("#!/bin/sh\nsleep 30\n", "no answer within 0.3 seconds"),
+        ("#!/bin/sh\nexec >&-\nsleep 30\n", "no answer within 0.3 seconds"),
+        ("#!/bin/sh\nexec yes\n", "its answer has no end"),
+    ],
+)
+def test_a_helper_without_end(script: str, problem: str, tmp_path: Path) -> None:
+    _, environ = Case("", None, None, SourceKind.NONE, helpers=fake(script)).prepare(tmp_path)
+    for tool in ("sleep", "yes"):
+        (tmp_path / "bin" / tool).symlink_to(shutil.which(tool) or tool)
+    began = time.monotonic()
+    limit = 0.3 if "within" in problem else 20
+    assert credential_helper.get("fake", REGISTRY, environ, limit) == credential_helper.Broken(problem)
+    assert time.monotonic() - began < 10
+
+
+# ----------------------------------------------------------------------- files
+
+
+def test_an_unusable_environment_is_warned_of(tmp_path: Path) -> None:
+    credentials = store(tmp_path, {"auths": {REGISTRY: AUTH}}, environ={"DOCKER_AUTH_CONFIG": '{"geheim": 1}'})
+    assert credentials.lookup(REGISTRY).source.kind is SourceKind.FILE
+    assert [warning.partition(":")[0] for warning in credentials.warnings] == [
+        "DOCKER_AUTH_CONFIG is ignored, as docker ignores it"
+    ]
+    assert "geheim" not in credentials.warnings[0]
+
+
+@pytest.mark.parametrize(
+    "text", ['{"auths": {"x": "geheim"', '{"geheim', '"geheim"', '{"auths":{"x":{"auth":"geheim"}}}']
+)
+@pytest.mark.parametrize("parse", [parse_file, parse_environment])
+def test_an_error_carries_nothing_of_the_text(text: str, parse: object) -> None:
+    assert callable(parse)
+    with pytest.raises(MalformedError) as raised:
+        parse(text)
+    assert raised.value.__context__ is None
+    assert b"geheim" not in pickle.dumps(raised.value.args)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, '{"a": ' + "9" * 5_000 + "}", '"\ud800"'])
+def test_odd_json_never_raises_anything_else(text: str) -> None:
+    problem = ""
+    try:
+        parse_file(text)
+    except MalformedError as error:
+        problem = str(error)
+    assert len(problem) < 200
+
+
+def test_half_a_surrogate_pair_becomes_the_replacement_character() -> None:
+    config = parse_file('{"auths": {"x": {"username": "a\\ud800b\\ud83d\\ude00", "password": "p"}}}')
+    assert config.entry("x").username == "a\ufffdb\U0001f600"
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [  # docker/cli `file_store_test.go`, TestConvertToHostname, names the same pairs
+        ("127.0.0.1", "127.0.0.1"),
+        ("::1", "::1"),
+        ("[::1]", "[::1]"),
+        ("example.com", "example.com"),
+        ("http://example.com", "example.com"),
+        ("https://example.com/", "example.com"),
+        ("https://example.com/v2/", "example.com"),
+        ("unix:///var/run/docker.sock", "unix:"),
+        ("ftp://example.com", "example.com"),
+        ("127.0.0.1:6556", "127.0.0.1:6556"),
+        ("[::1]:6556", "[::1]:6556"),
+        ("https://[::1]:6555/v2/", "[::1]:6555"),
+        ("https://[::1]/v2/", "::1"),
+        ("https://user:pw@example.com:6555/v2/?a#b", "example.com:6555"),
+        ("https://example.com:", "example.com"),
+        ("https://example.com:port/", "https:"),
+        ("example.com/path", "example.com"),
+        ("", ""),
+    ],
+)
+def test_hostname(address: str, expected: str) -> None:
+    assert hostname(address) == expected

@@ -153,6 +153,8 @@ def _run(session: Session, request: PushRequest, output: Output) -> Report:
         from pushsafe.wiring import gateways
 
         outside = stack.enter_context(gateways(session.flags, session.environ))
+        for warning in outside.credentials.warnings:
+            click.echo(f"warning: {warning}", err=True)
         display = stack.enter_context(_display(request, output))
         return run(request, outside, display)
 

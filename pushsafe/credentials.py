@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from pushsafe import credential_helper
@@ -24,16 +24,6 @@ ENVIRONMENT_VARIABLE = "DOCKER_AUTH_CONFIG"
 _OWN_TOKENS = (HUB_KEY + "access-token", HUB_KEY + "refresh-token")
 
 
-@dataclass(frozen=True, slots=True)
-class CompositeCredential(Credential):
-    """A credential of which docker sends more, or less, than its kind says: the fields of `sent`, all of them.
-
-    E.g. an entry that holds a password and an identity token, or a helper's password and the entry's registry token.
-    """
-
-    sent: tuple[tuple[str, Secret], ...] = ()
-
-
 def key_of(registry: str) -> str:
     """The server address under which docker keeps the credential of `registry` (`getAuthConfigKey`)."""
     return HUB_KEY if registry in (_HUB, "index.docker.io") else registry
@@ -46,7 +36,7 @@ def auth_config(credential: Credential) -> dict[str, str]:
     handed to docker-py as `auth_config`, which then looks nowhere else. A broken credential is none here: whoever
     must not push with it asks `credential.source`.
     """
-    if isinstance(credential, CompositeCredential):
+    if credential.sent:
         return {name: value.reveal() for name, value in credential.sent}
     source = credential.source
     if source.kind is SourceKind.BROKEN or (source.kind is SourceKind.NONE and not source.name):
@@ -196,17 +186,7 @@ def _credential(
     filled = {name: value for name, value in sent.items() if value}
     if {name: value.reveal() for name, value in filled.items()} == auth_config(credential):
         return credential
-    return CompositeCredential(
-        registry=registry,
-        key=credential.key,
-        source=source,
-        kind=kind,
-        username=entry.username,
-        secret=secret,
-        expires=credential.expires,
-        elsewhere=elsewhere,
-        sent=tuple(filled.items()),
-    )
+    return replace(credential, sent=tuple(filled.items()))
 
 
 def _nameable(address: str) -> str:

@@ -16,7 +16,7 @@ from pushsafe.model import (
     SourceKind,
     Stage,
 )
-from pushsafe.registry.known import hostname, known, login_command
+from pushsafe.registry.known import creation_command, hostname, known, login_command
 from pushsafe.words import Undecided, meaning
 
 _KINDS = {
@@ -31,6 +31,9 @@ _KINDS = {
 }
 _PUSH_ACTIONS = {"push", "*"}
 _REFUSED = (401, 403)
+_GITLAB_KNOWS_YOU = "access forbidden"
+"""GitLab's token endpoint to a credential that may not use the registry; to a wrong one it answers 401
+(gitlab-org/gitlab `container_registry_authentication_service.rb`, `jwt_controller.rb`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +99,20 @@ def _by_evidence(refusal: Refusal) -> DenialReason | FailureKind | None:
         return _anonymous(refusal)
     token, probe = refusal.of(Stage.TOKEN), refusal.of(Stage.PROBE)
     login = token or refusal.of(Stage.ENGINE_AUTH)
-    rejected = any(item is not None and item.status in _REFUSED for item in (login, probe))
+    answers = tuple(item for item in (login, probe) if item is not None)
+    told = next((found for item in answers if (found := _told(item)) is not None), None)
+    rejected = told is DenialReason.CREDENTIAL_REJECTED or any(item.status in _REFUSED for item in answers)
     if rejected and _expired(refusal):
         return DenialReason.CREDENTIAL_EXPIRED
-    for item in (login, probe):
-        if item is not None and (told := _told(item)) is not None:
-            return told
+    if told is not None:
+        return told
     if login is not None and login.status == 401:
         return DenialReason.CREDENTIAL_REJECTED
+    if token is not None and token.status == 403 and token.message == _GITLAB_KNOWS_YOU:
+        return _missing_right(refusal, None)
     if token is not None and token.granted is not None and not _PUSH_ACTIONS & set(token.granted):
-        return _missing_right(refusal, token.granted)
+        # A probe that succeeds all the same contradicts the grant: then neither decides.
+        return None if probe is not None and _accepted(probe) else _missing_right(refusal, token.granted)
     if probe is not None:
         return _by_probe(refusal, probe, login)
     if login is not None and login.stage is Stage.ENGINE_AUTH and _accepted(login):
@@ -288,7 +295,6 @@ def _failure(refusal: Refusal, kind: FailureKind) -> Failure:
 
 def _failure_commands(reference: Reference, kind: FailureKind) -> tuple[str, ...]:
     registry = reference.registry
-    row = known(registry)
     match kind:
         case FailureKind.NETWORK:
             host = "registry-1.docker.io" if registry == "docker.io" else registry
@@ -296,10 +302,9 @@ def _failure_commands(reference: Reference, kind: FailureKind) -> tuple[str, ...
             return (f"curl -sSi {scheme}://{host}/v2/",)
         case FailureKind.TLS:
             return (f"sudo ls /etc/docker/certs.d/{registry}/   (the CA that signed it belongs there, as ca.crt)",)
-        case FailureKind.REPOSITORY_MISSING if row.repository_must_exist:
-            region = hostname(registry).split(".")
-            filled = row.repository_must_exist.replace("{region}", region[3] if len(region) > 3 else "REGION")
-            return (filled.replace("NAME", reference.repository),)
+        case FailureKind.REPOSITORY_MISSING:
+            command = creation_command(registry, reference.repository)
+            return (command,) if command else ()
         case FailureKind.LOCAL:
             return ("docker image ls",)
         case _:

@@ -9,12 +9,13 @@ from typing import Any
 
 import docker
 import docker.auth
+import docker.utils.config
 import requests
-from docker.errors import APIError, DockerException, NotFound
+from docker.errors import DockerException, NotFound
 from docker.tls import TLSConfig
 
 from pushsafe.credentials import auth_config
-from pushsafe.errors import EngineUnreachable, UsageError
+from pushsafe.errors import EngineFailed, EngineUnreachable, UsageError
 from pushsafe.model import (
     INDEX_TYPES,
     Credential,
@@ -45,8 +46,15 @@ _MANIFESTS_API = "1.48"
 _NEAR_MISSES = 3
 
 
+def _no_config_file(_config_path: object = None) -> None:
+    """docker-py would read config.json by itself, and stumbles over files that docker accepts."""
+
+
+docker.utils.config.find_config_file = _no_config_file  # type: ignore[assignment]
+
+
 class Engine:
-    """One engine. Every method raises EngineUnreachable when it does not answer."""
+    """One engine. Every method raises EngineUnreachable when it does not answer, EngineFailed when it answers nonsense."""
 
     def __init__(self, address: EngineAddress) -> None:
         self._address = address
@@ -213,14 +221,17 @@ class Engine:
     def _get_json(self, path: str, params: Mapping[str, str]) -> Any:
         try:
             response = self._client.get(f"{self._url}{path}", params=dict(params), timeout=TIMEOUT)
-            if response.status_code == requests.codes.not_found:
-                raise NotFound(clean(_message(response.text)), response=response)
-            response.raise_for_status()
-            return response.json()
-        except NotFound:
-            raise
-        except (requests.RequestException, APIError) as error:
+        except requests.RequestException as error:
             raise self._unreachable(error) from error
+        if response.status_code == requests.codes.not_found:
+            raise NotFound(clean(_message(response.text)), response=response)
+        if response.status_code != requests.codes.ok:
+            said = clean(_message(response.text))
+            raise EngineFailed(f"the engine answers {response.status_code} to GET {path}: {said}")
+        try:
+            return response.json()
+        except requests.JSONDecodeError as error:
+            raise EngineFailed(f"the engine answers GET {path} with what is not JSON") from error
 
     def _unreachable(self, error: BaseException) -> EngineUnreachable:
         where = f"{self._address.host} ({self._address.origin})"

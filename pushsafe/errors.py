@@ -20,9 +20,9 @@ class EngineUnreachable(PushsafeError):
     """No engine answers where docker's own rules say it is (exit 3)."""
 
 
+class EngineFailed(PushsafeError):
+    """The engine answers, but not with what was asked for (exit 7)."""
+
+
 class RegistryUnreachable(PushsafeError):
     """No registry answers from this machine; an engine elsewhere may still reach it."""
-
-
-class Interrupted(PushsafeError):
-    """The user or docker asked us to stop (exit 130)."""

@@ -37,7 +37,7 @@ class ExitCode(IntEnum):
     NO_AUTHENTICATION = 4, "denied: no authentication"
     INSUFFICIENT_PERMISSION = 5, "denied: insufficient permission"
     UNCLEAR = 6, "denied: unclear which of the two"
-    FAILED = 7, "a push failed for another reason"
+    FAILED = 7, "a push failed for another reason, the engine's included"
     NOT_CONFIRMED = 8, "pushed, but the registry does not hold, or would not show, what was pushed"
     BUG = 70, "a bug of docker pushsafe; a log was written"
     INTERRUPTED = 130, "interrupted"
@@ -63,7 +63,11 @@ _DENIALS = {
     DenialKind.INSUFFICIENT_PERMISSION: ExitCode.INSUFFICIENT_PERMISSION,
     DenialKind.UNCLEAR: ExitCode.UNCLEAR,
 }
-_ERRORS = {ErrorKind.USAGE: ExitCode.USAGE, ErrorKind.UNREACHABLE: ExitCode.UNREACHABLE}
+_ERRORS = {
+    ErrorKind.USAGE: ExitCode.USAGE,
+    ErrorKind.UNREACHABLE: ExitCode.UNREACHABLE,
+    ErrorKind.ENGINE: ExitCode.FAILED,
+}
 _UNREACHABLE = (FailureKind.NETWORK, FailureKind.TLS)
 
 

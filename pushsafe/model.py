@@ -168,7 +168,8 @@ class Credential:
 
     `key` is the server address docker stores it under (`https://index.docker.io/v1/` for Docker Hub).
     `expires` is seconds since the epoch, where the secret itself says so (a JWT, an ECR password).
-    `elsewhere` names the other servers for which this user has credentials (names only).
+    `elsewhere` names the other servers for which this user has credentials (names only). `sent` are the fields that
+    docker sends to the engine where `kind` and `secret` do not say them all, e.g. a password beside a token.
     """
 
     registry: str
@@ -179,6 +180,7 @@ class Credential:
     secret: Secret = Secret("")
     expires: float | None = None
     elsewhere: tuple[str, ...] = ()
+    sent: tuple[tuple[str, Secret], ...] = ()
 
     @property
     def present(self) -> bool:
@@ -555,6 +557,7 @@ class ErrorKind(Enum):
 
     USAGE = "usage"
     UNREACHABLE = "unreachable"
+    ENGINE = "engine"
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,8 @@ _IDENTIFIER = re.compile(r"[a-f0-9]{64}")
 
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 _DIGEST = re.compile(r"@[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:.*\Z")
-_USERINFO = re.compile(r"[^/@]*@(?=[^/]*(?:/|\Z))")
+# Before an @; a slash belongs to it only after a colon that no port follows: `user:pass/word@host`.
+_USERINFO = re.compile(r"(?:[^/:@]+:(?![0-9]+/).*|[^/]*)@")
 
 
 def parse(text: str) -> Reference | BadReference:
@@ -56,13 +57,15 @@ class _Reading:
         name, tag = self._split_tag(rest, with_tag=with_tag)
         registry, path, implied = _normalise(name)
         fixed_registry = self._check_registry(registry)
-        fixed_path = self._check_path(path, name)
+        fixed_path = self._check_path(path, is_identifier=tag is None and bool(_IDENTIFIER.fullmatch(name)))
         if tag is None:
             tag = DEFAULT_TAG if with_tag else ""
             implied |= {Implied.TAG} if with_tag else set()
         if not self.reasons:
             return Reference(self.given, registry, path, tag, frozenset(implied))
         repair = self._repair(fixed_registry, fixed_path, tag, implied) if self.repairable else ""
+        if repair and isinstance(_Reading(repair).result(with_tag=with_tag), BadReference):
+            repair = ""
         return BadReference(self.given, tuple(self.reasons), repair)
 
     # ------------------------------------------------------------------ what does not belong at all
@@ -100,9 +103,9 @@ class _Reading:
             text = text[: len(text) - len(digest.group())]
         if userinfo := _USERINFO.match(text):
             # The text may hold a password: from here on nobody shows it.
-            self.given = self.given.replace(userinfo.group(), "***@", 1)
             self.reasons.append("it contains a user name or password; credentials are stored by docker login")
             text = text[userinfo.end() :]
+            self.given = f"***@{text}"
         elif "@" in text:
             self.reasons.append("it contains an @ that is not followed by a digest")
             self.repairable = False
@@ -155,11 +158,11 @@ class _Reading:
         self.repairable = False
         return registry
 
-    def _check_path(self, path: str, name: str) -> str:
+    def _check_path(self, path: str, *, is_identifier: bool) -> str:
         if len(path) > MAX_PATH:
             self.reasons.append(f"the repository has {len(path)} characters, and {MAX_PATH} is the limit")
             self.repairable = False
-        if _IDENTIFIER.fullmatch(name):
+        if is_identifier:
             self.reasons.append("64 hexadecimal digits name an image by its id, not a repository")
             self.repairable = False
         if path != path.lower():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Generic, TypeVar
 
 from pushsafe.credentials import CredentialStore
 from pushsafe.endpoint import config_dir, resolve
-from pushsafe.errors import EngineUnreachable, PushsafeError
+from pushsafe.errors import EngineUnreachable
 from pushsafe.model import ConfiguredRegistry, EngineAddress, EngineInfo
 from pushsafe.pipeline import EngineGateway, Gateways, RegistryGateway
 from pushsafe.plugin import DockerFlags
@@ -30,13 +29,13 @@ def gateways(flags: DockerFlags, environ: Mapping[str, str]) -> Iterator[Gateway
     """Build what a run needs; nothing is imported, read or connected to before it is asked for."""
     folder = config_dir(flags, environ)
     credentials = CredentialStore(folder, environ)
-    info: Future[EngineInfo] = Future()
+    info = _Told()
     with ExitStack() as stack:
         address = _Once(lambda: resolve(flags, environ))
         engine = _Once(lambda: _engine(address(), stack))
         registry = _Once(lambda: _registry(address, info, stack))
         configured = _Once(lambda: configured_registries(credentials.servers(), address()))
-        yield Gateways(engine, registry, credentials, configured, info)
+        yield Gateways(engine, registry, credentials, configured, info.tell)
 
 
 def configured_registries(logins: tuple[str, ...], address: EngineAddress) -> tuple[ConfiguredRegistry, ...]:
@@ -79,19 +78,30 @@ def _engine(address: EngineAddress, stack: ExitStack) -> EngineGateway:
     return engine
 
 
-def _registry(address: Callable[[], EngineAddress], info: Future[EngineInfo], stack: ExitStack) -> RegistryGateway:
+def _registry(address: Callable[[], EngineAddress], info: _Told, stack: ExitStack) -> RegistryGateway:
     from pushsafe.registry.client import Registry
     from pushsafe.registry.transport import Transport
 
-    def insecure() -> tuple[str, ...]:
-        try:
-            return info.result().insecure_registries
-        except PushsafeError:
-            return ()
-
-    registry = Registry(Transport(insecure, lambda: address().is_local))
+    registry = Registry(Transport(info.insecure_registries, lambda: address().is_local))
     stack.callback(registry.close)
     return registry
+
+
+class _Told:
+    """What the engine said of itself, for those who wait for it."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._info: EngineInfo | None = None
+
+    def tell(self, info: EngineInfo | None) -> None:
+        self._info = info
+        self._event.set()
+
+    def insecure_registries(self) -> tuple[str, ...]:
+        """The engine's list; empty where it did not answer."""
+        self._event.wait()
+        return self._info.insecure_registries if self._info else ()
 
 
 class _Once(Generic[_T]):

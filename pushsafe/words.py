@@ -32,7 +32,8 @@ class Row:
     source: str
 
 
-# The first row that matches decides, so what is special stands before what is general.
+# The first row that matches decides, so what is special stands before what is general. Messages quote names and
+# addresses, so a single word that a repository may be called (`quota`, `413`, `name_unknown`) is no pattern.
 TABLE: tuple[Row, ...] = (
     # ------------------------------------------------------------------ this machine
     Row(r"tag does not exist: |image does not exist locally with the tag", FailureKind.LOCAL, "moby daemon/images"),
@@ -43,14 +44,12 @@ TABLE: tuple[Row, ...] = (
         r"repository name must be lowercase|invalid reference format", FailureKind.BAD_REQUEST, "distribution/reference"
     ),
     Row(r"cannot push a digest reference", FailureKind.BAD_REQUEST, "moby client/image_push.go"),
-    Row(
-        r"name invalid: |\bname_invalid\b|invalid repository name", FailureKind.BAD_REQUEST, "distribution api/errcode"
-    ),
+    Row(r"\bname[ _]invalid: |invalid repository name", FailureKind.BAD_REQUEST, "distribution api/errcode"),
     # ------------------------------------------------------------------ the way there
     Row(r"x509: |tls: |certificate signed by unknown authority", FailureKind.TLS, "Go crypto/x509"),
     Row(r"server gave http response to https client", FailureKind.TLS, "Go net/http"),
     Row(
-        r"toomanyrequests|429 too many requests|\(code: 429;|pull rate limit",
+        r"\btoomanyrequests: |429 too many requests|\(code: 429;|pull rate limit",
         FailureKind.RATE_LIMITED,
         "Docker Hub, ECR Public",
     ),
@@ -62,8 +61,14 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(r"unexpected eof|broken pipe|use of closed network connection", FailureKind.NETWORK, "Go net"),
     # ------------------------------------------------------------------ rules of the registry
-    Row(r"is immutable\b|configured as immutable|tag_?\s?invalid", FailureKind.POLICY, "ECR TAG_INVALID, Harbor 412"),
-    Row(r"\bquota\b|exceed the configured upper limit", FailureKind.POLICY, "Harbor, IBM"),
+    Row(
+        r"is immutable\b|configured as immutable|\btag[ _]invalid: ", FailureKind.POLICY, "ECR TAG_INVALID, Harbor 412"
+    ),
+    Row(
+        r"exceed[^/:]* quota\b|\bquota [^/:]*exceed|exceed the configured upper limit",
+        FailureKind.POLICY,
+        "Harbor, IBM",
+    ),
     Row(r"configured policy in|is not signed by|read only mode", FailureKind.POLICY, "Harbor middleware"),
     Row(r"pushes to the registry are currently disabled|has been disabled\b", FailureKind.POLICY, "Quay"),
     Row(r"robot account have been disabled", FailureKind.POLICY, "Quay"),
@@ -71,7 +76,7 @@ TABLE: tuple[Row, ...] = (
     Row(r"when sso is enforced", FailureKind.POLICY, "Docker Hub organisations"),
     Row(r"unsupported: the operation is unsupported", FailureKind.POLICY, "distribution as a pull-through cache"),
     # ------------------------------------------------------------------ the repository
-    Row(r"name unknown: |\bname_unknown\b", FailureKind.REPOSITORY_MISSING, "distribution api/errcode, ECR"),
+    Row(r"\bname[ _]unknown: ", FailureKind.REPOSITORY_MISSING, "distribution api/errcode, ECR"),
     Row(r"project \S+ not found", FailureKind.REPOSITORY_MISSING, "Harbor"),
     # ------------------------------------------------------------------ nobody was logged in
     Row(
@@ -98,7 +103,11 @@ TABLE: tuple[Row, ...] = (
     Row(r"access token has insufficient scopes", DenialReason.TOKEN_SCOPE_TOO_SMALL, "Docker Hub token endpoint"),
     # ------------------------------------------------------------------ the server
     Row(r"did not include a token in the response", FailureKind.REGISTRY_ERROR, "moby registry/auth.go"),
-    Row(r"\b413\b|request entity too large", FailureKind.REGISTRY_ERROR, "proxies before the registry"),
+    Row(
+        r"(?:http|statuscode:|status:) 413\b|request entity too large",
+        FailureKind.REGISTRY_ERROR,
+        "proxies before the registry",
+    ),
     Row(
         r"502 bad gateway|503 service unavailable|504 gateway",
         FailureKind.REGISTRY_ERROR,
@@ -107,7 +116,7 @@ TABLE: tuple[Row, ...] = (
     # ------------------------------------------------------------------ refused, and no more is said
     Row(
         r"\bdenied\b|unauthorized|not authorized|authentication required|authorization required|insufficient_scope"
-        r"|authorization failed|forbidden|failed to fetch anonymous token|\b40[13]\b",
+        r"|authorization failed|forbidden|failed to fetch anonymous token|(?:http|status|code):? 40[13]\b",
         Undecided.REFUSAL,
         "every registry",
     ),

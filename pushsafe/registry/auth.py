@@ -9,7 +9,11 @@ import base64
 import json
 import re
 from dataclasses import dataclass, field
-from urllib.parse import urlencode, urlsplit
+from typing import Any
+from urllib.parse import urlencode
+
+from urllib3.exceptions import LocationParseError
+from urllib3.util import Url, parse_url
 
 from pushsafe.errors import RegistryUnreachable
 from pushsafe.model import Credential, CredentialKind
@@ -20,7 +24,7 @@ TOKEN_LIMIT = 1024 * 1024
 """Bytes of a token answer that are read."""
 
 _OK = 200
-_SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9_-]*)(?:\s+|$)")
+_SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9_-]*)(?:\s+|(?=,)|$)")
 _PARAMETER = re.compile(r'\s*([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))\s*,?')
 
 
@@ -52,7 +56,7 @@ class Token:
 def parse_challenge(header: str) -> Challenge:
     """Read `WWW-Authenticate` (RFC 9110 section 11.6.1); Bearer is preferred where both are offered."""
     challenges = []
-    rest = header
+    rest = header.lstrip(", ")
     while match := _SCHEME.match(rest):
         rest = rest[match.end() :]
         parameters = {}
@@ -89,10 +93,13 @@ def fetch_token(
     be sent to: a realm must be HTTPS, or the registry's own host where that speaks plain HTTP itself.
     """
     realm = challenge.parameters.get("realm", "")
-    if not realm.startswith(("https://", "http://")):
+    address = _address(realm)
+    if address is None:
         raise RegistryUnreachable(f"{endpoint.registry} names no usable token server ({clean(realm, limit=100)!r})")
     if credential is not None:
-        _require_safe_realm(realm, endpoint)
+        _require_safe_realm(address, endpoint)
+    # An unverified registry says nothing of a token server elsewhere.
+    verify = endpoint.verify or not (_same_host(address, endpoint) or is_loopback(address.netloc or ""))
     query = {"service": challenge.parameters.get("service", ""), "scope": scope}
     if credential is not None and credential.kind is CredentialKind.IDENTITY_TOKEN:
         form = {
@@ -103,15 +110,15 @@ def fetch_token(
         }
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         response = transport.send(
-            "POST", realm, verify=endpoint.verify, headers=headers, body=urlencode(form).encode(), limit=TOKEN_LIMIT
+            "POST", realm, verify=verify, headers=headers, body=urlencode(form).encode(), limit=TOKEN_LIMIT
         )
     else:
         if credential is not None and credential.username:
             query["account"] = credential.username
-        separator = "&" if urlsplit(realm).query else "?"
+        separator = "&" if address.query else "?"
         headers = {"Authorization": basic(credential)} if credential is not None else {}
         url = f"{realm}{separator}{urlencode({key: value for key, value in query.items() if value})}"
-        response = transport.send("GET", url, verify=endpoint.verify, headers=headers, limit=TOKEN_LIMIT)
+        response = transport.send("GET", url, verify=verify, headers=headers, limit=TOKEN_LIMIT)
     return _read_token(response, repository)
 
 
@@ -124,7 +131,7 @@ def granted_actions(token: str, repository: str) -> tuple[str, ...] | None:
     if len(parts) != 3:
         return None
     try:
-        payload = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        payload = read_json(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
     except ValueError:
         return None
     if not isinstance(payload, dict) or "access" not in payload:
@@ -135,30 +142,48 @@ def granted_actions(token: str, repository: str) -> tuple[str, ...] | None:
     actions: set[str] = set()
     for entry in access:
         if isinstance(entry, dict) and entry.get("type") == "repository" and entry.get("name") == repository:
-            actions.update(clean(str(action), limit=40) for action in entry.get("actions") or ())
+            named = entry.get("actions")
+            if not isinstance(named, list | None):
+                return None
+            actions.update(clean(str(action), limit=40) for action in named or ())
     return tuple(sorted(actions))
 
 
-def _require_safe_realm(realm: str, endpoint: Endpoint) -> None:
-    realm_host, registry_host = urlsplit(realm).netloc, urlsplit(endpoint.base).netloc
-    if realm.startswith("https://"):
-        return
-    both_loopback = is_loopback(realm_host) and is_loopback(registry_host)
-    same_clear_host = endpoint.base.startswith("http://") and _host(realm_host) == _host(registry_host)
-    if not (both_loopback or same_clear_host):
+def _address(realm: str) -> Url | None:
+    """The parts of a realm, read by the very parser that later chooses where to connect."""
+    try:
+        address = parse_url(realm)
+    except LocationParseError:
+        return None
+    return address if address.scheme in ("https", "http") and address.host else None
+
+
+def _require_safe_realm(realm: Url, endpoint: Endpoint) -> None:
+    registry = parse_url(endpoint.base)
+    both_loopback = is_loopback(realm.netloc or "") and is_loopback(registry.netloc or "")
+    same_clear_host = registry.scheme == "http" and _same_host(realm, endpoint)
+    if not (realm.scheme == "https" or both_loopback or same_clear_host):
         raise RegistryUnreachable(
-            f"{endpoint.registry} wants the credential sent to {clean(realm_host, limit=100)} over plain HTTP, "
+            f"{endpoint.registry} wants the credential sent to {clean(realm.netloc or '', limit=100)} over plain HTTP, "
             "which would show it to everybody on the way"
         )
 
 
-def _host(netloc: str) -> str:
-    return (urlsplit(f"//{netloc}").hostname or "").lower()
+def _same_host(realm: Url, endpoint: Endpoint) -> bool:
+    return realm.host == parse_url(endpoint.base).host
+
+
+def read_json(body: bytes) -> Any:
+    """A JSON document. Raises ValueError for whatever is none, also where it is nested too deep to be read."""
+    try:
+        return json.loads(body)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
 
 
 def _read_token(response: Response, repository: str) -> Token:
     try:
-        answer = json.loads(response.body)
+        answer = read_json(response.body)
     except ValueError:
         answer = None
     if response.status != _OK:
@@ -173,9 +198,9 @@ def _read_token(response: Response, repository: str) -> Token:
 def read_error(response: Response) -> tuple[str, str]:
     """Code and message of an error answer: the registry's `{"errors": [...]}`, OAuth's, or the bare text."""
     try:
-        answer = json.loads(response.body)
+        answer = read_json(response.body)
     except ValueError:
-        text = response.body[:2000].decode("utf-8", "replace")
+        text = response.body.decode("utf-8", "replace")
         return "", "" if "<html" in text.lower() else clean(text, limit=300)
     if not isinstance(answer, dict):
         return "", clean(str(answer), limit=300)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import threading
+import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
+
+from urllib3.util import parse_url
 
 from pushsafe.errors import RegistryUnreachable
 from pushsafe.model import (
@@ -30,12 +33,15 @@ from pushsafe.registry.auth import (
     fetch_token,
     parse_challenge,
     read_error,
+    read_json,
 )
 from pushsafe.registry.transport import Endpoint, Response, Transport
-from pushsafe.sanitize import clean, secrets_of
+from pushsafe.sanitize import clean, remember, secrets_of
 
 _ACCEPT = ", ".join((*INDEX_TYPES, *MANIFEST_TYPES))
 _OK, _ACCEPTED, _UNAUTHORIZED = 200, 202, 401
+_TOKEN_LIFE = 45.0
+"""Seconds for which a token is used again: one that names no lifetime has 60 (distribution `spec/auth/token.md`)."""
 
 
 class Registry:
@@ -43,7 +49,7 @@ class Registry:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
-        self._tokens: dict[tuple[str, str, str, bool], Token] = {}
+        self._tokens: dict[tuple[str, str, str, bool], tuple[Token, float]] = {}
         self._lock = threading.Lock()
 
     def close(self) -> None:
@@ -72,6 +78,7 @@ class Registry:
         HEAD, which Docker Hub does not count as a pull; an index is fetched, for its platforms and children, and so is
         what shall be read `whole`, for its layers' sizes.
         """
+        remember(secrets_of(credential))
         endpoint = self._transport.endpoint(reference.registry)
         path = f"/v2/{reference.repository}/manifests/{digest or reference.tag}"
         response = None
@@ -79,11 +86,11 @@ class Registry:
             response = self._authorized(endpoint, "HEAD", path, reference.repository, "pull", credential)
             found, media_type = response.header("docker-content-digest"), _media_type(response)
             if response.status == _OK and found and media_type not in INDEX_TYPES:
-                return ManifestInfo(found, media_type)
+                return ManifestInfo(clean(found, limit=200), media_type)
         if response is None or response.status == _OK:
             response = self._authorized(endpoint, "GET", path, reference.repository, "pull", credential)
         if response.status != _OK:
-            return self._evidence(Stage.VERIFY, response, credential, sent=credential.present)
+            return self._evidence(Stage.VERIFY, response, sent=credential.present)
         return _read_manifest(response)
 
     def investigate(self, reference: Reference, credential: Credential) -> tuple[Evidence, ...]:
@@ -91,12 +98,13 @@ class Registry:
 
         Challenge, login, grant, and a push probe: an upload that is started and cancelled, nothing being written.
         """
+        remember(secrets_of(credential))
         endpoint = self._transport.endpoint(reference.registry)
         found = [self._ping_evidence(endpoint)]
         challenge = parse_challenge(endpoint.ping.header("www-authenticate"))
         if endpoint.ping.status == _OK:
             probe = self._probe(endpoint, reference, "")
-            found.append(self._evidence(Stage.PROBE, probe, credential, sent=False))
+            found.append(self._evidence(Stage.PROBE, probe, sent=False))
             if probe.status != _UNAUTHORIZED or not credential.present:
                 return tuple(found)
             challenge = parse_challenge(probe.header("www-authenticate"))
@@ -107,7 +115,7 @@ class Registry:
             if not authorization:
                 return tuple(found)
         response = self._probe(endpoint, reference, authorization)
-        found.append(self._evidence(Stage.PROBE, response, credential, sent=who is not None))
+        found.append(self._evidence(Stage.PROBE, response, sent=who is not None and bool(authorization)))
         return tuple(found)
 
     # ------------------------------------------------------------------ steps of the investigation
@@ -132,19 +140,21 @@ class Registry:
             token = self._token(endpoint, challenge, reference.repository, "pull,push", credential)
             evidence = Evidence(
                 Stage.TOKEN,
-                clean(token.message or ("a token was given" if token.value else ""), secrets_of(credential)),
+                token.message or ("a token was given" if token.value else ""),
                 status=token.status,
                 code=token.code,
                 sent=credential is not None,
                 granted=token.granted,
             )
             return (f"Bearer {token.value}" if token.value else ""), evidence
-        if credential is None:
-            return "", None
+        if credential is None or credential.kind is not CredentialKind.BASIC:
+            return "", None  # docker has no user and password to send either
         response = self._transport.send(
             "GET", f"{endpoint.base}/v2/", verify=endpoint.verify, headers={"Authorization": basic(credential)}
         )
-        evidence = self._evidence(Stage.TOKEN, response, credential, sent=True)
+        if endpoint.ping.status == _OK and response.status == _OK:
+            return basic(credential), None  # it says so to everybody, whatever the password
+        evidence = self._evidence(Stage.TOKEN, response, sent=True)
         evidence = replace(evidence, message=evidence.message or f"GET {endpoint.base}/v2/ with the credential")
         return (basic(credential) if response.status != _UNAUTHORIZED else ""), evidence
 
@@ -155,26 +165,22 @@ class Registry:
         response = self._transport.send("POST", url, verify=endpoint.verify, headers=headers, body=b"")
         location = response.header("location")
         if response.status == _ACCEPTED and location:
-            upload = urljoin(url, location)
-            if urlsplit(upload)[:2] != urlsplit(endpoint.base)[:2]:  # another scheme or host gets no credential
-                headers = {}
-            try:
-                self._transport.send("DELETE", upload, verify=endpoint.verify, headers=headers)
-            except RegistryUnreachable:
-                # The registry drops unfinished uploads by itself; what was learnt stands.
-                return response
+            # The registry drops unfinished uploads by itself, and what was learnt stands. Another origin gets neither
+            # the credential nor a DELETE, which may be anybody's to whom a registry points.
+            with suppress(RegistryUnreachable, ValueError):
+                upload = urljoin(url, location)
+                if _origin(upload) == _origin(url):
+                    self._transport.send("DELETE", upload, verify=endpoint.verify, headers=headers)
         return response
 
-    def _evidence(self, stage: Stage, response: Response, credential: Credential, *, sent: bool) -> Evidence:
+    def _evidence(self, stage: Stage, response: Response, *, sent: bool) -> Evidence:
         code, message = read_error(response)
-        with self._lock:
-            secrets = (*secrets_of(credential), *(token.value for token in self._tokens.values() if token.value))
         return Evidence(
             stage,
-            clean(message, secrets),
+            message,
             status=response.status,
-            code=clean(code, secrets),
-            challenge=clean(str(parse_challenge(response.header("www-authenticate"))), secrets),
+            code=code,
+            challenge=str(parse_challenge(response.header("www-authenticate"))),
             sent=sent,
         )
 
@@ -207,7 +213,7 @@ class Registry:
         if challenge.scheme == "bearer":
             token = self._token(endpoint, challenge, repository, actions, credential)
             return {"Authorization": f"Bearer {token.value}"} if token.value else {}
-        if challenge.scheme == "basic" and credential is not None:
+        if challenge.scheme == "basic" and credential is not None and credential.kind is CredentialKind.BASIC:
             return {"Authorization": basic(credential)}
         return {}
 
@@ -216,20 +222,27 @@ class Registry:
     ) -> Token:
         key = (endpoint.registry, repository, actions, credential is not None)
         with self._lock:
-            token = self._tokens.get(key)
-        if token is None:
+            token, fetched = self._tokens.get(key, (None, 0.0))
+        if token is None or time.monotonic() - fetched > _TOKEN_LIFE:
             scope = f"repository:{repository}:{actions}"
             token = fetch_token(self._transport, endpoint, challenge, scope, repository, credential)
+            remember((token.value,))
             with self._lock:
-                self._tokens[key] = token
+                self._tokens[key] = token, time.monotonic()
         return token
 
 
 # ---------------------------------------------------------------------- reading manifests
 
 
+def _origin(url: str) -> tuple[str | None, str | None, int | None]:
+    """Scheme, host and port, read by the very parser that later chooses where to connect; raises ValueError."""
+    parts = parse_url(url)
+    return parts.scheme, parts.host, parts.port
+
+
 def _media_type(response: Response) -> str:
-    return response.header("content-type").partition(";")[0].strip()
+    return clean(response.header("content-type").partition(";")[0], limit=200)
 
 
 def _read_manifest(response: Response) -> ManifestInfo:
@@ -240,7 +253,9 @@ def _read_manifest(response: Response) -> ManifestInfo:
         digest = f"sha512:{hashlib.sha512(response.body).hexdigest()}"
     media_type = _media_type(response)
     if media_type not in INDEX_TYPES:
-        layers = tuple((str(entry.get("digest")), _size(entry)) for entry in _entries(response, "layers"))
+        layers = tuple(
+            (clean(str(entry.get("digest")), limit=200), _size(entry)) for entry in _entries(response, "layers")
+        )
         return ManifestInfo(digest, media_type, layers=layers)
     children = _entries(response, "manifests")
     return ManifestInfo(
@@ -253,7 +268,7 @@ def _read_manifest(response: Response) -> ManifestInfo:
 
 def _entries(response: Response, name: str) -> list[dict[str, Any]]:
     try:
-        found = json.loads(response.body).get(name)
+        found = read_json(response.body).get(name)
     except (ValueError, AttributeError):
         return []
     return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []

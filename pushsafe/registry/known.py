@@ -17,8 +17,8 @@ class KnownRegistry:
     `hosts` is a regular expression for the whole host. `login` may name `{host}` and the groups of `hosts`.
     `right` is what an account needs to push. `example` shows a full path; `depth` is the least and most number
     of path components (most 0: no limit). `namespace_is_user` tells that the first component is a user or
-    organisation name, `grant_is_telling` whether a token's grant can be believed, `repository_must_exist` the
-    command that makes a repository where pushing does not.
+    organisation name. `create` makes a repository where pushing does not; it may name what `login` may, and
+    `{path}`, `{first}`, `{second}` and `{rest}`: the repository, two of its components, and all but the first.
     """
 
     name: str
@@ -29,8 +29,7 @@ class KnownRegistry:
     example: str = ""
     depth: tuple[int, int] = (1, 0)
     namespace_is_user: bool = False
-    grant_is_telling: bool = True
-    repository_must_exist: str = ""
+    create: str = ""
 
 
 GENERIC = KnownRegistry(
@@ -63,7 +62,6 @@ KNOWN: tuple[KnownRegistry, ...] = (
         source="https://docs.github.com/packages/working-with-a-github-packages-registry",
         example="ghcr.io/OWNER/IMAGE",
         depth=(2, 0),
-        grant_is_telling=False,
     ),
     KnownRegistry(
         name="GitLab container registry",
@@ -73,7 +71,7 @@ KNOWN: tuple[KnownRegistry, ...] = (
         source="https://docs.gitlab.com/user/packages/container_registry/authenticate_with_container_registry/",
         example="registry.gitlab.com/GROUP/PROJECT/IMAGE",
         depth=(2, 0),
-        repository_must_exist="create the project in GitLab first",
+        create="create the project in GitLab first",
     ),
     KnownRegistry(
         name="Amazon ECR Public",
@@ -85,7 +83,7 @@ KNOWN: tuple[KnownRegistry, ...] = (
         source="https://docs.aws.amazon.com/AmazonECR/latest/public/public-registry-auth.html",
         example="public.ecr.aws/ALIAS/REPOSITORY",
         depth=(2, 0),
-        repository_must_exist="aws ecr-public create-repository --region us-east-1 --repository-name NAME",
+        create="aws ecr-public create-repository --region us-east-1 --repository-name {rest}",
     ),
     KnownRegistry(
         name="Amazon ECR",
@@ -100,18 +98,19 @@ KNOWN: tuple[KnownRegistry, ...] = (
         ),
         source="https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-push-iam.html",
         example="ACCOUNT.dkr.ecr.REGION.amazonaws.com/REPOSITORY",
-        repository_must_exist="aws ecr create-repository --region {region} --repository-name NAME",
+        create="aws ecr create-repository --region {region} --repository-name {path}",
     ),
     KnownRegistry(
         name="Google Artifact Registry",
-        hosts=r"[a-z0-9-]+-docker\.pkg\.dev",
+        hosts=r"(?P<location>[a-z0-9-]+)-docker\.pkg\.dev",
         login="gcloud auth configure-docker {host}",
         right="roles/artifactregistry.writer on the repository",
         source="https://cloud.google.com/artifact-registry/docs/docker/pushing-and-pulling",
         example="LOCATION-docker.pkg.dev/PROJECT/REPOSITORY/IMAGE",
         depth=(3, 0),
-        repository_must_exist=(
-            "gcloud artifacts repositories create REPOSITORY --repository-format=docker --location=LOCATION"
+        create=(
+            "gcloud artifacts repositories create {second} --repository-format=docker --location={location} "
+            "--project={first}"
         ),
     ),
     KnownRegistry(
@@ -157,7 +156,7 @@ KNOWN: tuple[KnownRegistry, ...] = (
         source="https://cloud.ibm.com/docs/Registry?topic=Registry-registry_access",
         example="REGION.icr.io/NAMESPACE/REPOSITORY",
         depth=(2, 0),
-        repository_must_exist="ibmcloud cr namespace-add NAMESPACE",
+        create="ibmcloud cr namespace-add {first}",
     ),
 )
 
@@ -259,6 +258,16 @@ def login_command(registry: str, username: str = "") -> str:
     if username and row is GENERIC:
         return f"{command} -u {shlex.quote(username)}"
     return re.sub(r"(?<=-u )YOUR-\S+", lambda _: shlex.quote(username), command) if username else command
+
+
+def creation_command(registry: str, repository: str) -> str:
+    """What makes this repository (its project, its namespace) at a registry where pushing does not; else nothing."""
+    row = known(registry)
+    host = hostname(registry)
+    groups = match.groupdict() if (match := _matches(row.hosts, host)) else {}
+    first, *others = repository.split("/")
+    rest, second = "/".join(others) or first, others[0] if others else first
+    return row.create.format(host=registry, path=repository, first=first, second=second, rest=rest, **groups)
 
 
 def _matches(hosts: str, host: str) -> re.Match[str] | None:

@@ -6,9 +6,11 @@ import ipaddress
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import urllib3
 from urllib3.util import Retry, Timeout
@@ -22,6 +24,8 @@ CONNECT_TIMEOUT = 10.0
 """Seconds for a connection, TLS included."""
 READ_TIMEOUT = 30.0
 """Seconds between two bytes of an answer."""
+ANSWER_TIMEOUT = 60.0
+"""Seconds for the whole body of an answer."""
 BODY_LIMIT = 4 * 1024 * 1024
 """Bytes of an answer that are read: the distribution specification's limit for a manifest."""
 
@@ -33,9 +37,9 @@ _REDIRECTS = Retry(total=None, connect=0, read=0, redirect=3, status=0, other=0,
 _NO_REDIRECT = Retry(total=None, connect=0, read=0, redirect=0, status=0, other=0, raise_on_redirect=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Response:
-    """One HTTP answer: status, header names in lower case, and at most BODY_LIMIT bytes."""
+    """One HTTP answer: status, header names in lower case, and at most BODY_LIMIT bytes; it may hold a token."""
 
     status: int
     headers: Mapping[str, str]
@@ -117,14 +121,16 @@ class Transport:
                 preload_content=False,
             )
             try:
-                content = response.read(limit + 1, decode_content=True)
-                if len(content) > limit:
-                    raise RegistryUnreachable(f"{_origin(url)}: an answer of more than {limit} bytes")
-            finally:
-                response.release_conn()
+                content = _read(response, url, limit)
+            except BaseException:
+                response.close()  # what was not read must not be taken for the next answer
+                raise
+            response.release_conn()
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            raise RegistryUnreachable(f"{_origin(url)}: {_reason(error)}") from error
-        return Response(response.status, {key.lower(): value for key, value in response.headers.items()}, content)
+            # Without its cause, whose words may hold a header or a URL.
+            raise RegistryUnreachable(f"{_origin(url)}: {_reason(error)}") from None
+        headers = {key.lower(): value for key, value in response.headers.itermerged()}
+        return Response(response.status, headers, content)
 
     # ------------------------------------------------------------------ which address
 
@@ -174,26 +180,44 @@ class Transport:
             return pool
 
 
+def _read(response: urllib3.BaseHTTPResponse, url: str, limit: int) -> bytes:
+    """The body, within its limits of size and time."""
+    content = bytearray()
+    end = time.monotonic() + ANSWER_TIMEOUT
+    while part := response.read1(limit + 1 - len(content), decode_content=True):
+        content += part
+        if len(content) > limit:
+            raise RegistryUnreachable(f"{_origin(url)}: an answer of more than {limit} bytes")
+        if time.monotonic() > end:
+            raise RegistryUnreachable(f"{_origin(url)}: no whole answer within {ANSWER_TIMEOUT:g} seconds")
+    return bytes(content)
+
+
 def _new_pool(verify: bool, proxy: str) -> urllib3.PoolManager:
     options: dict[str, Any] = {"maxsize": 16, "cert_reqs": "CERT_REQUIRED"}
     if not verify:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         options["cert_reqs"] = "CERT_NONE"
-    return urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
+    if not proxy:
+        return urllib3.PoolManager(**options)
+    userinfo = urllib3.util.parse_url(proxy).auth
+    headers = urllib3.util.make_headers(proxy_basic_auth=unquote(userinfo)) if userinfo else None
+    return urllib3.ProxyManager(proxy, proxy_headers=headers, **options)
 
 
 def _proxy_for(url: str) -> str:
     """The proxy that HTTP(S)_PROXY and NO_PROXY name for a URL; loopback never has one."""
     if not any(name.lower() in ("http_proxy", "https_proxy", "all_proxy") for name in os.environ):
         return ""
-    from urllib.parse import urlsplit
     from urllib.request import getproxies, proxy_bypass
 
     parts = urlsplit(url)
     if is_loopback(parts.netloc) or proxy_bypass(parts.netloc):
         return ""
     proxies = getproxies()
-    return proxies.get(parts.scheme) or proxies.get("all") or ""
+    proxy = proxies.get(parts.scheme) or proxies.get("all") or ""
+    # As Go's ProxyFromEnvironment: a proxy without a scheme speaks HTTP.
+    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
 
 
 # ---------------------------------------------------------------------- addresses
@@ -213,9 +237,9 @@ def is_loopback(registry: str) -> bool:
 def is_insecure(registry: str, insecure_registries: tuple[str, ...]) -> bool:
     """Whether the engine's list of insecure registries (hosts and networks) holds this one.
 
-    As moby's `registry/config.go` does: by exact name, else by the addresses the host name stands for.
+    As moby's `registry/config.go` does: by exact name with its port, else by the addresses the host name stands for.
     """
-    if is_loopback(registry) or registry in insecure_registries or hostname(registry) in insecure_registries:
+    if is_loopback(registry) or registry in insecure_registries:
         return True
     networks = [network for entry in insecure_registries if (network := _network(entry)) and not network.is_loopback]
     if not networks:

@@ -48,16 +48,17 @@ def _implied_hub(reference: Reference, configured: tuple[ConfiguredRegistry, ...
     return Problem(
         reference,
         f"{said}. If Docker Hub is meant, say so",
-        f"docker pushsafe {reference.name}{suffix}",
+        f"docker pushsafe {reference.name}{suffix}" if suffix else f"docker pushsafe --all-tags {reference.name}",
     )
 
 
 def _capitals(reference: Reference) -> Problem:
+    suffix = f":{reference.tag}" if reference.tag else ""
     return Problem(
         reference,
         f"{reference.given!r} starts with {reference.registry!r}, which docker reads as the host of a registry "
         "because of its capitals",
-        f"docker tag {reference.given} docker.io/{reference.registry.lower()}/{reference.repository}:{reference.tag}",
+        f"docker tag {reference.given} docker.io/{reference.registry.lower()}/{reference.repository}{suffix}",
     )
 
 

@@ -12,10 +12,12 @@ def check(facts: Sequence[Facts]) -> Iterator[Problem]:
     first: dict[str, str] = {}
     for fact in facts:
         reference = fact.reference
-        given = first.setdefault(str(reference), reference.given)
-        if given is not reference.given:
-            how = "again" if given == reference.given else f"as {given!r} before"
-            yield Problem(reference, f"{reference.given!r} is listed {how}; it is pushed once")
+        given = first.get(str(reference))
+        if given is None:
+            first[str(reference)] = reference.given
+            continue
+        how = "again" if given == reference.given else f"as {given!r} before"
+        yield Problem(reference, f"{reference.given!r} is listed {how}; it is pushed once")
 
 
 RULE = Rule(

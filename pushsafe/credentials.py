@@ -10,11 +10,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
-from pushsafe import credential_helper
 from pushsafe.dockerconfig import DockerConfig, Entry, MalformedError, hostname, parse_environment, parse_file
-from pushsafe.expiry import expires
 from pushsafe.model import Credential, CredentialKind, CredentialSource, Secret, SourceKind
 
 _HUB = "docker.io"
@@ -62,14 +61,19 @@ class CredentialStore:
         self._file = str(config_dir / "config.json")
         self._config, self._file_problem = _read_file(config_dir / "config.json")
         self._from_environment, self._environment_problem = _read_environment(environ)
-        # docker looks for a native store after reading the file, also where that named nothing.
-        self._store = self._config.store
-        if not self._file_problem and not self._config.names_credentials:
-            self._store = credential_helper.native_store(environ)
         self._found: dict[str, Credential] = {}
         self._listed: tuple[str, ...] | None = None
         self._lock = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}
+
+    @cached_property
+    def _store(self) -> str:
+        """The store in force: docker looks for a native one after reading the file, also where that named nothing."""
+        if self._file_problem or self._config.names_credentials:
+            return self._config.store
+        from pushsafe import credential_helper
+
+        return credential_helper.native_store(self._environ)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -95,7 +99,7 @@ class CredentialStore:
 
         Where a store keeps the secret, `docker login` leaves an entry without content in `auths`.
         """
-        names = [name for name, entry in self._config.auths.items() if entry.has_content or self._store]
+        names = [name for name, entry in self._config.auths.items() if entry.has_content or self._config.store]
         names += [*self._config.helpers, *self._from_environment]
         hosts = (_HUB if name in (HUB_KEY, *_OWN_TOKENS) else hostname(name) for name in names)
         return tuple(dict.fromkeys(hosts))
@@ -126,6 +130,8 @@ class CredentialStore:
 
     def _ask(self, helper: str, key: str, entry: Entry) -> tuple[Entry, CredentialSource]:
         """What a helper says. Of the file's entry docker keeps the registry token, whatever the helper has."""
+        from pushsafe import credential_helper
+
         match credential_helper.get(helper, key, self._environ):
             case credential_helper.Broken(problem):
                 name = credential_helper.PREFIX + helper
@@ -151,6 +157,8 @@ class CredentialStore:
 
     def _list(self) -> Iterable[str]:
         """Asked only for a hint, where there is no credential; once."""
+        from pushsafe import credential_helper
+
         with self._lock:
             if self._listed is None:
                 self._listed = credential_helper.servers(self._store, self._environ) if self._store else ()
@@ -166,6 +174,8 @@ def _credential(
         kind, secret = CredentialKind.REGISTRY_TOKEN, entry.registry_token
     elif entry.identity_token:
         kind, secret = CredentialKind.IDENTITY_TOKEN, entry.identity_token
+    from pushsafe.expiry import expires
+
     credential = Credential(
         registry=registry,
         key=entry.server_address or key,

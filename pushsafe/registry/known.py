@@ -6,7 +6,6 @@ Each row's facts come from the page named in `source`. An unknown host gets GENE
 from __future__ import annotations
 
 import re
-import shlex
 from dataclasses import dataclass
 
 
@@ -255,9 +254,13 @@ def login_command(registry: str, username: str = "") -> str:
     host = hostname(registry)
     groups = match.groupdict() if (match := _matches(row.hosts, host)) else {}
     command = row.login.format(host=registry, **groups)
-    if username and row is GENERIC:
-        return f"{command} -u {shlex.quote(username)}"
-    return re.sub(r"(?<=-u )YOUR-\S+", lambda _: shlex.quote(username), command) if username else command
+    if not username:
+        return command
+    from shlex import quote  # a refusal by the text alone names nobody, and shall not pay for it
+
+    if row is GENERIC:
+        return f"{command} -u {quote(username)}"
+    return re.sub(r"(?<=-u )YOUR-\S+", lambda _: quote(username), command)
 
 
 def creation_command(registry: str, repository: str) -> str:

@@ -166,7 +166,7 @@ def _display(request: PushRequest, output: Output) -> Iterator[Any]:
     if output.quiet:
         display: Any = Silent()
     elif sys.stderr.isatty():
-        display = Lazy(Live)
+        display = Lazy(lambda: Live(request.references))
     else:
         display = Lines(request.references)
     try:

@@ -74,7 +74,7 @@ class Lazy:
 class Live:
     """Every layer of the tag that is being pushed, with bytes and rate, and a line for each finished tag."""
 
-    def __init__(self) -> None:
+    def __init__(self, references: Sequence[Reference]) -> None:
         # rich is imported for terminals only: it costs more than the rest of a start together.
         from rich.console import Console
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
@@ -87,6 +87,7 @@ class Live:
             console=Console(stderr=True),
             transient=True,
         )
+        self._several = len({str(reference) for reference in references}) > 1
         self._tasks: dict[str, TaskID] = {}
         self._lock = threading.Lock()
         self._progress.start()
@@ -108,7 +109,8 @@ class Live:
             self._progress.update(task, description=description, total=total, completed=current)
 
     def finished(self, result: TagResult) -> None:
-        self._progress.console.print(f"{result.reference} {said(result)}", markup=False, highlight=False)
+        if self._several:  # one tag's result is the report itself
+            self._progress.console.print(f"{result.reference} {said(result)}", markup=False, highlight=False)
 
     def close(self) -> None:
         with self._lock:

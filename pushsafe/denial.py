@@ -196,6 +196,10 @@ def _who(refusal: Refusal) -> str:
     return f"the account {user!r}" if user else "the credential"
 
 
+def _whose(refusal: Refusal) -> str:
+    return f" of {_who(refusal)}" if refusal.credential.username else ""
+
+
 def _login(refusal: Refusal) -> tuple[str, ...]:
     return (login_command(refusal.reference.registry, refusal.credential.username),)
 
@@ -209,9 +213,7 @@ def _not_logged_in(refusal: Refusal) -> tuple[str, tuple[str, ...]]:
 
 
 def _rejected(refusal: Refusal) -> tuple[str, tuple[str, ...]]:
-    said = (
-        f"{refusal.reference.registry} does not accept the credential of {_who(refusal)} ({refusal.credential.source})"
-    )
+    said = f"{refusal.reference.registry} does not accept the credential{_whose(refusal)} ({refusal.credential.source})"
     return said, _login(refusal)
 
 
@@ -221,7 +223,7 @@ def _expired_token(refusal: Refusal) -> tuple[str, tuple[str, ...]]:
 
 def _not_sent(refusal: Refusal) -> tuple[str, tuple[str, ...]]:
     said = (
-        f"the engine did not send the credential of {_who(refusal)}: {refusal.reference.registry} "
+        f"the engine did not send the credential{_whose(refusal)}: {refusal.reference.registry} "
         "answers /v2/ without "
         "asking for a login, and the classic image store then sends none"
     )

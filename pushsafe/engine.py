@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import json
+import os
+import re
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -34,7 +38,7 @@ from pushsafe.model import (
     StoreKind,
 )
 from pushsafe.push_stream import read_push_stream
-from pushsafe.sanitize import clean, secrets_of
+from pushsafe.sanitize import clean, remember, secrets_of
 
 TIMEOUT = 60
 """Seconds that any one answer of the engine may take; a push may be silent for longer."""
@@ -44,6 +48,9 @@ _PLATFORM_API = "1.46"
 _MANIFESTS_API = "1.48"
 """`manifests` of GET /images/NAME/json (the same page)."""
 _NEAR_MISSES = 3
+_NO_ACCESS = os.strerror(errno.EACCES).lower()
+_ACCESS_HINT = "sudo usermod -aG docker $USER   (then log in again; docs.docker.com/engine/install/linux-postinstall)"
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 
 def _no_config_file(_config_path: object = None) -> None:
@@ -53,17 +60,27 @@ def _no_config_file(_config_path: object = None) -> None:
 docker.utils.config.find_config_file = _no_config_file  # type: ignore[assignment]
 
 
+class _Client(docker.APIClient):
+    """docker-py's client; to an engine on this machine no proxy leads, as in docker (Go's ProxyFromEnvironment)."""
+
+    def merge_environment_settings(self, url: Any, *settings: Any, **more: Any) -> Any:
+        merged = super().merge_environment_settings(url, *settings, **more)
+        if EngineAddress(self.base_url, "").is_local:
+            merged["proxies"] = OrderedDict()
+        return merged
+
+
 class Engine:
-    """One engine. Every method raises EngineUnreachable when it does not answer, EngineFailed when it answers nonsense."""
+    """One engine. Methods raise EngineUnreachable when it does not answer, EngineFailed when it answers nonsense."""
 
     def __init__(self, address: EngineAddress) -> None:
         self._address = address
         try:
-            self._client = docker.APIClient(
+            self._client = _Client(
                 base_url=address.host, version="auto", timeout=TIMEOUT, tls=_tls(address), max_pool_size=16
             )
         except (DockerException, requests.RequestException, OSError, ValueError) as error:
-            raise self._unreachable(error) from error
+            raise self._failure(error) from error
         self._url = f"{self._client.base_url}/v{self._client.api_version}"
         self._manifests = False
 
@@ -77,12 +94,10 @@ class Engine:
         containerd = status.get("driver-type") == "io.containerd.snapshotter.v1"
         self._manifests = containerd and self._speaks(_MANIFESTS_API)
         return EngineInfo(
-            version=str(answer.get("ServerVersion", "")),
+            version=_text(answer.get("ServerVersion")),
             api_version=self._client.api_version,
             store=StoreKind.CONTAINERD if containerd else StoreKind.CLASSIC,
-            platform=Platform(
-                str(answer.get("OSType") or "linux"), _architecture(str(answer.get("Architecture") or ""))
-            ),
+            platform=Platform(_text(answer.get("OSType")) or "linux", _architecture(_text(answer.get("Architecture")))),
             insecure_registries=_insecure(answer.get("RegistryConfig") or {}),
         )
 
@@ -111,10 +126,10 @@ class Engine:
             return ImageMissing(self._near(reference))
         present, missing = _platforms(answer)
         return LocalImage(
-            id=str(answer.get("Id", "")),
+            id=_text(answer.get("Id")),
             platforms=present,
             missing=missing,
-            repo_digests=tuple(map(str, answer.get("RepoDigests") or ())),
+            repo_digests=tuple(map(_text, answer.get("RepoDigests") or ())),
             size=int(answer.get("Size") or 0),
         )
 
@@ -128,12 +143,12 @@ class Engine:
             for tag in image.get("RepoTags") or ()
             if tag.rpartition(":")[0] in (name, familiar)
         }
-        return tuple(sorted(found - {"<none>"}))
+        return tuple(sorted(tag for tag in found if _TAG.fullmatch(tag)))
 
     def _near(self, reference: Reference) -> tuple[str, ...]:
         """Local names that a person may have meant: same repository name first, then similar spelling."""
         names = [
-            tag
+            _text(tag)
             for image in self._get_json("/images/json", {})
             for tag in image.get("RepoTags") or ()
             if "<none>" not in tag
@@ -162,7 +177,7 @@ class Engine:
         docker-py's own `push()` knows no `platform` and gives up after a silent minute, so the request is
         made on its session directly (API `POST /images/NAME/push`).
         """
-        secrets = secrets_of(credential)
+        remember(secrets_of(credential))
         params = {"tag": reference.tag}
         if platform:
             params["platform"] = json.dumps(_oci_platform(platform))
@@ -176,44 +191,56 @@ class Engine:
             )
             with response:
                 if response.status_code != requests.codes.ok:
-                    message = _message(response.text)
-                    return EngineRefused(Evidence(Stage.PUSH, clean(message, secrets)))
-                return read_push_stream(reference, _lines(response), on_layer, secrets)
+                    return EngineRefused(Evidence(Stage.PUSH, clean(_message(response.text))))
+                return self._read_push(reference, response, on_layer)
         except requests.RequestException as error:
-            raise self._unreachable(error) from error
+            raise self._failure(error) from error
+
+    def _read_push(
+        self, reference: Reference, response: requests.Response, on_layer: Callable[[LayerEvent], None]
+    ) -> EngineAnswer:
+        try:
+            return read_push_stream(reference, _lines(response), on_layer)
+        except requests.RequestException as error:
+            raise EngineUnreachable(
+                f"the engine at {self._where} broke off the push of {reference}: {_root_cause(error)}",
+                _start_hint(self._address),
+            ) from error
 
     # ------------------------------------------------------------------ the registry, through the engine
 
     def distribution(self, reference: Reference, credential: Credential) -> ManifestInfo | Evidence:
         """What the registry holds under a tag, asked by the engine (`GET /distribution/NAME/json`)."""
-        secrets = secrets_of(credential)
+        remember(secrets_of(credential))
         headers = {"X-Registry-Auth": docker.auth.encode_header(auth_config(credential)).decode()}
         try:
             response = self._client.get(f"{self._url}/distribution/{reference}/json", headers=headers, timeout=TIMEOUT)
         except requests.RequestException as error:
-            raise self._unreachable(error) from error
+            raise self._failure(error) from error
         if response.status_code != requests.codes.ok:
             return Evidence(
                 Stage.VERIFY,
-                clean(_message(response.text), secrets),
+                clean(_message(response.text)),
                 status=response.status_code,
                 sent=credential.present,
             )
         answer = _decoded(response.text)
         descriptor = answer.get("Descriptor") or {}
+        if not descriptor.get("digest"):
+            return Evidence(Stage.VERIFY, "the engine names no digest", status=response.status_code)
         platforms = tuple(_platform(entry) for entry in answer.get("Platforms") or ())
-        return ManifestInfo(str(descriptor.get("digest", "")), str(descriptor.get("mediaType", "")), platforms)
+        return ManifestInfo(_text(descriptor.get("digest")), _text(descriptor.get("mediaType")), platforms)
 
     def check_login(self, credential: Credential) -> Evidence:
         """Whether the registry accepts a credential, asked by the engine (`POST /auth`)."""
-        secrets = secrets_of(credential)
+        remember(secrets_of(credential))
         try:
             response = self._client.post(f"{self._url}/auth", json=auth_config(credential), timeout=TIMEOUT)
         except requests.RequestException as error:
-            raise self._unreachable(error) from error
+            raise self._failure(error) from error
         # An accepted login may come with a token, which is nobody's to see.
         accepted = response.status_code == requests.codes.ok
-        message = "login succeeded" if accepted else clean(_message(response.text), secrets)
+        message = "login succeeded" if accepted else clean(_message(response.text))
         return Evidence(Stage.ENGINE_AUTH, message, status=response.status_code, sent=True)
 
     # ------------------------------------------------------------------ requests
@@ -222,7 +249,7 @@ class Engine:
         try:
             response = self._client.get(f"{self._url}{path}", params=dict(params), timeout=TIMEOUT)
         except requests.RequestException as error:
-            raise self._unreachable(error) from error
+            raise self._failure(error) from error
         if response.status_code == requests.codes.not_found:
             raise NotFound(clean(_message(response.text)), response=response)
         if response.status_code != requests.codes.ok:
@@ -230,15 +257,30 @@ class Engine:
             raise EngineFailed(f"the engine answers {response.status_code} to GET {path}: {said}")
         try:
             return response.json()
-        except requests.JSONDecodeError as error:
+        except (requests.JSONDecodeError, RecursionError) as error:
             raise EngineFailed(f"the engine answers GET {path} with what is not JSON") from error
 
-    def _unreachable(self, error: BaseException) -> EngineUnreachable:
-        where = f"{self._address.host} ({self._address.origin})"
-        return EngineUnreachable(f"no engine answers at {where}: {_root_cause(error)}", _start_hint(self._address))
+    @property
+    def _where(self) -> str:
+        return f"{self._address.host} ({self._address.origin})"
+
+    def _failure(self, error: BaseException) -> EngineUnreachable | EngineFailed:
+        """What happened: no answer at all, or one that docker-py itself could not use."""
+        response = _response_of(error)
+        if response is not None:
+            said = clean(_message(response.text), limit=300)
+            return EngineFailed(f"what answers at {self._where} answers {response.status_code} to GET /version: {said}")
+        cause = _root_cause(error)
+        hint = _ACCESS_HINT if cause == _NO_ACCESS else _start_hint(self._address)
+        return EngineUnreachable(f"no engine answers at {self._where}: {cause}", hint)
 
 
 # ---------------------------------------------------------------------- reading the engine's answers
+
+
+def _text(value: object) -> str:
+    """A text of the engine's as it may be shown; empty for what is none."""
+    return clean(value) if isinstance(value, str) else ""
 
 
 def _lines(response: requests.Response) -> Iterator[dict[str, Any]]:
@@ -251,14 +293,19 @@ def _lines(response: requests.Response) -> Iterator[dict[str, Any]]:
 def _decoded(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
-    except ValueError:
-        return {"error": f"the engine answered what is not JSON: {text[:200]}"}
-    return value if isinstance(value, dict) else {"error": f"the engine answered {text[:200]}"}
+    except (ValueError, RecursionError):
+        return {"error": f"the engine answered what is not JSON: {text}"}
+    return value if isinstance(value, dict) else {"error": f"the engine answered {text}"}
 
 
 def _message(body: str) -> str:
-    """The message of an engine's answer: `{"message": ...}`, or `{"Status": ...}` for a login."""
-    answer = _decoded(body)
+    """The message of an engine's answer: `{"message": ...}`, `{"Status": ...}` for a login, or the bare text."""
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        return body
+    if not isinstance(answer, dict):
+        return body
     return str(answer.get("message") or answer.get("Status") or answer.get("error") or body)
 
 
@@ -280,10 +327,10 @@ def _manifest_platform(entry: Mapping[str, Any]) -> Platform:
 
 def _platform(entry: Mapping[str, Any]) -> Platform:
     return Platform(
-        os=str(entry.get("os") or ""),
-        architecture=str(entry.get("architecture") or ""),
-        variant=str(entry.get("variant") or ""),
-        os_version=str(entry.get("os.version") or entry.get("osversion") or ""),
+        os=_text(entry.get("os")),
+        architecture=_text(entry.get("architecture")),
+        variant=_text(entry.get("variant")),
+        os_version=_text(entry.get("os.version") or entry.get("osversion")),
     )
 
 
@@ -298,9 +345,9 @@ def _architecture(machine: str) -> str:
 
 
 def _insecure(config: Mapping[str, Any]) -> tuple[str, ...]:
-    networks = map(str, config.get("InsecureRegistryCIDRs") or ())
+    networks = map(_text, config.get("InsecureRegistryCIDRs") or ())
     indexes = config.get("IndexConfigs") or {}
-    hosts = (str(name) for name, index in indexes.items() if not (index or {}).get("Secure", True))
+    hosts = (_text(name) for name, index in indexes.items() if not (index or {}).get("Secure", True))
     return (*networks, *hosts)
 
 
@@ -309,6 +356,16 @@ def _familiar(name: str) -> str:
 
 
 # ---------------------------------------------------------------------- reaching it
+
+
+def _response_of(error: BaseException | None) -> requests.Response | None:
+    """The answer that an error is about, if there was one: docker-py wraps what it could not use of it."""
+    while error is not None:
+        response = getattr(error, "response", None)
+        if isinstance(response, requests.Response):
+            return response
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _tls(address: EngineAddress) -> TLSConfig | bool:

@@ -185,17 +185,19 @@ class Execution:
         """Push one tag after the other; each one's reading back goes on beside the next one's push."""
         started = time.monotonic()
         pending: list[Future[None]] = []
-        unique = {str(fact.reference): fact for fact in reversed(facts)}
+        first: dict[str, Facts] = {}
+        for fact in facts:
+            first.setdefault(str(fact.reference), fact)
         try:
-            for fact in reversed(unique.values()):
+            for fact in first.values():
                 pending.append(self._push(fact))
+            self._time("push", started)
+            started = time.monotonic()
+            for future in pending:
+                future.result()
         except KeyboardInterrupt:
             wait(pending, timeout=LAST_ANSWERS)
             raise
-        self._time("push", started)
-        started = time.monotonic()
-        for future in pending:
-            future.result()
         self._time("verify", started)
 
     def _push(self, fact: Facts) -> Future[None]:
@@ -203,15 +205,19 @@ class Execution:
         credential = _known(fact.credential)
         self._observer.pushing(fact.reference)
         platform = fact.platforms[0] if fact.platforms else None
-        answer: EngineAnswer | EngineUnreachable
+        answer: EngineAnswer | EngineUnreachable | EngineFailed
         try:
             answer = self._gateways.engine().push(fact.reference, credential, platform, self._observer.layer)
-        except EngineUnreachable as error:
+        except (EngineUnreachable, EngineFailed) as error:
             answer = error
+        if isinstance(answer, EngineAccepted):
+            # All that is known until it is read back: what an interrupted run has to say of it.
+            pushed, unread = Pushed(answer.digest, answer.layers), NotChecked("the run was interrupted")
+            self._results[str(fact.reference)] = TagResult(fact.reference, pushed, unread)
         return self._pool.submit(self._settle, fact, credential, answer, began)
 
     def _settle(
-        self, fact: Facts, credential: Credential, answer: EngineAnswer | EngineUnreachable, began: float
+        self, fact: Facts, credential: Credential, answer: EngineAnswer | EngineUnreachable | EngineFailed, began: float
     ) -> None:
         """Turn the engine's answer into a result, and tell of it."""
         outcome: Outcome
@@ -225,8 +231,9 @@ class Execution:
                 verification = _with_platforms(verification, fact)
             case EngineReduced(index, pushed, platform):
                 outcome = Failed(_reduced(fact.reference, index, pushed, platform))
-            case EngineUnreachable():
-                outcome = Failed(Failure(FailureKind.NETWORK, answer.message, next=(answer.hint,)))
+            case EngineUnreachable() | EngineFailed():
+                kind = FailureKind.NETWORK if isinstance(answer, EngineUnreachable) else FailureKind.LOCAL
+                outcome = Failed(Failure(kind, answer.message, next=(answer.hint,) if answer.hint else ()))
             case EngineRefused(evidence):
                 outcome = self._refused(fact, credential, evidence)
         result = TagResult(fact.reference, outcome, verification, round(time.monotonic() - began, 4))
@@ -250,7 +257,7 @@ class Execution:
             return (found,)
         try:
             return found, self._gateways.engine().check_login(credential)
-        except EngineUnreachable as error:
+        except (EngineUnreachable, EngineFailed) as error:
             return found, Evidence(Stage.ENGINE_AUTH, error.message)
 
 

@@ -70,10 +70,11 @@ def read_push_stream(
 
 
 def _error(line: Mapping[str, Any]) -> str:
-    detail = line.get("errorDetail")
-    if isinstance(detail, Mapping) and detail.get("message"):
-        return str(detail["message"])
-    return str(line.get("error") or "")
+    """The words of an error line, which is one even without words; empty for every other line."""
+    if line.get("error") is None and line.get("errorDetail") is None:
+        return ""
+    found = _object(line.get("errorDetail")).get("message") or line.get("error") or line.get("errorDetail")
+    return str(found or "the engine reports an error without words")
 
 
 def _aux_digest(aux: Mapping[str, Any], reference: Reference) -> str:
@@ -85,8 +86,8 @@ def _reduction(aux: Mapping[str, Any]) -> EngineReduced | None:
     """moby's note that an index was quietly reduced (`api/types/auxprogress/push.go`)."""
     if not aux.get("manifestPushedInsteadOfIndex"):
         return None
-    index, chosen = aux.get("originalIndex") or {}, aux.get("selectedManifest") or {}
-    platform = chosen.get("platform") or {}
+    index, chosen = _object(aux.get("originalIndex")), _object(aux.get("selectedManifest"))
+    platform = _object(chosen.get("platform"))
     name = "/".join(str(platform[key]) for key in ("os", "architecture", "variant") if platform.get(key))
     return EngineReduced(clean(str(index.get("digest", ""))), clean(str(chosen.get("digest", ""))), clean(name))
 
@@ -98,15 +99,22 @@ def _layer_event(
     state = _STATES.get(status) or next((found for words, found in _STATES.items() if status.startswith(words)), None)
     if state is None:
         return None
-    detail = line.get("progressDetail") or {}
-    current = int(detail.get("current") or 0)
-    total = int(detail.get("total") or 0)
+    detail = _object(line.get("progressDetail"))
+    current, total = _bytes(detail.get("current")), _bytes(detail.get("total"))
     if before:
         current, total = max(current, before.current), max(total, before.total)
     if state is LayerState.SENT:
         # Small layers skip the last progress line: what is in place has travelled whole.
         current = total = max(current, total)
     return LayerEvent(reference, clean(layer, limit=64), state, current, total)
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _bytes(value: object) -> int:
+    return max(value, 0) if isinstance(value, int) else 0
 
 
 def _count(events: Iterable[LayerEvent]) -> Layers:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from pushsafe.errors import EngineUnreachable, RegistryUnreachable
+from pushsafe.errors import EngineFailed, EngineUnreachable, RegistryUnreachable
 from pushsafe.model import (
     Credential,
     Evidence,
@@ -106,7 +106,7 @@ class _Look:
     def _through_engine(self, digest: str, why: str) -> Verification:
         try:
             answer = self.engine.distribution(self.reference, self.credential)
-        except EngineUnreachable as error:
+        except (EngineUnreachable, EngineFailed) as error:
             return NotChecked(f"{why}; {error.message}")
         if isinstance(answer, ManifestInfo):
             return Verified(answer, "engine") if answer.digest == digest else Mismatch(digest, answer.digest)

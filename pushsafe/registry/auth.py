@@ -25,6 +25,7 @@ TOKEN_LIMIT = 1024 * 1024
 
 _OK = 200
 _SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9_-]*)(?:\s+|(?=,)|$)")
+_TOKEN68 = re.compile(r"[A-Za-z0-9._~+/-]+=*\s*(?=,|$)")
 _PARAMETER = re.compile(r'\s*([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))\s*,?')
 
 
@@ -59,6 +60,8 @@ def parse_challenge(header: str) -> Challenge:
     rest = header.lstrip(", ")
     while match := _SCHEME.match(rest):
         rest = rest[match.end() :]
+        if token := _TOKEN68.match(rest):  # what Negotiate has for parameters
+            rest = rest[token.end() :]
         parameters = {}
         while parameter := _PARAMETER.match(rest):
             name, quoted, bare = parameter.groups()

@@ -100,7 +100,14 @@ class Registry:
         """
         remember(secrets_of(credential))
         endpoint = self._transport.endpoint(reference.registry)
-        found = [self._ping_evidence(endpoint)]
+        steps = self._steps(endpoint, reference, credential)
+        # Worded last: by now every token that the registry may echo in it is known, and masked.
+        return self._ping_evidence(endpoint), *steps
+
+    # ------------------------------------------------------------------ steps of the investigation
+
+    def _steps(self, endpoint: Endpoint, reference: Reference, credential: Credential) -> tuple[Evidence, ...]:
+        found: list[Evidence] = []
         challenge = parse_challenge(endpoint.ping.header("www-authenticate"))
         if endpoint.ping.status == _OK:
             probe = self._probe(endpoint, reference, "")
@@ -117,8 +124,6 @@ class Registry:
         response = self._probe(endpoint, reference, authorization)
         found.append(self._evidence(Stage.PROBE, response, sent=who is not None and bool(authorization)))
         return tuple(found)
-
-    # ------------------------------------------------------------------ steps of the investigation
 
     def _ping_evidence(self, endpoint: Endpoint) -> Evidence:
         challenge = str(parse_challenge(endpoint.ping.header("www-authenticate")))

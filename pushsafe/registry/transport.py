@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import socket
 import threading
 import time
@@ -32,6 +33,7 @@ BODY_LIMIT = 4 * 1024 * 1024
 _HUB_HOST = "registry-1.docker.io"
 _USER_AGENT = f"docker-pushsafe/{__version__}"
 _BAD_REQUEST = 400
+_PLAIN_URL = re.compile(r"(\w+)://(?:[^/?#@]*@)?((?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?)(?=[/?#]|$)", re.ASCII)
 # Only GET and HEAD follow a redirect, and urllib3 takes the credential off when the host changes.
 _REDIRECTS = Retry(total=None, connect=0, read=0, redirect=3, status=0, other=0, raise_on_redirect=False)
 _NO_REDIRECT = Retry(total=None, connect=0, read=0, redirect=0, status=0, other=0, raise_on_redirect=False)
@@ -264,9 +266,9 @@ def _network(entry: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None
 
 
 def _origin(url: str) -> str:
-    """Scheme and host of a URL: its query may hold what nobody should read."""
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.partition('/')[0].rpartition('@')[2]}"
+    """Scheme and host of a URL: what comes before and after may be what nobody should read."""
+    plain = _PLAIN_URL.match(url)
+    return f"{plain[1]}://{plain[2]}" if plain else "an address that cannot be read"
 
 
 def _reason(error: BaseException) -> str:
@@ -280,11 +282,13 @@ def _reason(error: BaseException) -> str:
     for link in reversed(chain):
         if isinstance(link, OSError) and link.strerror and not isinstance(link, TimeoutError | socket.gaierror):
             return link.strerror.lower()
-    for link in chain:
-        if isinstance(
-            link, urllib3.exceptions.ConnectTimeoutError | urllib3.exceptions.ReadTimeoutError | TimeoutError
-        ):
-            return "no answer in time"
-        if isinstance(link, socket.gaierror):
-            return "the host name cannot be resolved"
+    if any(isinstance(link, socket.gaierror) for link in chain):
+        return "the host name cannot be resolved"
+    if any(isinstance(link, TimeoutError | urllib3.exceptions.TimeoutError) for link in chain):
+        return "no answer in time"
+    # The words of these quote what could not be read: a URL, a header.
+    if any(isinstance(link, urllib3.exceptions.LocationValueError) for link in chain):
+        return "the address cannot be read"
+    if isinstance(chain[-1], ValueError) and not isinstance(chain[-1], OSError):
+        return "the request cannot be written as HTTP"
     return clean(str(chain[-1]), limit=200) or type(chain[-1]).__name__

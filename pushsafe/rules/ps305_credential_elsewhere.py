@@ -44,8 +44,6 @@ def _neighbours(registry: str, other: str) -> str:
         return "docker keeps Docker Hub's login under https://index.docker.io/v1/"
     if mine == theirs:
         return "another port is another registry"
-    if mine.removeprefix("www.") == theirs.removeprefix("www."):
-        return "another host is another registry"
     if {mine, theirs} <= {"localhost", "127.0.0.1", "[::1]"}:
         return "docker compares names, not addresses"
     row = known(registry)

@@ -1,0 +1,218 @@
+"""Engine, registry, credentials and observer of a run, in-process: scripted answers, and a record of what was asked."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import NoReturn, Protocol, TypeAlias, TypeVar, overload
+
+from pushsafe.model import (
+    Access,
+    ConfiguredRegistry,
+    Credential,
+    EngineAccepted,
+    EngineAnswer,
+    EngineInfo,
+    Evidence,
+    ImageMissing,
+    LayerEvent,
+    Layers,
+    LayerState,
+    LocalImage,
+    ManifestInfo,
+    Platform,
+    PushRequest,
+    Reference,
+    RegistryPing,
+    Report,
+    Stage,
+    StoreKind,
+    TagResult,
+)
+from pushsafe.pipeline import Gateways, run
+from tests.values import AMD64, OCI_MANIFEST, logged_in, ref, sha
+
+DIGEST = sha("d")
+LOGGED_IN = Evidence(Stage.ENGINE_AUTH, "login succeeded", status=200, sent=True)
+NOW = 1_700_000_000.0
+
+_T = TypeVar("_T")
+Scripted: TypeAlias = _T | BaseException | Callable[[], _T]
+"""An answer, an exception that is raised in its place, or a function that is called for it."""
+
+
+@overload
+def give(scripted: BaseException) -> NoReturn: ...
+@overload
+def give(scripted: Callable[[], _T]) -> _T: ...
+@overload
+def give(scripted: _T) -> _T: ...
+def give(scripted: object) -> object:
+    """What a script says: see `Scripted`."""
+    if isinstance(scripted, BaseException):
+        raise scripted
+    return scripted() if callable(scripted) else scripted
+
+
+def accepted(layers: Layers | None = None) -> EngineAccepted:
+    return EngineAccepted(DIGEST, layers or Layers(reused=1))
+
+
+def single(*layers: tuple[str, int]) -> ManifestInfo:
+    return ManifestInfo(DIGEST, OCI_MANIFEST, layers=layers)
+
+
+@dataclass
+class Engine:
+    """Holds what `images` names (by `name:tag`, or everything where it is `None`); `push` by `name:tag`."""
+
+    store: StoreKind = StoreKind.CLASSIC
+    images: Mapping[str, LocalImage] | None = None
+    push_answers: Mapping[str, Scripted[EngineAnswer]] = field(default_factory=dict)
+    held_tags: tuple[str, ...] = ()
+    info_answer: Scripted[EngineInfo] | None = None
+    distribution_answer: Scripted[ManifestInfo | Evidence] = field(default_factory=single)
+    login_answer: Scripted[Evidence] = LOGGED_IN
+    platform_option: Scripted[None] = None
+    pushed: list[tuple[str, Platform | None]] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+    def info(self) -> EngineInfo:
+        self.asked.append("info")
+        return give(self.info_answer or EngineInfo("28.5.2", "1.51", self.store, AMD64))
+
+    def require_platform_option(self) -> None:
+        give(self.platform_option)
+
+    def image(self, reference: Reference) -> LocalImage | ImageMissing:
+        if self.images is None:
+            return LocalImage(sha("a"), (AMD64,))
+        return self.images.get(str(reference), ImageMissing())
+
+    def tags(self, name: str) -> tuple[str, ...]:
+        return self.held_tags
+
+    def push(
+        self,
+        reference: Reference,
+        credential: Credential,
+        platform: Platform | None,
+        on_layer: Callable[[LayerEvent], None],
+    ) -> EngineAnswer:
+        self.pushed.append((str(reference), platform))
+        on_layer(LayerEvent(reference, "a" * 12, LayerState.REUSED))
+        return give(self.push_answers.get(str(reference), accepted()))
+
+    def distribution(self, reference: Reference, credential: Credential) -> ManifestInfo | Evidence:
+        self.asked.append(f"distribution {reference}")
+        return give(self.distribution_answer)
+
+    def check_login(self, credential: Credential) -> Evidence:
+        self.asked.append(f"login {credential.registry}")
+        return give(self.login_answer)
+
+
+@dataclass
+class Registry:
+    """`manifests` by `name:tag`, or by `name@digest` for what an image was pulled from."""
+
+    manifests: Mapping[str, Scripted[ManifestInfo | Evidence]] = field(default_factory=dict)
+    evidence: Scripted[tuple[Evidence, ...]] = ()
+    pings: Mapping[str, Scripted[RegistryPing]] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+    def ping(self, registry: str) -> RegistryPing:
+        self.asked.append(f"ping {registry}")
+        return give(self.pings.get(registry, RegistryPing(Access.LOGIN_WANTED, "/v2/ answers 401 without one")))
+
+    def manifest(
+        self, reference: Reference, credential: Credential, digest: str = "", *, whole: bool = False
+    ) -> ManifestInfo | Evidence:
+        name = f"{reference.name}@{digest}" if digest else str(reference)
+        self.asked.append(f"manifest {name}{' whole' if whole else ''}")
+        return give(self.manifests.get(name, single()))
+
+    def investigate(self, reference: Reference, credential: Credential) -> tuple[Evidence, ...]:
+        self.asked.append(f"investigate {reference}")
+        return give(self.evidence)
+
+
+@dataclass
+class Credentials:
+    """`logins` by registry; for every other there is a good one."""
+
+    logins: Mapping[str, Scripted[Credential]] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    asked: list[str] = field(default_factory=list)
+
+    def lookup(self, registry: str) -> Credential:
+        self.asked.append(registry)
+        return give(self.logins.get(registry, logged_in(registry)))
+
+
+class Told(Protocol):
+    """Who is told of one thing."""
+
+    def __call__(self, what: str, /) -> None: ...
+
+
+@dataclass
+class Observed:
+    """Everything the run told, in its order; `on` is called with each."""
+
+    told: list[str] = field(default_factory=list)
+    results: list[TagResult] = field(default_factory=list)
+    on: Told = lambda what: None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def _tell(self, what: str) -> None:
+        with self._lock:
+            self.told.append(what)
+        self.on(what)
+
+    def pushing(self, reference: Reference) -> None:
+        self._tell(f"pushing {reference}")
+
+    def layer(self, event: LayerEvent) -> None:
+        self._tell(f"layer {event.reference} {event.state.value}")
+
+    def finished(self, result: TagResult) -> None:
+        self.results.append(result)
+        self._tell(f"finished {result.reference}")
+
+
+@dataclass
+class World:
+    """A run's surroundings; `engine_down` is what connecting to the engine raises."""
+
+    engine: Engine = field(default_factory=Engine)
+    registry: Registry = field(default_factory=Registry)
+    credentials: Credentials = field(default_factory=Credentials)
+    observer: Observed = field(default_factory=Observed)
+    configured: tuple[ConfiguredRegistry, ...] = ()
+    engine_down: BaseException | None = None
+    connected: list[str] = field(default_factory=list)
+    engine_infos: list[EngineInfo | None] = field(default_factory=list)
+
+    def _engine(self) -> Engine:
+        self.connected.append("engine")
+        if self.engine_down:
+            raise self.engine_down
+        return self.engine
+
+    def _registry(self) -> Registry:
+        self.connected.append("registry")
+        return self.registry
+
+    def run(
+        self, *given: str | Reference, allowed: tuple[str, ...] = (), platforms: tuple[Platform, ...] = ()
+    ) -> Report:
+        """Push texts; with References of no tag it is `--all-tags`."""
+        references = tuple(ref(one) if isinstance(one, str) else one for one in given)
+        all_tags = not all(reference.tag for reference in references)
+        request = PushRequest(references, frozenset(allowed), all_tags, platforms)
+        gateways = Gateways(
+            self._engine, self._registry, self.credentials, lambda: self.configured, self.engine_infos.append
+        )
+        return run(request, gateways, self.observer, lambda: NOW)

@@ -1,0 +1,80 @@
+"""Facts as the tests of the rules write them, and what a rule makes of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pushsafe.model import (
+    Access,
+    ConfiguredRegistry,
+    Credential,
+    EngineInfo,
+    Facts,
+    ImageMissing,
+    LocalImage,
+    ManifestInfo,
+    Platform,
+    Reference,
+    RegistryPing,
+    StoreKind,
+)
+from pushsafe.reference import parse_repository
+from pushsafe.rules.rule import Problem, Rule
+from tests.values import AMD64, ref, sha
+
+NOW = 1_700_000_000.0
+OPEN = RegistryPing(Access.OPEN, "/v2/ answers 200 without a login")
+LOGIN_WANTED = RegistryPing(Access.LOGIN_WANTED, "/v2/ answers 401 without one")
+UNKNOWN = RegistryPing(Access.UNKNOWN, "connection refused")
+
+
+def facts(
+    given: str,
+    *,
+    configured: tuple[ConfiguredRegistry, ...] = (),
+    image: LocalImage | ImageMissing | None = None,
+    credential: Credential | None = None,
+    ping: RegistryPing | None = None,
+    source: tuple[str, ManifestInfo] | None = None,
+    store: StoreKind | None = None,
+    platforms: tuple[Platform, ...] = (),
+) -> Facts:
+    """What is known of one reference; what is not named was not asked."""
+    name, index = source or ("", None)
+    return Facts(
+        ref(given),
+        configured,
+        image,
+        credential,
+        ping,
+        index,
+        name,
+        EngineInfo("28.5.2", "1.51", store, AMD64) if store else None,
+        platforms,
+        NOW,
+    )
+
+
+def repository(given: str, *configured: ConfiguredRegistry) -> Facts:
+    """The argument of `--all-tags`."""
+    found = parse_repository(given)
+    assert isinstance(found, Reference), found
+    return Facts(found, configured, now=NOW)
+
+
+def image(digit: str, *platforms: Platform) -> LocalImage:
+    return LocalImage(sha(digit), platforms or (AMD64,))
+
+
+def problems(rule: Rule, *listed: Facts) -> list[Problem]:
+    return list(rule.check(listed))
+
+
+def only(rule: Rule, *listed: Facts) -> Problem:
+    """The one thing that a rule has to say of a reference, which it says once however often that is listed."""
+    found = problems(rule, *listed)
+    assert len(found) == 1, found
+    again = problems(rule, *listed, *(replace(fact) for fact in listed)) if rule.code != "PS107" else found
+    assert again == found
+    assert found[0].reference in {fact.reference for fact in listed}
+    return found[0]

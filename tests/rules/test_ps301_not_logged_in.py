@@ -1,0 +1,55 @@
+"""PS301 fires, once for a registry, where there is no credential and one is wanted or may be."""
+
+from __future__ import annotations
+
+import pytest
+
+from pushsafe.model import Credential, RegistryPing, Severity
+from pushsafe.rules.ps301_not_logged_in import RULE
+from tests.rules.facts import LOGIN_WANTED, OPEN, UNKNOWN, facts, only, problems
+from tests.values import broken, logged_in, nobody
+
+GIVEN = "registry.test/my-api:1"
+
+
+@pytest.mark.parametrize(
+    ("ping", "severity", "said"),
+    [
+        (LOGIN_WANTED, None, "it wants a login (/v2/ answers 401 without one)"),
+        (UNKNOWN, Severity.WARNING, "could not be asked from here (connection refused)"),
+    ],
+    ids=["wanted", "not-known"],
+)
+def test_fires(ping: RegistryPing, severity: Severity | None, said: str) -> None:
+    problem = only(RULE, facts(GIVEN, credential=nobody(), ping=ping))
+    assert said in problem.message
+    assert (problem.severity, problem.fix) == (severity, "docker login registry.test")
+
+
+def test_fires_once_for_each_registry() -> None:
+    listed = [
+        facts(given, credential=nobody(given.partition("/")[0]), ping=LOGIN_WANTED)
+        for given in (GIVEN, "registry.test/my-api:2", "ghcr.io/o/x:1", "registry.test:5000/my-api:1")
+    ]
+    assert [problem.fix for problem in problems(RULE, *listed)] == [
+        "docker login registry.test",
+        "docker login ghcr.io -u YOUR-GITHUB-USER",
+        "docker login registry.test:5000",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("credential", "ping"),
+    [
+        (None, None),
+        (nobody(), None),
+        (None, LOGIN_WANTED),
+        (nobody(), OPEN),
+        (logged_in(), LOGIN_WANTED),
+        (logged_in(), UNKNOWN),
+        (broken(), LOGIN_WANTED),
+    ],
+    ids=["nothing-asked", "ping-not-asked", "credential-not-asked", "open", "logged-in", "logged-in-unknown", "broken"],
+)
+def test_does_not_fire(credential: Credential | None, ping: RegistryPing | None) -> None:
+    assert problems(RULE, facts(GIVEN, credential=credential, ping=ping)) == []

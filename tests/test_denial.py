@@ -1,0 +1,480 @@
+"""The decision over evidence as a table: what was learnt comes first, the words of the server last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import pytest
+
+from pushsafe.denial import Refusal, classify, credential_evidence, needs_investigation
+from pushsafe.model import (
+    Credential,
+    CredentialKind,
+    Denial,
+    DenialKind,
+    DenialReason,
+    Evidence,
+    Failure,
+    FailureKind,
+    Stage,
+)
+from tests.values import broken, logged_in, nobody, ref, said
+
+NOW = 1_700_000_000.0
+DENIED = "denied: requested access to the resource is denied"
+INSUFFICIENT = (
+    "push access denied, repository does not exist or may require authorization: "
+    "server message: insufficient_scope: authorization failed"
+)
+
+ADA = logged_in()
+OLD = logged_in(expires=NOW - 1)
+FRESH = logged_in(expires=NOW + 1)
+HUB = logged_in("docker.io", "ada")
+NOBODY = nobody()
+
+NOT_LOGGED_IN = DenialReason.NOT_LOGGED_IN
+REJECTED = DenialReason.CREDENTIAL_REJECTED
+EXPIRED = DenialReason.CREDENTIAL_EXPIRED
+NOT_SENT = DenialReason.CREDENTIAL_NOT_SENT
+NO_RIGHT = DenialReason.NO_WRITE_PERMISSION
+FOREIGN = DenialReason.NAMESPACE_NOT_YOURS
+SMALL_SCOPE = DenialReason.TOKEN_SCOPE_TOO_SMALL
+UNCLEAR = DenialReason.UNCLEAR
+
+
+def ping(status: int, challenge: str = 'Bearer realm="https://auth.test/token"') -> Evidence:
+    return Evidence(Stage.PING, "GET /v2/", status=status, challenge=challenge if status == 401 else "", sent=False)
+
+
+def token(
+    status: int, granted: tuple[str, ...] | None = None, message: str = "", code: str = "", *, sent: bool = True
+) -> Evidence:
+    return Evidence(Stage.TOKEN, message, status=status, code=code, sent=sent, granted=granted)
+
+
+def probe(status: int, message: str = "", code: str = "", *, sent: bool = True) -> Evidence:
+    return Evidence(Stage.PROBE, message, status=status, code=code, sent=sent)
+
+
+def engine_login(status: int | None, message: str) -> Evidence:
+    return Evidence(Stage.ENGINE_AUTH, message, status=status, sent=True)
+
+
+BASIC = ping(401, 'Basic realm="registry"')
+BEARER = ping(401)
+OPEN = ping(200)
+AWAY = Evidence(Stage.PING, "not reachable from here: connection refused")
+
+
+@dataclass(frozen=True)
+class Case:
+    """`words` are the engine's, `learnt` what was asked after them."""
+
+    name: str
+    credential: Credential
+    words: str
+    learnt: tuple[Evidence, ...]
+    verdict: DenialReason | FailureKind
+    reference: str = "registry.test/team/app:1"
+
+    def refusal(self) -> Refusal:
+        evidence = (credential_evidence(self.credential), said(self.words), *self.learnt)
+        return Refusal(ref(self.reference), self.credential, evidence, NOW)
+
+
+CASES = (
+    # ------------------------------------------------------------------ nobody was logged in
+    Case(
+        "bearer-anonymous", NOBODY, DENIED, (BEARER, token(200, (), sent=False), probe(401, sent=False)), NOT_LOGGED_IN
+    ),
+    Case("bearer-anonymous-containerd", NOBODY, INSUFFICIENT, (BEARER, token(401, sent=False)), NOT_LOGGED_IN),
+    Case("basic-anonymous", NOBODY, "no basic auth credentials", (BASIC, probe(401, sent=False)), NOT_LOGGED_IN),
+    Case("anonymous-and-not-asked", NOBODY, DENIED, (AWAY,), NOT_LOGGED_IN),
+    Case(
+        "anonymous-with-words-of-a-right", NOBODY, "denied: permission_denied: write_package", (BEARER,), NOT_LOGGED_IN
+    ),
+    Case(
+        "anonymous-with-words-of-a-password", NOBODY, "unauthorized: authentication required", (BASIC,), NOT_LOGGED_IN
+    ),
+    Case("anonymous-at-an-open-registry", NOBODY, DENIED, (OPEN, probe(401, sent=False)), NOT_LOGGED_IN),
+    Case("anonymous-by-a-broken-helper", broken(), DENIED, (BEARER,), NOT_LOGGED_IN),
+    Case("anonymous-and-may-write-after-all", NOBODY, DENIED, (OPEN, probe(202, sent=False)), UNCLEAR),
+    # ------------------------------------------------------------------ the credential is wrong
+    Case("bearer-wrong-password", ADA, DENIED, (BEARER, token(401, code="UNAUTHORIZED")), REJECTED),
+    Case("basic-wrong-password", ADA, "unauthorized: authentication required", (BASIC, token(401)), REJECTED),
+    Case(
+        "basic-wrong-password-containerd",
+        ADA,
+        "unknown: unexpected status from HEAD request to https://registry.test/v2/: 401 Unauthorized",
+        (BASIC, token(401)),
+        REJECTED,
+    ),
+    Case("rejected-by-the-engine", ADA, DENIED, (AWAY, engine_login(401, "unauthorized")), REJECTED),
+    Case(
+        "rejected-by-the-engine-as-500",
+        ADA,
+        DENIED,
+        (AWAY, engine_login(500, "login attempt to http://r.test/v2/ failed with status: 401 Unauthorized")),
+        REJECTED,
+    ),
+    Case("rejected-in-words-only", ADA, "unauthorized: incorrect username or password", (AWAY,), REJECTED),
+    Case(
+        "rejected-in-the-probe's-words",
+        ADA,
+        DENIED,
+        (BEARER, token(200), probe(401, "Could not find robot with specified username")),
+        REJECTED,
+    ),
+    # ------------------------------------------------------------------ the credential is too old
+    Case("expired-and-403", OLD, DENIED, (BASIC, token(403, code="DENIED")), EXPIRED),
+    Case("expired-and-401", OLD, DENIED, (BEARER, token(401)), EXPIRED),
+    Case("expired-and-the-probe-refused", OLD, DENIED, (BEARER, token(200), probe(403)), EXPIRED),
+    Case(
+        "expired-and-the-engine-refused",
+        OLD,
+        DENIED,
+        (AWAY, engine_login(500, "login attempt to http://r.test/v2/ failed with status: 401 Unauthorized")),
+        EXPIRED,
+    ),
+    Case(
+        "said-to-be-expired", ADA, DENIED, (BASIC, token(403, message="Your authorization token has expired.")), EXPIRED
+    ),
+    Case("expired-in-words-only", ADA, "denied: Your authorization token has expired.", (AWAY,), EXPIRED),
+    Case("expired-this-very-second", logged_in(expires=NOW), DENIED, (BEARER, token(401)), EXPIRED),
+    Case("still-good-and-rejected", FRESH, DENIED, (BEARER, token(401)), REJECTED),
+    Case("still-good-and-refused", FRESH, DENIED, (BASIC, token(200), probe(403)), NO_RIGHT),
+    Case("expired-and-accepted-all-the-same", OLD, DENIED, (BASIC, token(200), probe(202)), UNCLEAR),
+    # ------------------------------------------------------------------ the credential stayed at home
+    Case("open-and-not-sent", ADA, DENIED, (OPEN, probe(401, sent=False), token(200), probe(202)), NOT_SENT),
+    Case("open-and-sent-for-nothing", ADA, DENIED, (OPEN, probe(202, sent=False)), UNCLEAR),
+    Case("open-and-wrong-password", ADA, DENIED, (OPEN, probe(401, sent=False), token(401)), REJECTED),
+    Case("open-and-no-right", ADA, DENIED, (OPEN, probe(401, sent=False), token(200), probe(403)), NO_RIGHT),
+    # ------------------------------------------------------------------ the right is missing
+    Case("bearer-grant-without-push", ADA, DENIED, (BEARER, token(200, ("pull",)), probe(401)), NO_RIGHT),
+    Case("bearer-empty-grant", ADA, DENIED, (BEARER, token(200, ()), probe(401)), NO_RIGHT),
+    Case("bearer-grant-and-no-probe", ADA, DENIED, (BEARER, token(200, ("pull",))), NO_RIGHT),
+    Case("bearer-grant-with-push-and-403", ADA, DENIED, (BEARER, token(200, ("pull", "push")), probe(403)), NO_RIGHT),
+    Case("bearer-grant-of-all-and-403", ADA, DENIED, (BEARER, token(200, ("*",)), probe(403)), NO_RIGHT),
+    Case("opaque-token-and-403", ADA, DENIED, (BEARER, token(200), probe(403)), NO_RIGHT),
+    Case("opaque-token-and-401", ADA, INSUFFICIENT, (BEARER, token(200), probe(401)), NO_RIGHT),
+    Case("basic-and-403", ADA, "unauthorized: authentication required", (BASIC, token(200), probe(403)), NO_RIGHT),
+    Case(
+        "registry-token-and-403",
+        replace(ADA, kind=CredentialKind.REGISTRY_TOKEN),
+        DENIED,
+        (BEARER, probe(403)),
+        NO_RIGHT,
+    ),
+    Case("login-by-the-engine-only", ADA, DENIED, (AWAY, engine_login(200, "login succeeded")), NO_RIGHT),
+    Case(
+        "right-in-words-only", ADA, "denied: installation not allowed to Write organization package", (AWAY,), NO_RIGHT
+    ),
+    Case(
+        "gitlab-knows-who-asks",
+        ADA,
+        DENIED,
+        (BEARER, token(403, message="access forbidden", code="DENIED")),
+        NO_RIGHT,
+    ),
+    Case("hub-other-namespace", HUB, DENIED, (BEARER, token(200, ("pull",))), FOREIGN, "docker.io/eve/app:1"),
+    Case("hub-own-namespace", HUB, DENIED, (BEARER, token(200, ("pull",))), SMALL_SCOPE, "docker.io/ada/app:1"),
+    Case(
+        "hub-own-namespace-in-capitals",
+        logged_in("docker.io", "Ada"),
+        DENIED,
+        (BEARER, token(200, ("pull",))),
+        SMALL_SCOPE,
+        "docker.io/ada/app:1",
+    ),
+    Case(
+        "hub-own-namespace-by-the-engine-only",
+        HUB,
+        DENIED,
+        (AWAY, engine_login(200, "login succeeded")),
+        NO_RIGHT,
+        "docker.io/ada/app:1",
+    ),
+    Case(
+        "hub-says-the-scope-is-too-small",
+        HUB,
+        DENIED,
+        (BEARER, token(401, message="access token has insufficient scopes")),
+        SMALL_SCOPE,
+        "docker.io/eve/app:1",
+    ),
+    Case("other-user-elsewhere", ADA, DENIED, (BEARER, token(200, ("pull",))), NO_RIGHT, "registry.test/eve/app:1"),
+    Case("hub-nameless", logged_in("docker.io", ""), DENIED, (BEARER, token(200, ())), NO_RIGHT, "docker.io/eve/app:1"),
+    # ------------------------------------------------------------------ wrong words, clear evidence
+    Case("words-in-an-accepted-answer", ADA, DENIED, (token(200, ("pull",), "toomanyrequests: soon"),), NO_RIGHT),
+    Case(
+        "no-credentials-says-a-probe-that-had-them",
+        ADA,
+        DENIED,
+        (BASIC, token(200), probe(401, "no basic auth credentials")),
+        NO_RIGHT,
+    ),
+    Case("unknown-words-and-nobody-where-a-login-is-wanted", NOBODY, "the moon is wrong", (BEARER,), NOT_LOGGED_IN),
+    Case("words-of-a-right-but-401", ADA, "denied: permission_denied: x", (BEARER, token(401)), REJECTED),
+    Case(
+        "words-of-a-password-but-403",
+        ADA,
+        "unauthorized: incorrect username or password",
+        (BASIC, token(200), probe(403)),
+        NO_RIGHT,
+    ),
+    Case("words-of-no-login-but-403", ADA, "no basic auth credentials", (BASIC, token(200), probe(403)), NO_RIGHT),
+    Case("unknown-words-but-403", ADA, "the moon is wrong", (BEARER, token(200), probe(403)), NO_RIGHT),
+    # ------------------------------------------------------------------ it cannot be told
+    Case("nothing-was-learnt", ADA, DENIED, (), UNCLEAR),
+    Case("the-engine-could-not-ask", ADA, DENIED, (AWAY, engine_login(None, "it is silent")), UNCLEAR),
+    Case("the-probe-was-accepted", ADA, DENIED, (BEARER, token(200, ("pull", "push")), probe(202)), UNCLEAR),
+    Case("the-probe-was-accepted-against-the-grant", ADA, DENIED, (BEARER, token(200, ("pull",)), probe(202)), UNCLEAR),
+    Case("the-token-server-says-403", ADA, DENIED, (BEARER, token(403, code="DENIED")), UNCLEAR),
+    Case("the-probe-was-odd", ADA, DENIED, (BEARER, token(200), probe(418)), UNCLEAR),
+    Case("a-grant-with-push-and-no-probe", ADA, DENIED, (BEARER, token(200, ("pull", "push"))), UNCLEAR),
+    Case("an-opaque-token-and-no-probe", ADA, DENIED, (BEARER, token(200)), UNCLEAR),
+    Case("no-ping-and-the-probe-was-accepted", ADA, DENIED, (token(200), probe(202)), UNCLEAR),
+    Case("open-and-403-without-the-credential", ADA, DENIED, (OPEN, probe(403, sent=False)), UNCLEAR),
+    Case("gitlabs-words-with-another-status", ADA, DENIED, (BEARER, token(400, message="access forbidden")), UNCLEAR),
+    Case("the-probe-had-no-status", ADA, DENIED, (BEARER, token(200), Evidence(Stage.PROBE, "")), UNCLEAR),
+    # ------------------------------------------------------------------ no denial at all
+    Case("words-of-a-policy", ADA, "tag invalid: the tag already exists", (), FailureKind.POLICY),
+    Case("words-of-the-network", ADA, "dial tcp 10.0.0.7:443: connection refused", (), FailureKind.NETWORK),
+    Case("words-of-a-certificate", ADA, "x509: certificate signed by unknown authority", (), FailureKind.TLS),
+    Case("words-of-a-limit", ADA, "toomanyrequests: Rate exceeded", (), FailureKind.RATE_LIMITED),
+    Case("words-of-a-name", ADA, "name invalid: invalid repository name", (), FailureKind.BAD_REQUEST),
+    Case("words-of-this-machine", ADA, "tag does not exist: x", (), FailureKind.LOCAL),
+    Case("words-of-no-repository", ADA, "name unknown: no such repository", (), FailureKind.REPOSITORY_MISSING),
+    Case("words-of-a-proxy", ADA, "unknown: 502 Bad Gateway", (), FailureKind.REGISTRY_ERROR),
+    Case(
+        "words-of-a-policy-anonymous", NOBODY, "denied: exceeded its image storage quota", (BEARER,), FailureKind.POLICY
+    ),
+    Case("unknown-words", ADA, "the moon is wrong", (), FailureKind.REGISTRY_ERROR),
+    Case("unknown-words-anonymous", NOBODY, "the moon is wrong", (OPEN,), FailureKind.REGISTRY_ERROR),
+    Case("probe-finds-no-repository", ADA, DENIED, (BEARER, token(200), probe(404)), FailureKind.REPOSITORY_MISSING),
+    Case("probe-meets-a-limit", ADA, DENIED, (BEARER, token(200), probe(429)), FailureKind.RATE_LIMITED),
+    Case("probe-meets-an-error", ADA, DENIED, (BEARER, token(200), probe(500)), FailureKind.REGISTRY_ERROR),
+    Case(
+        "probe-tells-a-missing-repository-by-403",
+        ADA,
+        DENIED,
+        (BASIC, token(200), probe(403, "The repository with name 'app' does not exist", "NAME_UNKNOWN")),
+        FailureKind.REPOSITORY_MISSING,
+    ),
+    Case(
+        "token-tells-a-policy",
+        ADA,
+        DENIED,
+        (BEARER, token(403, message="client with IP '10.0.0.1' is not allowed access. Refer https://aka.ms/acr")),
+        FailureKind.POLICY,
+    ),
+    Case(
+        "the-engine-cannot-reach-it",
+        ADA,
+        DENIED,
+        (AWAY, engine_login(500, 'Get "https://registry.test/v2/": dial tcp: connection refused')),
+        FailureKind.NETWORK,
+    ),
+)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_verdict(case: Case) -> None:
+    refusal = case.refusal()
+    verdict = classify(refusal)
+    assert (verdict.reason if isinstance(verdict, Denial) else verdict.kind) is case.verdict
+    assert verdict.evidence == refusal.evidence
+
+
+KINDS = {
+    DenialKind.NO_AUTHENTICATION: {NOT_LOGGED_IN, REJECTED, EXPIRED, NOT_SENT},
+    DenialKind.INSUFFICIENT_PERMISSION: {NO_RIGHT, FOREIGN, SMALL_SCOPE},
+    DenialKind.UNCLEAR: {UNCLEAR},
+}
+
+
+def test_the_table_reaches_every_verdict() -> None:
+    # An index that the engine reduced is no refusal: the pipeline tells it by itself.
+    assert {case.verdict for case in CASES} == {*DenialReason, *FailureKind} - {FailureKind.REDUCED}
+
+
+def test_every_reason_has_its_kind_a_summary_and_a_next_command() -> None:
+    seen: dict[DenialKind, set[DenialReason]] = {}
+    for case in CASES:
+        verdict = classify(case.refusal())
+        if isinstance(verdict, Denial):
+            seen.setdefault(verdict.kind, set()).add(verdict.reason)
+            assert verdict.summary
+            assert verdict.next
+            assert all(command.startswith("docker ") for command in verdict.next)
+            assert "hunter2!" not in repr(verdict)
+    assert seen == KINDS
+
+
+# ---------------------------------------------------------------------- what is said
+
+
+def denial(reason: DenialReason, reference: str = "registry.test/team/app:1") -> Denial:
+    case = next(case for case in CASES if case.verdict is reason and case.reference == reference)
+    verdict = classify(case.refusal())
+    assert isinstance(verdict, Denial)
+    return verdict
+
+
+@pytest.mark.parametrize(
+    ("reason", "reference", "words", "commands"),
+    [
+        (
+            NOT_LOGGED_IN,
+            "registry.test/team/app:1",
+            "nobody is logged in to registry.test",
+            ("docker login registry.test",),
+        ),
+        (
+            REJECTED,
+            "registry.test/team/app:1",
+            "does not accept the credential of the account 'ada' (the config file /home/ada/.docker/config.json)",
+            ("docker login registry.test -u ada",),
+        ),
+        (EXPIRED, "registry.test/team/app:1", "has expired", ("docker login registry.test -u ada",)),
+        (
+            NO_RIGHT,
+            "registry.test/team/app:1",
+            "the account 'ada' is logged in to registry.test and may not push to team/app",
+            ("docker login registry.test",),
+        ),
+        (
+            FOREIGN,
+            "docker.io/eve/app:1",
+            "the namespace 'eve' is not that of the account 'ada'",
+            ("docker tag docker.io/eve/app:1 docker.io/ada/app:1", "docker login -u YOUR-DOCKER-ID"),
+        ),
+        (SMALL_SCOPE, "docker.io/ada/app:1", "the token of the account 'ada' may not", ("docker login -u ada",)),
+        (
+            UNCLEAR,
+            "registry.test/team/app:1",
+            "a login that fails now means the credential, one that succeeds means the right",
+            ("docker login registry.test",),
+        ),
+    ],
+)
+def test_what_is_said(reason: DenialReason, reference: str, words: str, commands: tuple[str, ...]) -> None:
+    verdict = denial(reason, reference)
+    assert words in verdict.summary
+    assert verdict.next == commands
+
+
+@pytest.mark.parametrize(
+    ("reference", "words", "commands"),
+    [
+        ("registry.test/a/b:1", "dial tcp: i/o timeout", ("curl -sSi https://registry.test/v2/",)),
+        ("docker.io/a/b:1", "dial tcp: i/o timeout", ("curl -sSi https://registry-1.docker.io/v2/",)),
+        ("localhost:5000/b:1", "connection refused", ("curl -sSi http://localhost:5000/v2/",)),
+        ("127.0.0.1:5000/b:1", "connection refused", ("curl -sSi http://127.0.0.1:5000/v2/",)),
+        ("registry.test/a/b:1", "tag does not exist: x", ("docker image ls",)),
+        (
+            "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/app:1",
+            "name unknown: The repository does not exist",
+            ("aws ecr create-repository --region eu-west-1 --repository-name team/app",),
+        ),
+        (
+            "public.ecr.aws/alias/app:1",
+            "name unknown: The repository does not exist",
+            ("aws ecr-public create-repository --region us-east-1 --repository-name app",),
+        ),
+        (
+            "europe-west1-docker.pkg.dev/project/repo/app:1",
+            'name unknown: Repository "repo" not found',
+            (
+                "gcloud artifacts repositories create repo --repository-format=docker --location=europe-west1 "
+                "--project=project",
+            ),
+        ),
+        (
+            "de.icr.io/team/app:1",
+            "name unknown: no such namespace",
+            ("ibmcloud cr namespace-add team",),
+        ),
+        ("registry.test/a/b:1", "name unknown: no such repository", ()),
+        ("registry.test/a/b:1", "toomanyrequests: Rate exceeded", ()),
+    ],
+    ids=[
+        "network",
+        "network-hub",
+        "localhost",
+        "loopback",
+        "local",
+        "ecr",
+        "ecr-public",
+        "google",
+        "ibm",
+        "repository",
+        "limit",
+    ],
+)
+def test_a_failure_says_the_servers_words_and_what_to_run(
+    reference: str, words: str, commands: tuple[str, ...]
+) -> None:
+    found = classify(Refusal(ref(reference), ADA, (said(words),), NOW))
+    assert isinstance(found, Failure)
+    assert (found.message, found.next) == (words, commands)
+
+
+def test_the_certificate_belongs_to_the_registry() -> None:
+    found = classify(Refusal(ref("registry.test:5000/a/b:1"), ADA, (said("x509: unknown authority"),), NOW))
+    assert isinstance(found, Failure)
+    assert "/etc/docker/certs.d/registry.test:5000/" in found.next[0]
+
+
+def test_a_failure_that_the_registry_told_us_quotes_it() -> None:
+    told = token(403, message="client with IP '10.0.0.1' is not allowed access. Refer https://aka.ms/acr")
+    found = classify(Refusal(ref("registry.test/a/b:1"), ADA, (said(DENIED), told), NOW))
+    assert isinstance(found, Failure)
+    assert found.message == f"{DENIED} ({told.message})"
+
+
+def test_without_any_words_it_is_an_unknown_failure() -> None:
+    found = classify(Refusal(ref("registry.test/a/b:1"), ADA, (), NOW))
+    assert found == Failure(FailureKind.REGISTRY_ERROR, "the push failed")
+
+
+def test_a_credential_without_a_name_is_called_a_credential() -> None:
+    found = classify(Refusal(ref("registry.test/a/b:1"), logged_in(user=""), (said(DENIED), token(401)), NOW))
+    assert isinstance(found, Denial)
+    assert found.summary.startswith("registry.test does not accept the credential (the config file ")
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        (DENIED, True),
+        ("no basic auth credentials", True),
+        ("the moon is wrong", True),
+        ("", True),
+        ("tag invalid: the tag already exists", False),
+        ("x509: certificate signed by unknown authority", False),
+    ],
+)
+def test_the_registry_is_asked_unless_the_words_name_another_cause(words: str, asked: bool) -> None:
+    assert needs_investigation(words) is asked
+
+
+@pytest.mark.parametrize(
+    ("credential", "words", "sent"),
+    [
+        (ADA, "found in the config file /home/ada/.docker/config.json, user ada", True),
+        (logged_in(user=""), "found in the config file /home/ada/.docker/config.json", True),
+        (NOBODY, "none was found for registry.test, so none was sent", False),
+        (broken(), "unreadable: docker-credential-desktop: not found in PATH; none was sent", False),
+    ],
+    ids=["user", "no-name", "none", "broken"],
+)
+def test_what_this_machine_knows_is_evidence_too(credential: Credential, words: str, sent: bool) -> None:
+    assert credential_evidence(credential) == Evidence(Stage.CREDENTIAL, words, sent=sent)
+
+
+def test_the_last_answer_of_a_stage_counts() -> None:
+    first, last = probe(401, sent=False), probe(202)
+    assert Refusal(ref("registry.test/a:1"), ADA, (first, last), NOW).of(Stage.PROBE) is last
+    assert Refusal(ref("registry.test/a:1"), ADA, (), NOW).of(Stage.PROBE) is None

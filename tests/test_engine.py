@@ -1,0 +1,535 @@
+"""The engine gateway against a scripted engine: what it reads, what it sends, and how it words what goes wrong."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import docker.transport.unixconn
+import pytest
+
+from pushsafe import engine as engine_module
+from pushsafe.engine import Engine
+from pushsafe.errors import EngineFailed, EngineUnreachable, UsageError
+from pushsafe.model import (
+    Credential,
+    CredentialKind,
+    CredentialSource,
+    EngineAccepted,
+    EngineAddress,
+    EngineReduced,
+    EngineRefused,
+    Evidence,
+    ImageMissing,
+    LayerEvent,
+    Layers,
+    LayerState,
+    LocalImage,
+    ManifestInfo,
+    Platform,
+    Secret,
+    SourceKind,
+    Stage,
+    StoreKind,
+)
+from tests.fakes.capture import Drop, FakeEngine, FakeImage, PushScript, Refusal
+from tests.fakes.registry import HTML_ERROR, FakeRegistry, on
+from tests.values import AMD64, ARM64, OCI_INDEX, OCI_MANIFEST, logged_in, nobody, ref, sha
+
+APP = ref("registry.test/acme/app:1")
+DIGEST = sha("d")
+
+
+def to(engine: FakeEngine | str, origin: str = "DOCKER_HOST") -> Engine:
+    return Engine(EngineAddress(engine if isinstance(engine, str) else engine.host, origin))
+
+
+def push(engine: FakeEngine, credential: Credential | None = None, platform: Platform | None = None) -> Any:
+    return to(engine).push(APP, credential or nobody(), platform, lambda _event: None)
+
+
+# --------------------------------------------------------------------------- what it is
+
+
+@pytest.mark.parametrize(
+    ("options", "store", "platform"),
+    [
+        ({}, StoreKind.CLASSIC, AMD64),
+        ({"store": "containerd"}, StoreKind.CONTAINERD, AMD64),
+        ({"architecture": "arm64"}, StoreKind.CLASSIC, ARM64),
+        ({"os": "windows"}, StoreKind.CLASSIC, Platform("windows", "amd64")),
+        ({"info": {"DriverStatus": None}}, StoreKind.CLASSIC, AMD64),
+        ({"info": {"DriverStatus": [["driver-type"], []]}}, StoreKind.CLASSIC, AMD64),
+        ({"info": {"Architecture": "armv7l"}}, StoreKind.CLASSIC, Platform("linux", "arm")),
+        ({"info": {"Architecture": "riscv64"}}, StoreKind.CLASSIC, Platform("linux", "riscv64")),
+        ({"info": {"OSType": "", "Architecture": None}}, StoreKind.CLASSIC, Platform("linux", "")),
+    ],
+)
+def test_info(options: dict[str, Any], store: StoreKind, platform: Platform) -> None:
+    with FakeEngine(**options) as engine:
+        info = to(engine).info()
+    assert (info.version, info.api_version, info.store, info.platform) == ("28.5.2", "1.51", store, platform)
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (None, ("127.0.0.0/8", "registry.test:5000")),
+        ({}, ()),
+        ({"InsecureRegistryCIDRs": None, "IndexConfigs": None}, ()),
+        ({"InsecureRegistryCIDRs": ["10.0.0.0/8"], "IndexConfigs": {"a": None, "b": {}, "c": {"Secure": False}}},
+         ("10.0.0.0/8", "c")),
+    ],
+)  # fmt: skip
+def test_insecure_registries(config: Mapping[str, Any] | None, expected: tuple[str, ...]) -> None:
+    info = {} if config is None else {"RegistryConfig": config}
+    with FakeEngine(insecure_registries=("127.0.0.0/8", "registry.test:5000"), info=info) as engine:
+        assert to(engine).info().insecure_registries == expected
+
+
+@pytest.mark.parametrize(("api", "fits"), [("1.41", False), ("1.45", False), ("1.46", True), ("1.51", True)])
+def test_the_platform_option_needs_an_api(api: str, fits: bool) -> None:
+    with FakeEngine(api_version=api) as engine:
+        if fits:
+            to(engine).require_platform_option()
+        else:
+            with pytest.raises(UsageError, match=rf"needs an engine with API 1\.46 .* speaks {api}"):
+                to(engine).require_platform_option()
+
+
+# --------------------------------------------------------------------------- images
+
+
+def test_an_image() -> None:
+    image = FakeImage(repo_digests=("registry.test/acme/app@" + DIGEST,), variant="v8", architecture="arm64", size=7)
+    with FakeEngine({str(APP): image}) as engine:
+        found = to(engine).image(APP)
+    arm = Platform("linux", "arm64", "v8")
+    assert found == LocalImage(sha("a"), (arm,), (), ("registry.test/acme/app@" + DIGEST,), 7)
+
+
+NEAR = [
+    # listed, wanted, near
+    ([], ()),
+    (["registry.test/acme/app:2"], ("registry.test/acme/app:2",)),
+    (["app:1"], ("app:1",)),
+    (["other.test/acme/app:1", "app:2", "app:1"], ("other.test/acme/app:1", "app:1", "app:2")),
+    (["registry.test/acme/apq:1"], ("registry.test/acme/apq:1",)),
+    (["something/else:1"], ()),
+    (["<none>:<none>"], ()),
+    (["a/app:1", "b/app:1", "c/app:1", "d/app:1"], ("a/app:1", "b/app:1", "c/app:1")),
+    (["evil\x1b[2J/app:1"], ("evil [2J/app:1",)),
+]
+
+
+@pytest.mark.parametrize(("listed", "near"), NEAR)
+def test_near_misses(listed: list[str], near: tuple[str, ...]) -> None:
+    with FakeEngine({name: FakeImage(id=sha(str(place))) for place, name in enumerate(listed)}) as engine:
+        found = to(engine).image(APP)
+    assert isinstance(found, ImageMissing)
+    assert sorted(found.near) == sorted(near)
+
+
+def kind(platform: str, available: bool, kind: str = "image") -> dict[str, Any]:
+    system, architecture = platform.split("/")
+    return {
+        "Kind": kind,
+        "Available": available,
+        "ImageData": {"Platform": {"os": system, "architecture": architecture}},
+    }
+
+
+INDEXED = {"Descriptor": {"mediaType": OCI_INDEX}}
+MANIFESTS = [
+    # inspect answer, present, missing
+    (INDEXED | {"Manifests": [kind("linux/amd64", True), kind("linux/arm64", True)]}, (AMD64, ARM64), ()),
+    (INDEXED | {"Manifests": [kind("linux/amd64", True), kind("linux/arm64", False)]}, (AMD64,), (ARM64,)),
+    (INDEXED | {"Manifests": [kind("linux/amd64", True), kind("unknown/unknown", True, "attestation")]}, (AMD64,), ()),
+    (INDEXED | {"Manifests": None}, (AMD64,), ()),
+    ({"Descriptor": {"mediaType": OCI_MANIFEST}, "Manifests": [kind("linux/arm64", True)]}, (AMD64,), ()),
+    (
+        INDEXED
+        | {"Manifests": [{"Kind": "image", "Descriptor": {"platform": {"os": "linux", "architecture": "arm64"}}}]},
+        (),
+        (ARM64,),
+    ),
+]
+
+
+@pytest.mark.parametrize(("inspect", "present", "missing"), MANIFESTS)
+def test_platforms_of_an_index(
+    inspect: dict[str, Any], present: tuple[Platform, ...], missing: tuple[Platform, ...]
+) -> None:
+    with FakeEngine({str(APP): FakeImage(inspect=inspect)}, "containerd") as engine:
+        asked = to(engine)
+        asked.info()
+        found = asked.image(APP)
+        assert isinstance(found, LocalImage)
+        assert (found.platforms, found.missing) == (present, missing)
+        assert engine.requests[-1].query == {"manifests": "1"}
+
+
+@pytest.mark.parametrize(("store", "api"), [("classic", "1.51"), ("containerd", "1.47")])
+def test_manifests_are_not_asked_of_an_engine_that_does_not_know_them(store: Any, api: str) -> None:
+    with FakeEngine([str(APP)], store, api_version=api) as engine:
+        asked = to(engine)
+        asked.info()
+        asked.image(APP)
+        assert engine.requests[-1].query == {}
+
+
+@pytest.mark.parametrize(
+    ("listed", "name", "tags"),
+    [
+        (["acme/app:1", "acme/app:2", "acme/apple:3"], "docker.io/acme/app", ("1", "2")),
+        (["alpine:3"], "docker.io/library/alpine", ("3",)),
+        (["registry.test:5000/acme/app:1", "acme/app:2"], "registry.test:5000/acme/app", ("1",)),
+        ([], "registry.test/acme/app", ()),
+        (["acme/app:b", "acme/app:a", "acme/app:<none>"], "docker.io/acme/app", ("a", "b")),
+        (["acme/app:1\x1b[2J", "acme/app:-x", "acme/app:" + "x" * 129, "acme/app:ok"], "docker.io/acme/app", ("ok",)),
+    ],
+)
+def test_tags(listed: list[str], name: str, tags: tuple[str, ...]) -> None:
+    with FakeEngine({one: FakeImage(id=sha(str(place))) for place, one in enumerate(listed)}) as engine:
+        assert to(engine).tags(name) == tags
+
+
+# --------------------------------------------------------------------------- the push: what is sent
+
+
+@pytest.mark.parametrize(
+    ("platform", "query"),
+    [
+        (None, {"tag": "1"}),
+        (ARM64, {"tag": "1", "platform": '{"os": "linux", "architecture": "arm64"}'}),
+        (
+            Platform("linux", "arm", "v7"),
+            {"tag": "1", "platform": '{"os": "linux", "architecture": "arm", "variant": "v7"}'},
+        ),
+    ],
+)
+def test_push_parameters(platform: Platform | None, query: dict[str, str]) -> None:
+    with FakeEngine([str(APP)]) as engine:
+        push(engine, platform=platform)
+        assert engine.pushes[0].query == query
+        assert engine.pushed() == ["registry.test/acme/app:1"]
+
+
+def of(kind: CredentialKind, user: str = "") -> Credential:
+    return Credential("r", "registry.test", CredentialSource(SourceKind.HELPER, "h"), kind, user, Secret("s3cret"))
+
+
+HEADERS = [
+    (nobody("registry.test"), {}),
+    (
+        logged_in("registry.test"),
+        {"username": "ada", "password": "hunter2!", "serveraddress": "registry.test"},
+    ),
+    (of(CredentialKind.IDENTITY_TOKEN), {"identitytoken": "s3cret", "serveraddress": "registry.test"}),
+    (of(CredentialKind.REGISTRY_TOKEN), {"registrytoken": "s3cret", "serveraddress": "registry.test"}),
+]
+
+
+@pytest.mark.parametrize(("credential", "expected"), HEADERS)
+def test_the_credential_header_is_always_there(credential: Credential, expected: dict[str, str]) -> None:
+    """Engine 20.10 answers 400 to a push without the header, whose content may be `{}`."""
+    with FakeEngine([str(APP)]) as engine:
+        push(engine, credential)
+        to(engine).distribution(APP, credential)
+        assert [one.auth for one in engine.requests if one.auth_header is not None] == [expected] * 2
+
+
+# --------------------------------------------------------------------------- the push: what comes back
+
+DONE = {"status": f"1: digest: {DIGEST} size: 7"}
+DENIED = {"errorDetail": {"message": "denied: no"}, "error": "denied: no"}
+LAYERS: list[dict[str, Any]] = [
+    {"status": "Preparing", "id": "aaa"},
+    {"status": "Layer already exists", "id": "aaa"},
+    {"status": "Mounted from acme/base", "id": "bbb"},
+    {"status": "Pushing", "id": "ccc", "progressDetail": {"current": 1, "total": 9}},
+    {"status": "Pushed", "id": "ccc"},
+]
+REDUCED = {
+    "manifestPushedInsteadOfIndex": True,
+    "originalIndex": {"digest": sha("1")},
+    "selectedManifest": {"digest": sha("2"), "platform": {"os": "linux", "architecture": "amd64"}},
+}
+
+
+def refused(message: str) -> EngineRefused:
+    return EngineRefused(Evidence(Stage.PUSH, message))
+
+
+NOT_JSON = "the engine answered what is not JSON"
+STREAMS: dict[str, tuple[PushScript, Any]] = {
+    "classic": ([*LAYERS, DONE, {"aux": {"Tag": "1", "Digest": DIGEST}}], EngineAccepted(DIGEST, Layers(1, 1, 1, 9))),
+    "containerd": ([*LAYERS, DONE], EngineAccepted(DIGEST, Layers(1, 1, 1, 9))),
+    "no layers": ([DONE], EngineAccepted(DIGEST, Layers())),
+    "denied": ([*LAYERS, DENIED], refused("denied: no")),
+    "denied after the digest": ([DONE, DENIED], refused("denied: no")),
+    "only the error": ([{"error": "denied: no"}], refused("denied: no")),
+    "reduced": ([DONE, {"aux": REDUCED}], EngineReduced(sha("1"), sha("2"), "linux/amd64")),
+    "another tag's digest": (
+        [{"status": f"2: digest: {DIGEST} size: 7"}],
+        refused("the engine ended the push without naming a digest"),
+    ),
+    "no digest": (LAYERS, refused("the engine ended the push without naming a digest")),
+    "nothing": ([], refused("the engine ended the push without naming a digest")),
+    "not JSON": (["{\"status\": \r\n"], refused(f'{NOT_JSON}: {{"status":')),
+    "not an object": (["[1, 2]\r\n"], refused("the engine answered [1, 2]")),
+    "nested": (["[" * 99_999 + "\r\n"], refused(f"{NOT_JSON}: ".ljust(499, "[") + "\u2026")),
+    "not UTF-8": ([b'{"error": "\xff\xfe"}\r\n'], refused("\ufffd\ufffd")),
+    "blank lines": (["\r\n\r\n", DONE, "\r\n"], EngineAccepted(DIGEST, Layers())),
+    "a line in pieces": (
+        ['{"status": "1: dig', 0.01, f'est: {DIGEST} size: 7"}}\r\n'], EngineAccepted(DIGEST, Layers())
+    ),
+    "no such image": (Refusal(404, "An image does not exist"), refused("An image does not exist")),
+    "a server error": (Refusal(500, "disk \x1b[2Jfull"), refused("disk [2Jfull")),
+    "old engine without the header": (Refusal(400, "Bad parameters and missing X-Registry-Auth: EOF"),
+                                      refused("Bad parameters and missing X-Registry-Auth: EOF")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("script", "expected"), STREAMS.values(), ids=STREAMS)
+def test_push_answers(script: PushScript, expected: Any) -> None:
+    with FakeEngine([str(APP)], push={str(APP): script}) as engine:
+        assert push(engine) == expected
+
+
+def test_layers_are_told_as_they_change() -> None:
+    told: list[LayerEvent] = []
+    with FakeEngine([str(APP)], push={str(APP): [*LAYERS, DONE]}) as engine:
+        to(engine).push(APP, nobody(), None, told.append)
+    states = [(one.layer, one.state, one.current) for one in told]
+    assert states == [
+        ("aaa", LayerState.WAITING, 0),
+        ("aaa", LayerState.REUSED, 0),
+        ("bbb", LayerState.MOUNTED, 0),
+        ("ccc", LayerState.PUSHING, 1),
+        ("ccc", LayerState.SENT, 9),
+    ]
+
+
+CUT = {
+    "at once": [Drop()],
+    "after some layers": [*LAYERS, Drop()],
+    "after the digest": [*LAYERS, DONE, {"aux": {"Tag": "1", "Digest": DIGEST}}, Drop()],
+    "in a line": ['{"status": "1: digest: ', Drop()],
+}
+
+
+@pytest.mark.parametrize("script", CUT.values(), ids=CUT)
+def test_a_push_that_is_cut_off_is_no_success(script: list[Any]) -> None:
+    with FakeEngine([str(APP)], push={str(APP): script}) as engine:
+        with pytest.raises(EngineUnreachable) as caught:
+            push(engine)
+        where = f"the engine at {engine.host} (DOCKER_HOST) broke off the push of {APP}: "
+        assert caught.value.message.startswith(where)
+        assert caught.value.hint
+
+
+def test_an_engine_that_dies_before_it_answers_the_push() -> None:
+    with FakeEngine([str(APP)]) as engine:
+        asked = to(engine)
+        asked.close()
+    with pytest.raises(EngineUnreachable, match="no engine answers at"):
+        asked.push(APP, nobody(), None, lambda _event: None)
+
+
+def test_a_push_may_be_silent_for_longer_than_any_other_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "TIMEOUT", 0.2)
+    with FakeEngine([str(APP)], push={str(APP): [0.5, LAYERS[0], 0.5, DONE]}) as engine:
+        assert push(engine) == EngineAccepted(DIGEST, Layers())
+
+
+# --------------------------------------------------------------------------- the registry, through the engine
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (
+            {"Descriptor": {"digest": DIGEST, "mediaType": OCI_INDEX},
+             "Platforms": [{"os": "linux", "architecture": "amd64"}, {"os": "linux", "architecture": "arm64"}]},
+            ManifestInfo(DIGEST, OCI_INDEX, (AMD64, ARM64)),
+        ),
+        ({"Descriptor": {"digest": DIGEST, "mediaType": OCI_MANIFEST}, "Platforms": None},
+         ManifestInfo(DIGEST, OCI_MANIFEST)),
+        ({"Descriptor": {"digest": f"{DIGEST}\x1b[2J"}}, ManifestInfo(f"{DIGEST} [2J", "")),
+        ({"Descriptor": None}, Evidence(Stage.VERIFY, "the engine names no digest", status=200)),
+        (Refusal(404, "manifest unknown"), Evidence(Stage.VERIFY, "manifest unknown", status=404, sent=True)),
+        (Refusal(403, "denied \x1b[31m"), Evidence(Stage.VERIFY, "denied [31m", status=403, sent=True)),
+    ],
+)  # fmt: skip
+def test_distribution(answer: Any, expected: ManifestInfo | Evidence) -> None:
+    with FakeEngine(distribution={str(APP): answer}) as engine:
+        assert to(engine).distribution(APP, logged_in()) == expected
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "message"),
+    [
+        ({"Status": "Login Succeeded", "IdentityToken": "secret-identity"}, 200, "login succeeded"),
+        (Refusal(401, "incorrect username or password"), 401, "incorrect username or password"),
+        (Refusal(401, "who is hunter2!?"), 401, "who is ***?"),
+        (Refusal(500, "dial tcp: connection refused"), 500, "dial tcp: connection refused"),
+    ],
+)
+def test_check_login(answer: Any, status: int, message: str) -> None:
+    with FakeEngine(auth=answer) as engine:
+        expected = Evidence(Stage.ENGINE_AUTH, message, status=status, sent=True)
+        assert to(engine).check_login(logged_in("registry.test")) == expected
+        body = {"username": "ada", "password": "hunter2!", "serveraddress": "registry.test"}
+        assert json.loads(engine.requests[-1].body) == body
+
+
+# --------------------------------------------------------------------------- engines that answer with errors
+
+INSPECT = "/images/registry.test/acme/app:1/json"
+FAILURES = [
+    ("GET /info", lambda asked: asked.info(), "/info"),
+    (f"GET {INSPECT}", lambda asked: asked.image(APP), INSPECT),
+    ("GET /images/json", lambda asked: asked.tags("registry.test/acme/app"), "/images/json"),
+    ("GET /images/json", lambda asked: asked.image(APP), "/images/json"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("status", [400, 403, 500, 503])
+@pytest.mark.parametrize(("request_line", "ask", "path"), FAILURES)
+def test_an_engine_that_answers_an_error_is_not_called_silent(
+    request_line: str, ask: Any, path: str, status: int
+) -> None:
+    with FakeEngine(errors={request_line: Refusal(status, "disk \x1b[31mfull")}) as engine:
+        asked = to(engine)
+        with pytest.raises(EngineFailed) as caught:
+            ask(asked)
+    assert caught.value.message == f"the engine answers {status} to GET {path}: disk [31mfull"
+
+
+def test_an_engine_whose_first_answer_is_an_error() -> None:
+    with FakeEngine(errors={"GET /version": Refusal(500, "starting")}) as engine:
+        with pytest.raises(EngineFailed) as caught:
+            to(engine)
+        where = f"what answers at {engine.host} (DOCKER_HOST)"
+    assert caught.value.message == f"{where} answers 500 to GET /version: starting"
+
+
+def test_something_else_that_answers() -> None:
+    page = on("GET", "/version", HTML_ERROR)
+    with FakeRegistry(page) as other, pytest.raises(EngineFailed, match=r"answers 502 to GET /version: <html>"):
+        to(f"tcp://{other.host}")
+
+
+@pytest.mark.parametrize("text", ["<html>", "", "[" * 99_999], ids=["HTML", "empty", "nested"])
+def test_an_answer_that_is_not_json(text: str) -> None:
+    class Odd(FakeEngine):
+        def answer(self, method: str, path: str, query: Mapping[str, str]) -> Any:
+            return text if path == "/info" else super().answer(method, path, query)
+
+    with Odd() as engine, pytest.raises(EngineFailed, match="answers GET /info with what is not JSON"):
+        to(engine).info()
+
+
+# --------------------------------------------------------------------------- engines that do not answer
+
+
+def test_no_socket(tmp_path: Path) -> None:
+    host = f"unix://{tmp_path}/no.sock"
+    with pytest.raises(EngineUnreachable) as caught:
+        to(host)
+    assert caught.value.message == f"no engine answers at {host} (DOCKER_HOST): no such file or directory"
+    assert caught.value.hint == f"check that the engine runs and DOCKER_HOST is right: docker -H {host} version"
+
+
+def test_a_socket_that_nobody_serves(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(f"{tmp_path}/s")
+    with pytest.raises(EngineUnreachable, match="connection refused"):
+        to(f"unix://{tmp_path}/s")
+
+
+def test_a_port_that_nobody_serves() -> None:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        host = f"tcp://127.0.0.1:{one.getsockname()[1]}"
+    with pytest.raises(EngineUnreachable) as caught:
+        to(host)
+    assert caught.value.message == f"no engine answers at {host} (DOCKER_HOST): connection refused"
+
+
+def test_a_socket_that_this_user_may_not_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_self: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(docker.transport.unixconn.UnixHTTPConnection, "connect", refuse)
+    with pytest.raises(EngineUnreachable) as caught:
+        to("unix:///var/run/docker.sock", "the default")
+    message = "no engine answers at unix:///var/run/docker.sock (the default): permission denied"
+    assert caught.value.message == message
+    assert "usermod -aG docker" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("address", "hint"),
+    [
+        (EngineAddress("unix:///nowhere", "--context", context="ci"), "docker context inspect ci"),
+        (
+            EngineAddress("unix:///nowhere", "-H"),
+            "check that the engine runs and -H is right: docker -H unix:///nowhere version",
+        ),
+    ],
+)  # fmt: skip
+def test_what_to_do_next(address: EngineAddress, hint: str) -> None:
+    with pytest.raises(EngineUnreachable) as caught:
+        Engine(address)
+    assert caught.value.hint == hint
+
+
+@pytest.fixture
+def mute() -> Iterator[str]:
+    """Takes connections and never says a word."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield f"tcp://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_an_engine_that_says_nothing(mute: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "TIMEOUT", 0.2)
+    began = time.monotonic()
+    with pytest.raises(EngineUnreachable, match=r"(?i)timed out"):
+        to(mute)
+    assert time.monotonic() - began < 2
+
+
+def test_no_proxy_leads_to_an_engine_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would see X-Registry-Auth; docker goes straight, as Go's ProxyFromEnvironment does for loopback."""
+    heard: list[bytes] = []
+    with socket.socket() as server, FakeRegistry() as proxy:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                heard.append(connection.recv(65536))
+                connection.sendall(b"HTTP/1.0 500 no\r\n\r\nno")
+
+        listener = threading.Thread(target=answer, daemon=True)
+        listener.start()
+        for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.base)
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        with pytest.raises(EngineFailed):
+            to(f"tcp://127.0.0.1:{server.getsockname()[1]}")
+        listener.join(5)
+    assert heard[0].startswith(b"GET /version ")

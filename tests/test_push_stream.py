@@ -1,0 +1,342 @@
+"""The engine's push stream, as both image stores really write it, and as a hostile one may."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pushsafe.model import (
+    EngineAccepted,
+    EngineAnswer,
+    EngineReduced,
+    EngineRefused,
+    Evidence,
+    LayerEvent,
+    Layers,
+    LayerState,
+    Stage,
+)
+from pushsafe.push_stream import read_push_stream
+from tests.values import ref, sha
+
+Line = dict[str, Any]
+REF = ref("registry.test/team/app:1.4.2")
+A, B, C = "a" * 12, "b" * 12, "c" * 12
+
+HEAD: Line = {"status": "The push refers to repository [registry.test/team/app]"}
+TEXT: Line = {"status": f"1.4.2: digest: {sha('d')} size: 1234"}
+AUX: Line = {"progressDetail": {}, "aux": {"Tag": "1.4.2", "Digest": sha("d"), "Size": 1234}}
+
+
+def layer(identity: str, status: str, current: int = 0, total: int = 0) -> Line:
+    """A line of one layer; the engine leaves `progressDetail` empty where there is nothing to count."""
+    detail = {"current": current, "total": total} if total or current else {}
+    bar = {"progress": "[==>  ] 1B/2B"} if detail else {}
+    return {"status": status, "progressDetail": detail, **bar, "id": identity}
+
+
+def read(*lines: Line, secrets: tuple[str, ...] = ()) -> EngineAnswer:
+    return read_push_stream(REF, lines, lambda event: None, secrets)
+
+
+def events(*lines: Line) -> list[LayerEvent]:
+    found: list[LayerEvent] = []
+    read_push_stream(REF, lines, found.append)
+    return found
+
+
+def accepted(*lines: Line) -> Layers:
+    answer = read(*lines, TEXT, AUX)
+    assert isinstance(answer, EngineAccepted), answer
+    return answer.layers
+
+
+def refused(*lines: Line, secrets: tuple[str, ...] = ()) -> str:
+    answer = read(*lines, secrets=secrets)
+    assert isinstance(answer, EngineRefused), answer
+    assert answer == EngineRefused(Evidence(Stage.PUSH, answer.evidence.message))
+    return answer.evidence.message
+
+
+# ---------------------------------------------------------------------- whole streams
+
+
+CLASSIC = (
+    HEAD,
+    layer(A, "Preparing"),
+    layer(B, "Preparing"),
+    layer(C, "Preparing"),
+    layer(C, "Waiting"),
+    layer(A, "Layer already exists"),
+    layer(B, "Pushing", 512, 2048),
+    layer(B, "Pushing", 2560),
+    layer(C, "Mounted from team/base"),
+    layer(B, "Pushed"),
+    TEXT,
+    AUX,
+)
+CONTAINERD = (
+    HEAD,
+    layer(A, "Waiting"),
+    layer(B, "Waiting"),
+    layer(A, "Layer already exists"),
+    layer(B, "Pushing", 1024, 2048),
+    layer(B, "Pushed", 2048, 2048),
+    TEXT,
+)
+
+
+@pytest.mark.parametrize(
+    ("stream", "layers"),
+    [
+        (CLASSIC, Layers(reused=1, mounted=1, sent=1, bytes_sent=2560)),
+        (CONTAINERD, Layers(reused=1, sent=1, bytes_sent=2048)),
+    ],
+    ids=["classic", "containerd"],
+)
+def test_a_good_push_of_either_store(stream: tuple[Line, ...], layers: Layers) -> None:
+    assert read(*stream) == EngineAccepted(sha("d"), layers)
+
+
+def test_every_change_of_a_layer_is_told() -> None:
+    found = [(event.layer, event.state, event.current, event.total) for event in events(*CLASSIC)]
+    waiting, pushing = LayerState.WAITING, LayerState.PUSHING
+    assert found == [
+        (A, waiting, 0, 0),
+        (B, waiting, 0, 0),
+        (C, waiting, 0, 0),
+        (C, waiting, 0, 0),
+        (A, LayerState.REUSED, 0, 0),
+        (B, pushing, 512, 2048),
+        (B, pushing, 2560, 2048),
+        (C, LayerState.MOUNTED, 0, 0),
+        (B, LayerState.SENT, 2560, 2560),
+    ]
+    assert {event.reference for event in events(*CLASSIC)} == {REF}
+
+
+# ---------------------------------------------------------------------- layers
+
+
+@pytest.mark.parametrize(
+    ("lines", "layers"),
+    [
+        ([layer(A, "Layer already exists")], Layers(reused=1)),
+        ([layer(A, "Already exists")], Layers(reused=1)),
+        ([layer(A, "Mounted from team/base")], Layers(mounted=1)),
+        ([layer(A, "Mounted from library/alpine")], Layers(mounted=1)),
+        ([layer(A, "Pushing", 1, 9), layer(A, "Pushed")], Layers(sent=1, bytes_sent=9)),
+        ([layer(A, "Pushing", 12, 9), layer(A, "Pushed")], Layers(sent=1, bytes_sent=12)),
+        (
+            [layer(A, "Pushing", 5, 9), layer(A, "Retrying in 3 seconds"), layer(A, "Pushed")],
+            Layers(sent=1, bytes_sent=9),
+        ),
+        ([layer(A, "Pushing", 9, 9), layer(A, "Pushing", 1, 9), layer(A, "Pushed")], Layers(sent=1, bytes_sent=9)),
+        ([layer(A, "Preparing"), layer(A, "Pushed")], Layers(sent=1, unsized=(A,))),
+        ([layer(A, "Waiting"), layer(B, "Pushed", 3, 3)], Layers(sent=1, bytes_sent=3)),
+        ([layer(A, "Pushing", 5, 9)], Layers()),
+        ([], Layers()),
+    ],
+    ids=[
+        "reused",
+        "reused-shorter",
+        "mounted",
+        "mounted-from-hub",
+        "sent",
+        "sent-more-than-named",
+        "retried",
+        "started-again",
+        "no-size",
+        "one-still-waits",
+        "not-finished",
+        "none",
+    ],
+)
+def test_layers_are_counted_by_what_became_of_them(lines: list[Line], layers: Layers) -> None:
+    assert accepted(*lines) == layers
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        layer(A, "Dancing"),
+        layer(A, ""),
+        {"id": A},
+        {"id": A, "status": None},
+        {"status": "Pushed"},
+        {"stream": "hello"},
+        {"error": None, "errorDetail": None},
+        {},
+    ],
+    ids=["unknown-state", "no-state", "no-status", "null-status", "no-id", "other-line", "no-error", "empty"],
+)
+def test_lines_that_say_nothing_of_a_layer_are_passed_over(line: Line) -> None:
+    assert events(line) == []
+    assert accepted(line) == Layers()
+
+
+@pytest.mark.parametrize(
+    "detail",
+    [
+        None,
+        "half",
+        [1, 2],
+        {"current": None, "total": None},
+        {"current": "many", "total": {}},
+        {"current": -5, "total": -9},
+        {"current": float("inf")},
+        {"current": True},
+    ],
+    ids=repr,
+)
+def test_a_malformed_count_does_not_end_the_run(detail: object) -> None:
+    line = {"id": A, "status": "Pushing", "progressDetail": detail}
+    assert accepted(line, layer(A, "Pushed")).sent == 1
+
+
+def test_a_layers_name_is_made_fit_to_show() -> None:
+    (event,) = events(layer("\x1b[2J" + "a" * 500, "Waiting"))
+    assert event.layer.isprintable()
+    assert len(event.layer) <= 64
+
+
+# ---------------------------------------------------------------------- the digest
+
+
+@pytest.mark.parametrize("line", [TEXT, AUX], ids=["text", "aux"])
+def test_either_line_names_the_digest(line: Line) -> None:
+    assert read(HEAD, line) == EngineAccepted(sha("d"), Layers())
+
+
+def test_aux_may_name_another_algorithm() -> None:
+    digest = "sha512:" + "e" * 128
+    assert read({"aux": {"Tag": "1.4.2", "Digest": digest}}) == EngineAccepted(digest, Layers())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"status": f"latest: digest: {sha('d')} size: 1234"},
+        {"status": "1.4.2: digest: sha256:abc size: 1234"},
+        {"status": f"see 1.4.2: digest: {sha('d')} size: 1234"},
+        {"status": f"1.4.2: digest: {sha('d')} size: 1234\nmore"},
+        {"aux": {"Tag": "latest", "Digest": sha("d"), "Size": 1}},
+        {"aux": {"Tag": "1.4.2", "Digest": "\x1b[2J", "Size": 1}},
+        {"aux": {"Tag": "1.4.2", "Digest": None}},
+        {"aux": {"Digest": sha("d")}},
+        {"aux": {}},
+        {"aux": None},
+        {"aux": "sha256"},
+        layer(A, f"1.4.2: digest: {sha('d')} size: 1234"),
+        HEAD,
+    ],
+    ids=[
+        "other-tag",
+        "short",
+        "within-a-text",
+        "two-lines",
+        "aux-other-tag",
+        "aux-no-digest",
+        "aux-null",
+        "aux-no-tag",
+        "aux-empty",
+        "null",
+        "no-object",
+        "of-a-layer",
+        "head",
+    ],
+)
+def test_no_digest_of_this_very_tag_is_no_success(line: Line) -> None:
+    assert refused(line) == "the engine ended the push without naming a digest"
+
+
+@pytest.mark.parametrize("later", [{"aux": {}}, {"aux": {"contentMissing": True}}, HEAD], ids=["empty", "note", "text"])
+def test_what_was_named_stays_named(later: Line) -> None:
+    assert read(AUX, later) == EngineAccepted(sha("d"), Layers())
+    assert read(reduction(), later) == EngineReduced(sha("1"), sha("2"), "")
+
+
+def test_an_empty_stream_is_no_success() -> None:
+    assert refused() == "the engine ended the push without naming a digest"
+
+
+# ---------------------------------------------------------------------- an index reduced to one platform
+
+
+def reduction(**chosen: object) -> Line:
+    """moby `api/types/auxprogress/push.go`: lower-case names on the wire."""
+    return {
+        "aux": {
+            "manifestPushedInsteadOfIndex": True,
+            "originalIndex": {"mediaType": "application/vnd.oci.image.index.v1+json", "digest": sha("1"), "size": 2},
+            "selectedManifest": {"digest": sha("2"), **chosen},
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("platform", "name"),
+    [
+        ({"architecture": "arm64", "os": "linux", "variant": "v8"}, "linux/arm64/v8"),
+        ({"architecture": "amd64", "os": "linux"}, "linux/amd64"),
+        ({"architecture": "\x1b[31mamd64", "os": "linux"}, "linux/ [31mamd64"),
+        (None, ""),
+    ],
+    ids=["variant", "plain", "hostile", "none"],
+)
+def test_an_index_reduced_to_one_platform_is_told_although_the_push_succeeded(platform: object, name: str) -> None:
+    answer = read(HEAD, reduction(platform=platform), layer(A, "Pushed", 1, 1), TEXT)
+    assert answer == EngineReduced(sha("1"), sha("2"), name)
+
+
+def test_a_reduction_without_particulars_is_one_too() -> None:
+    assert read({"aux": {"manifestPushedInsteadOfIndex": True}}, TEXT) == EngineReduced("", "", "")
+
+
+@pytest.mark.parametrize("aux", [{"contentMissing": True}, {"manifestPushedInsteadOfIndex": False}])
+def test_another_note_is_no_reduction(aux: Line) -> None:
+    assert read({"aux": aux}, TEXT) == EngineAccepted(sha("d"), Layers())
+
+
+@pytest.mark.parametrize("broken", ["index", ["x"], 7], ids=repr)
+def test_a_malformed_reduction_is_still_one(broken: object) -> None:
+    note = {"manifestPushedInsteadOfIndex": True, "originalIndex": broken, "selectedManifest": {"platform": broken}}
+    assert isinstance(read({"aux": note}, TEXT), EngineReduced)
+
+
+# ---------------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ({"errorDetail": {"message": "denied: no"}, "error": "denied: no"}, "denied: no"),
+        ({"errorDetail": {"code": 401, "message": "denied: no"}}, "denied: no"),
+        ({"error": "denied: no"}, "denied: no"),
+        ({"errorDetail": {}, "error": "denied: no"}, "denied: no"),
+        ({"errorDetail": "denied: no"}, "denied: no"),
+        ({"errorDetail": {"message": ""}}, "{'message': ''}"),
+        ({"errorDetail": {}, "error": ""}, "the engine reports an error without words"),
+        ({"error": {"why": "denied: no"}}, "{'why': 'denied: no'}"),
+    ],
+    ids=["both", "code", "older", "empty-detail", "text-detail", "empty-message", "wordless", "object"],
+)
+def test_an_error_ends_the_push(line: Line, message: str) -> None:
+    assert refused(HEAD, layer(A, "Pushed", 1, 1), line) == message
+
+
+def test_an_error_wins_over_a_digest_and_a_reduction() -> None:
+    assert refused(TEXT, AUX, reduction(), {"error": "denied: no"}) == "denied: no"
+
+
+def test_nothing_is_told_after_an_error() -> None:
+    assert events({"error": "denied: no"}, layer(A, "Pushed")) == []
+
+
+def test_a_hostile_message_is_made_fit_to_show() -> None:
+    hostile = "denied\x1b]0;owned\x07: \u202eevil\u200b hunter2! Bearer abcdefghijklmnop " + "x" * 5000
+    message = refused({"error": hostile}, secrets=("hunter2!",))
+    assert message.isprintable()
+    assert message.startswith("denied ]0;owned : evil *** Bearer ***")
+    assert len(message) <= 500

@@ -1,0 +1,149 @@
+"""Whatever comes from outside: one line, no escapes, no secrets, not too long."""
+
+from __future__ import annotations
+
+import base64
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from pushsafe.model import Secret
+from pushsafe.sanitize import LIMIT, clean, forget, remember, secrets_of
+from tests.values import broken, logged_in, nobody
+
+JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJl"
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered() -> Iterator[None]:
+    forget()
+    yield
+    forget()
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("", ""),
+        ("denied: no", "denied: no"),
+        ("  a \t b\r\n c  ", "a b c"),
+        ("a\x1b[31mred\x1b[0m", "a [31mred [0m"),
+        ("a\x1b]0;title\x07b", "a ]0;title b"),
+        ("a\x00b\x7fc\x9bd", "a b c d"),
+        ("a\u202eb\u2066c", "abc"),
+        ("a\u200bb\ufeffc\xadd", "abcd"),
+        ("a\u2028b\u2029c\u00a0d", "a b c d"),
+        ("a\ud800b", "ab"),
+        ("a\ue000b", "ab"),
+        ("größer 日本 🐳", "größer 日本 🐳"),
+    ],
+    ids=ascii,
+)
+def test_one_line_that_a_terminal_shows_as_text(text: str, shown: str) -> None:
+    assert clean(text) == shown
+
+
+def test_no_character_of_all_unicode_reaches_a_terminal_as_a_command() -> None:
+    everything = "".join(map(chr, range(0x110000)))
+    shown = clean(everything, limit=len(everything))
+    assert {unicodedata.category(one) for one in shown} & {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"} == set()
+    assert len(shown) > 100_000
+
+
+@pytest.mark.parametrize("size", [LIMIT - 1, LIMIT, LIMIT + 1, 100 * LIMIT])
+def test_the_length_is_capped(size: int) -> None:
+    shown = clean("x" * size)
+    assert len(shown) == min(size, LIMIT)
+    assert shown.endswith("…") == (size > LIMIT)
+    assert len(clean("x" * size, limit=10)) == 10
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [
+        "Basic YWRhOmh1bnRlcjIh",
+        "basic\tYWRhOmh1bnRlcjIh",
+        "Authorization: Bearer abcdefgh12345678",
+        f"token={JWT}",
+        f'{{"token":"{JWT}"}}',
+        f"Bearer {JWT}",
+    ],
+    ids=lambda text: text[:20],
+)
+def test_what_looks_like_a_credential_is_masked(echo: str) -> None:
+    shown = clean(f"denied for {echo}, sorry")
+    assert "***" in shown
+    assert shown.startswith("denied for ")
+    assert shown.endswith(", sorry")
+    assert not any(part in shown for part in ("YWRh", "abcdefgh", "eyJ"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["basic auth is wanted", "no basic auth credentials", "a bearer token", "Bearer realm", "eyJ is a start"],
+)
+def test_words_are_not_taken_for_credentials(text: str) -> None:
+    assert clean(text) == text
+
+
+SECRET = "pa ss/w0rd+ü"
+SPELLINGS = (
+    SECRET,
+    base64.b64encode(f"ada:{SECRET}".encode()).decode(),
+    base64.urlsafe_b64encode(f"ada:{SECRET}".encode()).decode(),
+    base64.b64encode(SECRET.encode()).decode(),
+    base64.b64encode(f"ada:{SECRET}".encode()).decode().rstrip("="),
+    "pa%20ss%2Fw0rd%2B%C3%BC",
+    "pa+ss%2Fw0rd%2B%C3%BC",
+    "pa ss/w0rd+\\u00fc",
+)
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_every_spelling_of_a_secret_is_masked(spelling: str) -> None:
+    secrets = secrets_of(logged_in(secret=SECRET))
+    assert clean(f"you sent {spelling}!", secrets) == "you sent ***!"
+
+
+def test_a_secret_that_invisible_characters_are_strewn_into_is_masked() -> None:
+    assert clean("you sent hun\u200bter\x002!", ("hunter2!", "hunter 2!")) == "you sent ***"
+
+
+def test_a_longer_secret_is_masked_before_its_beginning() -> None:
+    assert clean("abcdef abc", ("abc", "abcdef")) == "*** ***"
+
+
+def test_a_secret_across_the_limit_is_masked_before_the_cut() -> None:
+    shown = clean("x" * (LIMIT - 4) + "hunter2!", ("hunter2!",))
+    assert "hun" not in shown
+
+
+@pytest.mark.parametrize("secret", ["", "a", "no"])
+def test_a_very_short_secret_does_not_garble_every_message(secret: str) -> None:
+    assert clean("denied: no account", (secret,)) == "denied: no account"
+
+
+def test_what_is_remembered_is_masked_everywhere() -> None:
+    assert clean("it is hunter2!") == "it is hunter2!"
+    remember(("hunter2!",))
+    assert clean("it is hunter2!") == "it is ***"
+    forget()
+    assert clean("it is hunter2!") == "it is hunter2!"
+
+
+def test_who_has_no_credential_has_no_secret() -> None:
+    assert secrets_of(None) == secrets_of(nobody()) == secrets_of(broken()) == ()
+
+
+def test_a_password_beside_a_token_is_a_secret_and_a_name_is_none() -> None:
+    beside = (("password", Secret("beside")), ("username", Secret("somebody")))
+    found = secrets_of(replace(logged_in(), sent=beside))
+    assert clean("hunter2! beside somebody", found) == "*** *** somebody"
+
+
+def test_a_secret_never_shows_itself() -> None:
+    credential = logged_in(secret=SECRET)
+    assert SECRET not in f"{credential} {credential!r} {credential.secret} {credential.secret!r}"
+    assert credential.secret.reveal() == SECRET

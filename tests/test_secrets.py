@@ -1,0 +1,519 @@
+"""No secret and no control character reaches a stream, a log or a file, whatever engines and registries answer.
+
+The whole program runs, as a process of its own, against engines and registries that echo what they were sent.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+import traceback
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote_plus
+
+import pytest
+
+from pushsafe.credentials import auth_config
+from pushsafe.errors import RegistryUnreachable
+from pushsafe.model import Credential, CredentialKind, CredentialSource, Facts, Secret, SourceKind
+from pushsafe.registry.auth import Token
+from pushsafe.registry.client import Registry
+from pushsafe.registry.transport import Response, Transport
+from pushsafe.sanitize import clean, remember, secrets_of
+from tests.fakes.capture import FakeEngine, FakeImage, Refusal
+from tests.fakes.registry import (
+    Answer,
+    FakeRegistry,
+    Manifest,
+    Rule,
+    basic_header,
+    guarded,
+    jwt,
+    manifests,
+    on,
+    ping,
+    redirect,
+    uploads,
+    wants_basic,
+    wants_bearer,
+)
+from tests.values import ref
+
+ROOT = Path(__file__).resolve().parent.parent
+PASSWORD = "pA55-w0rd~Secret/Zq+9&end"
+IDENTITY = "identity-0paque/Yx81+&Vbn"
+OPAQUE = "opaque-b3arer-Kk92-Ll34"
+JWT = jwt("acme/app", "pull", jti="n0t-to-be-seen")
+BASIC = basic_header("ada", PASSWORD)
+AUTH_HEADER = base64.urlsafe_b64encode(json.dumps({"username": "ada", "password": PASSWORD}).encode()).decode()
+IDENTITY_FORM = quote_plus(IDENTITY)
+
+SECRETS = (PASSWORD, IDENTITY, OPAQUE, JWT, BASIC.removeprefix("Basic "), AUTH_HEADER, IDENTITY_FORM)
+# A cut must not show what a mask would have hidden: the two ends of each secret may not be seen either.
+FORBIDDEN = tuple(dict.fromkeys(part for secret in SECRETS for part in (secret[:10], secret[-10:])))
+
+# ESC and CSI, its 8-bit form, OSC with BEL, carriage return, backspace, bidi override, zero-width, DEL.
+CONTROLS = "\x1b[66;66H\x9b66m\x1b]0;pwned\x07\r\x08\u202e\u200b\u2066\ufeff\x7f"
+
+
+def echo(*secrets: str) -> str:
+    return f"E {CONTROLS}" + " ".join(f"<{secret}>" for secret in secrets)
+
+
+# What an engine knows of one push, and a registry once it has given a token. Last, a secret that is strewn with
+# zero-width characters, which go, and so would leave it whole.
+ENGINE = echo(PASSWORD, BASIC, AUTH_HEADER, f"Bearer {OPAQUE}", JWT, "\u200b".join(PASSWORD))
+REGISTRY = echo(PASSWORD, BASIC, JWT)
+TOKENED = echo(PASSWORD, BASIC, JWT, OPAQUE)
+TOKENED_IDENTITY = echo(IDENTITY, IDENTITY_FORM, OPAQUE)
+SHAPES = echo(BASIC, f"Bearer {OPAQUE}", JWT, AUTH_HEADER)
+LONG = "x" * 285 + PASSWORD + "y" * 190 + PASSWORD
+
+
+def in_header(text: str) -> str:
+    """As a header can hold it."""
+    return text.encode("latin-1", "ignore").decode("latin-1").translate(dict.fromkeys(map(ord, '\r\n"')))
+
+
+HEADER = in_header(REGISTRY)
+
+
+def error(text: str = REGISTRY, status: int = 403, code: str = "") -> Answer:
+    body = {"errors": [{"code": code or text, "message": text, text: text}], text: text}
+    return Answer(status, body, reason=in_header(text))
+
+
+# --------------------------------------------------------------------------- the scenarios
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Who answers what to `docker pushsafe HOST/acme/app:1`, and the exit code that it takes."""
+
+    code: int
+    engine: Callable[[str], FakeEngine]
+    registry: Sequence[Rule]
+    auth: Mapping[str, str] = field(default_factory=lambda: {"username": "ada", "password": PASSWORD})
+    helper: str = ""
+    args: tuple[str, ...] = ()
+    prelude: str = ""
+
+
+def engine(
+    push: Any = None, images: Any = None, distribution: Any = None, **options: Any
+) -> Callable[[str], FakeEngine]:
+    images = images or {"": FakeImage(digest=ONE.digest)}
+
+    def build(name: str) -> FakeEngine:
+        scripts = {} if push is None else {name: push}
+        named = {name + suffix: image for suffix, image in images.items()}
+        asked = {} if distribution is None else {name: distribution}
+        return FakeEngine(named, push=scripts, distribution=asked, **options)
+
+    return build
+
+
+def denies(text: str = ENGINE) -> Callable[[str], FakeEngine]:
+    status = {"status": text, "id": text, "progress": text, "progressDetail": {"current": text, text: text}}
+    message = f"denied: {text}"
+    layer = {"status": "Pushing", "id": text[:30], "progressDetail": {"current": 1, "total": 2}}
+    return engine([status, layer, {"aux": {text: text}}, {"errorDetail": {"message": message}, "error": message}])
+
+
+def bearer(
+    token: str, upload: Answer | None = None, said: str = REGISTRY, method: str = "GET", answer: Answer | None = None
+) -> list[Rule]:
+    """A token server that gives `token` or `answer`, and a registry behind it that refuses every upload."""
+    known = quote_plus(IDENTITY if said is TOKENED_IDENTITY else PASSWORD)
+    challenge = f'Bearer realm="$BASE/token?x={known}",service="{in_header(said)}",error="{in_header(said)}"'
+    given = answer or Answer(200, {"token": token, said: said})
+    behind = guarded(wants_bearer(token, challenge=challenge), ping(), on("POST", UPLOADS, upload or error(said)))
+    return [*behind, on(method, "/token", given)]
+
+
+def basic(*rules: Rule | list[Rule]) -> list[Rule]:
+    return guarded(wants_basic("ada", PASSWORD, f'Basic realm="{HEADER}"'), ping(), *rules)
+
+
+ONE = Manifest({"schemaVersion": 2, "layers": []})
+STORE = manifests("acme/app", {"1": ONE})
+UPLOADS = "/v2/.+/blobs/uploads/"
+REFUSE = on("POST", UPLOADS, error())
+CHALLENGES = error().having(WWW_Authenticate=f'Bearer realm="https://x/{HEADER}",error="{HEADER}"')
+FOREIGN = Answer(202).having(Location=f"http://127.0.0.1:1/{HEADER}")
+OPEN = [ping(), *STORE]
+HELPER = f"""#!/bin/sh
+echo '{{"ServerURL": "x", "Username": "ada", "Secret": "{PASSWORD}" '
+exit 1
+"""
+EXPLODE = """
+import pushsafe.execution as e
+def explode(self, fact, credential, *_):
+    raise ValueError("bug " + credential.secret.reveal()) from KeyError(credential.secret.reveal())
+e.Execution._settle = explode
+"""
+
+SCENARIOS: dict[str, Scenario] = {
+    "Basic, denied": Scenario(5, denies(), basic(REFUSE)),
+    "Basic, denied with a challenge": Scenario(5, denies(), basic(on("POST", UPLOADS, CHALLENGES))),
+    "Basic, rejected": Scenario(4, denies(), [ping(Answer(401).having(WWW_Authenticate="Basic")), ping(error())]),
+    "Bearer, opaque": Scenario(5, denies(), bearer(OPAQUE, said=TOKENED)),
+    "Bearer, JWT": Scenario(5, denies(), bearer(JWT)),
+    "Bearer, token refused": Scenario(4, denies(), bearer(OPAQUE, answer=error(echo(PASSWORD, BASIC, JWT), 401))),
+    "Bearer, an identity token": Scenario(
+        5,
+        denies(echo(IDENTITY, IDENTITY_FORM)),
+        bearer(OPAQUE, said=TOKENED_IDENTITY, method="POST"),
+        auth={"identitytoken": IDENTITY, "auth": base64.b64encode(b"ada:").decode()},
+    ),
+    "a message that is cut": Scenario(5, denies(LONG), basic(on("POST", UPLOADS, error(LONG)))),
+    "text that is cut": Scenario(5, denies(LONG), basic(on("POST", UPLOADS, Answer(403, LONG)))),
+    "an upload elsewhere": Scenario(6, denies(), basic(on("POST", UPLOADS, FOREIGN))),
+    "a redirect": Scenario(6, denies(), basic(on("POST", UPLOADS, redirect(f"http://x/{HEADER}")))),
+    "the engine refuses the push": Scenario(7, engine(Refusal(500, ENGINE)), basic(uploads())),
+    "the engine does not speak JSON": Scenario(7, engine([ENGINE + "\n"]), basic(uploads())),
+    "pushed, and something else is there": Scenario(
+        8,
+        engine(),
+        basic(
+            on(
+                "HEAD|GET",
+                ".*/manifests/.*",
+                Answer(200, REGISTRY).having(Content_Type=HEADER, Docker_Content_Digest=HEADER),
+            )
+        ),
+    ),
+    "pushed, and not to be read": Scenario(
+        8,
+        engine(distribution=Refusal(403, ENGINE)),
+        basic(on("HEAD|GET", ".*/manifests/.*", error())),
+    ),
+    "verified": Scenario(0, engine(), basic(STORE), args=("--digest-file", "digests")),
+    "a helper that fails": Scenario(1, engine(), basic(), helper=HELPER),
+    "a bug": Scenario(70, engine(), basic(STORE), prelude=EXPLODE),
+    # Before the push an engine has been told nothing: what it can echo then are shapes, and control characters.
+    "an engine that fails": Scenario(7, engine(errors={"GET /info": Refusal(500, SHAPES)}), OPEN),
+    "an engine that refuses": Scenario(7, engine(errors={"GET /version": Refusal(500, SHAPES)}), OPEN),
+    "an engine's near misses": Scenario(
+        1, engine(images={f"-{CONTROLS}": FakeImage(), f"x{CONTROLS}/app:1": FakeImage(id="sha256:" + "b" * 64)}), OPEN
+    ),
+    "an engine's image": Scenario(
+        0,
+        engine(
+            images={
+                "": FakeImage(
+                    id=CONTROLS,
+                    digest=ONE.digest,
+                    os=f"linux{CONTROLS}",
+                    architecture=CONTROLS,
+                    repo_digests=(f"x{CONTROLS}/y@sha256:{CONTROLS}",),
+                )
+            },
+            info={"ServerVersion": CONTROLS, "OSType": CONTROLS, "Architecture": CONTROLS},
+        ),
+        OPEN,
+    ),
+    "an engine's tags": Scenario(
+        0, engine(images={"": FakeImage(digest=ONE.digest), CONTROLS: FakeImage(id="sha256:" + "c" * 64)}), OPEN,
+        args=("--all-tags",),
+    ),
+}  # fmt: skip
+
+
+# --------------------------------------------------------------------------- running them
+
+
+@dataclass(frozen=True)
+class Run:
+    code: int
+    stdout: str
+    stderr: str
+    files: Mapping[str, str]
+
+    @property
+    def everything(self) -> str:
+        return "\n".join((self.stdout, self.stderr, *self.files.values()))
+
+
+FORMS: dict[str, tuple[str, ...]] = {
+    "human": (),
+    "json": ("--format", "json"),
+    "quiet": ("--quiet",),
+    "docker -D": (),
+}
+
+
+class Stage:
+    """A home, an engine and a registry for one run of the program."""
+
+    def __init__(self, scenario: Scenario, folder: Path, form: str) -> None:
+        self.scenario, self.form = scenario, form
+        self.home, self.config = folder / "home", folder / "docker"
+        for part in (self.home, self.config, folder / "bin", self.home / "cwd", self.home / "tmp"):
+            part.mkdir(parents=True)
+        self.environ = {
+            "PATH": f"{folder / 'bin'}:/usr/bin:/bin",
+            "HOME": str(self.home),
+            "TMPDIR": str(self.home / "tmp"),
+            "DOCKER_CONFIG": str(self.config),
+            "PYTHONPATH": f"{folder}:{ROOT}",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "LANG": "C.UTF-8",
+            "TERM": "xterm",
+        }
+        self.prelude = folder / "prelude.py"
+        self.prelude.write_text(
+            f"{scenario.prelude}\nimport runpy\nrunpy.run_module('pushsafe', run_name='__main__')\n"
+        )
+
+    @contextlib.contextmanager
+    def set_up(self) -> Iterator[list[str]]:
+        """Yields the command."""
+        # Rules count their uses, so each run has its own.
+        rules = [replace(rule) for rule in self.scenario.registry]
+        with FakeRegistry(rules) as registry:
+            name = f"{registry.host}/acme/app:1"
+            with self.scenario.engine(name) as engine:
+                self._write_config(registry.host)
+                self.environ["DOCKER_HOST"] = engine.host
+                args = [*FORMS[self.form], *self.scenario.args, "--", self._reference(name)]
+                if self.form == "docker -D":
+                    self.environ["DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND"] = "docker"
+                    args = ["-D", "--log-level", "debug", "pushsafe", *args]
+                start = [str(self.prelude)] if self.scenario.prelude else ["-m", "pushsafe"]
+                yield [sys.executable, *start, *args]
+
+    def _reference(self, name: str) -> str:
+        return name.rpartition(":")[0] if "--all-tags" in self.scenario.args else name
+
+    def _write_config(self, host: str) -> None:
+        entry = dict(self.scenario.auth)
+        if "password" in entry:
+            entry = {"auth": base64.b64encode(f"{entry['username']}:{entry['password']}".encode()).decode()}
+        config: dict[str, Any] = {"auths": {host: entry}}
+        if self.scenario.helper:
+            config = {"credHelpers": {host: "evil"}}
+            program = self.home.parent / "bin" / "docker-credential-evil"
+            program.write_text(self.scenario.helper)
+            program.chmod(0o755)
+        (self.config / "config.json").write_text(json.dumps(config))
+
+    def files(self) -> dict[str, str]:
+        """Every file below the home, by name, with its content."""
+        found = (path for path in self.home.rglob("*") if path.is_file())
+        return {str(path.relative_to(self.home)): path.read_text(errors="surrogateescape") for path in found}
+
+
+def play(scenario: Scenario, folder: Path, form: str) -> Run:
+    stage = Stage(scenario, folder, form)
+    with stage.set_up() as command:
+        done = subprocess.run(
+            command, env=stage.environ, cwd=stage.home / "cwd", capture_output=True, timeout=60, check=False
+        )
+    config = sorted(path.name for path in stage.config.iterdir())
+    assert config == ["config.json"], config
+    return Run(done.returncode, done.stdout.decode(), done.stderr.decode(), stage.files())
+
+
+RUNS = [
+    *((name, form) for name in SCENARIOS for form in ("human", "json")),
+    ("Bearer, opaque", "quiet"),
+    ("verified", "quiet"),
+    ("Bearer, opaque", "docker -D"),
+    ("a bug", "docker -D"),
+]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str, str], Future[Run]]]:
+    """All of them, side by side: a start of Python costs more than a run."""
+    with ThreadPoolExecutor(4) as pool:
+        yield {
+            (name, form): pool.submit(play, SCENARIOS[name], tmp_path_factory.mktemp("run"), form)
+            for name, form in RUNS
+        }
+
+
+def visible_controls(text: str) -> list[str]:
+    return [f"{char!r}" for char in text if char != "\n" and unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co")]
+
+
+def leaked(text: str) -> list[str]:
+    return [part for part in FORBIDDEN if part in text]
+
+
+@pytest.mark.parametrize(("name", "form"), RUNS)
+def test_nothing_leaks(name: str, form: str, runs: dict[tuple[str, str], Future[Run]]) -> None:
+    run = runs[name, form].result()
+    assert run.code == SCENARIOS[name].code, run.everything
+    assert leaked(run.everything) == []
+    assert visible_controls(run.everything) == []
+    if form == "json" and run.stdout:
+        assert_clean_json(json.loads(run.stdout))
+
+
+def assert_clean_json(value: Any) -> None:
+    """Escapes of JSON are undone by whoever reads it: what they stand for has to be clean too."""
+    if isinstance(value, str):
+        assert visible_controls(value) == []
+        assert leaked(value) == []
+    for part in value.items() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        assert_clean_json(list(part) if isinstance(part, tuple) else part)
+
+
+def test_the_words_around_the_secrets_are_still_there(runs: dict[tuple[str, str], Future[Run]]) -> None:
+    """Were nothing shown at all, nothing could leak."""
+    run = runs["Bearer, opaque", "human"].result()
+    assert run.stdout.count("<***>") >= 6
+    assert "denied: E [66;66H" in run.stdout
+    assert "***" in runs["Bearer, JWT", "json"].result().stdout
+
+
+def test_what_is_written(runs: dict[tuple[str, str], Future[Run]]) -> None:
+    """A digest file, a log of a bug, and nothing else."""
+    wrote = {name: set(runs[name, "human"].result().files) for name in SCENARIOS}
+    logs = wrote.pop("a bug")
+    assert wrote.pop("verified") == {"cwd/digests"}
+    assert not any(wrote.values()), wrote
+    (log,) = logs
+    assert log.startswith(".local/state/docker-pushsafe/bug-")
+    text = runs["a bug", "human"].result().files[log]
+    assert "ValueError: bug ***" in text
+    assert "KeyError" in text
+
+
+# --------------------------------------------------------------------------- on a terminal
+
+RAW = ("\x1b]", "\x07", "\x9b", "\x08", "\u202e", "\u200b", "\u2066", "\ufeff", "\x7f", "66;66H\x9b", "\x1b[66")
+
+
+@pytest.mark.parametrize("name", ["Bearer, opaque", "an engine's near misses", "pushed, and not to be read", "a bug"])
+def test_a_terminal_gets_our_sequences_only(name: str, tmp_path: Path) -> None:
+    stage = Stage(SCENARIOS[name], tmp_path, "human")
+    ours, theirs = pty.openpty()
+    with stage.set_up() as command:
+        process = subprocess.Popen(
+            command, env=stage.environ, cwd=stage.home / "cwd", stdin=theirs, stdout=theirs, stderr=theirs
+        )
+        os.close(theirs)
+        shown = read_all(ours, process)
+    os.close(ours)
+    assert process.returncode == SCENARIOS[name].code, shown
+    assert leaked(shown) == []
+    assert [raw for raw in RAW if raw in shown] == []
+    assert "\x1b[" in shown  # it was a terminal, with colours of our own
+
+
+def read_all(terminal: int, process: subprocess.Popen[bytes]) -> str:
+    said = b""
+    while select.select([terminal], [], [], 30)[0]:
+        try:
+            part = os.read(terminal, 65536)
+        except OSError:  # the other end has closed
+            break
+        if not part:
+            break
+        said += part
+    process.wait(10)
+    return said.decode(errors="replace")
+
+
+# --------------------------------------------------------------------------- values and exceptions
+
+
+def somebody(kind: CredentialKind = CredentialKind.BASIC, secret: str = PASSWORD, **more: Any) -> Credential:
+    return Credential("r", "r", CredentialSource(SourceKind.FILE, "f"), kind, "ada", Secret(secret), **more)
+
+
+VALUES: dict[str, Any] = {
+    "secret": Secret(PASSWORD),
+    "password": somebody(),
+    "identity token": somebody(CredentialKind.IDENTITY_TOKEN, IDENTITY),
+    "registry token": somebody(CredentialKind.REGISTRY_TOKEN, JWT),
+    "several": somebody(sent=(("password", Secret(PASSWORD)), ("identitytoken", Secret(IDENTITY)))),
+    "facts": Facts(ref("registry.test/acme/app:1"), credential=somebody()),
+    "token": Token(200, OPAQUE),
+    "answer": Response(200, {"authorization": BASIC}, json.dumps({"token": OPAQUE}).encode()),
+}
+
+
+@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
+def test_a_value_does_not_show_its_secret(value: Any) -> None:
+    for text in (repr(value), str(value), f"{value}", f"{value!r}", f"{[value]}", "%s" % (value,)):  # noqa: UP031
+        assert leaked(text) == []
+
+
+REQUESTS: dict[str, tuple[str, dict[str, str]]] = {
+    "a header": ("http://127.0.0.1:1", {"Authorization": f"Bearer {OPAQUE}\n"}),
+    "a query": (f"http://127.0.0.1:1/?t={OPAQUE}", {}),
+    "a user": (f"http://ada:{IDENTITY.replace('/', '')}@127.0.0.1:1/", {}),
+    "a user with a slash": (f"http://ada:{PASSWORD}@127.0.0.1:1/", {}),
+    "no URL": (f"http://127.0.0.1:port/{PASSWORD}", {}),
+    "no scheme": (f"ada:{PASSWORD}@127.0.0.1:1/", {}),
+}
+
+
+@pytest.mark.parametrize(("url", "headers"), REQUESTS.values(), ids=REQUESTS)
+@pytest.mark.filterwarnings("ignore:URLs without a scheme")
+def test_an_exception_does_not_show_a_secret(url: str, headers: dict[str, str]) -> None:
+    with pytest.raises(RegistryUnreachable) as caught:
+        Transport().send("GET", url, headers=headers)
+    shown = str(caught.value), repr(caught.value), "".join(traceback.format_exception(caught.value))
+    assert leaked("".join(shown)) == []
+
+
+def test_a_registry_that_echoes_in_its_status_line_and_then_dies() -> None:
+    with FakeRegistry(on("GET", "/v2/", Answer(401, reason=HEADER), Answer(drop=True))) as registry:
+        reference = replace(ref("registry.test/acme/app:1"), registry=registry.host)
+        asked = Registry(Transport())
+        with contextlib.suppress(RegistryUnreachable):
+            evidence = asked.investigate(reference, somebody())
+            assert leaked(repr(evidence)) == []
+
+
+# --------------------------------------------------------------------------- the cleaning itself
+
+
+@pytest.mark.parametrize(
+    ("secret", "text", "shown"),
+    [
+        ("abc", "xabcx", "x***x"),
+        ("ab", "an abbot", "an abbot"),  # too short: masked wherever it occurs it would only be told by the gaps
+        ("ab", "YWRhOmFi", "***"),  # but not `ada:ab`, as Basic writes it
+        ("a b", "a  b a b", "*** ***"),
+        ("a\tbc", "a\tbc a bc", "*** ***"),
+        ('q"uo\\te', r"q\"uo\\te", "***"),
+        ("p&s+w/d", "x=p%26s%2Bw%2Fd", "x=***"),
+        ("sec", "s\u200be\u202ec", "***"),
+        ("secret", "sec" + "\x00" * 3 + "ret", "sec ret"),
+    ],
+)
+def test_clean(secret: str, text: str, shown: str) -> None:
+    assert clean(text, secrets_of(somebody(secret=secret))) == shown
+
+
+def test_the_longer_secret_goes_first() -> None:
+    assert clean("abcdef abc", ("abc", "abcdef")) == "*** ***"
+
+
+def test_what_is_remembered_is_masked_everywhere() -> None:
+    remember((OPAQUE,))
+    assert clean(f"it is {OPAQUE}!") == "it is ***!"
+
+
+@pytest.mark.parametrize("credential", [one for one in VALUES.values() if isinstance(one, Credential)], ids=repr)
+def test_every_secret_that_is_sent_has_its_spellings(credential: Credential) -> None:
+    known = secrets_of(credential)
+    for name, value in auth_config(credential).items():
+        assert name in ("username", "serveraddress") or value in known

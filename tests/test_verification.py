@@ -1,0 +1,231 @@
+"""Reading a tag back: whom it asks, how long it waits, and what the answers mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from pushsafe.errors import EngineUnreachable, RegistryUnreachable
+from pushsafe.model import (
+    Credential,
+    Evidence,
+    ManifestInfo,
+    Mismatch,
+    Missing,
+    NotChecked,
+    Reference,
+    Stage,
+    Verification,
+    Verified,
+)
+from pushsafe.verification import PATIENCE, verify
+from tests.values import AMD64, ARM64, OCI_INDEX, OCI_MANIFEST, logged_in, ref, sha
+
+REF = ref("registry.test/team/app:1")
+PUSHED, OLD = sha("d"), sha("0")
+
+Answer = ManifestInfo | Evidence | Exception
+
+
+def manifest(digest: str = PUSHED, *layers: tuple[str, int]) -> ManifestInfo:
+    return ManifestInfo(digest, OCI_MANIFEST, layers=layers)
+
+
+def answer(status: int, message: str = "") -> Evidence:
+    return Evidence(Stage.VERIFY, message, status=status, sent=True)
+
+
+INDEX = ManifestInfo(PUSHED, OCI_INDEX, (AMD64, ARM64), (sha("1"), sha("2")))
+NOT_FOUND = answer(404)
+AWAY = RegistryUnreachable("registry.test: connection refused")
+DOWN = EngineUnreachable("no engine answers")
+
+
+@dataclass
+class Asked:
+    """A gateway whose answers are written down: one after the other for the tag, the last for ever."""
+
+    tag: Sequence[Answer]
+    children: Mapping[str, Answer] = field(default_factory=dict)
+    asked: list[tuple[str, bool]] = field(default_factory=list)
+
+    def _give(self, found: Answer) -> ManifestInfo | Evidence:
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def manifest(
+        self, reference: Reference, credential: Credential, digest: str = "", *, whole: bool = False
+    ) -> ManifestInfo | Evidence:
+        assert reference is REF
+        count = sum(not name for name, _ in self.asked)
+        self.asked.append((digest, whole))
+        return self._give(self.children[digest] if digest else self.tag[min(count, len(self.tag) - 1)])
+
+    def distribution(self, reference: Reference, credential: Credential) -> ManifestInfo | Evidence:
+        return self.manifest(reference, credential)
+
+
+@dataclass
+class Looked:
+    verification: Verification
+    registry: Asked
+    engine: Asked
+    pauses: list[float]
+
+
+def look(
+    *registry: Answer, engine: Sequence[Answer] = (), children: Mapping[str, Answer] | None = None, whole: bool = False
+) -> Looked:
+    asked, asked_engine, pauses = Asked(registry, children or {}), Asked(engine), list[float]()
+    found = verify(REF, PUSHED, logged_in(), asked, asked_engine, whole=whole, sleep=pauses.append)
+    return Looked(found, asked, asked_engine, pauses)
+
+
+# ---------------------------------------------------------------------- the registry itself
+
+
+def test_the_same_digest_is_verified_at_once() -> None:
+    found = look(manifest())
+    assert found.verification == Verified(manifest(), "registry")
+    assert (found.registry.asked, found.engine.asked, found.pauses) == ([("", False)], [], [])
+
+
+@pytest.mark.parametrize(
+    ("answers", "verification"),
+    [
+        ([NOT_FOUND], Missing(str(REF))),
+        ([manifest(OLD)], Mismatch(PUSHED, OLD)),
+        ([NOT_FOUND, NOT_FOUND, manifest(OLD)], Mismatch(PUSHED, OLD)),
+        ([answer(500, "busy")], NotChecked("the registry answers 500 busy", transient=True)),
+    ],
+    ids=["missing", "mismatch", "first-missing-then-mismatch", "server-error"],
+)
+def test_what_is_not_there_is_looked_for_until_patience_ends(answers: list[Answer], verification: Verification) -> None:
+    found = look(*answers)
+    assert found.verification == verification
+    assert found.pauses == list(PATIENCE)
+    assert len(found.registry.asked) == len(PATIENCE) + 1
+    assert found.engine.asked == []
+
+
+@pytest.mark.parametrize("looks", range(1, len(PATIENCE) + 1))
+@pytest.mark.parametrize("before", [NOT_FOUND, manifest(OLD), answer(503)], ids=["missing", "older", "server-error"])
+def test_a_slow_registry_is_waited_for(before: Answer, looks: int) -> None:
+    found = look(*[before] * looks, manifest())
+    assert found.verification == Verified(manifest(), "registry")
+    assert found.pauses == list(PATIENCE[:looks])
+
+
+def test_patience_is_bounded() -> None:
+    assert 1 <= sum(PATIENCE) <= 10
+    assert list(PATIENCE) == sorted(PATIENCE)
+
+
+# ---------------------------------------------------------------------- an index and its children
+
+GOOD = {sha("1"): manifest(sha("1")), sha("2"): manifest(sha("2"))}
+
+
+def test_an_index_is_verified_with_every_child() -> None:
+    found = look(INDEX, children=GOOD)
+    assert found.verification == Verified(INDEX, "registry")
+    assert [name for name, _ in found.registry.asked] == ["", sha("1"), sha("2")]
+
+
+@pytest.mark.parametrize(
+    ("second", "verification", "waits"),
+    [
+        (NOT_FOUND, Missing(f"{sha('2')}, which the index of {REF} names"), True),
+        (manifest(sha("3")), Mismatch(sha("2"), sha("3")), True),
+        (answer(500), NotChecked(f"the registry answers 500 for {sha('2')}", transient=True), True),
+        (answer(403), NotChecked(f"the registry answers 403 for {sha('2')}"), False),
+    ],
+    ids=["missing", "mismatch", "server-error", "refused"],
+)
+def test_an_index_without_one_of_its_children_is_not_verified(
+    second: Answer, verification: Verification, waits: bool
+) -> None:
+    found = look(INDEX, children={**GOOD, sha("2"): second})
+    assert found.verification == verification
+    assert found.pauses == (list(PATIENCE) if waits else [])
+
+
+def test_the_children_of_another_index_are_not_asked_for() -> None:
+    other = ManifestInfo(OLD, OCI_INDEX, (AMD64,), (sha("9"),))
+    found = look(other)
+    assert found.verification == Mismatch(PUSHED, OLD)
+    assert {name for name, _ in found.registry.asked} == {""}
+
+
+def test_read_whole_the_manifest_tells_the_sizes_of_its_layers() -> None:
+    layers = ((sha("a"), 10), (sha("b"), 20))
+    found = look(manifest(PUSHED, *layers), whole=True)
+    assert isinstance(found.verification, Verified)
+    assert found.verification.manifest.layers == layers
+    assert found.registry.asked == [("", True)]
+
+
+def test_read_whole_an_index_tells_the_sizes_of_all_its_childrens_layers() -> None:
+    children = {sha("1"): manifest(sha("1"), (sha("a"), 10)), sha("2"): manifest(sha("2"), (sha("b"), 20))}
+    found = look(INDEX, children=children, whole=True)
+    assert isinstance(found.verification, Verified)
+    assert found.verification.manifest.layers == ((sha("a"), 10), (sha("b"), 20))
+    assert {whole for _, whole in found.registry.asked} == {True}
+
+
+# ---------------------------------------------------------------------- through the engine
+
+
+@pytest.mark.parametrize(
+    "closed", [AWAY, answer(401, "unauthorized"), answer(403), answer(429)], ids=["away", "401", "403", "429"]
+)
+@pytest.mark.parametrize(
+    ("through", "verification"),
+    [
+        (manifest(), Verified(manifest(), "engine")),
+        (manifest(OLD), Mismatch(PUSHED, OLD)),
+        (NOT_FOUND, Missing(str(REF))),
+    ],
+    ids=["there", "other", "missing"],
+)
+def test_where_the_registry_does_not_tell_us_the_engine_is_asked(
+    closed: Answer, through: Answer, verification: Verification
+) -> None:
+    found = look(closed, engine=[through])
+    assert found.verification == verification
+    assert len(found.engine.asked) == len(found.registry.asked)
+
+
+def test_the_engine_is_asked_when_the_registry_goes_away_between_the_children() -> None:
+    found = look(INDEX, children={**GOOD, sha("2"): AWAY}, engine=[INDEX])
+    assert found.verification == Verified(INDEX, "engine")
+
+
+@pytest.mark.parametrize(
+    ("closed", "through", "why"),
+    [
+        (AWAY, DOWN, "registry.test: connection refused; no engine answers"),
+        (answer(401, "unauthorized"), DOWN, "the registry answers 401 unauthorized; no engine answers"),
+        (answer(403), answer(403, "denied"), "the registry answers 403; through the engine: denied"),
+    ],
+    ids=["both-away", "refused-and-down", "both-refuse"],
+)
+def test_what_nobody_tells_is_not_checked_and_says_why(closed: Answer, through: Answer, why: str) -> None:
+    found = look(closed, engine=[through])
+    assert found.verification == NotChecked(why)
+    assert found.pauses == []
+
+
+def test_an_error_of_the_engines_own_is_asked_about_again() -> None:
+    found = look(AWAY, engine=[answer(500, "no such host")])
+    why = "registry.test: connection refused; through the engine: no such host"
+    assert found.verification == NotChecked(why, transient=True)
+    assert found.pauses == list(PATIENCE)
+
+
+def test_a_bug_in_a_gateway_is_not_taken_for_an_answer() -> None:
+    with pytest.raises(ZeroDivisionError):
+        look(ZeroDivisionError())

@@ -31,6 +31,7 @@ from pushsafe.model import (
     LocalImage,
     ManifestInfo,
     NotChecked,
+    NotPushed,
     Outcome,
     Pushed,
     PushRequest,
@@ -214,6 +215,9 @@ class Execution:
             # All that is known until it is read back: what an interrupted run has to say of it.
             pushed, unread = Pushed(answer.digest, answer.layers), NotChecked("the run was interrupted")
             self._results[str(fact.reference)] = TagResult(fact.reference, pushed, unread)
+        elif isinstance(answer, EngineRefused):
+            why = NotPushed(f"refused ({answer.evidence.message}); interrupted before the registry was asked why")
+            self._results[str(fact.reference)] = TagResult(fact.reference, why, NotChecked("nothing was pushed"))
         return self._pool.submit(self._settle, fact, credential, answer, began)
 
     def _settle(
@@ -281,7 +285,8 @@ def _known(value: _T | None) -> _T:
 def _expand(fact: Facts, engine: EngineGateway) -> tuple[Facts, ...]:
     """`--all-tags`: one fact for each tag that the engine holds; the repository itself where it holds none."""
     tags = engine.tags(fact.reference.name)
-    return tuple(replace(fact, reference=replace(fact.reference, tag=tag)) for tag in tags) or (fact,)
+    expanded = (replace(fact, reference=replace(fact.reference, tag=tag), listed=False) for tag in tags)
+    return tuple(expanded) or (fact,)
 
 
 def _sized(layers: Layers, verification: Verification) -> Layers:
@@ -299,7 +304,7 @@ def _sized(layers: Layers, verification: Verification) -> Layers:
 
 def _with_platforms(verification: Verification, fact: Facts) -> Verification:
     """A single manifest names no platform; its digest being the pushed one's, it has the local image's."""
-    if not isinstance(verification, Verified) or verification.manifest.is_index:
+    if not isinstance(verification, Verified) or verification.manifest.is_index or verification.manifest.platforms:
         return verification
     local = fact.image.platforms if isinstance(fact.image, LocalImage) else ()
     platforms = fact.platforms or (local if len(local) == 1 else ())

@@ -288,7 +288,8 @@ class Facts:
     """What is known of one listed reference before anything is pushed; `None` means: was not asked.
 
     `source_index` is the index that the local image was once pulled from (`source_name`), where the store
-    holds one platform of it only. `platforms` are those asked for. `now` is seconds since the epoch.
+    holds one platform of it only. `platforms` are those asked for. `now` is seconds since the epoch. `listed` tells
+    whether the user wrote this very tag, or `--all-tags` found it.
     """
 
     reference: Reference
@@ -301,6 +302,7 @@ class Facts:
     engine: EngineInfo | None = None
     platforms: tuple[Platform, ...] = ()
     now: float = 0.0
+    listed: bool = True
 
 
 # --------------------------------------------------------------------------- findings

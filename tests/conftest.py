@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
 
+from pushsafe import sanitize
 from tests import lab
 from tests.lab import Lab
 
@@ -30,3 +31,10 @@ def the_lab() -> Lab:
     if reason := lab.unavailable():
         pytest.skip(f"the lab cannot run here: {reason}")
     return lab.up()
+
+
+@pytest.fixture(autouse=True)
+def forget_secrets() -> Iterator[None]:
+    """What one test calls a secret may be a plain word in the next one."""
+    yield
+    sanitize.forget()

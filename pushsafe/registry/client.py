@@ -40,6 +40,7 @@ from pushsafe.sanitize import clean, remember, secrets_of
 
 _ACCEPT = ", ".join((*INDEX_TYPES, *MANIFEST_TYPES))
 _OK, _ACCEPTED, _UNAUTHORIZED = 200, 202, 401
+_REFUSED = (401, 403)
 _TOKEN_LIFE = 45.0
 """Seconds for which a token is used again: one that names no lifetime has 60 (distribution `spec/auth/token.md`)."""
 
@@ -112,7 +113,7 @@ class Registry:
         if endpoint.ping.status == _OK:
             probe = self._probe(endpoint, reference, "")
             found.append(self._evidence(Stage.PROBE, probe, sent=False))
-            if probe.status != _UNAUTHORIZED or not credential.present:
+            if probe.status not in _REFUSED or not credential.present:
                 return tuple(found)
             challenge = parse_challenge(probe.header("www-authenticate"))
         who = credential if credential.present else None

@@ -13,7 +13,7 @@ def check(facts: Sequence[Facts]) -> Iterator[Problem]:
     said: set[str] = set()
     for fact in facts:
         reference = fact.reference
-        if not isinstance(fact.image, LocalImage):
+        if not isinstance(fact.image, LocalImage) or not fact.listed:
             continue
         tag, image_id = first.setdefault(reference.name, (reference.tag, fact.image.id))
         if fact.image.id != image_id and reference.tag not in said:

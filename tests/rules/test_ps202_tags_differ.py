@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pushsafe.model import Facts, ImageMissing
@@ -42,8 +44,9 @@ def test_fires(listed: tuple[Facts, ...], tags: list[str]) -> None:
         (tag("1", "a"), facts("mirror.test/my-api:1", image=image("b"))),
         (tag("1", "a"), facts(f"{API}:2", image=ImageMissing())),
         (tag("1", "a"), facts(f"{API}:2")),
+        (replace(tag("1", "a"), listed=False), replace(tag("2", "b"), listed=False)),
     ],
-    ids=["one", "same-image", "other-repository", "other-registry", "missing", "not-asked"],
+    ids=["one", "same-image", "other-repository", "other-registry", "missing", "not-asked", "all-tags"],
 )
 def test_does_not_fire(listed: tuple[Facts, ...]) -> None:
     assert problems(RULE, *listed) == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from typing import TypeVar
@@ -118,7 +118,13 @@ class Execution:
         registries = dict.fromkeys(fact.reference.registry for fact in facts)
         credentials = {name: self._pool.submit(self._gateways.credentials.lookup, name) for name in registries}
         pings = {name: self._pool.submit(self._ping, name) for name in registries}
-        engine, info = self._connect()
+        engine = self._connect()
+        images = self._ask_for_images(engine, facts)
+        # In this thread: a ping may wait for what it says, and must not hold the last thread that could ask.
+        info = self._ask_engine(engine)
+        if self._request.all_tags:
+            facts = tuple(expanded for fact in facts for expanded in _expand(fact, engine))
+            images = self._ask_for_images(engine, facts)
         if self._request.platforms:
             engine.require_platform_option()
             if len(self._request.platforms) > 1 and info.store is StoreKind.CONTAINERD:
@@ -126,14 +132,12 @@ class Execution:
                     "--platform takes one platform for each push",
                     "leave it out: this engine's image store pushes every platform of the image",
                 )
-        if self._request.all_tags:
-            facts = tuple(expanded for fact in facts for expanded in _expand(fact, engine))
-        images = {name: engine.image(reference) for name, reference in _unique(facts).items() if reference.tag}
-        sources = {name: self._source_of(image, info) for name, image in images.items()}
+        found = {name: image.result() for name, image in images.items()}
+        sources = {name: self._source_of(image, info) for name, image in found.items()}
         gathered = tuple(
             replace(
                 fact,
-                image=images.get(str(fact.reference), ImageMissing()),
+                image=found.get(str(fact.reference), ImageMissing()),
                 engine=info,
                 credential=credentials[fact.reference.registry].result(),
                 ping=pings[fact.reference.registry].result(),
@@ -145,18 +149,29 @@ class Execution:
         self._time("gather", started)
         return gathered
 
+    def _ask_for_images(
+        self, engine: EngineGateway, facts: tuple[Facts, ...]
+    ) -> dict[str, Future[LocalImage | ImageMissing]]:
+        wanted = {str(fact.reference): fact.reference for fact in facts if fact.reference.tag}
+        return {name: self._pool.submit(engine.image, reference) for name, reference in wanted.items()}
+
     def _ping(self, registry: str) -> RegistryPing:
         return self._gateways.registry().ping(registry)
 
-    def _connect(self) -> tuple[EngineGateway, EngineInfo]:
+    def _connect(self) -> EngineGateway:
         try:
-            engine = self._gateways.engine()
-            info = engine.info()
+            return self._gateways.engine()
         except BaseException:
             self._gateways.tell_engine_info(None)
             raise
-        self._gateways.tell_engine_info(info)
-        return engine, info
+
+    def _ask_engine(self, engine: EngineGateway) -> EngineInfo:
+        info = None
+        try:
+            info = engine.info()
+            return info
+        finally:
+            self._gateways.tell_engine_info(info)
 
     def _source_of(self, image: LocalImage | ImageMissing, info: EngineInfo) -> tuple[str, ManifestInfo | None]:
         """The index that an image of the classic store was pulled from, if its registry still tells."""
@@ -270,10 +285,6 @@ class Execution:
 
 def _error(kind: ErrorKind, error: PushsafeError) -> RunError:
     return RunError(kind, error.message, error.hint)
-
-
-def _unique(facts: Iterable[Facts]) -> dict[str, Reference]:
-    return {str(fact.reference): fact.reference for fact in facts}
 
 
 def _known(value: _T | None) -> _T:

@@ -40,7 +40,7 @@ from pushsafe.model import (
     StoreKind,
 )
 from tests.fakes.capture import Drop, FakeEngine, FakeImage, PushScript, Refusal
-from tests.fakes.registry import HTML_ERROR, FakeRegistry, on
+from tests.fakes.registry import HTML_ERROR, Answer, FakeRegistry, on
 from tests.values import AMD64, ARM64, OCI_INDEX, OCI_MANIFEST, logged_in, nobody, ref, sha
 
 APP = ref("registry.test/acme/app:1")
@@ -174,15 +174,6 @@ def test_platforms_of_an_index(
         assert isinstance(found, LocalImage)
         assert (found.platforms, found.missing) == (present, missing)
         assert engine.requests[-1].query == {"manifests": "1"}
-
-
-@pytest.mark.parametrize(("store", "api"), [("classic", "1.51"), ("containerd", "1.47")])
-def test_manifests_are_not_asked_of_an_engine_that_does_not_know_them(store: Any, api: str) -> None:
-    with FakeEngine([str(APP)], store, api_version=api) as engine:
-        asked = to(engine)
-        asked.info()
-        asked.image(APP)
-        assert engine.requests[-1].query == {}
 
 
 @pytest.mark.parametrize(
@@ -415,16 +406,22 @@ def test_an_engine_that_answers_an_error_is_not_called_silent(
 
 
 def test_an_engine_whose_first_answer_is_an_error() -> None:
-    with FakeEngine(errors={"GET /version": Refusal(500, "starting")}) as engine:
+    with FakeEngine(errors={"GET /_ping": Refusal(500, "starting")}) as engine:
         with pytest.raises(EngineFailed) as caught:
             to(engine)
         where = f"what answers at {engine.host} (DOCKER_HOST)"
-    assert caught.value.message == f"{where} answers 500 to GET /version: starting"
+    assert caught.value.message == f"{where} answers 500 to GET /_ping: starting"
 
 
 def test_something_else_that_answers() -> None:
-    page = on("GET", "/version", HTML_ERROR)
-    with FakeRegistry(page) as other, pytest.raises(EngineFailed, match=r"answers 502 to GET /version: <html>"):
+    page = on("GET", "/_ping", HTML_ERROR)
+    with FakeRegistry(page) as other, pytest.raises(EngineFailed, match=r"answers 502 to GET /_ping: <html>"):
+        to(f"tcp://{other.host}")
+
+
+def test_a_server_that_is_no_engine() -> None:
+    page = on("GET", "/_ping", Answer(body="OK"))
+    with FakeRegistry(page) as other, pytest.raises(EngineFailed, match="is no docker engine: it names no API version"):
         to(f"tcp://{other.host}")
 
 
@@ -532,4 +529,4 @@ def test_no_proxy_leads_to_an_engine_on_this_machine(monkeypatch: pytest.MonkeyP
         with pytest.raises(EngineFailed):
             to(f"tcp://127.0.0.1:{server.getsockname()[1]}")
         listener.join(5)
-    assert heard[0].startswith(b"GET /version ")
+    assert heard[0].startswith(b"GET /_ping ")

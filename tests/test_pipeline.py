@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 
 import pytest
 
 from pushsafe.errors import EngineFailed, EngineUnreachable, RegistryUnreachable, UsageError
+from pushsafe.execution import THREADS
 from pushsafe.exitcodes import ExitCode, exit_code
 from pushsafe.model import (
     Access,
@@ -493,6 +495,22 @@ def test_a_registry_that_waits_for_the_engines_word_never_waits_for_ever(failure
     world = World()
     world.run(ONE)
     assert world.engine_infos == [world.engine.info()]
+
+
+def test_many_registries_that_wait_for_the_engines_word_do_not_keep_it_from_being_asked() -> None:
+    world = World()
+
+    class Waits(Registry):
+        def ping(self, registry: str) -> RegistryPing:
+            deadline = time.monotonic() + 10
+            while not world.engine_infos:
+                assert time.monotonic() < deadline, "the engine was never asked"
+                time.sleep(0.001)
+            return super().ping(registry)
+
+    world.registry = Waits()
+    report = world.run(*(f"registry{number}.test/app:1" for number in range(3 * THREADS)))
+    assert kinds(report) == ["Pushed"] * 3 * THREADS
 
 
 @pytest.mark.parametrize(

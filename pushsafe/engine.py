@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import errno
 import json
 import os
@@ -15,13 +14,13 @@ import docker
 import docker.auth
 import docker.utils.config
 import requests
-from docker.errors import DockerException, NotFound
+from docker.errors import DockerException
 from docker.tls import TLSConfig
 
+from pushsafe import engine_answers as answers
 from pushsafe.credentials import auth_config
 from pushsafe.errors import EngineFailed, EngineUnreachable, UsageError
 from pushsafe.model import (
-    INDEX_TYPES,
     Credential,
     EngineAddress,
     EngineAnswer,
@@ -99,15 +98,18 @@ class Engine:
 
     def info(self) -> EngineInfo:
         """What the engine says of itself (`GET /info`)."""
-        answer = self._get_json("/info", {})
+        answer = self._json("/info", self._get("/info", {}))
         status = {str(row[0]): row[1] for row in answer.get("DriverStatus") or () if len(row) > 1}
         containerd = status.get("driver-type") == "io.containerd.snapshotter.v1"
         return EngineInfo(
-            version=_text(answer.get("ServerVersion")),
+            version=answers.shown(answer.get("ServerVersion")),
             api_version=self.api_version,
             store=StoreKind.CONTAINERD if containerd else StoreKind.CLASSIC,
-            platform=Platform(_text(answer.get("OSType")) or "linux", _architecture(_text(answer.get("Architecture")))),
-            insecure_registries=_insecure(answer.get("RegistryConfig") or {}),
+            platform=Platform(
+                answers.shown(answer.get("OSType")) or "linux",
+                answers.architecture(answers.shown(answer.get("Architecture"))),
+            ),
+            insecure_registries=answers.insecure_registries(answer.get("RegistryConfig") or {}),
         )
 
     def require_platform_option(self) -> None:
@@ -128,24 +130,25 @@ class Engine:
 
     def image(self, reference: Reference) -> LocalImage | ImageMissing:
         """The image that a push of this reference would send, or the names that look meant instead."""
-        try:
-            # Engines older than API 1.48, and the classic store, ignore what they do not know.
-            answer = self._get_json(f"/images/{reference}/json", {"manifests": "1"})
-        except NotFound:
+        path = f"/images/{reference}/json"
+        # Engines older than API 1.48, and the classic store, ignore what they do not know.
+        response = self._get(path, {"manifests": "1"})
+        if response.status_code == requests.codes.not_found:
             return ImageMissing(self._near(reference))
-        present, missing = _platforms(answer)
+        answer = self._json(path, response)
+        present, missing = answers.platforms(answer)
         return LocalImage(
-            id=_text(answer.get("Id")),
+            id=answers.shown(answer.get("Id")),
             platforms=present,
             missing=missing,
-            repo_digests=tuple(map(_text, answer.get("RepoDigests") or ())),
+            repo_digests=tuple(map(answers.shown, answer.get("RepoDigests") or ())),
             size=int(answer.get("Size") or 0),
         )
 
     def tags(self, name: str) -> tuple[str, ...]:
         """The tags of one repository that this engine holds, sorted."""
-        images = self._get_json("/images/json", {"filters": json.dumps({"reference": [name]})})
-        familiar = _familiar(name)
+        images = self._images({"filters": json.dumps({"reference": [name]})})
+        familiar = answers.familiar(name)
         found = {
             tag.rpartition(":")[2]
             for image in images
@@ -154,19 +157,24 @@ class Engine:
         }
         return tuple(sorted(tag for tag in found if _TAG.fullmatch(tag)))
 
+    def _images(self, params: Mapping[str, str]) -> Any:
+        return self._json("/images/json", self._get("/images/json", params))
+
     def _near(self, reference: Reference) -> tuple[str, ...]:
         """Local names that a person may have meant: same repository name first, then similar spelling."""
         names = [
-            _text(tag)
-            for image in self._get_json("/images/json", {})
+            answers.shown(tag)
+            for image in self._images({})
             for tag in image.get("RepoTags") or ()
             if "<none>" not in tag
         ]
+        import difflib  # only where an image is missing
+
         last = reference.repository.rpartition("/")[2]
 
         def distance(name: str) -> tuple[bool, bool, float]:
             path, _, tag = name.rpartition(":")
-            ratio = difflib.SequenceMatcher(None, name, _familiar(str(reference))).ratio()
+            ratio = difflib.SequenceMatcher(None, name, answers.familiar(str(reference))).ratio()
             return path.rpartition("/")[2] != last, tag != reference.tag, -ratio
 
         ranked = sorted(names, key=distance)
@@ -189,7 +197,7 @@ class Engine:
         remember(secrets_of(credential))
         params = {"tag": reference.tag}
         if platform:
-            params["platform"] = json.dumps(_oci_platform(platform))
+            params["platform"] = json.dumps(answers.oci_platform(platform))
         try:
             response = self._client.post(
                 f"{self._url}/images/{reference.name}/push",
@@ -200,7 +208,7 @@ class Engine:
             )
             with response:
                 if response.status_code != requests.codes.ok:
-                    return EngineRefused(Evidence(Stage.PUSH, clean(_message(response.text))))
+                    return EngineRefused(Evidence(Stage.PUSH, clean(answers.message(response.text))))
                 return self._read_push(reference, response, on_layer)
         except requests.RequestException as error:
             raise self._failure(error) from error
@@ -229,16 +237,18 @@ class Engine:
         if response.status_code != requests.codes.ok:
             return Evidence(
                 Stage.VERIFY,
-                clean(_message(response.text)),
+                clean(answers.message(response.text)),
                 status=response.status_code,
                 sent=credential.present,
             )
-        answer = _decoded(response.text)
+        answer = answers.decoded(response.text)
         descriptor = answer.get("Descriptor") or {}
         if not descriptor.get("digest"):
             return Evidence(Stage.VERIFY, "the engine names no digest", status=response.status_code)
-        platforms = tuple(_platform(entry) for entry in answer.get("Platforms") or ())
-        return ManifestInfo(_text(descriptor.get("digest")), _text(descriptor.get("mediaType")), platforms)
+        platforms = tuple(answers.platform(entry) for entry in answer.get("Platforms") or ())
+        return ManifestInfo(
+            answers.shown(descriptor.get("digest")), answers.shown(descriptor.get("mediaType")), platforms
+        )
 
     def check_login(self, credential: Credential) -> Evidence:
         """Whether the registry accepts a credential, asked by the engine (`POST /auth`)."""
@@ -249,20 +259,20 @@ class Engine:
             raise self._failure(error) from error
         # An accepted login may come with a token, which is nobody's to see.
         accepted = response.status_code == requests.codes.ok
-        message = "login succeeded" if accepted else clean(_message(response.text))
+        message = "login succeeded" if accepted else clean(answers.message(response.text))
         return Evidence(Stage.ENGINE_AUTH, message, status=response.status_code, sent=True)
 
     # ------------------------------------------------------------------ requests
 
-    def _get_json(self, path: str, params: Mapping[str, str]) -> Any:
+    def _get(self, path: str, params: Mapping[str, str]) -> requests.Response:
         try:
-            response = self._client.get(f"{self._url}{path}", params=dict(params), timeout=TIMEOUT)
+            return self._client.get(f"{self._url}{path}", params=dict(params), timeout=TIMEOUT)
         except requests.RequestException as error:
             raise self._failure(error) from error
-        if response.status_code == requests.codes.not_found:
-            raise NotFound(clean(_message(response.text)), response=response)
+
+    def _json(self, path: str, response: requests.Response) -> Any:
         if response.status_code != requests.codes.ok:
-            said = clean(_message(response.text))
+            said = clean(answers.message(response.text))
             raise EngineFailed(f"the engine answers {response.status_code} to GET {path}: {said}")
         try:
             return response.json()
@@ -277,91 +287,17 @@ class Engine:
         """What happened: no answer at all, or one that docker-py itself could not use."""
         response = _response_of(error)
         if response is not None:
-            said = clean(_message(response.text), limit=300)
+            said = clean(answers.message(response.text), limit=300)
             return EngineFailed(f"what answers at {self._where} answers {response.status_code} to GET /_ping: {said}")
         cause = _root_cause(error)
         hint = _ACCESS_HINT if cause == _NO_ACCESS else _start_hint(self._address)
         return EngineUnreachable(f"no engine answers at {self._where}: {cause}", hint)
 
 
-# ---------------------------------------------------------------------- reading the engine's answers
-
-
-def _text(value: object) -> str:
-    """A text of the engine's as it may be shown; empty for what is none."""
-    return clean(value) if isinstance(value, str) else ""
-
-
 def _lines(response: requests.Response) -> Iterator[dict[str, Any]]:
     for line in response.iter_lines():
         if line:
-            decoded = _decoded(line.decode("utf-8", "replace"))
-            yield decoded
-
-
-def _decoded(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return {"error": f"the engine answered what is not JSON: {text}"}
-    return value if isinstance(value, dict) else {"error": f"the engine answered {text}"}
-
-
-def _message(body: str) -> str:
-    """The message of an engine's answer: `{"message": ...}`, `{"Status": ...}` for a login, or the bare text."""
-    try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
-        return body
-    if not isinstance(answer, dict):
-        return body
-    return str(answer.get("message") or answer.get("Status") or answer.get("error") or body)
-
-
-def _platforms(answer: Mapping[str, Any]) -> tuple[tuple[Platform, ...], tuple[Platform, ...]]:
-    """Platforms present and missing; the classic store knows one, the containerd store lists its manifests."""
-    images = [entry for entry in answer.get("Manifests") or () if entry.get("Kind") == "image"]
-    descriptor = answer.get("Descriptor") or {}
-    if images and descriptor.get("mediaType") in INDEX_TYPES:
-        present = [entry for entry in images if entry.get("Available")]
-        missing = [entry for entry in images if not entry.get("Available")]
-        return tuple(map(_manifest_platform, present)), tuple(map(_manifest_platform, missing))
-    return (_platform({str(key).lower(): value for key, value in answer.items()}),), ()
-
-
-def _manifest_platform(entry: Mapping[str, Any]) -> Platform:
-    found = (entry.get("ImageData") or {}).get("Platform") or (entry.get("Descriptor") or {}).get("platform") or {}
-    return _platform(found)
-
-
-def _platform(entry: Mapping[str, Any]) -> Platform:
-    return Platform(
-        os=_text(entry.get("os")),
-        architecture=_text(entry.get("architecture")),
-        variant=_text(entry.get("variant")),
-        os_version=_text(entry.get("os.version") or entry.get("osversion")),
-    )
-
-
-def _oci_platform(platform: Platform) -> dict[str, str]:
-    parts = {"os": platform.os, "architecture": platform.architecture, "variant": platform.variant}
-    return {key: value for key, value in parts.items() if value}
-
-
-def _architecture(machine: str) -> str:
-    """`/info` names the machine as the kernel does; images name it as Go does."""
-    return {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}.get(machine, machine)
-
-
-def _insecure(config: Mapping[str, Any]) -> tuple[str, ...]:
-    networks = map(_text, config.get("InsecureRegistryCIDRs") or ())
-    indexes = config.get("IndexConfigs") or {}
-    hosts = (_text(name) for name, index in indexes.items() if not (index or {}).get("Secure", True))
-    return (*networks, *hosts)
-
-
-def _familiar(name: str) -> str:
-    return name.removeprefix("docker.io/").removeprefix("library/") if name.startswith("docker.io/") else name
+            yield answers.decoded(line.decode("utf-8", "replace"))
 
 
 # ---------------------------------------------------------------------- reaching it

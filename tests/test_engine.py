@@ -405,6 +405,15 @@ def test_an_engine_that_answers_an_error_is_not_called_silent(
     assert caught.value.message == f"the engine answers {status} to GET {path}: disk [31mfull"
 
 
+def test_404_means_a_missing_image_and_nothing_else() -> None:
+    refusals = {f"GET /images/{APP}/json": Refusal(404, "No such image"), "GET /info": Refusal(404, "page not found")}
+    with FakeEngine(errors=refusals) as engine:
+        asked = to(engine)
+        assert isinstance(asked.image(APP), ImageMissing)
+        with pytest.raises(EngineFailed, match="answers 404 to GET /info"):
+            asked.info()
+
+
 def test_an_engine_whose_first_answer_is_an_error() -> None:
     with FakeEngine(errors={"GET /_ping": Refusal(500, "starting")}) as engine:
         with pytest.raises(EngineFailed) as caught:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-from urllib3.exceptions import LocationParseError
-from urllib3.util import Url, parse_url
+# The package itself, never a part of it first: two threads import it, and locks taken in two orders are a deadlock.
+import urllib3
 
 from pushsafe.errors import RegistryUnreachable
 from pushsafe.model import Credential, CredentialKind
@@ -152,17 +152,17 @@ def granted_actions(token: str, repository: str) -> tuple[str, ...] | None:
     return tuple(sorted(actions))
 
 
-def _address(realm: str) -> Url | None:
+def _address(realm: str) -> urllib3.util.Url | None:
     """The parts of a realm, read by the very parser that later chooses where to connect."""
     try:
-        address = parse_url(realm)
-    except LocationParseError:
+        address = urllib3.util.parse_url(realm)
+    except urllib3.exceptions.LocationParseError:
         return None
     return address if address.scheme in ("https", "http") and address.host else None
 
 
-def _require_safe_realm(realm: Url, endpoint: Endpoint) -> None:
-    registry = parse_url(endpoint.base)
+def _require_safe_realm(realm: urllib3.util.Url, endpoint: Endpoint) -> None:
+    registry = urllib3.util.parse_url(endpoint.base)
     both_loopback = is_loopback(realm.netloc or "") and is_loopback(registry.netloc or "")
     same_clear_host = registry.scheme == "http" and _same_host(realm, endpoint)
     if not (realm.scheme == "https" or both_loopback or same_clear_host):
@@ -172,8 +172,8 @@ def _require_safe_realm(realm: Url, endpoint: Endpoint) -> None:
         )
 
 
-def _same_host(realm: Url, endpoint: Endpoint) -> bool:
-    return realm.host == parse_url(endpoint.base).host
+def _same_host(realm: urllib3.util.Url, endpoint: Endpoint) -> bool:
+    return realm.host == urllib3.util.parse_url(endpoint.base).host
 
 
 def read_json(body: bytes) -> Any:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urljoin
 
-from urllib3.util import parse_url
+import urllib3  # never a part of it first: see auth.py
 
 from pushsafe.errors import RegistryUnreachable
 from pushsafe.model import (
@@ -243,7 +243,7 @@ class Registry:
 
 def _origin(url: str) -> tuple[str | None, str | None, int | None]:
     """Scheme, host and port, read by the very parser that later chooses where to connect; raises ValueError."""
-    parts = parse_url(url)
+    parts = urllib3.util.parse_url(url)
     return parts.scheme, parts.host, parts.port
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import urllib3
-from urllib3.util import Retry, Timeout
+from urllib3.util import Retry, Timeout  # after the whole: see auth.py
 
 from pushsafe import __version__
 from pushsafe.errors import RegistryUnreachable

@@ -15,6 +15,7 @@ from tests.e2e.plugin import User
 from tests.fakes.capture import FakeEngine
 from tests.lab import Lab
 
+
 def plain(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
 

@@ -6,9 +6,8 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import click
 
@@ -32,16 +31,14 @@ from pushsafe.rules import RULES, Rule
 _PROGRAM = "docker pushsafe"
 
 
-@dataclass(frozen=True)
-class Session:
+class Session(NamedTuple):
     """What a command needs of its surroundings: docker's global flags and the environment."""
 
     flags: DockerFlags
     environ: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class Output:
+class Output(NamedTuple):
     """How the report is shown, and where else it is written."""
 
     format: str
@@ -299,7 +296,7 @@ def _show(report: Report, output: Output) -> int:
 def _without_verified(report: Report) -> Report:
     """What `--quiet` still says on stderr: what went wrong, and nothing where nothing did."""
     if exit_code(report) is ExitCode.OK:
-        return replace(report, results=(), findings=())
+        return report._replace(results=(), findings=())
     return report
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -196,7 +195,7 @@ def _credential(
     filled = {name: value for name, value in sent.items() if value}
     if {name: value.reveal() for name, value in filled.items()} == auth_config(credential):
         return credential
-    return replace(credential, sent=tuple(filled.items()))
+    return credential._replace(sent=tuple(filled.items()))
 
 
 def _nameable(address: str) -> str:

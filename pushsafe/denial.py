@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pushsafe.model import (
     Credential,
@@ -36,8 +36,7 @@ _GITLAB_KNOWS_YOU = "access forbidden"
 (gitlab-org/gitlab `container_registry_authentication_service.rb`, `jwt_controller.rb`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(NamedTuple):
     """One refused push: the reference, the credential that docker would send, and all that was learnt since.
 
     `now` is seconds since the epoch. The first evidence of stage PUSH is the engine's own message.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import replace
 from typing import TypeVar
 
 from pushsafe.denial import Refusal, classify, credential_evidence, needs_investigation
@@ -105,7 +104,7 @@ class Execution:
             self._pool.shutdown(wait=False, cancel_futures=True)
         self._time("total", self._started)
         report = finish(facts, self._findings, self._results, why_not, self._timings)
-        return replace(report, errors=errors, interrupted=interrupted)
+        return report._replace(errors=errors, interrupted=interrupted)
 
     def _time(self, phase: str, since: float) -> None:
         self._timings.append((phase, time.monotonic() - since))
@@ -135,8 +134,7 @@ class Execution:
         found = {name: image.result() for name, image in images.items()}
         sources = {name: self._source_of(image, info) for name, image in found.items()}
         gathered = tuple(
-            replace(
-                fact,
+            fact._replace(
                 image=found.get(str(fact.reference), ImageMissing()),
                 engine=info,
                 credential=credentials[fact.reference.registry].result(),
@@ -248,8 +246,8 @@ class Execution:
                 verification = verify(fact.reference, digest, credential, registry, engine, whole=whole)
                 outcome = Pushed(digest, _sized(layers, verification))
                 verification = _with_platforms(verification, fact)
-            case EngineReduced(index, pushed, platform):
-                outcome = Failed(_reduced(fact.reference, index, pushed, platform))
+            case EngineReduced(original, pushed, platform):
+                outcome = Failed(_reduced(fact.reference, original, pushed, platform))
             case EngineUnreachable() | EngineFailed():
                 kind = FailureKind.NETWORK if isinstance(answer, EngineUnreachable) else FailureKind.LOCAL
                 outcome = Failed(Failure(kind, answer.message, next=(answer.hint,) if answer.hint else ()))
@@ -260,7 +258,7 @@ class Execution:
         self._observer.finished(result)
 
     def _refused(self, fact: Facts, credential: Credential, push: Evidence) -> Outcome:
-        evidence: tuple[Evidence, ...] = (credential_evidence(credential), replace(push, sent=credential.present))
+        evidence: tuple[Evidence, ...] = (credential_evidence(credential), push._replace(sent=credential.present))
         if needs_investigation(push.message):
             evidence += self._investigate(fact.reference, credential)
         verdict: Denial | Failure = classify(Refusal(fact.reference, credential, evidence, self._now()))
@@ -296,7 +294,7 @@ def _known(value: _T | None) -> _T:
 def _expand(fact: Facts, engine: EngineGateway) -> tuple[Facts, ...]:
     """`--all-tags`: one fact for each tag that the engine holds; the repository itself where it holds none."""
     tags = engine.tags(fact.reference.name)
-    expanded = (replace(fact, reference=replace(fact.reference, tag=tag), listed=False) for tag in tags)
+    expanded = (fact._replace(reference=fact.reference._replace(tag=tag), listed=False) for tag in tags)
     return tuple(expanded) or (fact,)
 
 
@@ -306,8 +304,7 @@ def _sized(layers: Layers, verification: Verification) -> Layers:
         return layers
     sizes = {digest.partition(":")[2]: number for digest, number in verification.manifest.layers}
     found = {short: number for short in layers.unsized for full, number in sizes.items() if full.startswith(short)}
-    return replace(
-        layers,
+    return layers._replace(
         bytes_sent=layers.bytes_sent + sum(found.values()),
         unsized=tuple(short for short in layers.unsized if short not in found),
     )
@@ -319,13 +316,13 @@ def _with_platforms(verification: Verification, fact: Facts) -> Verification:
         return verification
     local = fact.image.platforms if isinstance(fact.image, LocalImage) else ()
     platforms = fact.platforms or (local if len(local) == 1 else ())
-    return replace(verification, manifest=replace(verification.manifest, platforms=platforms))
+    return verification._replace(manifest=verification.manifest._replace(platforms=platforms))
 
 
-def _reduced(reference: Reference, index: str, pushed: str, platform: str) -> Failure:
+def _reduced(reference: Reference, original: str, pushed: str, platform: str) -> Failure:
     return Failure(
         FailureKind.REDUCED,
-        f"the engine pushed one platform ({platform or pushed}) in place of the multi-platform image {index}, "
+        f"the engine pushed one platform ({platform or pushed}) in place of the multi-platform image {original}, "
         "because the content of the others is not in its store",
         next=(f"docker pull --platform PLATFORM {reference}   (for each missing platform, then push again)",),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from pushsafe import __version__
@@ -121,7 +121,7 @@ def finish(
         version=__version__,
         findings=findings,
         results=tuple(
-            replace(results[str(fact.reference)], reference=fact.reference)
+            results[str(fact.reference)]._replace(reference=fact.reference)
             if str(fact.reference) in results
             else TagResult(fact.reference, NotPushed(why_not), NotChecked("nothing was pushed"))
             for fact in facts

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pushsafe.errors import UsageError
 
@@ -25,8 +24,7 @@ INTERRUPTED = 130
 # --------------------------------------------------------------------------- argv
 
 
-@dataclass(frozen=True, slots=True)
-class DockerFlags:
+class DockerFlags(NamedTuple):
     """docker's global flags as given on the command line; `None` (or empty) where a flag was not given.
 
     `host` keeps every `-H`, because more than one is an error that only those commands report which need an engine.
@@ -44,8 +42,7 @@ class DockerFlags:
     tlskey: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Invocation:
+class Invocation(NamedTuple):
     """The command line in two parts: docker's flags, and the arguments that are ours.
 
     A completion request is `(COMPLETE or COMPLETE_NO_DESCRIPTIONS, word, ..., word to complete)`.
@@ -156,13 +153,13 @@ def _next(argv: tuple[str, ...], at: int, flag: str) -> str:
 
 def _with(flags: DockerFlags, name: str, value: str) -> DockerFlags:
     if name == "host":
-        return replace(flags, host=(*flags.host, value))
+        return flags._replace(host=(*flags.host, value))
     if name not in _VALUES and value not in _TRUE | _FALSE:
         raise UsageError(f"docker's flag --{name} is true or false, not {value!r}", "docker --help")
     if name == "help":
         return flags
     changes: dict[str, Any] = {name.replace("-", "_"): value if name in _VALUES else value in _TRUE}
-    return replace(flags, **changes)
+    return flags._replace(**changes)
 
 
 # --------------------------------------------------------------------------- completion

@@ -7,7 +7,6 @@ Grammar and normalisation are those of docker's own library (distribution/refere
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from pushsafe.model import BadReference, Implied, Reference
 
@@ -41,14 +40,11 @@ def parse_repository(text: str) -> Reference | BadReference:
     return _Reading(text).result(with_tag=False)
 
 
-@dataclass
 class _Reading:
     """One pass over a text that strips what does not belong, noting why, and ends in its parts."""
 
-    text: str
-
-    def __post_init__(self) -> None:
-        self.given = self.text
+    def __init__(self, text: str) -> None:
+        self.text = self.given = text
         self.reasons: list[str] = []
         self.repairable = True
 

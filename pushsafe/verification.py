@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pushsafe.errors import EngineFailed, EngineUnreachable, RegistryUnreachable
 from pushsafe.model import (
@@ -63,8 +62,7 @@ def verify(
     return found
 
 
-@dataclass(frozen=True)
-class _Look:
+class _Look(NamedTuple):
     """One question, which may be asked several times."""
 
     reference: Reference
@@ -101,7 +99,7 @@ class _Look:
             if answer.digest != child:
                 return Mismatch(child, answer.digest)
             layers += answer.layers
-        return Verified(replace(found, layers=layers), "registry")
+        return Verified(found._replace(layers=layers), "registry")
 
     def _through_engine(self, digest: str, why: str) -> Verification:
         try:

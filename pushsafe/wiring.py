@@ -6,7 +6,6 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -67,7 +66,7 @@ def _engine(address: EngineAddress, stack: ExitStack) -> EngineGateway:
 
     bridge = stack.enter_context(SshBridge(address.host))
     try:
-        engine = Engine(replace(address, host=bridge.address))
+        engine = Engine(address._replace(host=bridge.address))
     except EngineUnreachable as error:
         said = bridge.explain()
         raise EngineUnreachable(

@@ -7,8 +7,8 @@ names where the text comes from.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from pushsafe.model import DenialReason, FailureKind
 
@@ -25,8 +25,7 @@ class Undecided(Enum):
 Meaning = FailureKind | DenialReason | Undecided
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     pattern: str
     meaning: Meaning
     source: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 
@@ -161,7 +161,7 @@ CASES = (
     Case("basic-and-403", ADA, "unauthorized: authentication required", (BASIC, token(200), probe(403)), NO_RIGHT),
     Case(
         "registry-token-and-403",
-        replace(ADA, kind=CredentialKind.REGISTRY_TOKEN),
+        ADA._replace(kind=CredentialKind.REGISTRY_TOKEN),
         DENIED,
         (BEARER, probe(403)),
         NO_RIGHT,

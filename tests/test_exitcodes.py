@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 
 import pytest
 
@@ -125,7 +124,7 @@ def test_of_two_the_first_of_the_precedence_wins(one: tuple[Report, ExitCode], o
         results=(*first.results, *second.results),
         interrupted=first.interrupted or second.interrupted,
     )
-    swapped = replace(both, errors=both.errors[::-1], results=both.results[::-1])
+    swapped = both._replace(errors=both.errors[::-1], results=both.results[::-1])
     expected = min(first_code, second_code, key=PRECEDENCE.index)
     assert exit_code(both) is expected
     assert exit_code(swapped) is expected
@@ -134,4 +133,4 @@ def test_of_two_the_first_of_the_precedence_wins(one: tuple[Report, ExitCode], o
 @pytest.mark.parametrize("severity", Severity)
 def test_findings_alone_do_not_decide(severity: Severity) -> None:
     found = Finding("PS103", "implicit-tag", severity, REF, "", allowed=severity is Severity.ERROR)
-    assert exit_code(replace(report(GOOD), findings=(found,))) is ExitCode.OK
+    assert exit_code(report(GOOD)._replace(findings=(found,))) is ExitCode.OK

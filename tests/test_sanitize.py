@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
@@ -139,7 +138,7 @@ def test_who_has_no_credential_has_no_secret() -> None:
 
 def test_a_password_beside_a_token_is_a_secret_and_a_name_is_none() -> None:
     beside = (("password", Secret("beside")), ("username", Secret("somebody")))
-    found = secrets_of(replace(logged_in(), sent=beside))
+    found = secrets_of(logged_in()._replace(sent=beside))
     assert clean("hunter2! beside somebody", found) == "*** *** somebody"
 
 

@@ -204,7 +204,7 @@ SCENARIOS: dict[str, Scenario] = {
     "a bug": Scenario(70, engine(), basic(STORE), prelude=EXPLODE),
     # Before the push an engine has been told nothing: what it can echo then are shapes, and control characters.
     "an engine that fails": Scenario(7, engine(errors={"GET /info": Refusal(500, SHAPES)}), OPEN),
-    "an engine that refuses": Scenario(7, engine(errors={"GET /version": Refusal(500, SHAPES)}), OPEN),
+    "an engine that refuses": Scenario(7, engine(errors={"GET /_ping": Refusal(500, SHAPES)}), OPEN),
     "an engine's near misses": Scenario(
         1, engine(images={f"-{CONTROLS}": FakeImage(), f"x{CONTROLS}/app:1": FakeImage(id="sha256:" + "b" * 64)}), OPEN
     ),
@@ -475,7 +475,7 @@ def test_an_exception_does_not_show_a_secret(url: str, headers: dict[str, str]) 
 
 def test_a_registry_that_echoes_in_its_status_line_and_then_dies() -> None:
     with FakeRegistry(on("GET", "/v2/", Answer(401, reason=HEADER), Answer(drop=True))) as registry:
-        reference = replace(ref("registry.test/acme/app:1"), registry=registry.host)
+        reference = ref(f"{registry.host}/acme/app:1")
         asked = Registry(Transport())
         with contextlib.suppress(RegistryUnreachable):
             evidence = asked.investigate(reference, somebody())

@@ -6,7 +6,6 @@ import hashlib
 import threading
 import time
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 from urllib.parse import urljoin
 
@@ -161,7 +160,7 @@ class Registry:
         if endpoint.ping.status == _OK and response.status == _OK:
             return basic(credential), None  # it says so to everybody, whatever the password
         evidence = self._evidence(Stage.TOKEN, response, sent=True)
-        evidence = replace(evidence, message=evidence.message or f"GET {endpoint.base}/v2/ with the credential")
+        evidence = evidence._replace(message=evidence.message or f"GET {endpoint.base}/v2/ with the credential")
         return (basic(credential) if response.status != _UNAUTHORIZED else ""), evidence
 
     def _probe(self, endpoint: Endpoint, reference: Reference, authorization: str) -> Response:

@@ -6,11 +6,10 @@ Each row's facts come from the page named in `source`. An unknown host gets GENE
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class KnownRegistry:
+class KnownRegistry(NamedTuple):
     """One registry product or service.
 
     `hosts` is a regular expression for the whole host. `login` may name `{host}` and the groups of `hosts`.
@@ -160,8 +159,7 @@ KNOWN: tuple[KnownRegistry, ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class WebSite:
+class WebSite(NamedTuple):
     """A host that serves pages, and the registry that people mean by it."""
 
     registry: str
@@ -190,8 +188,7 @@ WEB_SITES: dict[str, WebSite] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class RetiredRegistry:
+class RetiredRegistry(NamedTuple):
     """A host that no longer takes pushes, or only for those who moved; `source` is its owner's page."""
 
     hosts: str

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from pushsafe.model import Facts, Reference, Severity
 
@@ -18,8 +18,7 @@ class Needs(Enum):
     """What the engine, the credential and the registry said."""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """One thing a check found. `severity` is given only where it differs from the rule's own."""
 
     reference: Reference
@@ -31,8 +30,7 @@ class Problem:
 Check = Callable[[Sequence[Facts]], Iterable[Problem]]
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """`summary` is one line, `explanation` says why it matters, `example` what fires, `fix` what mends it."""
 
     code: str

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from pushsafe.model import (
     Access,
     ConfiguredRegistry,
@@ -74,7 +72,7 @@ def only(rule: Rule, *listed: Facts) -> Problem:
     """The one thing that a rule has to say of a reference, which it says once however often that is listed."""
     found = problems(rule, *listed)
     assert len(found) == 1, found
-    again = problems(rule, *listed, *(replace(fact) for fact in listed)) if rule.code != "PS107" else found
+    again = problems(rule, *listed, *(fact._replace() for fact in listed)) if rule.code != "PS107" else found
     assert again == found
     assert found[0].reference in {fact.reference for fact in listed}
     return found[0]

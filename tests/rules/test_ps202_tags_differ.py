@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from pushsafe.model import Facts, ImageMissing
@@ -44,7 +42,7 @@ def test_fires(listed: tuple[Facts, ...], tags: list[str]) -> None:
         (tag("1", "a"), facts("mirror.test/my-api:1", image=image("b"))),
         (tag("1", "a"), facts(f"{API}:2", image=ImageMissing())),
         (tag("1", "a"), facts(f"{API}:2")),
-        (replace(tag("1", "a"), listed=False), replace(tag("2", "b"), listed=False)),
+        (tag("1", "a")._replace(listed=False), tag("2", "b")._replace(listed=False)),
     ],
     ids=["one", "same-image", "other-repository", "other-registry", "missing", "not-asked", "all-tags"],
 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from pushsafe.model import Credential, RegistryPing
@@ -55,8 +53,8 @@ def test_fires_where_the_registry_could_not_be_asked(ping: RegistryPing | None) 
         (nobody("registry.test", "ghcr.io", "other.test", "notregistry.test"), LOGIN_WANTED),
         (nobody("registry.test", "registry.test:5000"), OPEN),
         (nobody("registry.test", "https://index.docker.io/v1/"), LOGIN_WANTED),
-        (replace(logged_in(), elsewhere=("registry.test:5000",)), LOGIN_WANTED),
-        (replace(broken(), elsewhere=("registry.test:5000",)), LOGIN_WANTED),
+        (logged_in()._replace(elsewhere=("registry.test:5000",)), LOGIN_WANTED),
+        (broken()._replace(elsewhere=("registry.test:5000",)), LOGIN_WANTED),
     ],
     ids=["not-asked", "none-anywhere", "the-same", "strangers", "no-login-wanted", "docker-hub", "logged-in", "broken"],
 )

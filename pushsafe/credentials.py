@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pushsafe.dockerconfig import DockerConfig, Entry, MalformedError, hostname, parse_environment, parse_file
 from pushsafe.model import Credential, CredentialKind, CredentialSource, Secret, SourceKind
+from pushsafe.sanitize import remember, secrets_of
 
 _HUB = "docker.io"
 HUB_KEY = "https://index.docker.io/v1/"
@@ -90,7 +91,9 @@ class CredentialStore:
             lock = self._locks.setdefault(key, threading.Lock())
         with lock:
             if key not in self._found:
-                self._found[key] = self._look(registry, key)
+                self._found[key] = found = self._look(registry, key)
+                # From here on no message shows it, whoever echoes it first.
+                remember(secrets_of(found))
             return self._found[key]
 
     def servers(self) -> tuple[str, ...]:

@@ -264,6 +264,14 @@ def _small_scope(refusal: Refusal) -> tuple[str, tuple[str, ...]]:
 
 def _unclear(refusal: Refusal) -> tuple[str, tuple[str, ...]]:
     registry = refusal.reference.registry
+    probe = refusal.of(Stage.PROBE)
+    if probe is not None and _accepted(probe):
+        who = _who(refusal) if probe.sent else "anybody"
+        said = (
+            f"{registry} refused the push, and lets {who} start an upload now, so neither the login nor the right to "
+            "write explains it; if it happens again, it is a rule of the registry's"
+        )
+        return said, (f"docker pushsafe {refusal.reference}",)
     said = (
         f"{registry} refused, in words that fit a wrong credential and a missing right alike, and "
         "it could not be asked "

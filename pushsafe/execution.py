@@ -115,6 +115,9 @@ class Execution:
         """Ask engine, credential stores and registries side by side; none of the answers needs another's."""
         started = time.monotonic()
         registries = dict.fromkeys(fact.reference.registry for fact in facts)
+        # Made in this thread: its imports and the engine's are largely the same, and two threads would only wait
+        # for each other's.
+        self._gateways.registry()
         credentials = {name: self._pool.submit(self._gateways.credentials.lookup, name) for name in registries}
         pings = {name: self._pool.submit(self._ping, name) for name in registries}
         engine = self._connect()

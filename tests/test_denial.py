@@ -354,8 +354,8 @@ def denial(reason: DenialReason, reference: str = "registry.test/team/app:1") ->
         (
             UNCLEAR,
             "registry.test/team/app:1",
-            "a login that fails now means the credential, one that succeeds means the right",
-            ("docker login registry.test",),
+            "refused the push, and lets anybody start an upload now",
+            ("docker pushsafe registry.test/team/app:1",),
         ),
     ],
 )
@@ -363,6 +363,24 @@ def test_what_is_said(reason: DenialReason, reference: str, words: str, commands
     verdict = denial(reason, reference)
     assert words in verdict.summary
     assert verdict.next == commands
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "command"),
+    [
+        ("nothing-was-learnt", "a login that fails now means the credential", "docker login registry.test -u ada"),
+        (
+            "the-probe-was-accepted",
+            "lets the account 'ada' start an upload",
+            "docker pushsafe registry.test/team/app:1",
+        ),
+    ],
+)
+def test_an_unclear_denial_says_what_would_tell(name: str, words: str, command: str) -> None:
+    verdict = classify(next(case for case in CASES if case.name == name).refusal())
+    assert isinstance(verdict, Denial)
+    assert words in verdict.summary
+    assert verdict.next == (command,)
 
 
 @pytest.mark.parametrize(

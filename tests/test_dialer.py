@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 import os
-import shutil
 import socket
 import stat
 import subprocess
@@ -19,8 +17,8 @@ import pytest
 from pushsafe.dialer import SshBridge, SshHost, command, parse
 from pushsafe.errors import EngineUnreachable, UsageError
 from tests.docker_client import needs_docker
-
-SSHD = shutil.which("sshd", path=os.environ["PATH"] + ":/usr/sbin:/usr/local/sbin")
+from tests.lab import Lab
+from tests.sshd import program, serve
 
 
 @pytest.mark.parametrize(
@@ -62,13 +60,6 @@ def test_refused(url: str) -> None:
     assert "secret" not in caught.value.message
 
 
-def _program(folder: Path, name: str, text: str) -> None:
-    folder.mkdir(exist_ok=True)
-    file = folder / name
-    file.write_text(text)
-    file.chmod(0o755)
-
-
 @pytest.fixture
 def fake_ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder first on PATH, whose `ssh` writes down its arguments and connects to the socket `engine`."""
@@ -88,7 +79,7 @@ while chunk := engine.recv(65536):
     while chunk:
         chunk = chunk[os.write(1, chunk):]
 """
-    _program(folder, "ssh", script)
+    program(folder, "ssh", script)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     return tmp_path
 
@@ -164,7 +155,7 @@ def test_folder_is_private_and_goes(engine: socket.socket) -> None:
 
 def test_leaving_ends_what_still_runs(fake_ssh: Path) -> None:
     # A shell that ignores both the end of its input and the first request to go.
-    _program(fake_ssh / "bin", "ssh", f"#!/bin/sh\ntrap '' TERM\necho $$ >{fake_ssh}/pid\nsleep 60 & wait\nsleep 60\n")
+    program(fake_ssh / "bin", "ssh", f"#!/bin/sh\ntrap '' TERM\necho $$ >{fake_ssh}/pid\nsleep 60 & wait\nsleep 60\n")
     with SshBridge("ssh://host") as bridge:
         _connect(bridge)
         deadline = time.monotonic() + 10
@@ -176,7 +167,7 @@ def test_leaving_ends_what_still_runs(fake_ssh: Path) -> None:
 
 
 def test_what_ssh_says_is_kept_and_harmless(fake_ssh: Path) -> None:
-    _program(
+    program(
         fake_ssh / "bin",
         "ssh",
         '#!/bin/sh\nprintf "%09000d\\nme@host: \\033[31mPermission denied\\007 (publickey).\\r\\n" 0 >&2\nexit 255\n',
@@ -229,45 +220,15 @@ def test_remote_words_meet_a_shell() -> None:
 
 
 @pytest.fixture
-def sshd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A real server on loopback that knows this user's new key, and an `ssh` that reads only our configuration."""
-    if SSHD is None or shutil.which("ssh-keygen") is None:
-        pytest.skip("no OpenSSH server here")
-    for name in ("host", "user"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / name)], check=True)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    (tmp_path / "authorized").write_text((tmp_path / "user.pub").read_text())
-    (tmp_path / "sshd_config").write_text(
-        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {tmp_path}/host\nAuthorizedKeysFile {tmp_path}/authorized\n"
-        f"PidFile none\nStrictModes no\nUsePAM no\nPermitRootLogin prohibit-password\n"
-        f"SetEnv PATH={tmp_path}/remote:/usr/bin:/bin\n"
-    )
-    host_key = (tmp_path / "host.pub").read_text()
-    (tmp_path / "known").write_text(f"[127.0.0.1]:{port} {host_key}")
-    (tmp_path / "config").write_text(
-        f"Host build\n  HostName 127.0.0.1\n  Port {port}\n  User {getpass.getuser()}\n  IdentityFile {tmp_path}/user\n"
-        f"  IdentitiesOnly yes\n  UserKnownHostsFile {tmp_path}/known\n"
-    )
-    real = shutil.which("ssh")
-    _program(tmp_path / "bin", "ssh", f'#!/bin/sh\nexec {real} -F {tmp_path}/config "$@"\n')
-    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
-    if os.geteuid() == 0:
-        Path("/run/sshd").mkdir(exist_ok=True)
-    server = subprocess.Popen([SSHD, "-D", "-e", "-f", str(tmp_path / "sshd_config")], stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 10
-    while socket.socket().connect_ex(("127.0.0.1", port)):
-        assert server.poll() is None, server.stderr and server.stderr.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    yield "ssh://build"
-    server.terminate()
-    server.wait()
+def sshd(the_lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The lab has seen to it that there is a server to start."""
+    with serve(tmp_path) as (url, path):
+        monkeypatch.setenv("PATH", path)
+        yield url
 
 
 def _remote_docker(folder: Path, body: str) -> None:
-    _program(folder / "remote", "docker", body)
+    program(folder / "remote", "docker", body)
 
 
 def test_through_a_real_ssh(sshd: str, tmp_path: Path) -> None:

@@ -227,7 +227,7 @@ def test_a_socket_that_is_not_there_is_ignored(name: str) -> None:
 def test_second_signal_ends_at_once_with_130() -> None:
     program = (
         "import os, time; from pushsafe.plugin import install_stop\n"
-        "with install_stop(os.environ, lambda: print('stopping', flush=True)):\n"
+        "with install_stop(os.environ, lambda: os.write(1, b'stopping\\n')):\n"
         "    print('ready', flush=True); time.sleep(20)"
     )
     child = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True)

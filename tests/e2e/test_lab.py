@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import urllib.error
 import urllib.request
@@ -15,6 +16,7 @@ import pytest
 from tests import lab
 from tests.e2e.plugin import User
 from tests.lab import Lab, LabEngine, LabRegistry
+from tests.sshd import program, serve
 
 ENGINES = ("classic-20", "classic-new", "containerd-new", "isolated-classic", "isolated-containerd")
 REGISTRIES = ("open", "htpasswd", "token", "basic-roles")
@@ -350,6 +352,25 @@ def test_a_bare_name_is_refused_without_an_engine(user: User) -> None:
 
 
 # ---------------------------------------------------------------------- the engine is docker's
+
+
+def test_an_engine_behind_ssh(user: User, the_lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, registry = the_lab.engines["classic-new"], the_lab.registries["open"]
+    reference = f"{registry.host}/team/ssh-{uuid.uuid4().hex[:8]}:1"
+    load(engine, reference)
+    docker = shutil.which("docker")
+    program(tmp_path / "remote", "docker", f'#!/bin/sh\nexec {docker} -H {engine.host} "$@"\n')
+    with serve(tmp_path) as (url, path):
+        monkeypatch.setenv("PATH", path)
+        done = user.push_json(url, reference)
+        (tmp_path / "known").write_text("")
+        unknown = user.pushsafe(url, reference)
+    assert done.status == 0, done.stdout + done.stderr
+    # 127.0.0.1 is the far machine's for that engine, so only the engine is asked.
+    assert (done.results[0]["verification"], done.results[0]["verified_via"]) == ("verified", "engine")
+    assert unknown.status == 3
+    assert "Host key verification failed" in unknown.stderr
+    assert "docker version" in unknown.stderr
 
 
 def test_context_flag_before_the_name(user: User, the_lab: Lab) -> None:

@@ -18,6 +18,8 @@ PROGRAMS: Mapping[str, str] = {
     "ip": "iproute2",
     "mount": "mount",
     "nsenter": "util-linux",
+    "ssh": "openssh-client",
+    "sshd": "openssh-server",
 }
 
 # invoke-rc.d and deb-systemd-invoke ask this program before a package's script starts a service; 101 forbids it.

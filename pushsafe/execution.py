@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from pushsafe.denial import Refusal, classify, credential_evidence, needs_investigation
 from pushsafe.errors import EngineFailed, EngineUnreachable, PushsafeError, RegistryUnreachable, UsageError
+from pushsafe.gateways import EngineGateway, Gateways, Observer
 from pushsafe.model import (
     Credential,
     Denial,
@@ -44,8 +45,8 @@ from pushsafe.model import (
     Verification,
     Verified,
 )
-from pushsafe.pipeline import EngineGateway, Gateways, Observer, finish
 from pushsafe.reference import parse
+from pushsafe.results import report_of
 from pushsafe.rules import Needs, lint, refused
 from pushsafe.verification import verify
 
@@ -103,7 +104,7 @@ class Execution:
         finally:
             self._pool.shutdown(wait=False, cancel_futures=True)
         self._time("total", self._started)
-        report = finish(facts, self._findings, self._results, why_not, self._timings)
+        report = report_of(facts, self._findings, self._results, why_not, self._timings)
         return report._replace(errors=errors, interrupted=interrupted)
 
     def _time(self, phase: str, since: float) -> None:

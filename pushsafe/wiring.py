@@ -12,8 +12,8 @@ from typing import Generic, TypeVar
 from pushsafe.credentials import CredentialStore
 from pushsafe.endpoint import config_dir, resolve
 from pushsafe.errors import EngineUnreachable
+from pushsafe.gateways import EngineGateway, Gateways, RegistryGateway
 from pushsafe.model import ConfiguredRegistry, EngineAddress, EngineInfo
-from pushsafe.pipeline import EngineGateway, Gateways, RegistryGateway
 from pushsafe.plugin import DockerFlags
 
 ENGINE_SETTINGS = (Path("/etc/docker/daemon.json"), Path("~/.config/docker/daemon.json"))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NoReturn, Protocol, TypeAlias, TypeVar, overload
 
+from pushsafe.gateways import Gateways
 from pushsafe.model import (
     Access,
     ConfiguredRegistry,
@@ -30,7 +31,7 @@ from pushsafe.model import (
     StoreKind,
     TagResult,
 )
-from pushsafe.pipeline import Gateways, run
+from pushsafe.pipeline import run
 from tests.values import AMD64, OCI_MANIFEST, logged_in, ref, sha
 
 DIGEST = sha("d")

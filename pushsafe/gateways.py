@@ -1,0 +1,84 @@
+"""What the run asks of the world outside, as Protocols: it can be tested without a network or an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from pushsafe.model import (
+    ConfiguredRegistry,
+    Credential,
+    EngineAnswer,
+    EngineInfo,
+    Evidence,
+    ImageMissing,
+    LayerEvent,
+    LocalImage,
+    ManifestInfo,
+    Platform,
+    Reference,
+    RegistryPing,
+    TagResult,
+)
+
+
+class EngineGateway(Protocol):
+    """What the run asks of an engine; every method raises EngineUnreachable when it is down."""
+
+    def info(self) -> EngineInfo: ...
+    def require_platform_option(self) -> None: ...
+    def image(self, reference: Reference) -> LocalImage | ImageMissing: ...
+    def tags(self, name: str) -> tuple[str, ...]: ...
+    def push(
+        self,
+        reference: Reference,
+        credential: Credential,
+        platform: Platform | None,
+        on_layer: Callable[[LayerEvent], None],
+    ) -> EngineAnswer: ...
+    def distribution(self, reference: Reference, credential: Credential) -> ManifestInfo | Evidence: ...
+    def check_login(self, credential: Credential) -> Evidence: ...
+
+
+class RegistryGateway(Protocol):
+    """What the run asks of registries; all but `ping` raise RegistryUnreachable."""
+
+    def ping(self, registry: str) -> RegistryPing: ...
+    def manifest(
+        self, reference: Reference, credential: Credential, digest: str = "", *, whole: bool = False
+    ) -> ManifestInfo | Evidence: ...
+    def investigate(self, reference: Reference, credential: Credential) -> tuple[Evidence, ...]: ...
+
+
+class CredentialGateway(Protocol):
+    @property
+    def warnings(self) -> tuple[str, ...]: ...
+    def lookup(self, registry: str) -> Credential: ...
+
+
+class Observer(Protocol):
+    """Who is told how the run goes, from several threads."""
+
+    def pushing(self, reference: Reference) -> None: ...
+    def layer(self, event: LayerEvent) -> None: ...
+    def finished(self, result: TagResult) -> None: ...
+
+
+def _nobody(_answer: EngineInfo | None) -> None:
+    """Nobody waits for what the engine says of itself."""
+
+
+@dataclass(frozen=True)
+class Gateways:
+    """Everything outside, made when it is first called.
+
+    `tell_engine_info` passes on what the engine said of itself, or `None` where it did not answer: a registry that
+    HTTPS does not reach waits for the engine's list of insecure ones.
+    """
+
+    engine: Callable[[], EngineGateway]
+    registry: Callable[[], RegistryGateway]
+    credentials: CredentialGateway
+    configured: Callable[[], tuple[ConfiguredRegistry, ...]]
+    tell_engine_info: Callable[[EngineInfo | None], None] = _nobody

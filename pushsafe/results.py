@@ -1,0 +1,29 @@
+"""The report of a run: exactly one result for each listed reference, whatever became of it; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pushsafe import __version__
+from pushsafe.model import Facts, Finding, NotChecked, NotPushed, Report, TagResult
+
+
+def report_of(
+    facts: Sequence[Facts],
+    findings: tuple[Finding, ...],
+    results: Mapping[str, TagResult],
+    why_not: str,
+    timings: Sequence[tuple[str, float]],
+) -> Report:
+    """The report: exactly one result for each listed reference, `why_not` for those that have none in `results`."""
+    return Report(
+        version=__version__,
+        findings=findings,
+        results=tuple(
+            results[str(fact.reference)]._replace(reference=fact.reference)
+            if str(fact.reference) in results
+            else TagResult(fact.reference, NotPushed(why_not), NotChecked("nothing was pushed"))
+            for fact in facts
+        ),
+        timings=tuple((phase, round(seconds, 4)) for phase, seconds in timings),
+    )

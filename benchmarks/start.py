@@ -1,19 +1,21 @@
 """What a start costs: the metadata answer, a refusal by text, and one tag that is already there, beside docker push.
 
-    python -m benchmarks.start [RUNS]      # needs what tests/lab needs
+    python -m benchmarks.start [RUNS]      # needs what tests/lab needs; exits 1 where a median is over its limit
 
-The commands take turns within each round, so that a slow moment of the machine meets all of them.
+The commands take turns within each round, so that a slow moment of the machine meets all of them. A comparison that
+comes out over a limit is made once more, and the second time counts.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tests import lab
@@ -34,23 +36,55 @@ def measure(commands: Mapping[str, Sequence[str]], environ: Mapping[str, str], r
     return found
 
 
-def line(name: str, seconds: Sequence[float], note: str = "") -> str:
+Seconds = Mapping[str, Sequence[float]]
+Limits = Callable[[Seconds], Mapping[str, float]]
+"""The limit of each median, in seconds, from what was measured beside it."""
+
+
+def over(found: Seconds, limits: Mapping[str, float]) -> list[str]:
+    """What is over its limit, in words."""
+    return [
+        f"{name}: median {statistics.median(found[name]) * 1000:.1f} ms, limit {limit * 1000:.1f} ms"
+        for name, limit in limits.items()
+        if statistics.median(found[name]) > limit
+    ]
+
+
+def line(name: str, seconds: Sequence[float], limit: float | None) -> str:
     least, middle = min(seconds) * 1000, statistics.median(seconds) * 1000
-    return f"{name:<44} min {least:7.1f} ms   median {middle:7.1f} ms   {note}"
+    note = "" if limit is None else f"   limit {limit * 1000:.1f} ms"
+    return f"{name:<44} min {least:7.1f} ms   median {middle:7.1f} ms{note}"
 
 
-def main() -> None:
+def compare(take: Callable[[], Seconds], limits: Limits) -> list[str]:
+    """Measure, print and judge; once more if something is over, for that may be the machine's doing."""
+    faults: list[str] = []
+    for again in (False, True):
+        found = take()
+        wanted = limits(found)
+        for name, seconds in found.items():
+            print(line(name, seconds, wanted.get(name)))
+        faults = over(found, wanted)
+        if not faults:
+            break
+        if not again:
+            print("over its limit, so once more:", "; ".join(faults))
+    return faults
+
+
+def main() -> int:
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 20
     with tempfile.TemporaryDirectory() as home:
         plugins = Path(home) / ".docker" / "cli-plugins"
         plugins.mkdir(parents=True)
         (plugins / "docker-pushsafe").symlink_to(LAUNCHER)
         environ = {"PATH": os.environ["PATH"], "HOME": home, "PUSHSAFE_PYTHON": sys.executable}
-        start(environ, runs)
-        one_tag(environ, runs)
+        faults = [*start(environ, runs), *one_tag(environ, runs)]
+    print(f"OVER: {'; '.join(faults)}" if faults else "every median is within its limit")
+    return 1 if faults else 0
 
 
-def start(environ: Mapping[str, str], runs: int) -> None:
+def start(environ: Mapping[str, str], runs: int) -> list[str]:
     commands = {
         "sh -c :": ["sh", "-c", ":"],
         "metadata": [str(LAUNCHER), "docker-cli-plugin-metadata"],
@@ -59,28 +93,32 @@ def start(environ: Mapping[str, str], runs: int) -> None:
         "python -c 'import click'": [sys.executable, "-I", "-c", "import click"],
         "docker pushsafe my-api": ["docker", "pushsafe", "my-api"],
     }
-    limits = {"metadata": "limit 3 ms", "docker pushsafe my-api": "limit 150 ms"}
-    for name, seconds in measure(commands, environ, runs).items():
-        print(line(name, seconds, limits.get(name, "")))
+    limits = {"metadata": 0.003, "docker pushsafe my-api": 0.150}
+    return compare(lambda: measure(commands, environ, runs), lambda _: limits)
 
 
-def one_tag(environ: Mapping[str, str], runs: int) -> None:
-    """A tag that the registry has already: all that is left is the conversation."""
+def one_tag(environ: Mapping[str, str], runs: int) -> list[str]:
+    """A tag that the registry has already: all that is left is the conversation. Limit: 1.3 x docker push + 250 ms."""
     the_lab = lab.up()
+    faults = []
     for name in ("classic-20", "classic-new", "containerd-new"):
         engine, registry = the_lab.engines[name], the_lab.registries["open"]
         reference = f"{registry.host}/bench/there:1"
         lab.load_image(engine, reference, layers=[bytes([number]) * 1000 for number in range(20)])
+        plain, ours = f"{name}: docker push -q", f"{name}: docker pushsafe -q"
         commands = {
-            f"{name}: docker push -q": ["docker", "-H", engine.host, "push", "-q", reference],
-            f"{name}: docker pushsafe -q": ["docker", "-H", engine.host, "pushsafe", "-q", reference],
+            plain: ["docker", "-H", engine.host, "push", "-q", reference],
+            ours: ["docker", "-H", engine.host, "pushsafe", "-q", reference],
         }
-        (plain_name, plain), (ours_name, ours) = measure(commands, environ, runs).items()
-        limit = (1.3 * statistics.median(plain) + 0.25) * 1000
-        ratio = statistics.median(ours) / statistics.median(plain)
-        print(line(plain_name, plain))
-        print(line(ours_name, ours, f"ratio {ratio:.2f}   limit {limit:.0f} ms (1.3 x + 250)"))
+        faults += compare(
+            functools.partial(measure, commands, environ, runs), functools.partial(_beside, plain=plain, ours=ours)
+        )
+    return faults
+
+
+def _beside(found: Seconds, plain: str, ours: str) -> Mapping[str, float]:
+    return {ours: 1.3 * statistics.median(found[plain]) + 0.25}
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

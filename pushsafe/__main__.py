@@ -9,12 +9,12 @@ import sys
 # A start is one burst of imports that leaves no garbage; looking for some on the way costs a twentieth of it.
 gc.set_threshold(100_000, 50, 50)
 
+from pushsafe import streams  # noqa: E402
 from pushsafe.cli import main  # noqa: E402
-from pushsafe.exitcodes import ExitCode  # noqa: E402
 
 if __name__ == "__main__":
     status = main(sys.argv[1:])
-    if status == ExitCode.INTERRUPTED:
-        # A thread may still wait for a server's answer; nobody waits for the thread any more.
-        os._exit(status)
-    sys.exit(status)
+    streams.finish()
+    # A thread may still wait for a server's or a helper's answer; nobody waits for the thread any more. What has to be
+    # closed, main has closed.
+    os._exit(status)

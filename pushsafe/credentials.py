@@ -12,13 +12,23 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 
-from pushsafe.dockerconfig import DockerConfig, Entry, MalformedError, hostname, parse_environment, parse_file
+from pushsafe.dockerconfig import (
+    DockerConfig,
+    Entry,
+    MalformedError,
+    hostname,
+    parse_environment,
+    parse_file,
+    parse_headers,
+)
+from pushsafe.errors import UsageError
 from pushsafe.model import Credential, CredentialKind, CredentialSource, Secret, SourceKind
 from pushsafe.sanitize import remember, secrets_of
 
 _HUB = "docker.io"
 HUB_KEY = "https://index.docker.io/v1/"
 ENVIRONMENT_VARIABLE = "DOCKER_AUTH_CONFIG"
+HEADERS_VARIABLE = "DOCKER_CUSTOM_HEADERS"
 # What `docker login` itself keeps beside a Docker Hub login (docker/cli `internal/oauth/manager`): no servers.
 _OWN_TOKENS = (HUB_KEY + "access-token", HUB_KEY + "refresh-token")
 
@@ -80,6 +90,18 @@ class CredentialStore:
         if not self._environment_problem:
             return ()
         return (f"{ENVIRONMENT_VARIABLE} is ignored, as docker ignores it: {self._environment_problem}",)
+
+    @property
+    def http_headers(self) -> Mapping[str, str]:
+        """What docker sends with every request to the engine: DOCKER_CUSTOM_HEADERS, else HttpHeaders of config.json.
+
+        Raises UsageError where docker refuses that variable.
+        """
+        text = self._environ.get(HEADERS_VARIABLE, "")
+        try:
+            return parse_headers(text) if text else self._config.http_headers
+        except MalformedError as error:
+            raise UsageError(f"{HEADERS_VARIABLE} cannot be used: {error}", f"unset {HEADERS_VARIABLE}") from None
 
     def lookup(self, registry: str) -> Credential:
         """The credential for a registry as docker names it (`docker.io`, `localhost:5000`). Never raises.

@@ -15,6 +15,7 @@ from pushsafe.model import (
     Reference,
     SourceKind,
     Stage,
+    StoreKind,
 )
 from pushsafe.registry.known import creation_command, hostname, known, login_command
 from pushsafe.words import Undecided, meaning
@@ -31,6 +32,16 @@ _KINDS = {
 }
 _PUSH_ACTIONS = {"push", "*"}
 _REFUSED = (401, 403)
+# What registries and engines say to nobody in particular; a denial in other words may have any other cause.
+_REGISTRIES_WORDS = (
+    "requested access to the resource is denied",
+    "authentication required",
+    "no basic auth credentials",
+    "missing username or secret",
+    "insufficient_scope",
+    "failed to fetch anonymous token",
+    "unauthenticated request",
+)
 _GITLAB_KNOWS_YOU = "access forbidden"
 """GitLab's token endpoint to a credential that may not use the registry; to a wrong one it answers 401
 (gitlab-org/gitlab `container_registry_authentication_service.rb`, `jwt_controller.rb`)."""
@@ -39,13 +50,22 @@ _GITLAB_KNOWS_YOU = "access forbidden"
 class Refusal(NamedTuple):
     """One refused push: the reference, the credential that docker would send, and all that was learnt since.
 
-    `now` is seconds since the epoch. The first evidence of stage PUSH is the engine's own message.
+    `now` is seconds since the epoch. `store` is the engine's, which decides whether it sends a credential to a registry
+    that does not ask for one. The first evidence of stage PUSH is the engine's own message.
     """
 
     reference: Reference
     credential: Credential
     evidence: tuple[Evidence, ...]
     now: float
+    store: StoreKind | None = None
+
+    @property
+    def by_words(self) -> bool:
+        """Whether the engine's words say at all that somebody refused; other words have other causes."""
+        push = self.of(Stage.PUSH)
+        found = meaning(push.message if push else "")
+        return found is Undecided.REFUSAL or isinstance(found, DenialReason)
 
     def of(self, stage: Stage) -> Evidence | None:
         """The last evidence of a stage: later answers know more."""
@@ -114,31 +134,37 @@ def _by_evidence(refusal: Refusal) -> DenialReason | FailureKind | None:
         return None if probe is not None and _accepted(probe) else _missing_right(refusal, token.granted)
     if probe is not None:
         return _by_probe(refusal, probe, login)
-    if login is not None and login.stage is Stage.ENGINE_AUTH and _accepted(login):
+    if login is not None and login.stage is Stage.ENGINE_AUTH and _accepted(login) and refusal.by_words:
         return _missing_right(refusal, None)
     return None
 
 
 def _anonymous(refusal: Refusal) -> DenialReason | None:
-    """Nobody was logged in. That explains a refusal, unless the registry takes anybody's upload right now."""
-    probe = refusal.of(Stage.PROBE)
+    """Nobody was logged in. That explains a refusal where the registry asks for a login; where nobody could ask the
+    registry, in the words that registries have for it."""
+    probe, ping, push = refusal.of(Stage.PROBE), refusal.of(Stage.PING), refusal.of(Stage.PUSH)
     if probe is not None and _accepted(probe):
         return None
-    push = refusal.of(Stage.PUSH)
-    refused = any(
-        item is not None and item.status in _REFUSED
-        for item in (probe, refusal.of(Stage.TOKEN), refusal.of(Stage.PING))
-    )
-    said = push is not None and meaning(push.message) is not Undecided.UNKNOWN
-    return DenialReason.NOT_LOGGED_IN if refused or said else None
+    if ping is not None and ping.status is not None:
+        asked = any(
+            item is not None and (item.status == 401 or item.challenge)
+            for item in (probe, refusal.of(Stage.TOKEN), ping)
+        )
+        return DenialReason.NOT_LOGGED_IN if asked else None
+    said = push.message.lower() if push else ""
+    return DenialReason.NOT_LOGGED_IN if any(words in said for words in _REGISTRIES_WORDS) else None
 
 
 def _by_probe(refusal: Refusal, probe: Evidence, login: Evidence | None) -> DenialReason | FailureKind | None:
     if _accepted(probe):
         # With the credential the registry lets us write. The engine's push went without it where `/v2/` is open.
+        # (moby registry/auth.go; the containerd store answers the later challenge.)
         ping = refusal.of(Stage.PING)
-        if ping is not None and _accepted(ping) and probe.sent:
+        open_registry = ping is not None and _accepted(ping)
+        if open_registry and probe.sent and refusal.store is StoreKind.CLASSIC and refusal.by_words:
             return DenialReason.CREDENTIAL_NOT_SENT
+        return None
+    if probe.status == 401 and _proves_nothing(refusal, probe, login):
         return None
     if probe.status in _REFUSED and probe.sent and login is not None and _accepted(login):
         return _missing_right(refusal, login.granted)
@@ -151,6 +177,13 @@ def _by_probe(refusal: Refusal, probe: Evidence, login: Evidence | None) -> Deni
     if probe.status is not None and probe.status >= 500:
         return FailureKind.REGISTRY_ERROR
     return None
+
+
+def _proves_nothing(refusal: Refusal, probe: Evidence, login: Evidence | None) -> bool:
+    """Whether a token server's token may have been given to anybody: opaque, and then refused without a reason."""
+    ping = refusal.of(Stage.PING)
+    bearer = any(item is not None and item.challenge.startswith("Bearer") for item in (ping, probe))
+    return bearer and login is not None and login.granted is None and "insufficient_scope" not in probe.challenge
 
 
 def _told(item: Evidence) -> DenialReason | FailureKind | None:
@@ -204,11 +237,16 @@ def _login(refusal: Refusal) -> tuple[str, ...]:
 
 
 def _other_login(refusal: Refusal) -> tuple[str, ...]:
-    return (login_command(refusal.reference.registry),)
+    """Without a name docker would log in the same account again."""
+    command = login_command(refusal.reference.registry)
+    takes_a_name = command.startswith("docker login ") and " -u " not in command
+    return (f"{command} -u ACCOUNT" if takes_a_name else command,)
 
 
 def _not_logged_in(refusal: Refusal) -> tuple[str, tuple[str, ...]]:
-    return f"nobody is logged in to {refusal.reference.registry}", _login(refusal)
+    source = refusal.credential.source
+    why = f": the credential cannot be read ({source})" if source.kind is SourceKind.BROKEN else ""
+    return f"nobody is logged in to {refusal.reference.registry}{why}", _login(refusal)
 
 
 def _rejected(refusal: Refusal) -> tuple[str, tuple[str, ...]]:

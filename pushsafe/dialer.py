@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from pushsafe.endpoint import masked
 from pushsafe.errors import EngineUnreachable, UsageError
 from pushsafe.sanitize import LIMIT, clean
 
@@ -40,7 +41,10 @@ def parse(url: str) -> SshHost:
 
     Raises UsageError for a password, a query, a fragment, a missing host, and characters that a shell would obey.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # an IPv6 address that is none
+        raise _bad(url, "it is not of the form ssh://USER@HOST:PORT") from None
     user, _, server = parts.netloc.rpartition("@")
     match = re.fullmatch(r"(?:\[([^\]]+)\]|([^:]*))(?::(\d*))?", server)
     if parts.scheme != "ssh" or match is None:
@@ -99,7 +103,7 @@ class SshBridge:
     def __enter__(self) -> SshBridge:
         if shutil.which("ssh") is None:
             raise EngineUnreachable(
-                f"{self._url} needs the program ssh, which is not on PATH", "install openssh-client"
+                f"{masked(self._url)} needs the program ssh, which is not on PATH", "install openssh-client"
             )
         # mkdtemp makes the folder for this user alone: whoever may connect is root on the other side.
         self._folder = Path(tempfile.mkdtemp(prefix="pushsafe-"))
@@ -194,4 +198,4 @@ class _Call:
 
 
 def _bad(url: str, why: str) -> UsageError:
-    return UsageError(f"{clean(url)!r} is not an ssh address of an engine: {why}", "docker -H ssh://USER@HOST")
+    return UsageError(f"{clean(masked(url))!r} is not an ssh address of an engine: {why}", "docker -H ssh://USER@HOST")

@@ -64,11 +64,12 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class DockerConfig:
-    """The three fields of config.json that decide about credentials; mappings in the order of the file."""
+    """The fields of config.json that we use, most of them for credentials; mappings in the order of the file."""
 
     auths: Mapping[str, Entry] = field(default_factory=dict)
     helpers: Mapping[str, str] = field(default_factory=dict)
     store: str = ""
+    http_headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def names_credentials(self) -> bool:
@@ -91,6 +92,7 @@ def parse_file(text: str) -> DockerConfig:
     value, _ = _decode(text)
     auths: dict[str, Entry] = {}
     helpers: dict[str, str] = {}
+    http_headers: dict[str, str] = {}
     store = ""
     for name, inner in _members(value):
         lowered = name.lower()
@@ -101,9 +103,11 @@ def parse_file(text: str) -> DockerConfig:
                 auths.update((_text(address), _entry(_text(address), one)) for address, one in _members(inner))
             case "credhelpers":
                 helpers.update((_text(key), _text(helper)) for key, helper in _members(inner))
+            case "httpheaders":
+                http_headers.update((_text(header), _text(one)) for header, one in _members(inner))
             case "credsstore" if inner is not None:
                 store = _text(inner)
-    return DockerConfig(auths, helpers, store)
+    return DockerConfig(auths, helpers, store, http_headers)
 
 
 def parse_environment(text: str) -> Mapping[str, Entry]:
@@ -174,6 +178,23 @@ def _refuse_constant(name: str) -> float:
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_Pairs, parse_int=float, parse_float=float, parse_constant=_refuse_constant
 )
+
+
+def parse_headers(text: str) -> Mapping[str, str]:
+    """The value of DOCKER_CUSTOM_HEADERS: one CSV record of `name=value` (`withCustomHeadersFromEnv`).
+
+    Raises MalformedError for what docker refuses.
+    """
+    import csv  # only where the variable is set
+
+    try:
+        fields = next((record for record in csv.reader(text.splitlines(), strict=True) if record), None)
+    except csv.Error:
+        fields = None
+    pairs = [one.partition("=") for one in fields or ("",)]
+    if not all(name.strip() and equals for name, equals, _ in pairs):
+        raise MalformedError("it is not a comma-separated list of name=value")
+    return {name.strip(): _text(value) for name, _, value in pairs}
 
 
 def _decode(text: str) -> tuple[object, str]:

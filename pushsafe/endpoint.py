@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,8 +31,9 @@ def config_dir(flags: DockerFlags, environ: Mapping[str, str]) -> Path:
 def _default_dir(environ: Mapping[str, str]) -> Path:
     if environ.get("DOCKER_CONFIG"):
         return Path(environ["DOCKER_CONFIG"])
-    home = environ.get("HOME")
-    return (Path(home) if home else Path.home()) / ".docker"
+    # As docker: without HOME and without an entry in passwd, it is a folder of the current directory.
+    home = environ.get("HOME") or os.path.expanduser("~")  # noqa: PTH111 - Path.home() raises then
+    return Path("" if home == "~" else home) / ".docker"
 
 
 def resolve(flags: DockerFlags, environ: Mapping[str, str]) -> EngineAddress:
@@ -65,11 +67,13 @@ def _context(flags: DockerFlags, environ: Mapping[str, str]) -> tuple[str, str]:
     if environ.get("DOCKER_CONTEXT"):
         return environ["DOCKER_CONTEXT"], f"DOCKER_CONTEXT={environ['DOCKER_CONTEXT']}"
     file = config_dir(flags, environ) / "config.json"
-    # As docker, an empty file is an empty configuration.
-    current = _get(_read(file), "currentContext") if file.exists() and file.stat().st_size else None
-    if not isinstance(current, str | None):
-        raise UsageError(f"currentContext in {file} is not a name", "docker context use default")
-    return (current, f"the current context, {current}") if current else ("default", "docker's default")
+    fields, problem = _config(file)
+    # As Go's decoder: names in any case, the last one counts, a value of a wrong type does not.
+    named = [value for key, value in fields if key.lower() == "currentcontext" and isinstance(value, str)]
+    if named and named[-1]:
+        return named[-1], f"the current context, {named[-1]}"
+    # docker warns and goes on; PS303 says more, but an engine that is down is found first.
+    return "default", f"docker's default, because {file} {problem}" if problem else "docker's default"
 
 
 # --------------------------------------------------------------------------- the default context
@@ -101,7 +105,7 @@ def _tls_files(flags: DockerFlags, environ: Mapping[str, str]) -> tuple[str, str
     chosen: list[str | None] = []
     for given, name in ((flags.tlscacert, "ca"), (flags.tlscert, "cert"), (flags.tlskey, "key")):
         file = Path(given) if given is not None else folder / f"{name}.pem"
-        if not file.is_file():
+        if not os.path.isfile(file):  # noqa: PTH113 - Path.is_file raises in a folder that is closed to us
             if given is None and name != "ca":
                 chosen.append(None)
                 continue
@@ -162,14 +166,23 @@ def _tcp(rest: str, given: str, default_port: str) -> str:
         host, _, port = authority.partition(":")
     port = port or default_port
     if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise _bad_host(given, f"{port} is no port")
+        raise _bad_host(given, "its port is not a number from 1 to 65535")
     host = host or "localhost"
     return f"tcp://{f'[{host}]' if ':' in host else host}:{port}{slash}{path}"
 
 
+def masked(host: str) -> str:
+    """A host as a message may show it: without a password, which may hold any character, an @ and a / too."""
+    scheme, separator, rest = host.rpartition("://") if host.count("://") == 1 else ("", "", host)
+    user, at, server = rest.rpartition("@")
+    if not at or (scheme == "ssh" and not re.search("[:%]", user)):
+        return host  # ssh's user is no secret, and the first thing to look at
+    return f"{scheme}{separator}***@{server}"
+
+
 def _bad_host(given: str, why: str) -> UsageError:
     return UsageError(
-        f"{given!r} is not a docker host: {why}", "docker -H tcp://HOST:PORT, unix:///PATH or ssh://USER@HOST"
+        f"{masked(given)!r} is not a docker host: {why}", "docker -H tcp://HOST:PORT, unix:///PATH or ssh://USER@HOST"
     )
 
 
@@ -184,19 +197,23 @@ def _of_context(name: str, origin: str, config: Path) -> EngineAddress:
         raise UsageError(f"{name!r} cannot be a docker context ({origin})", "docker context ls")
     folder = hashlib.sha256(name.encode()).hexdigest()
     file = config / "contexts" / "meta" / folder / "meta.json"
-    if not file.exists():
-        raise UsageError(f"there is no docker context {name!r} ({origin})", "docker context ls")
-    endpoint = _get(_get(_read(file), "Endpoints"), "docker")
+    try:
+        meta = _read(file)
+    except FileNotFoundError:
+        raise UsageError(f"there is no docker context {name!r} ({origin})", "docker context ls") from None
+    endpoint = _get(_get(meta, "Endpoints"), "docker")
     host = _get(endpoint, "Host")
     if not isinstance(endpoint, dict) or not isinstance(host, str | None):
         raise UsageError(f"the docker context {name!r} names no docker engine", f"docker context inspect {name}")
     skip_verify = _get(endpoint, "SkipTLSVerify") is True
     pem = config / "contexts" / "tls" / folder / "docker"
-    address = _context_host(host or "", pem.is_dir() or skip_verify)
-    if not address.startswith("tcp://") or not (pem.is_dir() or skip_verify):
+    tls = os.path.isdir(pem) or skip_verify  # noqa: PTH112 - Path.is_dir raises in a folder that is closed to us
+    address = _context_host(host or "", tls)
+    if not address.startswith("tcp://") or not tls:
         return EngineAddress(address, origin, name)
     ca, cert, key = (
-        str(path) if path.is_file() else None for path in (pem / f"{part}.pem" for part in ("ca", "cert", "key"))
+        path if os.path.isfile(path) else None  # noqa: PTH113
+        for path in (str(pem / f"{part}.pem") for part in ("ca", "cert", "key"))
     )
     if not (cert and key):
         cert = key = None
@@ -214,13 +231,47 @@ def _context_host(host: str, tls: bool) -> str:
     return parse_host(host)
 
 
+def _config(file: Path) -> tuple[list[tuple[str, Any]], str]:
+    """The fields of config.json as docker reads them, and what is wrong if nothing can be read.
+
+    docker takes the first JSON value of the file whatever follows it, replaces bytes that are no UTF-8, and goes on
+    with nothing where there is no such value (docker/cli `cli/config/config.go`, `LoadDefaultConfigFile`).
+    """
+    try:
+        text = file.read_bytes().decode("utf-8", "replace").lstrip(_SPACE)
+        fields = _DECODER.raw_decode(text)[0] if text else None
+    except FileNotFoundError:
+        return [], ""
+    except (OSError, ValueError, RecursionError) as error:
+        return [], "cannot be read" if isinstance(error, OSError) else "is not valid JSON"
+    if fields is None or isinstance(fields, _Fields):
+        return list(fields or ()), ""
+    return [], "is not a JSON object"
+
+
+class _Fields(list[tuple[str, Any]]):
+    """A JSON object with the order and the repetitions of its names."""
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+_SPACE = " \t\r\n"
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_Fields, parse_int=float, parse_float=float, parse_constant=_refuse_constant
+)
+
+
 def _read(file: Path) -> Any:
-    """The JSON of a file of docker's; one that cannot be read must not quietly become another engine."""
+    """The JSON of a stored context; one that cannot be read must not quietly become another engine."""
     try:
         return json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise
     except OSError as error:
         raise UsageError(f"cannot read {file}: {error.strerror}", f"ls -l {file}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{file} is not valid JSON: {error}", f"python3 -m json.tool {file}") from error
 
 

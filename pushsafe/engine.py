@@ -6,9 +6,15 @@ import errno
 import json
 import os
 import re
-from collections import OrderedDict
+import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from ipaddress import ip_address, ip_network
+from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
 import docker
 import docker.auth
@@ -46,7 +52,10 @@ _PLATFORM_API = "1.46"
 """`platform` of POST /images/NAME/push (moby `docs/api/version-history.md`)."""
 _OLDEST_API = "1.24"
 """What docker-py is told to speak: it would ask `GET /version`, which takes engines ten times as long as `/_ping`."""
-_NEAR_MISSES = 3
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+_OURS = ("host", "user-agent", "content-length", "transfer-encoding", "trailer")
+"""Headers that docker does not take from HttpHeaders: its client sets them (`addHeaders`), or Go (`net/http`)."""
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _NO_ACCESS = os.strerror(errno.EACCES).lower()
 _ACCESS_HINT = "sudo usermod -aG docker $USER   (then log in again; docs.docker.com/engine/install/linux-postinstall)"
 _API_VERSION = re.compile(r"\d+\.\d+")
@@ -61,24 +70,33 @@ docker.utils.config.find_config_file = _no_config_file  # type: ignore[assignmen
 
 
 class _Client(docker.APIClient):
-    """docker-py's client; to an engine on this machine no proxy leads, as in docker (Go's ProxyFromEnvironment)."""
+    """docker-py's client, of whose environment nothing counts but the proxies, as for docker.
 
-    def merge_environment_settings(self, url: Any, *settings: Any, **more: Any) -> Any:
-        merged = super().merge_environment_settings(url, *settings, **more)
-        if EngineAddress(self.base_url, "").is_local:
-            merged["proxies"] = OrderedDict()
-        return merged
+    requests would let REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE win over the engine's own CA, and send what ~/.netrc has.
+    """
+
+    def __init__(self, address: EngineAddress, headers: Mapping[str, str]) -> None:
+        super().__init__(
+            base_url=address.host, version=_OLDEST_API, timeout=TIMEOUT, tls=_tls(address), max_pool_size=16
+        )
+        self.trust_env = False
+        self.proxies = {} if address.is_local else _proxies(self.base_url)
+        self.headers.update(_sendable(headers))
 
 
 class Engine:
-    """One engine. Methods raise EngineUnreachable when it does not answer, EngineFailed when it answers nonsense."""
+    """One engine. Methods raise EngineUnreachable when it does not answer, EngineFailed when it answers nonsense.
 
-    def __init__(self, address: EngineAddress) -> None:
+    `headers` are the HttpHeaders of docker's configuration, sent with every request. For any number of threads.
+    """
+
+    def __init__(self, address: EngineAddress, *, headers: Mapping[str, str] = _NO_HEADERS) -> None:
+        """Raises UsageError for headers that cannot be sent, too."""
         self._address = address
+        self._listing = threading.Lock()
+        self._names: answers.Names | None = None
         try:
-            self._client = _Client(
-                base_url=address.host, version=_OLDEST_API, timeout=TIMEOUT, tls=_tls(address), max_pool_size=16
-            )
+            self._client = _Client(address, headers)
             self.api_version = self._negotiate()
         except (DockerException, requests.RequestException, OSError, ValueError) as error:
             raise self._failure(error) from error
@@ -98,25 +116,26 @@ class Engine:
 
     def info(self) -> EngineInfo:
         """What the engine says of itself (`GET /info`)."""
-        answer = self._json("/info", self._get("/info", {}))
-        status = {str(row[0]): row[1] for row in answer.get("DriverStatus") or () if len(row) > 1}
-        containerd = status.get("driver-type") == "io.containerd.snapshotter.v1"
-        return EngineInfo(
-            version=answers.shown(answer.get("ServerVersion")),
-            api_version=self.api_version,
-            store=StoreKind.CONTAINERD if containerd else StoreKind.CLASSIC,
-            platform=Platform(
-                answers.shown(answer.get("OSType")) or "linux",
-                answers.architecture(answers.shown(answer.get("Architecture"))),
-            ),
-            insecure_registries=answers.insecure_registries(answer.get("RegistryConfig") or {}),
-        )
+        with _understood("/info"):
+            answer = self._json("/info", self._get("/info", {}))
+            status = {str(row[0]): row[1] for row in answer.get("DriverStatus") or () if len(row) > 1}
+            containerd = status.get("driver-type") == "io.containerd.snapshotter.v1"
+            return EngineInfo(
+                version=answers.shown(answer.get("ServerVersion")),
+                api_version=self.api_version,
+                store=StoreKind.CONTAINERD if containerd else StoreKind.CLASSIC,
+                platform=Platform(
+                    answers.shown(answer.get("OSType")) or "linux",
+                    answers.architecture(answers.shown(answer.get("Architecture"))),
+                ),
+                insecure_registries=answers.insecure_registries(answer.get("RegistryConfig") or {}),
+            )
 
     def require_platform_option(self) -> None:
         """Raise UsageError where this engine's push cannot be told a platform."""
         if not self._speaks(_PLATFORM_API):
             raise UsageError(
-                f"--platform needs an engine with API {_PLATFORM_API} (Docker 28), and this one speaks "
+                f"--platform needs an engine with API {_PLATFORM_API} (Docker 27), and this one speaks "
                 f"{self.api_version}",
                 "leave --platform out: this engine's image store holds one platform of each image, and pushes that",
             )
@@ -134,51 +153,38 @@ class Engine:
         # Engines older than API 1.48, and the classic store, ignore what they do not know.
         response = self._get(path, {"manifests": "1"})
         if response.status_code == requests.codes.not_found:
-            return ImageMissing(self._near(reference))
-        answer = self._json(path, response)
-        present, missing = answers.platforms(answer)
-        return LocalImage(
-            id=answers.shown(answer.get("Id")),
-            platforms=present,
-            missing=missing,
-            repo_digests=tuple(map(answers.shown, answer.get("RepoDigests") or ())),
-            size=int(answer.get("Size") or 0),
-        )
+            return ImageMissing(self._held().near(reference))
+        with _understood(path):
+            answer = self._json(path, response)
+            present, missing = answers.platforms(answer)
+            return LocalImage(
+                id=answers.shown(answer.get("Id")),
+                platforms=present,
+                missing=missing,
+                repo_digests=tuple(map(answers.shown, answer.get("RepoDigests") or ())),
+                size=int(answer.get("Size") or 0),
+                children=answers.children(answer),
+            )
 
     def tags(self, name: str) -> tuple[str, ...]:
         """The tags of one repository that this engine holds, sorted."""
-        images = self._images({"filters": json.dumps({"reference": [name]})})
+        # The engine takes the filter for a glob, and matches it with familiar names (moby `daemon/images/images.go`).
         familiar = answers.familiar(name)
-        found = {
-            tag.rpartition(":")[2]
-            for image in images
-            for tag in image.get("RepoTags") or ()
-            if tag.rpartition(":")[0] in (name, familiar)
-        }
-        return tuple(sorted(tag for tag in found if _TAG.fullmatch(tag)))
+        filters = {"reference": [re.sub(r"([][*?\\])", r"\\\1", familiar)]}
+        listed = (tag.rpartition(":") for tag in self._listed({"filters": json.dumps(filters)}))
+        return tuple(sorted({tag for path, _, tag in listed if path in (name, familiar) and _TAG.fullmatch(tag)}))
 
-    def _images(self, params: Mapping[str, str]) -> Any:
-        return self._json("/images/json", self._get("/images/json", params))
+    def _held(self) -> answers.Names:
+        """The names of all images, asked for once."""
+        with self._listing:
+            if self._names is None:
+                self._names = answers.Names(map(answers.shown, self._listed({})))
+            return self._names
 
-    def _near(self, reference: Reference) -> tuple[str, ...]:
-        """Local names that a person may have meant: same repository name first, then similar spelling."""
-        names = [
-            answers.shown(tag)
-            for image in self._images({})
-            for tag in image.get("RepoTags") or ()
-            if "<none>" not in tag
-        ]
-        import difflib  # only where an image is missing
-
-        last = reference.repository.rpartition("/")[2]
-
-        def distance(name: str) -> tuple[bool, bool, float]:
-            path, _, tag = name.rpartition(":")
-            ratio = difflib.SequenceMatcher(None, name, answers.familiar(str(reference))).ratio()
-            return path.rpartition("/")[2] != last, tag != reference.tag, -ratio
-
-        ranked = sorted(names, key=distance)
-        return tuple(name for name in ranked[:_NEAR_MISSES] if not distance(name)[0] or distance(name)[2] < -0.8)
+    def _listed(self, params: Mapping[str, str]) -> tuple[str, ...]:
+        """What images are called, as the engine writes it: `name:tag`."""
+        with _understood("/images/json"):
+            return answers.names(self._json("/images/json", self._get("/images/json", params)))
 
     # ------------------------------------------------------------------ the push
 
@@ -202,7 +208,10 @@ class Engine:
             response = self._client.post(
                 f"{self._url}/images/{reference.name}/push",
                 params=params,
-                headers={"X-Registry-Auth": docker.auth.encode_header(auth_config(credential)).decode()},
+                headers={
+                    "X-Registry-Auth": docker.auth.encode_header(auth_config(credential)).decode(),
+                    "Content-Type": "application/json",
+                },
                 stream=True,
                 timeout=None,
             )
@@ -228,10 +237,11 @@ class Engine:
 
     def distribution(self, reference: Reference, credential: Credential) -> ManifestInfo | Evidence:
         """What the registry holds under a tag, asked by the engine (`GET /distribution/NAME/json`)."""
+        path = f"/distribution/{reference}/json"
         remember(secrets_of(credential))
         headers = {"X-Registry-Auth": docker.auth.encode_header(auth_config(credential)).decode()}
         try:
-            response = self._client.get(f"{self._url}/distribution/{reference}/json", headers=headers, timeout=TIMEOUT)
+            response = self._client.get(f"{self._url}{path}", headers=headers, timeout=TIMEOUT)
         except requests.RequestException as error:
             raise self._failure(error) from error
         if response.status_code != requests.codes.ok:
@@ -241,20 +251,16 @@ class Engine:
                 status=response.status_code,
                 sent=credential.present,
             )
-        answer = answers.decoded(response.text)
-        descriptor = answer.get("Descriptor") or {}
-        if not descriptor.get("digest"):
-            return Evidence(Stage.VERIFY, "the engine names no digest", status=response.status_code)
-        platforms = tuple(answers.platform(entry) for entry in answer.get("Platforms") or ())
-        return ManifestInfo(
-            answers.shown(descriptor.get("digest")), answers.shown(descriptor.get("mediaType")), platforms
-        )
+        with _understood(path):
+            found = answers.manifest(answers.decoded(response.text))
+        return found or Evidence(Stage.VERIFY, "the engine names no digest", status=response.status_code)
 
     def check_login(self, credential: Credential) -> Evidence:
         """Whether the registry accepts a credential, asked by the engine (`POST /auth`)."""
         remember(secrets_of(credential))
+        body, json_type = json.dumps(auth_config(credential)), {"Content-Type": "application/json"}
         try:
-            response = self._client.post(f"{self._url}/auth", json=auth_config(credential), timeout=TIMEOUT)
+            response = self._client.post(f"{self._url}/auth", data=body, headers=json_type, timeout=TIMEOUT)
         except requests.RequestException as error:
             raise self._failure(error) from error
         # An accepted login may come with a token, which is nobody's to see.
@@ -276,7 +282,7 @@ class Engine:
             raise EngineFailed(f"the engine answers {response.status_code} to GET {path}: {said}")
         try:
             return response.json()
-        except (requests.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise EngineFailed(f"the engine answers GET {path} with what is not JSON") from error
 
     @property
@@ -300,7 +306,53 @@ def _lines(response: requests.Response) -> Iterator[dict[str, Any]]:
             yield answers.decoded(line.decode("utf-8", "replace"))
 
 
+@contextmanager
+def _understood(path: str) -> Iterator[None]:
+    """For reading the answer to `GET path`: types that no engine answers with are the engine's failure."""
+    try:
+        yield
+    except (AttributeError, TypeError, ValueError, LookupError, ArithmeticError) as error:
+        raise EngineFailed(f"the engine answers GET {path} with what no docker engine answers") from error
+
+
 # ---------------------------------------------------------------------- reaching it
+
+
+def _proxies(url: str) -> dict[str, str]:
+    """The proxy for a URL as Go's ProxyFromEnvironment finds it (golang.org/x/net `http/httpproxy`); no ALL_PROXY."""
+    parts = urlsplit(url)
+    proxy, exceptions = (
+        os.environ.get(name) or os.environ.get(name.lower()) or ""
+        for name in (f"{parts.scheme.upper()}_PROXY", "NO_PROXY")
+    )
+    if not proxy or proxy_bypass_environment(parts.netloc, {"no": exceptions.replace("*.", ".")}):
+        return {}
+    return {} if _in_networks(parts.hostname or "", exceptions) else {parts.scheme: proxy}
+
+
+def _in_networks(host: str, networks: str) -> bool:
+    """Whether a host is an address in one of the comma-separated entries that are addresses or CIDR blocks."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    for entry in networks.split(","):
+        with suppress(ValueError):
+            if address in ip_network(entry.strip(), strict=False):
+                return True
+    return False
+
+
+def _sendable(headers: Mapping[str, str]) -> dict[str, bytes]:
+    """Headers as docker sends them; those of its own stay its own."""
+    sent = {name: value.strip(" \t").encode() for name, value in headers.items() if name.lower() not in _OURS}
+    for name, value in sent.items():
+        if not _HEADER_NAME.fullmatch(name) or re.search(rb"[\x00-\x08\x0a-\x1f\x7f]", value):
+            raise UsageError(
+                f"docker's configuration has an HTTP header that cannot be sent: {clean(name, limit=100)!r}",
+                "mend it in HttpHeaders of config.json, or in DOCKER_CUSTOM_HEADERS: a name, and a value of one line",
+            )
+    return sent
 
 
 def _response_of(error: BaseException | None) -> requests.Response | None:
@@ -316,6 +368,9 @@ def _response_of(error: BaseException | None) -> requests.Response | None:
 def _tls(address: EngineAddress) -> TLSConfig | bool:
     if not address.tls:
         return False
+    if not address.tls_verify:
+        # The user has chosen so, and urllib3 would say so on stderr with every request.
+        warnings.filterwarnings("ignore", message="Unverified HTTPS request")
     client_cert = (address.cert_file, address.key_file) if address.cert_file and address.key_file else None
     return TLSConfig(
         client_cert=client_cert,

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pushsafe.model import INDEX_TYPES, Platform
+from pushsafe.model import INDEX_TYPES, ManifestInfo, Platform, Reference
 from pushsafe.sanitize import clean
+
+_NEAR_MISSES = 3
+_ALIKE = 0.8
+_COMPARED = 20
+"""How many of the words next to a missing one in a sorted list are compared with it letter by letter."""
 
 
 def shown(value: object) -> str:
@@ -45,6 +51,14 @@ def platforms(answer: Mapping[str, Any]) -> tuple[tuple[Platform, ...], tuple[Pl
     return (platform({str(key).lower(): value for key, value in answer.items()}),), ()
 
 
+def children(answer: Mapping[str, Any]) -> tuple[str, ...]:
+    """Digests of every manifest that an index names, attestations too, present or not."""
+    if (answer.get("Descriptor") or {}).get("mediaType") not in INDEX_TYPES:
+        return ()
+    entries = answer.get("Manifests") or ()
+    return tuple(digest for entry in entries if (digest := shown((entry.get("Descriptor") or {}).get("digest"))))
+
+
 def _manifest_platform(entry: Mapping[str, Any]) -> Platform:
     found = (entry.get("ImageData") or {}).get("Platform") or (entry.get("Descriptor") or {}).get("platform") or {}
     return platform(found)
@@ -57,6 +71,23 @@ def platform(entry: Mapping[str, Any]) -> Platform:
         variant=shown(entry.get("variant")),
         os_version=shown(entry.get("os.version") or entry.get("osversion")),
     )
+
+
+def manifest(answer: Mapping[str, Any]) -> ManifestInfo | None:
+    """The answer of `GET /distribution/NAME/json`, if it names a digest."""
+    descriptor = answer.get("Descriptor") or {}
+    if not descriptor.get("digest"):
+        return None
+    named = (platform(entry) for entry in answer.get("Platforms") or ())
+    platforms = tuple(one for one in named if one.os != "unknown")  # attestations are for no platform
+    return ManifestInfo(shown(descriptor.get("digest")), shown(descriptor.get("mediaType")), platforms)
+
+
+def names(listed: Any) -> tuple[str, ...]:
+    """The `name:tag`s in an answer of `GET /images/json`. Raises TypeError if it is no list of images."""
+    if not isinstance(listed, list):
+        raise TypeError("not a list")
+    return tuple(tag for image in listed for tag in image.get("RepoTags") or () if "<none>" not in tag)
 
 
 def oci_platform(platform: Platform) -> dict[str, str]:
@@ -78,3 +109,60 @@ def insecure_registries(config: Mapping[str, Any]) -> tuple[str, ...]:
 
 def familiar(name: str) -> str:
     return name.removeprefix("docker.io/").removeprefix("library/") if name.startswith("docker.io/") else name
+
+
+class Names:
+    """The `name:tag`s that an engine holds, searched for what a person may have meant; cheap for many questions."""
+
+    def __init__(self, listed: Iterable[str]) -> None:
+        tags: dict[str, list[str]] = {}
+        for path, _, tag in (one.rpartition(":") for one in listed):
+            tags.setdefault(path, []).append(tag)
+        named: dict[str, list[str]] = {}
+        for path in tags:
+            named.setdefault(_last(path), []).append(path)
+        self._paths = _Words(tags)
+        self._named = {last: _Words(paths) for last, paths in named.items()}
+        self._tags = {path: _Words(of_path) for path, of_path in tags.items()}
+
+    def near(self, reference: Reference) -> tuple[str, ...]:
+        """The same repository name first, the same tag before others, then names of similar spelling."""
+        wanted, tag = familiar(reference.name), reference.tag
+        same = self._named[_last(wanted)].closest(wanted) if _last(wanted) in self._named else []
+        tags = {path: self._tags[path].closest(tag) for path in same}
+        found = [f"{path}:{tag}" for path in same if tag in tags[path]]
+        found += [f"{path}:{one}" for path in same for one in tags[path]]
+        if len(found) < _NEAR_MISSES:
+            alike = self._paths.closest(wanted, _ALIKE)
+            found += [f"{path}:{one}" for path in alike for one in self._tags[path].closest(tag)[:1]]
+        return tuple(dict.fromkeys(found))[:_NEAR_MISSES]
+
+
+class _Words:
+    """Words sorted by how they begin and by how they end: one of one wrong letter stands by the right one in either."""
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self._forward = sorted(words)
+        self._backward = sorted(word[::-1] for word in self._forward)
+
+    def closest(self, wanted: str, likeness: float = 0) -> list[str]:
+        """The few that are spelled most like `wanted`, best first; `likeness` is difflib's, 0 to 1."""
+        import difflib  # only where an image is missing
+
+        matcher = difflib.SequenceMatcher(b=wanted)
+        found: list[tuple[float, str]] = []
+        backward = (word[::-1] for word in _around(wanted[::-1], self._backward))
+        for word in {*_around(wanted, self._forward), *backward}:
+            matcher.set_seq1(word)
+            if matcher.real_quick_ratio() >= likeness and matcher.quick_ratio() >= likeness:
+                found.append((-matcher.ratio(), word))
+        return [word for ratio, word in sorted(found)[:_NEAR_MISSES] if -ratio >= likeness]
+
+
+def _around(wanted: str, ordered: Sequence[str]) -> Sequence[str]:
+    start = max(bisect_left(ordered, wanted) - _COMPARED // 2, 0)
+    return ordered[start : start + _COMPARED]
+
+
+def _last(path: str) -> str:
+    return path.rpartition("/")[2]

@@ -92,6 +92,7 @@ class Execution:
             if refused(found):
                 why_not = "a finding forbids it"
             else:
+                self._require_one_platform()
                 self._push_all(facts)
         except EngineUnreachable as error:
             errors, why_not = (_error(ErrorKind.UNREACHABLE, error),), "the engine does not answer"
@@ -130,11 +131,6 @@ class Execution:
             images = self._ask_for_images(engine, facts)
         if self._request.platforms:
             engine.require_platform_option()
-            if len(self._request.platforms) > 1 and info.store is StoreKind.CONTAINERD:
-                raise UsageError(
-                    "--platform takes one platform for each push",
-                    "leave it out: this engine's image store pushes every platform of the image",
-                )
         found = {name: image.result() for name, image in images.items()}
         sources = {name: self._source_of(image, info) for name, image in found.items()}
         gathered = tuple(
@@ -150,6 +146,13 @@ class Execution:
         )
         self._time("gather", started)
         return gathered
+
+    def _require_one_platform(self) -> None:
+        if len(self._request.platforms) > 1:
+            raise UsageError(
+                "--platform takes one platform for each push",
+                "leave it out: an engine whose store holds several platforms pushes them all",
+            )
 
     def _ask_for_images(
         self, engine: EngineGateway, facts: tuple[Facts, ...]
@@ -211,6 +214,7 @@ class Execution:
                 pending.append(self._push(fact))
             self._time("push", started)
             started = time.monotonic()
+            wait(pending)  # one tag's trouble, even a bug, shall not keep the others from being read back
             for future in pending:
                 future.result()
         except KeyboardInterrupt:
@@ -228,6 +232,10 @@ class Execution:
             answer = self._gateways.engine().push(fact.reference, credential, platform, self._observer.layer)
         except (EngineUnreachable, EngineFailed) as error:
             answer = error
+        except KeyboardInterrupt:
+            cut = NotPushed("interrupted while it was being pushed; the registry may hold it")
+            self._results[str(fact.reference)] = TagResult(fact.reference, cut, NotChecked("the run was interrupted"))
+            raise
         if isinstance(answer, EngineAccepted):
             # All that is known until it is read back: what an interrupted run has to say of it.
             pushed, unread = Pushed(answer.digest, answer.layers), NotChecked("the run was interrupted")
@@ -247,7 +255,9 @@ class Execution:
             case EngineAccepted(digest, layers):
                 registry, engine = self._gateways.registry(), self._gateways.engine()
                 whole = bool(layers.unsized)
-                verification = verify(fact.reference, digest, credential, registry, engine, whole=whole)
+                verification = verify(
+                    fact.reference, digest, credential, registry, engine, whole=whole, children=_children(fact, digest)
+                )
                 outcome = Pushed(digest, _sized(layers, verification))
                 verification = _with_platforms(verification, fact)
             case EngineReduced(original, pushed, platform):
@@ -265,7 +275,7 @@ class Execution:
         evidence: tuple[Evidence, ...] = (credential_evidence(credential), push._replace(sent=credential.present))
         if needs_investigation(push.message):
             evidence += self._investigate(fact.reference, credential)
-        verdict: Denial | Failure = classify(Refusal(fact.reference, credential, evidence, self._now()))
+        verdict: Denial | Failure = classify(Refusal(fact.reference, credential, evidence, self._now(), _store(fact)))
         return Denied(verdict) if isinstance(verdict, Denial) else Failed(verdict)
 
     def _investigate(self, reference: Reference, credential: Credential) -> tuple[Evidence, ...]:
@@ -287,6 +297,10 @@ class Execution:
 
 def _error(kind: ErrorKind, error: PushsafeError) -> RunError:
     return RunError(kind, error.message, error.hint)
+
+
+def _store(fact: Facts) -> StoreKind | None:
+    return fact.engine.store if fact.engine else None
 
 
 def _known(value: _T | None) -> _T:
@@ -312,6 +326,11 @@ def _sized(layers: Layers, verification: Verification) -> Layers:
         bytes_sent=layers.bytes_sent + sum(found.values()),
         unsized=tuple(short for short in layers.unsized if short not in found),
     )
+
+
+def _children(fact: Facts, digest: str) -> tuple[str, ...]:
+    """What the pushed index names, if it is the local image still (the containerd store's ID is its digest)."""
+    return fact.image.children if isinstance(fact.image, LocalImage) and fact.image.id == digest else ()
 
 
 def _with_platforms(verification: Verification, fact: Facts) -> Verification:

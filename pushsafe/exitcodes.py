@@ -31,7 +31,7 @@ class ExitCode(IntEnum):
         return member
 
     OK = 0, "every tag was pushed and verified"
-    LINT = 1, "lint findings; nothing was pushed"
+    LINT = 1, "lint findings, nobody being logged in among them; nothing was pushed"
     USAGE = 2, "usage, settings, or a reference that cannot be parsed; nothing was pushed"
     UNREACHABLE = 3, "the engine or a registry was not reachable"
     NO_AUTHENTICATION = 4, "denied: no authentication"

@@ -87,7 +87,10 @@ class EngineAddress(NamedTuple):
         if scheme in ("unix", "npipe"):
             return True
         host = rest.rpartition(":")[0] or rest
-        return scheme in ("tcp", "http", "https") and (host in ("localhost", "[::1]") or host.startswith("127."))
+        numeric = host.replace(".", "").isdigit()
+        return scheme in ("tcp", "http", "https") and (
+            host in ("localhost", "[::1]") or (host.startswith("127.") and numeric)
+        )
 
 
 class PushRequest(NamedTuple):
@@ -202,7 +205,7 @@ class StoreKind(Enum):
 
 
 class EngineInfo(NamedTuple):
-    """What the engine says of itself (`GET /version`, `GET /info`)."""
+    """What the engine says of itself (`GET /info`; the API version is `GET /_ping`'s `Api-Version` header)."""
 
     version: str
     api_version: str
@@ -216,7 +219,8 @@ class LocalImage(NamedTuple):
 
     `repo_digests` are `name@sha256:...` strings: where the image came from or was pushed to before.
     `platforms` holds what is present; `missing` what the image's index names but the store lacks
-    (known to the containerd store only).
+    (known to the containerd store only). `children` are the digests that its index names, where the engine lists them
+    (containerd store, API 1.48).
     """
 
     id: str
@@ -224,6 +228,7 @@ class LocalImage(NamedTuple):
     missing: tuple[Platform, ...] = ()
     repo_digests: tuple[str, ...] = ()
     size: int = 0
+    children: tuple[str, ...] = ()
 
 
 class ImageMissing(NamedTuple):
@@ -483,7 +488,7 @@ class Failed(NamedTuple):
 
 
 class NotPushed(NamedTuple):
-    """Nothing was tried for this tag, and why."""
+    """No push of this tag came to its end, and why: a finding, an interruption, an engine that is down."""
 
     why: str
 

@@ -55,6 +55,8 @@ class Invocation(NamedTuple):
 _SWITCHES = frozenset({"debug", "tls", "tlsverify"})
 _VALUES = frozenset({"config", "context", "host", "log-level", "tlscacert", "tlscert", "tlskey"})
 _SHORT = {"D": "debug", "H": "host", "c": "context", "h": "help", "l": "log-level"}
+# sirupsen/logrus `ParseLevel`, which docker reads `--log-level` with, in any case.
+_LEVELS = frozenset({"panic", "fatal", "error", "warn", "warning", "info", "debug", "trace"})
 # Go's strconv.ParseBool.
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
@@ -154,6 +156,8 @@ def _next(argv: tuple[str, ...], at: int, flag: str) -> str:
 def _with(flags: DockerFlags, name: str, value: str) -> DockerFlags:
     if name == "host":
         return flags._replace(host=(*flags.host, value))
+    if name == "log-level" and value and value.lower() not in _LEVELS:
+        raise UsageError(f"docker's flag --log-level takes no {value!r}", "-l debug, info, warn, error or fatal")
     if name not in _VALUES and value not in _TRUE | _FALSE:
         raise UsageError(f"docker's flag --{name} is true or false, not {value!r}", "docker --help")
     if name == "help":

@@ -24,6 +24,9 @@ _PATH_COMPONENT = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*", re.ASCII)
 _TAG = re.compile(rf"[a-zA-Z0-9_][a-zA-Z0-9_.-]{{0,{MAX_TAG - 1}}}", re.ASCII)
 _IDENTIFIER = re.compile(r"[a-f0-9]{64}")
 
+_SEPARATOR = re.compile(r"[\s,;]+")
+# What a shell or a template should have replaced: `$ORG`, `${VERSION}`, `{{ tag }}`, `<none>`, `%VERSION%`.
+_PLACEHOLDER = re.compile(r"\$\w+|\$?\{+[^}]*\}+|<[^>]*>|%\w+%")
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 _DIGEST = re.compile(r"@[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:.*\Z")
 # Before an @; a slash belongs to it only after a colon that no port follows: `user:pass/word@host`.
@@ -32,12 +35,23 @@ _USERINFO = re.compile(r"(?:[^/:@]+:(?![0-9]+/).*|[^/]*)@")
 
 def parse(text: str) -> Reference | BadReference:
     """Read one reference as `docker push` would, the tag defaulting to `latest`."""
-    return _Reading(text).result(with_tag=True)
+    return _several(text, with_tag=True) or _Reading(text).result(with_tag=True)
 
 
 def parse_repository(text: str) -> Reference | BadReference:
     """Read the argument of `--all-tags`: a repository without a tag; the result's `tag` is empty."""
-    return _Reading(text).result(with_tag=False)
+    return _several(text, with_tag=False) or _Reading(text).result(with_tag=False)
+
+
+def _several(text: str, *, with_tag: bool) -> BadReference | None:
+    """Several references in one word: what a script gets that quotes a list, or separates one by commas."""
+    parts = [part for part in _SEPARATOR.split(text) if part]
+    if len(parts) < 2 or not all("/" in part for part in parts):
+        return None
+    if any(isinstance(_Reading(part).result(with_tag=with_tag), BadReference) for part in parts):
+        return None
+    shown = " ".join(parts)
+    return BadReference(shown, (f"it holds {len(parts)} references; each is an argument of its own",), shown)
 
 
 class _Reading:
@@ -76,6 +90,9 @@ class _Reading:
             self.given = "".join(c if c.isprintable() else "?" for c in text)
             self.reasons.append("it contains white space or control characters")
             text = "".join(c for c in text if c.isprintable() and not c.isspace())
+        if placeholder := _PLACEHOLDER.search(text):
+            self.reasons.append(f"{placeholder.group()} stands where a value should")
+            self.repairable = False
         if scheme := _SCHEME.match(text):
             self.reasons.append(f"it starts with a URL scheme ({scheme.group()}), which a reference does not have")
             text = text[scheme.end() :]
@@ -114,7 +131,12 @@ class _Reading:
         directory, slash, last = text.rpartition("/")
         base, colon, tag = last.partition(":")
         if not colon:
-            return text, None
+            # A branch's name for a tag: the colon of `host/name:feature/x` is no port's.
+            first, between, rest = text.partition("/")
+            base, colon, tag = rest.partition(":")
+            if not colon:
+                return text, None
+            directory, slash = first, between
         name = f"{directory}{slash}{base}"
         if not base:
             self.reasons.append("there is no repository name before the tag")
@@ -144,7 +166,7 @@ class _Reading:
         if _DOMAIN.fullmatch(registry):
             return registry
         host, colon, port = registry.rpartition(":")
-        if colon and not port.isdigit():
+        if colon and not registry.endswith("]") and not port.isdigit():
             what = f"has {port!r} for a port" if port else "has an empty port"
             self.reasons.append(f"the registry {registry!r} {what}")
             if _DOMAIN.fullmatch(host):

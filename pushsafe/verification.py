@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from pushsafe.errors import EngineFailed, EngineUnreachable, RegistryUnreachable
 from pushsafe.model import (
@@ -45,14 +45,16 @@ def verify(
     engine: AsksEngine,
     *,
     whole: bool = False,
+    children: tuple[str, ...] = (),
     sleep: Callable[[float], None] = time.sleep,
 ) -> Verification:
     """Compare what the registry names under a tag with `digest`, asking again while it shows something older.
 
     The registry is asked directly; where it cannot be reached from here or will not show the tag to this
-    account, through the engine. Read `whole`, the manifest tells the sizes of its layers.
+    account, through the engine. Read `whole`, the manifest tells the sizes of its layers. `children` are the digests
+    that the pushed index names, as far as they are known here: through the engine an index does not tell them.
     """
-    look = _Look(reference, credential, registry, engine, whole)
+    look = _Look(reference, credential, registry, engine, whole, children)
     found = look.at(digest)
     for pause in PATIENCE:
         if not _may_change(found):
@@ -70,12 +72,15 @@ class _Look(NamedTuple):
     registry: AsksRegistry
     engine: AsksEngine
     whole: bool
+    children: tuple[str, ...]
 
     def at(self, digest: str) -> Verification:
+        children = self.children
         try:
-            answer = self.registry.manifest(self.reference, self.credential, whole=self.whole)
+            answer = self._ask_registry()
             if isinstance(answer, ManifestInfo):
-                return self._compare(digest, answer)
+                children = answer.children
+                return self._compare(digest, answer, "registry", self._ask_registry)
             if answer.status == _NOT_FOUND:
                 return Missing(str(self.reference))
             why = f"the registry answers {answer.status} {answer.message}".strip()
@@ -83,34 +88,54 @@ class _Look(NamedTuple):
                 return NotChecked(why, transient=True)
         except RegistryUnreachable as error:
             why = error.message
-        return self._through_engine(digest, why)
+        return self._through_engine(digest, children, why)
 
-    def _compare(self, digest: str, found: ManifestInfo) -> Verification:
+    def _through_engine(self, digest: str, children: tuple[str, ...], why: str) -> Verification:
+        try:
+            answer = self._ask_engine()
+            if isinstance(answer, ManifestInfo):
+                if not answer.is_index:
+                    children = ()
+                elif answer.digest == digest and not children:
+                    return NotChecked(f"{why}; through the engine: the index is there, but not what it names")
+                return self._compare(digest, answer._replace(children=children), "engine", self._ask_engine)
+        except (EngineUnreachable, EngineFailed) as error:
+            return NotChecked(f"{why}; {error.message}")
+        if answer.status == _NOT_FOUND:
+            return Missing(str(self.reference))
+        return NotChecked(f"{why}; through the engine: {answer.message}", _is_server_error(answer))
+
+    def _compare(
+        self,
+        digest: str,
+        found: ManifestInfo,
+        via: Literal["registry", "engine"],
+        ask: Callable[[str], ManifestInfo | Evidence],
+    ) -> Verification:
         """The tag's own digest, and whether the registry holds every manifest that an index names."""
         if found.digest != digest:
             return Mismatch(digest, found.digest)
         layers = found.layers
         for child in found.children:
-            answer = self.registry.manifest(self.reference, self.credential, child, whole=self.whole)
+            answer = ask(child)
             if isinstance(answer, Evidence):
                 if answer.status == _NOT_FOUND:
                     return Missing(f"{child}, which the index of {self.reference} names")
-                return NotChecked(f"the registry answers {answer.status} for {child}", _is_server_error(answer))
+                who = "the registry answers" if via == "registry" else "through the engine the answer is"
+                return NotChecked(f"{who} {answer.status} for {child}", _is_server_error(answer))
             if answer.digest != child:
                 return Mismatch(child, answer.digest)
             layers += answer.layers
-        return Verified(found._replace(layers=layers), "registry")
+        return Verified(found._replace(layers=layers), via)
 
-    def _through_engine(self, digest: str, why: str) -> Verification:
-        try:
-            answer = self.engine.distribution(self.reference, self.credential)
-        except (EngineUnreachable, EngineFailed) as error:
-            return NotChecked(f"{why}; {error.message}")
-        if isinstance(answer, ManifestInfo):
-            return Verified(answer, "engine") if answer.digest == digest else Mismatch(digest, answer.digest)
-        if answer.status == _NOT_FOUND:
-            return Missing(str(self.reference))
-        return NotChecked(f"{why}; through the engine: {answer.message}", _is_server_error(answer))
+    def _ask_registry(self, child: str = "") -> ManifestInfo | Evidence:
+        return self.registry.manifest(self.reference, self.credential, child, whole=self.whole)
+
+    def _ask_engine(self, child: str = "") -> ManifestInfo | Evidence:
+        reference = self.reference
+        if child:  # `GET /distribution/NAME@DIGEST/json`
+            reference = reference._replace(repository=f"{reference.repository}@{child}", tag="")
+        return self.engine.distribution(reference, self.credential)
 
 
 def _may_change(found: Verification) -> bool:

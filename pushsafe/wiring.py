@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os.path
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -10,8 +11,8 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from pushsafe.credentials import CredentialStore
-from pushsafe.endpoint import config_dir, resolve
-from pushsafe.errors import EngineUnreachable
+from pushsafe.endpoint import config_dir, masked, resolve
+from pushsafe.errors import EngineUnreachable, PushsafeError
 from pushsafe.gateways import EngineGateway, Gateways, RegistryGateway
 from pushsafe.model import ConfiguredRegistry, EngineAddress, EngineInfo
 from pushsafe.plugin import DockerFlags
@@ -31,17 +32,26 @@ def gateways(flags: DockerFlags, environ: Mapping[str, str]) -> Iterator[Gateway
     info = _Told()
     with ExitStack() as stack:
         address = _Once(lambda: resolve(flags, environ))
-        engine = _Once(lambda: _engine(address(), stack))
+        engine = _Once(lambda: _engine(address(), credentials.http_headers, stack))
         registry = _Once(lambda: _registry(address, info, stack))
-        configured = _Once(lambda: configured_registries(credentials.servers(), address()))
+        configured = _Once(lambda: configured_registries(credentials.servers(), _for_a_hint(address)))
         yield Gateways(engine, registry, credentials, configured, info.tell)
 
 
-def configured_registries(logins: tuple[str, ...], address: EngineAddress) -> tuple[ConfiguredRegistry, ...]:
+def _for_a_hint(address: Callable[[], EngineAddress]) -> EngineAddress | None:
+    """The engine's address if it can be told: what is wrong with it is said when the engine is needed."""
+    try:
+        return address()
+    except PushsafeError:
+        return None
+
+
+def configured_registries(logins: tuple[str, ...], address: EngineAddress | None) -> tuple[ConfiguredRegistry, ...]:
     """Registries other than Docker Hub that this user has logged in to, or the engine on this machine is set up for."""
     found = {host: ConfiguredRegistry(host, "you are logged in there") for host in logins if host != _HUB}
-    for file in ENGINE_SETTINGS if address.is_local else ():
-        for host in _insecure_registries(file.expanduser()):
+    for file in ENGINE_SETTINGS if address is not None and address.is_local else ():
+        # Not Path.expanduser, which raises where nobody knows a home.
+        for host in _insecure_registries(Path(os.path.expanduser(file))):  # noqa: PTH111
             found.setdefault(host, ConfiguredRegistry(host, f"insecure-registries in {file}"))
     return tuple(found.values())
 
@@ -49,28 +59,28 @@ def configured_registries(logins: tuple[str, ...], address: EngineAddress) -> tu
 def _insecure_registries(file: Path) -> tuple[str, ...]:
     try:
         settings = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return ()  # only a hint is lost: the engine itself reports a broken file
     listed = settings.get("insecure-registries") if isinstance(settings, dict) else None
     return tuple(str(host) for host in listed if "/" not in str(host)) if isinstance(listed, list) else ()
 
 
-def _engine(address: EngineAddress, stack: ExitStack) -> EngineGateway:
+def _engine(address: EngineAddress, headers: Mapping[str, str], stack: ExitStack) -> EngineGateway:
     from pushsafe.engine import Engine
 
     if not address.host.startswith("ssh://"):
-        engine = Engine(address)
+        engine = Engine(address, headers=headers)
         stack.callback(engine.close)
         return engine
     from pushsafe.dialer import SshBridge
 
     bridge = stack.enter_context(SshBridge(address.host))
     try:
-        engine = Engine(address._replace(host=bridge.address))
+        engine = Engine(address._replace(host=bridge.address), headers=headers)
     except EngineUnreachable as error:
         said = bridge.explain()
         raise EngineUnreachable(
-            f"no engine answers at {address.host} ({address.origin}): {said or error.message}",
+            f"no engine answers at {masked(address.host)} ({address.origin}): {said or error.message}",
             " ".join((*bridge.command[:-1], "docker", "version")),
         ) from error
     stack.callback(engine.close)

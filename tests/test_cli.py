@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from pushsafe import __version__
+from pushsafe.exitcodes import ExitCode
 from tests.docker_client import needs_docker
 from tests.fakes.capture import FakeEngine, Refusal
 
@@ -129,9 +130,46 @@ def test_an_empty_file_of_references_is_an_error(program: Program) -> None:
     assert program("-f", "-", stdin="# nothing\n\n").returncode == 2
 
 
-def test_without_words_it_says_how_it_is_used(program: Program) -> None:
+def test_no_reference_is_an_error_also_where_a_variable_is_empty(program: Program) -> None:
     done = program()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no reference is given" in done.stderr
+    assert "--help" in done.stderr
+
+
+def test_help(program: Program) -> None:
+    done = program("--help")
     assert (done.returncode, done.stdout.splitlines()[0]) == (0, "Usage: docker pushsafe [OPTIONS] REF [REF...]")
+    for code in ExitCode:
+        assert f"{int(code)} " in done.stdout.partition("Exit codes:")[2]
+
+
+@pytest.mark.parametrize("flag", ["--context", "-H", "--config"])
+def test_a_flag_of_dockers_own_belongs_before_the_name(program: Program, flag: str) -> None:
+    done = program("ghcr.io/a/b:1", flag, "x")
+    assert done.returncode == 2
+    assert f"{flag} is docker's own flag" in done.stderr
+    assert f"docker {flag} ... pushsafe REF" in done.stderr
+
+
+def test_a_full_disk_is_no_bug_of_ours(program: Program) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "pushsafe", "rules"],
+            env={"PATH": os.environ["PATH"], "HOME": str(program.home), "PYTHONPATH": str(ROOT)},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == ExitCode.FAILED
+    assert done.stderr == "error: the report cannot be written: No space left on device\n"
+
+
+def test_comments_in_a_file_of_references(program: Program, engine: FakeEngine) -> None:
+    listed = f"# all of them\n\n{CLOSED}/team/app:1   # the release\n"
+    assert program("-q", "-f", "-", stdin=listed).returncode == 0
+    assert engine.pushed() == [f"{CLOSED}/team/app:1"]
 
 
 def test_version(program: Program) -> None:

@@ -16,6 +16,7 @@ import pytest
 from pushsafe import credential_helper
 from pushsafe.credentials import CredentialStore, auth_config
 from pushsafe.dockerconfig import MalformedError, hostname, parse_environment, parse_file
+from pushsafe.errors import UsageError
 from pushsafe.model import Credential, CredentialKind, SourceKind
 from tests.credential_cases import AUTH, CASES, GOOD, HUB_KEY, NOTHING, REGISTRY, Case, b64, helper
 from tests.fakes.serving import RecordedRequest
@@ -302,3 +303,44 @@ def test_half_a_surrogate_pair_becomes_the_replacement_character() -> None:
 )
 def test_hostname(address: str, expected: str) -> None:
     assert hostname(address) == expected
+
+
+# ------------------------------------------------------------------- HttpHeaders
+
+
+@pytest.mark.parametrize(
+    ("config", "headers"),
+    [
+        (None, {}),
+        ({}, {}),
+        ({"HttpHeaders": {"X-Team": "a", "X-Empty": ""}}, {"X-Team": "a", "X-Empty": ""}),
+        ({"httpheaders": {"X-Team": None}}, {"X-Team": ""}),
+        ({"HttpHeaders": None}, {}),
+        ({"HttpHeaders": {"X-Team": 1}}, {}),  # docker cannot read such a file, and goes on without it
+    ],
+)
+def test_http_headers(config: object, headers: Mapping[str, str], tmp_path: Path) -> None:
+    assert store(tmp_path, config).http_headers == headers
+
+
+@pytest.mark.parametrize(
+    ("text", "headers"),
+    [
+        ("", {"X-Team": "a"}),
+        ('one=1,"two=2,b", three = c ,four=,one=x=y', {"one": "x=y", "two": "2,b", "three": " c ", "four": ""}),
+        ("a=1\nb=2", {"a": "1"}),
+    ],
+)
+def test_headers_of_the_environment_replace_those_of_the_file(
+    text: str, headers: Mapping[str, str], tmp_path: Path
+) -> None:
+    """The example is that of docker/cli `cli/command/cli_options.go`."""
+    environ = {"DOCKER_CUSTOM_HEADERS": text}
+    assert store(tmp_path, {"HttpHeaders": {"X-Team": "a"}}, environ=environ).http_headers == headers
+
+
+@pytest.mark.parametrize("text", ["s3cret", "=s3cret", "a=1,", " =s3cret", '"a=s3cret', "\n"])
+def test_headers_of_the_environment_that_docker_refuses(text: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="DOCKER_CUSTOM_HEADERS cannot be used: it is not a comma") as caught:
+        _ = store(tmp_path, {}, environ={"DOCKER_CUSTOM_HEADERS": text}).http_headers
+    assert "s3cret" not in str(caught.value)

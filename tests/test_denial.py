@@ -17,6 +17,7 @@ from pushsafe.model import (
     Failure,
     FailureKind,
     Stage,
+    StoreKind,
 )
 from tests.values import broken, logged_in, nobody, ref, said
 
@@ -77,10 +78,11 @@ class Case:
     learnt: tuple[Evidence, ...]
     verdict: DenialReason | FailureKind
     reference: str = "registry.test/team/app:1"
+    store: StoreKind = StoreKind.CLASSIC
 
     def refusal(self) -> Refusal:
         evidence = (credential_evidence(self.credential), said(self.words), *self.learnt)
-        return Refusal(ref(self.reference), self.credential, evidence, NOW)
+        return Refusal(ref(self.reference), self.credential, evidence, NOW, self.store)
 
 
 CASES = (
@@ -147,6 +149,21 @@ CASES = (
     Case("expired-and-accepted-all-the-same", OLD, DENIED, (BASIC, token(200), probe(202)), UNCLEAR),
     # ------------------------------------------------------------------ the credential stayed at home
     Case("open-and-not-sent", ADA, DENIED, (OPEN, probe(401, sent=False), token(200), probe(202)), NOT_SENT),
+    Case(
+        "open-and-the-containerd-store-sends-it",
+        ADA,
+        DENIED,
+        (OPEN, probe(401, sent=False), token(200), probe(202)),
+        UNCLEAR,
+        store=StoreKind.CONTAINERD,
+    ),
+    Case(
+        "open-and-no-words-of-a-refusal",
+        ADA,
+        "failed commit: invalid checksum digest length",
+        (OPEN, probe(401, sent=False), token(200), probe(202)),
+        FailureKind.REGISTRY_ERROR,
+    ),
     Case("open-and-sent-for-nothing", ADA, DENIED, (OPEN, probe(202, sent=False)), UNCLEAR),
     Case("open-and-wrong-password", ADA, DENIED, (OPEN, probe(401, sent=False), token(401)), REJECTED),
     Case("open-and-no-right", ADA, DENIED, (OPEN, probe(401, sent=False), token(200), probe(403)), NO_RIGHT),
@@ -157,7 +174,33 @@ CASES = (
     Case("bearer-grant-with-push-and-403", ADA, DENIED, (BEARER, token(200, ("pull", "push")), probe(403)), NO_RIGHT),
     Case("bearer-grant-of-all-and-403", ADA, DENIED, (BEARER, token(200, ("*",)), probe(403)), NO_RIGHT),
     Case("opaque-token-and-403", ADA, DENIED, (BEARER, token(200), probe(403)), NO_RIGHT),
-    Case("opaque-token-and-401", ADA, INSUFFICIENT, (BEARER, token(200), probe(401)), NO_RIGHT),
+    # A token that the server may give to anybody proves no login; a refusal for want of scope does.
+    Case("opaque-token-and-401", ADA, INSUFFICIENT, (BEARER, token(200), probe(401)), UNCLEAR),
+    Case(
+        "opaque-token-and-401-for-want-of-scope",
+        ADA,
+        INSUFFICIENT,
+        (BEARER, token(200), probe(401)._replace(challenge='Bearer realm="x" error="insufficient_scope"')),
+        NO_RIGHT,
+    ),
+    Case("basic-and-401-after-the-login", ADA, DENIED, (BASIC, token(200), probe(401)), NO_RIGHT),
+    *(
+        Case(
+            f"only-the-engine-asked-and-{words.split()[0]}",
+            ADA,
+            words,
+            (AWAY, engine_login(200, "login succeeded")),
+            FailureKind.REGISTRY_ERROR,
+        )
+        for words in (
+            "received unexpected HTTP status: 500 Internal Server Error",
+            "manifest invalid: manifest invalid",
+            "no space left on device",
+            "error from registry: disk full",
+            "blob upload unknown to registry",
+            "the engine ended the push without naming a digest",
+        )
+    ),
     Case("basic-and-403", ADA, "unauthorized: authentication required", (BASIC, token(200), probe(403)), NO_RIGHT),
     Case(
         "registry-token-and-403",
@@ -226,6 +269,8 @@ CASES = (
     Case("words-of-no-login-but-403", ADA, "no basic auth credentials", (BASIC, token(200), probe(403)), NO_RIGHT),
     Case("unknown-words-but-403", ADA, "the moon is wrong", (BEARER, token(200), probe(403)), NO_RIGHT),
     # ------------------------------------------------------------------ it cannot be told
+    Case("anonymous-and-nobody-asks-for-a-login", NOBODY, DENIED, (OPEN, probe(403, sent=False)), UNCLEAR),
+    Case("anonymous-and-words-of-its-own", NOBODY, "denied: your IP address is blocked", (AWAY,), UNCLEAR),
     Case("nothing-was-learnt", ADA, DENIED, (), UNCLEAR),
     Case("the-engine-could-not-ask", ADA, DENIED, (AWAY, engine_login(None, "it is silent")), UNCLEAR),
     Case("the-probe-was-accepted", ADA, DENIED, (BEARER, token(200, ("pull", "push")), probe(202)), UNCLEAR),
@@ -342,7 +387,7 @@ def denial(reason: DenialReason, reference: str = "registry.test/team/app:1") ->
             NO_RIGHT,
             "registry.test/team/app:1",
             "the account 'ada' is logged in to registry.test and may not push to team/app",
-            ("docker login registry.test",),
+            ("docker login registry.test -u ACCOUNT",),
         ),
         (
             FOREIGN,

@@ -258,3 +258,10 @@ def test_real_ssh_to_a_host_without_docker(sshd: str, tmp_path: Path) -> None:
         with _connect(bridge) as client:
             assert client.recv(1) == b""
         assert "docker: command not found" in bridge.explain()
+
+
+@pytest.mark.parametrize("url", ["ssh://user:s3cretpw@host:22:x", "ssh://user:s3cretpw@host", "ssh://u:s3cretpw@[::1"])
+def test_a_password_is_never_shown(url: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(url)
+    assert "s3cretpw" not in caught.value.message + caught.value.hint

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pushsafe.endpoint import config_dir, parse_host, resolve
+from pushsafe.endpoint import config_dir, masked, parse_host, resolve
 from pushsafe.errors import UsageError
 from pushsafe.model import EngineAddress
 from pushsafe.plugin import DockerFlags, split
@@ -332,9 +332,59 @@ def test_no_current_context(text: str, tmp_path: Path) -> None:
     assert resolve(DockerFlags(config=str(tmp_path)), {}) == EngineAddress(SOCKET, "docker's default")
 
 
-@pytest.mark.parametrize("text", ["{", '{"currentContext": 5}', "[]x"])
-def test_unreadable_config_is_not_the_default_engine(text: str, tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(text)
-    with pytest.raises(UsageError):
-        resolve(DockerFlags(config=str(tmp_path)), {})
-    assert resolve(DockerFlags(config=str(tmp_path), host=("x",)), {}).host == "tcp://x:2375"
+CONFIGURATIONS: list[tuple[bytes, str | None]] = [
+    (b"{", None),
+    (b"[]x", None),
+    (b"5", None),
+    (b"[" * 100_000, None),
+    (b'{"currentContext": "one", "x": NaN}', None),
+    (b"  \n", None),
+    (b'{"auths": {}} trailing', None),
+    (b'{"currentContext": 5}', None),
+    (b'{"currentContext": "one"} trailing', "one"),
+    (b'{"currentContext": "one", "psFormat": 5}', "one"),
+    (b'{"currentContext": "one", "psFormat": "\xff"}', "one"),
+    (b'{"currentContext": "two", "CURRENTCONTEXT": "one"}', "one"),
+    (b'{"currentContext": "one", "currentcontext": null}', "one"),
+]
+
+
+@pytest.mark.parametrize(("data", "name"), CONFIGURATIONS, ids=range(len(CONFIGURATIONS)))
+def test_current_context(data: bytes, name: str | None, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_bytes(data)
+    flags = DockerFlags(config=str(tmp_path))
+    if name is None:
+        assert resolve(flags, {}).host == SOCKET
+    else:
+        with pytest.raises(UsageError, match=f"there is no docker context '{name}' \\(the current context, {name}"):
+            resolve(flags, {})
+    assert resolve(flags._replace(host=("x",)), {}).host == "tcp://x:2375"
+
+
+@needs_docker
+@pytest.mark.parametrize(("data", "name"), CONFIGURATIONS, ids=range(len(CONFIGURATIONS)))
+def test_current_context_as_docker_reads_it(data: bytes, name: str | None, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_bytes(data)
+    shown = _docker("--config", str(tmp_path), "context", "show", environ={"HOME": str(tmp_path)})
+    assert shown.stdout.strip() == (name or "default")
+
+
+def test_a_file_that_is_not_read_is_named_with_the_engine(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{")
+    found = resolve(DockerFlags(config=str(tmp_path)), {})
+    assert found.origin == f"docker's default, because {tmp_path}/config.json is not valid JSON"
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"),
+    [
+        ("tcp://user:pw@host:1", "tcp://***@host:1"),
+        ("https://token@host", "https://***@host"),
+        ("ssh://user@host", "ssh://user@host"),
+        ("ssh://user:p@w@host", "ssh://***@host"),
+        ("user:p/w@host", "***@host"),
+        ("unix:///var/run/docker.sock", "unix:///var/run/docker.sock"),
+    ],
+)
+def test_a_password_is_masked(host: str, shown: str) -> None:
+    assert masked(host) == shown

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
 import json
 import os
+import re
 import socket
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import docker.transport.unixconn
 import pytest
+import requests
+from requests.utils import select_proxy
 
 from pushsafe import engine as engine_module
 from pushsafe.engine import Engine
+from pushsafe.engine_answers import Names
 from pushsafe.errors import EngineFailed, EngineUnreachable, UsageError
 from pushsafe.model import (
     Credential,
@@ -40,7 +47,7 @@ from pushsafe.model import (
     StoreKind,
 )
 from tests.fakes.capture import Drop, FakeEngine, FakeImage, PushScript, Refusal
-from tests.fakes.registry import HTML_ERROR, Answer, FakeRegistry, on
+from tests.fakes.registry import HTML_ERROR, Answer, FakeRegistry, certificate, on
 from tests.values import AMD64, ARM64, OCI_INDEX, OCI_MANIFEST, logged_in, nobody, ref, sha
 
 APP = ref("registry.test/acme/app:1")
@@ -176,19 +183,60 @@ def test_platforms_of_an_index(
         assert engine.requests[-1].query == {"manifests": "1"}
 
 
+def test_the_images_are_listed_once_for_all_that_is_missing() -> None:
+    wanted = [ref(f"registry.test/acme/service-{number}:1.{number}") for number in range(200)]
+    listed = {f"registry.test/acme/servise-{number}:1.{number % 7}": FakeImage(id=sha("b")) for number in range(300)}
+    with FakeEngine(listed) as engine:
+        asked = to(engine)
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(asked.image, wanted))
+        assert sum(one.path == "/images/json" for one in engine.requests) == 1
+    for number, missing in enumerate(found):
+        assert isinstance(missing, ImageMissing)
+        assert missing.near[0] == f"registry.test/acme/servise-{number}:1.{number % 7}"
+
+
+def test_a_missing_image_is_compared_with_few_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """800 missing references took 9 s, nearly all of it in difflib."""
+    ratio, compared = difflib.SequenceMatcher.ratio, []
+
+    def counted(self: difflib.SequenceMatcher[str]) -> float:
+        compared.append(1)
+        return ratio(self)
+
+    monkeypatch.setattr(difflib.SequenceMatcher, "ratio", counted)
+    held = Names([*(f"team{n}/app:{n}" for n in range(3000)), *(f"registry.test/acme/app:{n}" for n in range(3000))])
+    near = held.near(ref("registry.test/acme/app:1999x"))
+    assert near == tuple(f"registry.test/acme/app:{tag}" for tag in (1999, 999, 1799))
+    assert len(compared) < 200
+
+
+class Globbing(FakeEngine):
+    """An engine whose `reference` filter is a glob for familiar names, as in moby (`reference.FamiliarMatch`)."""
+
+    def answer(self, method: str, path: str, query: Mapping[str, str]) -> Any:
+        if path != "/images/json":
+            return super().answer(method, path, query)
+        (pattern,) = json.loads(query["filters"])["reference"]
+        parts = re.findall(r"\\(.)|(\[[^]]*\])|([*?])|(.)", pattern)
+        wanted = re.compile("".join(re.escape(a or d) or b or f"[^/]{c}".replace("?", "") for a, b, c, d in parts))
+        return [{"RepoTags": [name]} for name in self.images if wanted.fullmatch(name.rpartition(":")[0])]
+
+
 @pytest.mark.parametrize(
     ("listed", "name", "tags"),
     [
         (["acme/app:1", "acme/app:2", "acme/apple:3"], "docker.io/acme/app", ("1", "2")),
         (["alpine:3"], "docker.io/library/alpine", ("3",)),
         (["registry.test:5000/acme/app:1", "acme/app:2"], "registry.test:5000/acme/app", ("1",)),
+        (["[::1]:5000/x:1", ":5000/x:2", "1:5000/x:3"], "[::1]:5000/x", ("1",)),
         ([], "registry.test/acme/app", ()),
         (["acme/app:b", "acme/app:a", "acme/app:<none>"], "docker.io/acme/app", ("a", "b")),
         (["acme/app:1\x1b[2J", "acme/app:-x", "acme/app:" + "x" * 129, "acme/app:ok"], "docker.io/acme/app", ("ok",)),
     ],
 )
 def test_tags(listed: list[str], name: str, tags: tuple[str, ...]) -> None:
-    with FakeEngine({one: FakeImage(id=sha(str(place))) for place, one in enumerate(listed)}) as engine:
+    with Globbing({one: FakeImage(id=sha(str(place))) for place, one in enumerate(listed)}) as engine:
         assert to(engine).tags(name) == tags
 
 
@@ -434,7 +482,7 @@ def test_a_server_that_is_no_engine() -> None:
         to(f"tcp://{other.host}")
 
 
-@pytest.mark.parametrize("text", ["<html>", "", "[" * 99_999], ids=["HTML", "empty", "nested"])
+@pytest.mark.parametrize("text", ["<html>", "", "[" * 99_999, "9" * 5000], ids=["HTML", "empty", "nested", "huge"])
 def test_an_answer_that_is_not_json(text: str) -> None:
     class Odd(FakeEngine):
         def answer(self, method: str, path: str, query: Mapping[str, str]) -> Any:
@@ -442,6 +490,173 @@ def test_an_answer_that_is_not_json(text: str) -> None:
 
     with Odd() as engine, pytest.raises(EngineFailed, match="answers GET /info with what is not JSON"):
         to(engine).info()
+
+
+DISTRIBUTION = f"/distribution/{APP}/json"
+ODD: list[tuple[str, Any, list[Any]]] = [
+    # path, asked by, answers
+    ("/info", Engine.info, [
+        [], None, 1, {"DriverStatus": [1]}, {"DriverStatus": 1}, {"RegistryConfig": {"IndexConfigs": [1]}},
+        {"RegistryConfig": [1]}, {"RegistryConfig": {"InsecureRegistryCIDRs": 1}},
+    ]),
+    (INSPECT, lambda asked: asked.image(APP), [
+        [], None, "x", {"Size": "x"}, {"Size": [1]}, {"Size": float("inf")}, {"Manifests": [1]}, {"Manifests": 1},
+        {"RepoDigests": 1}, {"Manifests": [{"Kind": "image"}], "Descriptor": 1},
+    ]),
+    ("/images/json", lambda asked: asked.tags("registry.test/acme/app"), [
+        {}, None, [1], [None], [{"RepoTags": 1}], [{"RepoTags": [1]}],
+    ]),
+    ("/images/json", lambda asked: asked.image(ref("registry.test/acme/missing:1")), [{}, [1]]),
+    (DISTRIBUTION, lambda asked: asked.distribution(APP, nobody()), [
+        {"Descriptor": [1]}, {"Descriptor": 1}, {"Descriptor": {"digest": DIGEST}, "Platforms": [1]},
+        {"Descriptor": {"digest": DIGEST}, "Platforms": 1},
+    ]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "ask", "answer"), [(path, ask, answer) for path, ask, odd in ODD for answer in odd])
+def test_answers_of_types_that_no_engine_answers_with(path: str, ask: Any, answer: Any) -> None:
+    class Odd(FakeEngine):
+        def answer(self, method: str, asked: str, query: Mapping[str, str]) -> Any:
+            return json.dumps(answer) if asked == path else super().answer(method, asked, query)
+
+    with Odd([str(APP)]) as engine, pytest.raises(EngineFailed) as caught:
+        ask(to(engine))
+    assert caught.value.message == f"the engine answers GET {path} with what no docker engine answers"
+
+
+# --------------------------------------------------------------------------- HttpHeaders
+
+
+def test_http_headers_go_with_every_request() -> None:
+    headers = {"X-Team": " caf\u00e9\u2615 ", "x-registry-auth": "e30=", "User-Agent": "mine", "host": "elsewhere",
+               "Content-Length": "7", "content-type": "text/odd"}  # fmt: skip
+    with FakeEngine([str(APP)], auth={}) as engine:
+        asked = Engine(EngineAddress(engine.host, ""), headers=headers)
+        asked.info()
+        asked.image(APP)
+        asked.check_login(logged_in())
+        asked.distribution(APP, logged_in())
+        asked.push(APP, logged_in(), None, lambda _event: None)
+        sent = [one.headers for one in engine.requests]
+        assert [one["x-team"].encode("latin-1").decode() for one in sent] == ["caf\u00e9\u2615"] * 6
+        assert not {one["user-agent"] for one in sent} & {"mine"}
+        assert not {one.get("host") for one in sent} & {"elsewhere"}
+        assert [one.auth["username"] for one in engine.requests[-2:] if one.auth] == ["ada", "ada"]
+        posts = [one.headers["content-type"] for one in engine.requests if one.method == "POST"]
+        assert posts == ["application/json"] * 2
+
+
+@pytest.mark.parametrize(("name", "value"), [("X-Key", "s3cret\r\nX: y"), ("", "s3cret"), ("X Y", "s3cret")])
+def test_http_headers_that_cannot_be_sent(name: str, value: str) -> None:
+    with FakeEngine() as engine:
+        with pytest.raises(UsageError, match="an HTTP header that cannot be sent") as caught:
+            Engine(EngineAddress(engine.host, ""), headers={name: value})
+        assert (repr(name) in caught.value.message, "s3cret" in str(caught.value), engine.requests) == (True, False, [])
+
+
+# --------------------------------------------------------------------------- the environment
+
+
+def test_the_environment_changes_neither_the_pinned_ca_nor_adds_a_login(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """requests would prefer REQUESTS_CA_BUNDLE to the CA of the context, and send what ~/.netrc has."""
+    (tmp_path / "netrc").write_text("default login thief password s3cret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    seen: dict[str, Any] = {}
+
+    def send(_self: object, request: requests.PreparedRequest, **settings: Any) -> requests.Response:
+        seen.update(settings, headers=request.headers)
+        raise requests.ConnectionError("no")
+
+    monkeypatch.setattr(requests.Session, "send", send)
+    ca = tmp_path / "ca.pem"
+    ca.touch()
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.setenv(name, str(tmp_path / "other.pem"))
+    for verified, expected in ((True, str(ca)), (False, False)):
+        address = EngineAddress("tcp://build.test:2376", "", tls=True, tls_verify=verified, ca_file=str(ca))
+        with pytest.raises(EngineUnreachable):
+            Engine(address)
+        assert seen["verify"] == expected
+        assert "authorization" not in seen["headers"]
+
+
+def test_a_login_in_netrc_is_not_for_the_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "netrc").write_text("default login thief password s3cret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    with FakeEngine() as engine:
+        to(engine).info()
+        assert ["authorization" in one.headers for one in engine.requests] == [False, False]
+
+
+@pytest.mark.parametrize(
+    ("ca", "verify", "fits"), [("own", True, True), ("other", True, False), ("other", False, True)]
+)
+def test_tls_of_an_engine(ca: str, verify: bool, fits: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("own", "other"):
+        (tmp_path / name).mkdir()
+    own, other = (certificate(tmp_path / name) for name in ("own", "other"))
+    page = on("GET", "/_ping", Answer(headers={"Api-Version": "1.51"}))
+    authority = str((own if ca == "own" else other).authority)
+    with FakeRegistry(page, certificate=own) as engine, warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        address = EngineAddress(f"tcp://{engine.host}", "", tls=True, tls_verify=verify, ca_file=authority)
+        for bundle in (own, other):
+            monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle.authority))
+            if fits:
+                assert Engine(address).api_version == "1.51"
+            else:
+                with pytest.raises(EngineUnreachable):
+                    Engine(address)
+    assert [str(one.message) for one in warned] == []
+
+
+PROXY = "http://proxy.test:3128"
+PROXIES = [
+    # host, tls, environment, proxy
+    ("tcp://build.test:2375", False, {}, None),
+    ("tcp://build.test:2375", False, {"HTTP_PROXY": PROXY}, PROXY),
+    ("tcp://build.test:2375", False, {"http_proxy": PROXY}, PROXY),
+    ("tcp://build.test:2375", False, {"HTTP_PROXY": PROXY, "http_proxy": "http://other.test"}, PROXY),
+    ("tcp://build.test:2375", False, {"HTTPS_PROXY": PROXY, "ALL_PROXY": PROXY}, None),
+    ("tcp://build.test:2376", True, {"HTTPS_PROXY": PROXY}, PROXY),
+    ("tcp://build.test:2376", True, {"HTTP_PROXY": PROXY}, None),
+    *(
+        ("tcp://build.test:2375", False, {"HTTP_PROXY": PROXY, "NO_PROXY": listed}, proxy)
+        for listed, proxy in [
+            ("*", None), ("build.test", None), ("test", None), (".test", None), ("*.test", None), (" x.y, test", None),
+            ("build.test:2375", None), ("build.test:1", PROXY), ("ild.test", PROXY), ("10.0.0.0/8", PROXY),
+        ]
+    ),
+    ("tcp://10.1.2.3:2375", False, {"HTTP_PROXY": PROXY, "NO_PROXY": "x,10.0.0.0/8"}, None),
+    ("tcp://10.1.2.3:2375", False, {"HTTP_PROXY": PROXY, "no_proxy": "10.1.2.3"}, None),
+    ("tcp://10.1.2.3:2375", False, {"HTTP_PROXY": PROXY, "NO_PROXY": "11.0.0.0/8"}, PROXY),
+    ("tcp://127.0.0.1:2375", False, {"HTTP_PROXY": PROXY}, None),
+    ("unix:///no/such.sock", False, {"HTTP_PROXY": PROXY, "ALL_PROXY": PROXY}, None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("host", "tls", "environ", "proxy"), PROXIES)
+def test_the_proxy_is_the_one_that_docker_takes(
+    host: str, tls: bool, environ: Mapping[str, str], proxy: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    taken: list[str | None] = []
+
+    def send(_self: object, request: requests.PreparedRequest, **settings: Any) -> requests.Response:
+        taken.append(select_proxy(str(request.url), settings["proxies"]))
+        raise requests.ConnectionError("no")
+
+    monkeypatch.setattr(requests.Session, "send", send)
+    with pytest.raises(EngineUnreachable):
+        Engine(EngineAddress(host, "", tls=tls))
+    assert taken == [proxy]
 
 
 # --------------------------------------------------------------------------- engines that do not answer

@@ -183,6 +183,37 @@ def test_no_python_is_one_clear_sentence(
     assert len(answer.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("chosen", [True, False])
+def test_a_missing_dependency_is_one_clear_sentence(chosen: bool, tree: Path) -> None:
+    (tree / "pushsafe/__main__.py").write_text("import no_such_dependency")
+    environ = {"PATH": os.environ["PATH"]}
+    if chosen:
+        environ["PUSHSAFE_PYTHON"] = sys.executable
+    else:
+        (tree / ".venv/bin").mkdir(parents=True)
+        (tree / ".venv/bin/python").symlink_to(sys.executable)
+    answer = _run(tree / "docker-pushsafe", environ=environ)
+    assert (answer.returncode, answer.stdout) == (127, "")
+    assert "No module named 'no_such_dependency'" in answer.stderr
+    assert ("PUSHSAFE_PYTHON" if chosen else "install.sh") in answer.stderr
+    assert len(answer.stderr.splitlines()) == 1
+
+
+def test_a_dependency_that_is_missed_late(tmp_path: Path) -> None:
+    """click is there and what speaks HTTP is not: no bug of ours, and no code that means a push."""
+    script = f"import sys\nsys.modules['docker'] = None\nexec({_boot()!r})"
+    answer = subprocess.run(
+        [sys.executable, "-c", script, str(ROOT), "127.0.0.1:9/team/app:1"],
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "DOCKER_HOST": "unix:///nowhere"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert answer.returncode == 127, answer.stderr
+    assert "cannot import what pushsafe needs" in answer.stderr
+
+
 def test_old_python_is_named(tmp_path: Path) -> None:
     _program(
         tmp_path / "old",
@@ -210,4 +241,4 @@ def test_interrupted_while_importing(tree: Path) -> None:
     assert child.stdout.readline() == "importing\n"
     child.send_signal(signal.SIGINT)
     _, stderr = child.communicate(timeout=10)
-    assert (child.returncode, stderr) == (130, "")
+    assert (child.returncode, stderr) == (130, "docker pushsafe: interrupted before it began\n")

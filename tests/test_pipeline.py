@@ -305,6 +305,16 @@ def test_two_platforms_in_the_classic_store_want_buildx() -> None:
     assert codes(World().run(ONE, platforms=(AMD64, ARM64))) == ["PS203"]
 
 
+def test_two_platforms_are_never_pushed_as_one_whatever_is_allowed() -> None:
+    world = World()
+    report = world.run(ONE, platforms=(AMD64, ARM64), allowed=("PS203",))
+    assert [(error.kind, error.message) for error in report.errors] == [
+        (ErrorKind.USAGE, "--platform takes one platform for each push")
+    ]
+    assert pushes(world) == []
+    assert exit_code(report) is ExitCode.USAGE
+
+
 def test_an_engine_that_knows_no_platforms_is_told_of() -> None:
     world = World(engine=Engine(platform_option=UsageError("--platform needs API 1.46", "leave it out")))
     report = world.run(ONE, platforms=(AMD64,))
@@ -551,7 +561,8 @@ def test_an_interrupted_push_keeps_the_results_so_far() -> None:
     assert report.interrupted
     assert kinds(report) == ["Pushed", "NotPushed", "NotPushed"]
     assert isinstance(report.results[0].verification, Verified)
-    assert [result.outcome for result in report.results[1:]] == [NotPushed("interrupted")] * 2
+    cut = NotPushed("interrupted while it was being pushed; the registry may hold it")
+    assert [result.outcome for result in report.results[1:]] == [cut, NotPushed("interrupted")]
     assert pushes(world) == [ONE, TWO]
     assert exit_code(report) is ExitCode.INTERRUPTED
 
@@ -581,7 +592,7 @@ def test_an_interrupted_run_does_not_wait_for_a_silent_registry(monkeypatch: pyt
         silent.set()
     assert report.results[0].outcome == Pushed(DIGEST, Layers(reused=1))
     assert isinstance(report.results[0].verification, NotChecked)
-    assert report.results[1].outcome == NotPushed("interrupted")
+    assert report.results[1].outcome == NotPushed("interrupted while it was being pushed; the registry may hold it")
 
 
 @pytest.mark.parametrize(

@@ -59,13 +59,16 @@ class Asked:
     def manifest(
         self, reference: Reference, credential: Credential, digest: str = "", *, whole: bool = False
     ) -> ManifestInfo | Evidence:
-        assert reference is REF
+        assert reference == REF
         count = sum(not name for name, _ in self.asked)
         self.asked.append((digest, whole))
         return self._give(self.children[digest] if digest else self.tag[min(count, len(self.tag) - 1)])
 
     def distribution(self, reference: Reference, credential: Credential) -> ManifestInfo | Evidence:
-        return self.manifest(reference, credential)
+        """By tag, or by digest as `GET /distribution/NAME@DIGEST/json` wants it."""
+        name, _, child = reference.name.partition("@")
+        assert (name, reference.tag) == (REF.name, "" if child else REF.tag)
+        return self.manifest(REF, credential, child)
 
 
 @dataclass
@@ -77,10 +80,15 @@ class Looked:
 
 
 def look(
-    *registry: Answer, engine: Sequence[Answer] = (), children: Mapping[str, Answer] | None = None, whole: bool = False
+    *registry: Answer,
+    engine: Sequence[Answer] = (),
+    children: Mapping[str, Answer] | None = None,
+    engine_children: Mapping[str, Answer] | None = None,
+    known: tuple[str, ...] = (),
+    whole: bool = False,
 ) -> Looked:
-    asked, asked_engine, pauses = Asked(registry, children or {}), Asked(engine), list[float]()
-    found = verify(REF, PUSHED, logged_in(), asked, asked_engine, whole=whole, sleep=pauses.append)
+    asked, asked_engine, pauses = Asked(registry, children or {}), Asked(engine, engine_children or {}), list[float]()
+    found = verify(REF, PUSHED, logged_in(), asked, asked_engine, whole=whole, children=known, sleep=pauses.append)
     return Looked(found, asked, asked_engine, pauses)
 
 
@@ -199,9 +207,50 @@ def test_where_the_registry_does_not_tell_us_the_engine_is_asked(
     assert len(found.engine.asked) == len(found.registry.asked)
 
 
-def test_the_engine_is_asked_when_the_registry_goes_away_between_the_children() -> None:
-    found = look(INDEX, children={**GOOD, sha("2"): AWAY}, engine=[INDEX])
-    assert found.verification == Verified(INDEX, "engine")
+BARE = INDEX._replace(children=())
+"""The index as an engine tells of it."""
+
+
+@pytest.mark.parametrize(
+    ("second", "verification"),
+    [
+        (manifest(sha("2")), Verified(INDEX, "engine")),
+        (NOT_FOUND, Missing(f"{sha('2')}, which the index of {REF} names")),
+        (manifest(sha("3")), Mismatch(sha("2"), sha("3"))),
+        (answer(500), NotChecked(f"through the engine the answer is 500 for {sha('2')}", transient=True)),
+        (answer(403), NotChecked(f"through the engine the answer is 403 for {sha('2')}")),
+        (DOWN, NotChecked("registry.test: connection refused; no engine answers")),
+    ],
+    ids=["there", "missing", "mismatch", "server-error", "refused", "down"],
+)
+@pytest.mark.parametrize("away", ["at once", "between the children"])
+def test_through_the_engine_every_child_of_an_index_is_asked_for(
+    away: str, second: Answer, verification: Verification
+) -> None:
+    """Its digests are those of the pushed image, or were read before the registry went away."""
+    through = {**GOOD, sha("2"): second}
+    if away == "at once":
+        found = look(AWAY, engine=[BARE], engine_children=through, known=INDEX.children)
+    else:
+        found = look(INDEX, children={**GOOD, sha("2"): AWAY}, engine=[BARE], engine_children=through)
+    assert found.verification == verification
+    assert [name for name, _ in found.engine.asked][:3] == ["", sha("1"), sha("2")]
+
+
+def test_an_index_whose_children_nobody_knows_is_not_verified_through_the_engine() -> None:
+    found = look(AWAY, engine=[BARE])
+    why = "registry.test: connection refused; through the engine: the index is there, but not what it names"
+    assert found.verification == NotChecked(why)
+    assert found.pauses == []
+
+
+def test_another_index_through_the_engine_is_a_mismatch() -> None:
+    assert look(AWAY, engine=[BARE._replace(digest=OLD)]).verification == Mismatch(PUSHED, OLD)
+
+
+def test_one_platform_of_an_index_has_no_children_to_ask_for() -> None:
+    found = look(AWAY, engine=[manifest()], known=INDEX.children)
+    assert found.verification == Verified(manifest(), "engine")
 
 
 @pytest.mark.parametrize(

@@ -119,8 +119,8 @@ class Registry:
         authorization, evidence = self._log_in(endpoint, challenge, reference, who)
         if evidence:
             found.append(evidence)
-            if not authorization:
-                return tuple(found)
+        if found and not authorization:
+            return tuple(found)  # the login failed, or there is nothing to send and nobody's probe stands
         response = self._probe(endpoint, reference, authorization)
         found.append(self._evidence(Stage.PROBE, response, sent=who is not None and bool(authorization)))
         return tuple(found)

@@ -6,6 +6,7 @@ import ipaddress
 import os
 import re
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -195,16 +196,47 @@ def _read(response: urllib3.BaseHTTPResponse, url: str, limit: int) -> bytes:
     return bytes(content)
 
 
+class _Pools(urllib3.PoolManager):
+    """Connections with an SSL context of ours, made when HTTPS is first spoken: it reads every authority there is."""
+
+    _tls: ssl.SSLContext | None = None
+
+    def _new_pool(
+        self, scheme: str, host: str, port: int, request_context: dict[str, Any] | None = None
+    ) -> urllib3.HTTPConnectionPool:
+        options = dict(request_context or self.connection_pool_kw)
+        if scheme == "https":
+            self._tls = self._tls or _tls_context(verify=options["cert_reqs"] == "CERT_REQUIRED")
+            options["ssl_context"] = self._tls
+        return super()._new_pool(scheme, host, port, options)
+
+
+class _ProxyPools(_Pools, urllib3.ProxyManager):
+    """The same through a proxy."""
+
+
 def _new_pool(verify: bool, proxy: str) -> urllib3.PoolManager:
-    options: dict[str, Any] = {"maxsize": 16, "cert_reqs": "CERT_REQUIRED"}
+    options: dict[str, Any] = {"maxsize": 16, "cert_reqs": "CERT_REQUIRED" if verify else "CERT_NONE"}
     if not verify:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-        options["cert_reqs"] = "CERT_NONE"
     if not proxy:
-        return urllib3.PoolManager(**options)
-    userinfo = urllib3.util.parse_url(proxy).auth
-    headers = urllib3.util.make_headers(proxy_basic_auth=unquote(userinfo)) if userinfo else None
-    return urllib3.ProxyManager(proxy, proxy_headers=headers, **options)
+        return _Pools(**options)
+    address = urllib3.util.parse_url(proxy)
+    headers = urllib3.util.make_headers(proxy_basic_auth=unquote(address.auth)) if address.auth else None
+    tls = _tls_context(verify) if address.scheme == "https" else None
+    return _ProxyPools(proxy_url=proxy, proxy_headers=headers, proxy_ssl_context=tls, **options)
+
+
+def _tls_context(verify: bool) -> ssl.SSLContext:
+    """What docker takes: Python's own context without the strictness that Go does not know."""
+    context = ssl.create_default_context()
+    # Set by default since Python 3.13. It refuses private authorities that docker pushes to, e.g. those whose
+    # certificates lack an authority key identifier, and a registry must not be out of reach from here only.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def _proxy_for(url: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from pushsafe.model import (
+    Denial,
     Denied,
     Evidence,
     Failed,
@@ -47,8 +48,8 @@ def render(report: Report, *, color: bool = False) -> str:
     """Findings, one block for each listed reference, and a line that sums up."""
     ink = _Ink(color)
     blocks = [_finding(finding, ink) for finding in report.findings]
-    if any(not isinstance(result.outcome, NotPushed) for result in report.results):
-        blocks += [_result(result, ink) for result in report.results]
+    if report.interrupted or any(not isinstance(result.outcome, NotPushed) for result in report.results):
+        blocks += _results(report.results, ink)
     lines = [line for block in blocks for line in block]
     if report.results:
         lines += ["", _summary(report, ink)] if lines else [_summary(report, ink)]
@@ -89,14 +90,33 @@ def _finding(finding: Finding, ink: _Ink) -> Iterator[str]:
 # ---------------------------------------------------------------------- results
 
 
+def _results(results: Iterable[TagResult], ink: _Ink) -> Iterator[Iterator[str]]:
+    """One block a result; a denial for the very reason of an earlier one is not told twice."""
+    told: dict[tuple[str, str], str] = {}
+    for result in results:
+        if isinstance(result.outcome, Denied):
+            denial = result.outcome.denial
+            key = (result.reference.name, denial.summary)
+            if key in told:
+                yield iter((_headline(result, denial, ink), f"  for the same reason as {told[key]}"))
+                continue
+            told[key] = result.reference.tag
+        yield _result(result, ink)
+
+
+def _headline(result: TagResult, denial: Denial, ink: _Ink) -> str:
+    reason = f" ({denial.reason.value})" if denial.reason.value != denial.kind.value else ""
+    name = ink(str(result.reference), _BOLD)
+    return f"{ink('✗', _RED, _BOLD)} {name} {ink(f'denied: {denial.kind.value}{reason}', _RED)}"
+
+
 def _result(result: TagResult, ink: _Ink) -> Iterator[str]:
     name = ink(str(result.reference), _BOLD)
     match result.outcome:
         case Pushed(digest, layers):
             yield from _pushed(result, name, digest, layers, ink)
         case Denied(denial):
-            reason = f" ({denial.reason.value})" if denial.reason.value != denial.kind.value else ""
-            yield f"{ink('✗', _RED, _BOLD)} {name} {ink(f'denied: {denial.kind.value}{reason}', _RED)}"
+            yield _headline(result, denial, ink)
             yield f"  {denial.summary}"
             yield from _evidence(denial.evidence, ink)
             yield from _next(denial.next, ink)
@@ -181,6 +201,8 @@ def _summary(report: Report, ink: _Ink) -> str:
         return f"{ink(f'{good} of {listed} pushed and verified', _GREEN)} in {seconds:.1f} s"
     if any(isinstance(result.outcome, Pushed) for result in report.results) or good:
         said = f"{good} of {listed} pushed and verified"
+    elif report.interrupted:
+        return ink("interrupted; no push came to its end", _RED)
     else:
         said = "nothing was pushed"
     codes = dict.fromkeys(

@@ -4,13 +4,36 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol, TextIO
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol, TextIO, cast
 
 from pushsafe.model import Denied, Failed, LayerEvent, LayerState, Pushed, Reference, TagResult, Verified
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.progress import Progress, TaskID
+
+
+class _Patient:
+    """A stream that loses what it cannot write: nobody who pushes cares whether progress is read."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._stream.write(text)
+        self.flush()
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 class Display(Protocol):
@@ -34,8 +57,9 @@ class Silent:
 class Lines(Silent):
     """One line for each finished tag: what a CI log can hold."""
 
-    def __init__(self, references: Sequence[Reference], stream: TextIO | None = None) -> None:
-        self._total = len({str(reference) for reference in references})
+    def __init__(self, total: int, stream: TextIO | None = None) -> None:
+        """`total` is the number of tags, 0 where it is not known."""
+        self._total = total
         self._done = 0
         self._stream = stream or sys.stderr
         self._lock = threading.Lock()
@@ -43,8 +67,8 @@ class Lines(Silent):
     def finished(self, result: TagResult) -> None:
         with self._lock:
             self._done += 1
-            total = max(self._total, self._done)
-            print(f"[{self._done}/{total}] {result.reference} {said(result)}", file=self._stream, flush=True)
+            count = f"{self._done}/{self._total}" if self._total else f"{self._done}"
+            _Patient(self._stream).write(f"[{count}] {result.reference} {said(result)}\n")
 
 
 class Lazy:
@@ -72,55 +96,66 @@ class Lazy:
 
 
 class Live:
-    """Every layer of the tag that is being pushed, with bytes and rate, and a line for each finished tag."""
+    """The tag that is being pushed and each of its layers that travels, with bytes and rate; wiped at the end."""
 
-    def __init__(self, references: Sequence[Reference]) -> None:
+    def __init__(self) -> None:
         # rich is imported for terminals only: it costs more than the rest of a start together.
         from rich.console import Console
+        from rich.live import Live as Region
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-        self._progress: Progress = Progress(
-            TextColumn("{task.description}", markup=False),
+        self._bars: Progress = Progress(
+            TextColumn("  {task.description}", markup=False),
             BarColumn(bar_width=24),
             DownloadColumn(),
             TransferSpeedColumn(),
-            console=Console(stderr=True),
-            transient=True,
         )
-        self._several = len({str(reference) for reference in references}) > 1
+        self._headline = ""
+        self._done = 0
+        self._states: dict[str, LayerState] = {}
         self._tasks: dict[str, TaskID] = {}
         self._lock = threading.Lock()
-        self._progress.start()
+        console = Console(stderr=True, file=cast(TextIO, _Patient(sys.stderr)))
+        self._region = Region(get_renderable=self._render, console=console, transient=True)
+        self._region.start()
 
     def pushing(self, reference: Reference) -> None:
         with self._lock:
-            self._clear()
-            self._tasks[""] = self._progress.add_task(f"pushing {reference}", total=None)
+            self._headline = f"pushing {reference}"
+            self._states.clear()
+            for task in self._tasks.values():
+                self._bars.remove_task(task)
+            self._tasks.clear()
 
     def layer(self, event: LayerEvent) -> None:
         with self._lock:
+            self._states[event.layer] = event.state
+            if event.state not in (LayerState.PUSHING, LayerState.SENT) or not event.total:
+                return
             task = self._tasks.get(event.layer)
             if task is None:
-                task = self._tasks[event.layer] = self._progress.add_task("", total=None)
-            description = f"  {event.layer:<12} {event.state.value:<8}"
-            done = event.state in (LayerState.REUSED, LayerState.MOUNTED, LayerState.SENT)
-            total = max(event.total, event.current) or (1 if done else None)
-            current = total if done else event.current
-            self._progress.update(task, description=description, total=total, completed=current)
+                task = self._tasks[event.layer] = self._bars.add_task("", total=None)
+            total = max(event.total, event.current)
+            current = total if event.state is LayerState.SENT else event.current
+            description = f"{event.layer:<12} {event.state.value:<8}"
+            self._bars.update(task, description=description, total=total, completed=current)
 
-    def finished(self, result: TagResult) -> None:
-        if self._several:  # one tag's result is the report itself
-            self._progress.console.print(f"{result.reference} {said(result)}", markup=False, highlight=False)
+    def finished(self, _result: TagResult) -> None:
+        with self._lock:
+            self._done += 1
 
     def close(self) -> None:
-        with self._lock:
-            self._clear()
-        self._progress.stop()
+        self._region.stop()
 
-    def _clear(self) -> None:
-        for task in self._tasks.values():
-            self._progress.remove_task(task)
-        self._tasks.clear()
+    def _render(self) -> RenderableType:
+        from rich.console import Group
+        from rich.text import Text
+
+        with self._lock:
+            counts = Counter(self._states.values())
+            layers = ", ".join(f"{number} {state.value}" for state, number in counts.items())
+            done = f"{self._done} done, " if self._done else ""
+            return Group(Text(f"{done}{self._headline}  {layers}".rstrip()), self._bars)
 
 
 def said(result: TagResult) -> str:

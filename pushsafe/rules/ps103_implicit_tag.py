@@ -8,8 +8,8 @@ from pushsafe.rules.rule import Needs, Problem, Rule, each
 
 def check(facts: Facts) -> Problem | None:
     reference = facts.reference
-    if Implied.TAG not in reference.implied:
-        return None
+    if Implied.TAG not in reference.implied or Implied.REGISTRY in reference.implied:
+        return None  # without a registry PS101 and PS102 speak, and their fix names the tag
     return Problem(
         reference,
         f"{reference.given!r} has no tag, so {reference.tag!r} is pushed",

@@ -28,9 +28,18 @@ def check(facts: Facts) -> Problem | None:
         return Problem(
             reference,
             f"{row.name} takes {count} path components ({row.example}), and {reference.repository!r} has {depth}",
-            f"docker tag {reference.given} {row.example}{suffix}",
+            f"docker tag {reference.given} {reference.registry}/{_fitted(reference.repository, row.example)}{suffix}",
         )
     return None
+
+
+def _fitted(repository: str, example: str) -> str:
+    """The example's path with what was written at both its ends: what lies between is for the user to fill in."""
+    typed, shape = repository.split("/"), example.split("/")[1:]
+    shape[-1] = typed[-1]
+    if len(typed) > 1:
+        shape[0] = typed[0]
+    return "/".join(shape)
 
 
 RULE = Rule(

@@ -2,18 +2,48 @@
 
 from __future__ import annotations
 
-from pushsafe.model import Facts, ImageMissing, Severity
+from pushsafe.model import Facts, LocalImage, Platform, Reference, Severity
 from pushsafe.rules.rule import Needs, Problem, Rule, each
 
 
 def check(facts: Facts) -> Problem | None:
-    if not isinstance(facts.image, ImageMissing):
+    reference = facts.reference
+    if isinstance(facts.image, LocalImage):
+        return _platform_missing(reference, facts.image, facts.platforms)
+    if facts.image is None:
         return None
-    said = f"the engine has no image {str(facts.reference)!r}"
+    if not reference.tag:
+        return Problem(reference, f"the engine has no tag of {reference.name}", "docker image ls")
+    said = f"the engine has no image {str(reference)!r}"
     if not facts.image.near:
-        return Problem(facts.reference, said, f"docker build -t {facts.reference} .")
-    near = ", ".join(facts.image.near)
-    return Problem(facts.reference, f"{said}; it has {near}", f"docker tag {facts.image.near[0]} {facts.reference}")
+        return Problem(reference, said, f"docker build -t {reference} .")
+    said = f"{said}; it has {', '.join(facts.image.near)}"
+    same = next((near for near in facts.image.near if _same_repository(near, reference)), None)
+    # Another project's image must not be a paste away from this one's tag.
+    return Problem(reference, said, f"docker tag {same} {reference}" if same else "docker image ls")
+
+
+def _same_repository(near: str, reference: Reference) -> bool:
+    """The same path at any registry, or the bare name that a build gave it."""
+    name = near.rpartition(":")[0]
+    registry, slash, path = name.partition("/")
+    if slash and (registry == "localhost" or any(character in registry for character in ".:")):
+        name = path
+    return name in (reference.repository, reference.repository.rpartition("/")[2] if not slash else "")
+
+
+def _platform_missing(reference: Reference, image: LocalImage, wanted: tuple[Platform, ...]) -> Problem | None:
+    """One platform is asked for, and the image is known not to hold it."""
+    if len(wanted) != 1 or not image.platforms or any(_is(wanted[0], held) for held in image.platforms):
+        return None
+    held = ", ".join(map(str, image.platforms))
+    fix = f"docker pushsafe --platform {image.platforms[0]} {reference}"
+    return Problem(reference, f"the image {str(reference)!r} holds {held}, not {wanted[0]}", fix)
+
+
+def _is(wanted: Platform, held: Platform) -> bool:
+    same = (wanted.os, wanted.architecture) == (held.os, held.architecture)
+    return same and (not wanted.variant or not held.variant or wanted.variant == held.variant)
 
 
 RULE = Rule(
@@ -21,7 +51,7 @@ RULE = Rule(
     slug="image-missing",
     severity=Severity.ERROR,
     needs=Needs.FACTS,
-    summary="the engine has no such image",
+    summary="the engine has no such image, or not for that platform",
     explanation=(
         "A push sends what the engine holds under that very name. A typing error, a build that did "
         "not tag, or another "

@@ -21,8 +21,8 @@ def check(facts: Sequence[Facts]) -> Iterator[Problem]:
             yield Problem(
                 reference,
                 f"the tag {reference.tag!r} names another image ({_short(fact.image.id)}) than {tag!r} "
-                f"({_short(image_id)})",
-                f"docker tag {reference.name}:{tag} {reference}",
+                f"({_short(image_id)}); which of them is the right one, their age may tell",
+                f"docker image inspect -f '{{{{.Created}}}} {{{{.RepoTags}}}}' {reference.name}:{tag} {reference}",
             )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pushsafe.model import Facts, Severity, SourceKind
+from pushsafe.registry.known import login_command
 from pushsafe.rules.rule import Needs, Problem, Rule, first_per_registry
 
 
@@ -16,6 +17,7 @@ def check(facts: Sequence[Facts]) -> Iterator[Problem]:
         yield Problem(
             fact.reference,
             f"the credential for {fact.reference.registry} cannot be read: {credential.source}",
+            f"mend that, then: {login_command(fact.reference.registry)}",
         )
 
 

@@ -96,6 +96,17 @@ def test_several_tags_and_the_second_push_is_reused(
         assert result["digest"] == first.results[0]["digest"]
 
 
+def test_layers_of_a_neighbouring_repository_are_mounted(user: User, engine: LabEngine, the_lab: Lab) -> None:
+    registry = registry_of(the_lab, engine, "open")
+    first, second = (f"{registry.host}/team/{name}-{uuid.uuid4().hex[:8]}:1" for name in ("from", "to"))
+    content = uuid.uuid4().bytes
+    load(engine, first, second, content=content)
+    assert user.push_json(engine.host, first).status == 0
+    layers = user.push_json(engine.host, second).results[0]["layers"]
+    assert layers["mounted"] >= 1
+    assert layers["mounted"] + layers["reused"] + layers["sent"] == len(LAYERS) + 1
+
+
 @pytest.mark.parametrize("name", ["classic-20", "classic-new", "containerd-new"])
 def test_what_is_called_verified_is_in_the_registry(user: User, the_lab: Lab, name: str) -> None:
     engine, registry = the_lab.engines[name], the_lab.registries["open"]
@@ -137,12 +148,15 @@ def test_all_tags_and_references_from_a_file(user: User, the_lab: Lab, engine: L
     assert (from_stdin.status, from_stdin.stdout) == (0, f"{repository}:c\n")
 
 
-def test_an_index_is_verified_with_its_children(user: User, the_lab: Lab) -> None:
-    engine, registry = the_lab.engines["containerd-new"], the_lab.registries["open"]
+@pytest.mark.parametrize("name", ["containerd-new", "isolated-containerd"])
+def test_an_index_is_verified_with_its_children(user: User, the_lab: Lab, name: str) -> None:
+    engine = the_lab.engines[name]
+    registry = registry_of(the_lab, engine, "open")
     reference = f"{registry.host}/team/index-{uuid.uuid4().hex[:8]}:1"
-    lab.build_index(engine, reference, ("linux/amd64", "linux/arm64"))
+    lab.build_index(engine, reference, ("linux/amd64", "linux/arm64"), attestation=True)
     done = user.push_json(engine.host, reference)
     assert done.status == 0, done.stdout
+    assert done.results[0]["verified_via"] == ("engine" if engine.isolated else "registry")
     assert done.results[0]["platforms"] == ["linux/amd64", "linux/arm64"]
 
 
@@ -270,7 +284,7 @@ def test_the_human_report_of_a_denial(user: User, the_lab: Lab) -> None:
     assert lines[0] == f"✗ {reference} denied: insufficient-permission (no-write-permission)"
     assert "the account 'reader' is logged in" in lines[1]
     assert any(line.strip().startswith("login") and "grants pull" in line for line in lines)
-    assert any(line.strip() == f"next: docker login {registry.host}" for line in lines)
+    assert any(line.strip() == f"next: docker login {registry.host} -u ACCOUNT" for line in lines)
 
 
 def test_docker_login_is_what_the_next_command_says(user: User, the_lab: Lab) -> None:

@@ -507,15 +507,18 @@ def half_open_registry(store: Store = (), user: str = "ada", password: str = "hu
 # ------------------------------------------------------------------- certificates
 
 
-def certificate(folder: Path, *names: str) -> Certificate:
-    """A certificate for `names` (127.0.0.1 besides), signed by an authority of its own."""
+def certificate(folder: Path, *names: str, strict: bool = True) -> Certificate:
+    """A certificate for `names` (127.0.0.1 besides), signed by an authority of its own.
+
+    Without `strict` it is one that Go takes, and that `ssl.VERIFY_X509_STRICT` refuses: it names no key identifiers.
+    """
     import datetime
     import ipaddress
 
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import NameOID
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
     def name(text: str) -> x509.Name:
         return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
@@ -529,15 +532,31 @@ def certificate(folder: Path, *names: str) -> Certificate:
         )
 
     authority_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+
+    def identified(builder: x509.CertificateBuilder, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+        """With what RFC 5280 wants of the authority and of what it signs."""
+        if not strict:
+            return builder
+        uses = ("digital_signature", "key_cert_sign", "crl_sign", "content_commitment", "key_encipherment",
+                "data_encipherment", "key_agreement", "encipher_only", "decipher_only")  # fmt: skip
+        ours = ("key_cert_sign", "crl_sign") if key is authority_key else ("digital_signature",)
+        signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key())
+        return (
+            builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(signer, critical=False)
+            .add_extension(x509.KeyUsage(**{use: use in ours for use in uses}), critical=True)
+        )
+
     authority = (
-        start("fake authority", authority_key)
+        identified(start("fake authority", authority_key), authority_key)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(authority_key, hashes.SHA256())
     )
     alternatives = [*map(x509.DNSName, names), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     server = (
-        start("fake registry", server_key)
+        identified(start("fake registry", server_key), server_key)
         .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .sign(authority_key, hashes.SHA256())
     )
     files = Certificate(folder / "authority.pem", folder / "server.pem", folder / "server.key")

@@ -34,6 +34,7 @@ from tests.fakes.registry import (
     NAME_UNKNOWN,
     OCI_INDEX,
     OCI_MANIFEST,
+    OK,
     SERVER_ERROR,
     TOO_MANY,
     UNAUTHORIZED,
@@ -41,6 +42,7 @@ from tests.fakes.registry import (
     Answer,
     FakeRegistry,
     Manifest,
+    Request,
     Rule,
     basic_header,
     basic_registry,
@@ -344,6 +346,11 @@ def pinged(status: int) -> tuple[Any, ...]:
     return Stage.PING, status, "", False, None
 
 
+def unasked(request: Request) -> Answer | None:
+    """Wants a login, and does not say so."""
+    return None if request.authorization == basic_header("ada", PASSWORD) else DENIED
+
+
 CASES = {
     "open, nobody": Case(open_registry(), NOBODY, [pinged(200), (Stage.PROBE, 202, "", False, None)]),
     "open, somebody": Case(open_registry(), somebody(), [pinged(200), (Stage.PROBE, 202, "", False, None)]),
@@ -440,6 +447,35 @@ CASES = {
             (Stage.PROBE, 202, "", True, None),
         ],
     ),
+    # Nobody asks for the credential, as a proxy or a token-in-the-name registry may not; ours is tried all the same.
+    "open, 403 without a challenge, nobody": Case(
+        open_registry(upload=DENIED), NOBODY, [pinged(200), (Stage.PROBE, 403, "DENIED", False, None)]
+    ),
+    "open, 403 without a challenge, somebody": Case(
+        [ping(), *guarded(unasked, uploads())],
+        somebody(),
+        [pinged(200), (Stage.PROBE, 403, "DENIED", False, None), (Stage.PROBE, 202, "", True, None)],
+    ),
+    "open, 403 without a challenge, no right": Case(
+        open_registry(upload=DENIED),
+        somebody(),
+        [pinged(200), (Stage.PROBE, 403, "DENIED", False, None), (Stage.PROBE, 403, "DENIED", True, None)],
+    ),
+    "open, 403 without a challenge, wrong password": Case(
+        [ping(lambda request: WRONG_LOGIN if request.authorization else OK), *uploads(DENIED)],
+        somebody(secret="wrong"),
+        [pinged(200), (Stage.PROBE, 403, "DENIED", False, None), (Stage.TOKEN, 401, "UNAUTHORIZED", True, None)],
+    ),
+    "open, 403 without a challenge, an identity token": Case(
+        open_registry(upload=DENIED),
+        somebody(CredentialKind.IDENTITY_TOKEN, "identity", ""),
+        [pinged(200), (Stage.PROBE, 403, "DENIED", False, None)],
+    ),
+    "open, 403 without a challenge, a registry token": Case(
+        open_registry(upload=DENIED),
+        somebody(CredentialKind.REGISTRY_TOKEN, "as-it-is", ""),
+        [pinged(200), (Stage.PROBE, 403, "DENIED", False, None), (Stage.PROBE, 403, "DENIED", True, None)],
+    ),
     "a server error": Case(
         basic_registry(upload=SERVER_ERROR),
         somebody(),
@@ -458,8 +494,27 @@ def test_investigation(case: Case) -> None:
     with FakeRegistry(case.rules) as registry:
         found = new().investigate(at(registry), case.credential)
         assert [(one.stage, one.status, one.code, one.sent, one.granted) for one in found] == list(case.expected)
+        # Nobody's token is no credential.
+        carried = {one.method for one in registry.requests if one.authorization and case.credential.present}
+        assert ("POST" in carried) is any(one.stage is Stage.PROBE and one.sent for one in found)
+        assert bool(carried) is any(one.sent for one in found)
         started = [one for one in found if one.stage is Stage.PROBE and one.status == 202]
         assert len(registry.find("DELETE", r"/v2/acme/app/blobs/uploads/4a1f")) == len(started)
+
+
+def test_a_credential_that_nobody_asked_for_goes_to_the_registry_alone() -> None:
+    with FakeRegistry() as other:
+        away = redirect(f"{other.base}/v2/")
+        elsewhere = ping(lambda request: away if request.authorization else OK)
+        with FakeRegistry(elsewhere, *uploads(DENIED)) as registry:
+            found = new().investigate(at(registry), somebody())
+    assert [(one.stage, one.status, one.sent) for one in found] == [
+        (Stage.PING, 200, False),
+        (Stage.PROBE, 403, False),
+        (Stage.TOKEN, 307, True),
+        (Stage.PROBE, 403, True),
+    ]
+    assert other.requests == []
 
 
 def test_what_the_evidence_of_a_ping_says() -> None:

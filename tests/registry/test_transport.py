@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import socket
+import ssl
 import threading
 import time
 import traceback
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import urllib3
+from urllib3.util.ssl_ import create_urllib3_context
 
 from pushsafe.errors import RegistryUnreachable
 from pushsafe.registry import transport
@@ -383,6 +386,74 @@ def test_addresses_that_are_none(url: str) -> None:
         Transport().send("GET", url)
 
 
+# --------------------------------------------------------------------------- certificates
+
+
+@pytest.fixture
+def strict_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Default contexts as Python 3.13 makes them, on any Python: its own, and those that urllib3 makes unasked."""
+    own, unasked = ssl.create_default_context, create_urllib3_context
+    monkeypatch.setattr(ssl, "create_default_context", lambda *args, **more: _strict(own(*args, **more)))
+    name = "urllib3.connection.create_urllib3_context"
+    monkeypatch.setattr(name, lambda *args, **more: _strict(unasked(*args, **more)))
+
+
+def _strict(context: ssl.SSLContext) -> ssl.SSLContext:
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    return context
+
+
+@pytest.mark.parametrize("strict", [True, False], ids=["with key identifiers", "without"])
+def test_the_certificates_of_these_tests(
+    strict: bool, tmp_path: Path, names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python 3.13 takes the one and refuses the other: what the tests below rely on."""
+    files = certificate(tmp_path, "registry.test", strict=strict)
+    context = _strict(ssl.create_default_context(cafile=str(files.authority)))
+    names("registry.test")
+    with FakeRegistry(ping(), certificate=files) as registry:
+        pool = urllib3.PoolManager(ssl_context=context, retries=False)
+        if strict:
+            assert pool.request("GET", f"https://registry.test:{registry.port}/v2/").status == 200
+        else:
+            with pytest.raises(urllib3.exceptions.SSLError, match=r"(?i)key identifier"):
+                pool.request("GET", f"https://registry.test:{registry.port}/v2/")
+
+
+@pytest.mark.usefixtures("strict_python")
+@pytest.mark.parametrize("redirected", [False, True], ids=["straight", "redirected from plain HTTP"])
+def test_an_authority_that_docker_takes_is_taken(
+    redirected: bool, tmp_path: Path, names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = certificate(tmp_path, "registry.test", strict=False)
+    monkeypatch.setenv("SSL_CERT_FILE", str(files.authority))
+    names("registry.test")
+    with FakeRegistry(ping(), certificate=files) as registry:
+        url = f"https://registry.test:{registry.port}/v2/"
+        with FakeRegistry(on("GET", "/", redirect(url))) as plain:
+            if redirected:
+                assert Transport().send("GET", f"{plain.base}/", follow=True).status == 200
+            assert Transport().send("GET", url).status == 200
+
+
+def test_plain_http_reads_no_authorities(monkeypatch: pytest.MonkeyPatch, signed: Certificate) -> None:
+    made: list[bool] = []
+    real = transport._tls_context
+
+    def make(verify: bool) -> ssl.SSLContext:
+        made.append(verify)
+        return real(verify)
+
+    monkeypatch.setattr(transport, "_tls_context", make)
+    with FakeRegistry(ping()) as plain, FakeRegistry(ping(), certificate=signed) as secure:
+        spoken = Transport()
+        spoken.endpoint(plain.host)
+        assert made == []
+        for host in (secure.host, secure.host, f"localhost:{secure.port}"):
+            spoken.send("GET", f"https://{host}/v2/", verify=False)
+        assert made == [False]  # one for all hosts
+
+
 # --------------------------------------------------------------------------- answers
 
 
@@ -508,6 +579,21 @@ def test_a_proxy_is_told_where_to_tunnel(monkeypatch: pytest.MonkeyPatch) -> Non
     shown = caught.value.message + "".join(traceback.format_exception(caught.value))
     assert "pa%40ss" not in shown
     assert "pa@ss" not in shown
+
+
+@pytest.mark.usefixtures("strict_python")
+def test_a_proxy_may_speak_https_with_an_authority_that_docker_takes(
+    tmp_path: Path, names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = certificate(tmp_path, "proxy.test", strict=False)
+    monkeypatch.setenv("SSL_CERT_FILE", str(files.authority))
+    names("proxy.test")
+    with FakeRegistry(on("GET", "/v2/", Answer(200, "by proxy")), certificate=files) as proxy:
+        for variable in ("http_proxy", "https_proxy"):
+            monkeypatch.setenv(variable, f"https://proxy.test:{proxy.port}")
+        assert Transport().send("GET", "http://registry.test/v2/").body == b"by proxy"
+        with pytest.raises(RegistryUnreachable, match="501"):  # it does not tunnel, but it was heard
+            Transport().send("GET", "https://registry.test/v2/")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pushsafe.rules.ps103_implicit_tag import RULE
 from tests.rules.facts import facts, only, problems, repository
 
 
-@pytest.mark.parametrize("given", ["registry.test/my-api", "localhost:5000/my-api", "my-api"])
+@pytest.mark.parametrize("given", ["registry.test/my-api", "localhost:5000/my-api", "docker.io/myorg/my-api"])
 def test_fires(given: str) -> None:
     problem = only(RULE, facts(given))
     assert problem.message == f"{given!r} has no tag, so 'latest' is pushed"

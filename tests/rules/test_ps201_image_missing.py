@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pushsafe.model import ImageMissing, LocalImage
+from pushsafe.model import ImageMissing, LocalImage, Platform
 from pushsafe.rules.ps201_image_missing import RULE
 from tests.rules.facts import facts, image, only, problems
 
@@ -20,12 +20,36 @@ GIVEN = "registry.test/my-api:1.4.3"
             f"the engine has no image '{GIVEN}'; it has registry.test/my-api:1.4.2, my-api:1.4.3",
             f"docker tag registry.test/my-api:1.4.2 {GIVEN}",
         ),
+        (
+            ImageMissing(("registry.test/other:1.4.3", "my-api:1.4.3")),
+            f"the engine has no image '{GIVEN}'; it has registry.test/other:1.4.3, my-api:1.4.3",
+            f"docker tag my-api:1.4.3 {GIVEN}",
+        ),
+        (
+            ImageMissing(("registry.test/team/my-api:1.4.3",)),
+            f"the engine has no image '{GIVEN}'; it has registry.test/team/my-api:1.4.3",
+            "docker image ls",
+        ),
     ],
-    ids=["nothing-near", "near-misses"],
+    ids=["nothing-near", "near-misses", "the-bare-name", "another-project"],
 )
 def test_fires(missing: ImageMissing, said: str, fix: str) -> None:
     problem = only(RULE, facts(GIVEN, image=missing))
     assert (problem.message, problem.fix) == (said, fix)
+
+
+def test_fires_for_a_platform_that_the_image_does_not_hold() -> None:
+    problem = only(RULE, facts(GIVEN, image=image("a"))._replace(platforms=(Platform("linux", "arm64"),)))
+    assert problem.message == f"the image '{GIVEN}' holds linux/amd64, not linux/arm64"
+    assert problem.fix == f"docker pushsafe --platform linux/amd64 {GIVEN}"
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [(), (Platform("linux", "amd64"),), (Platform("linux", "amd64", "v2"),), (Platform("a", "b"), Platform("c", "d"))],
+)
+def test_does_not_fire_for_a_platform_that_is_there(wanted: tuple[Platform, ...]) -> None:
+    assert problems(RULE, facts(GIVEN, image=image("a"))._replace(platforms=wanted)) == []
 
 
 @pytest.mark.parametrize("found", [None, image("a")], ids=["not-asked", "there"])

@@ -29,7 +29,8 @@ def test_fires(listed: tuple[Facts, ...], tags: list[str]) -> None:
     found = problems(RULE, *listed)
     assert [problem.reference.tag for problem in found] == tags
     first = listed[0].reference
-    assert [problem.fix for problem in found] == [f"docker tag {first} {API}:{name}" for name in tags]
+    ages = "docker image inspect -f '{{.Created}} {{.RepoTags}}'"
+    assert [problem.fix for problem in found] == [f"{ages} {first} {API}:{name}" for name in tags]
     assert all(f"than {first.tag!r} (aaaaaaaaaaaa)" in problem.message for problem in found)
 
 

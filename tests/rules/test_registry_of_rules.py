@@ -85,11 +85,11 @@ def test_lint_asks_only_the_rules_that_can_decide() -> None:
 
 
 def test_findings_come_rule_by_rule_and_carry_what_the_rule_is() -> None:
-    found = lint([facts("myorg/my-api"), facts("my-api:1")], Needs.TEXT)
+    found = lint([facts("registry.test/my-api"), facts("myorg/my-api"), facts("my-api:1")], Needs.TEXT)
     assert [(finding.code, finding.reference.given) for finding in found] == [
         ("PS101", "my-api:1"),
         ("PS102", "myorg/my-api"),
-        ("PS103", "myorg/my-api"),
+        ("PS103", "registry.test/my-api"),
     ]
     assert (found[0].slug, found[0].severity) == ("unqualified-name", Severity.ERROR)
     assert found[2].severity is Severity.WARNING

@@ -1,0 +1,120 @@
+"""The file of `--digest-file`: a regular one appears whole or not at all, anything else is written to."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from pushsafe.errors import UsageError
+
+
+class DigestFile:
+    """A path tried for writability; nothing is changed there before `write`.
+
+    Raises UsageError for a path that cannot be written.
+    """
+
+    def __init__(self, given: str) -> None:
+        self._given = given
+        try:
+            self._status = _status(given)
+            self._target = self._replaceable()
+            if self._target is not None and not self._try(self._target.parent):
+                self._target = None
+        except OSError as error:
+            raise self._refused(error.strerror or str(error)) from error
+        if self._target is None and (self._status is None or not os.access(given, os.W_OK)):
+            raise self._refused("permission denied")
+
+    def write(self, text: str) -> str:
+        """Write the text; why it could not be written, empty if it was."""
+        try:
+            self._write(text.encode())
+        except OSError as error:
+            return f"cannot write {self._given}: {error.strerror or error}"
+        return ""
+
+    def _refused(self, why: str) -> UsageError:
+        hint = "--digest-file FILE in a folder that exists and is writable"
+        return UsageError(f"cannot write {self._given}: {why}", hint)
+
+    def _replaceable(self) -> Path | None:
+        """The file that a new one takes the place of, links resolved; None for devices, pipes and our own output."""
+        target = Path(os.path.realpath(self._given))
+        if self._status is None and not os.path.basename(self._given):  # noqa: PTH119 - empty, or ends with a slash
+            raise FileNotFoundError(errno.ENOENT, "it names no file")
+        if self._status is None:
+            return target
+        if stat.S_ISDIR(self._status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, "it is a folder")
+        if stat.S_ISSOCK(self._status.st_mode):
+            raise OSError(errno.ENXIO, "it is a socket")
+        # /proc/self/fd/N, where /dev/stdout and >(...) lead, may resolve to a name that is not the file's any more.
+        found = _status(str(target))
+        same = found is not None and os.path.samestat(found, self._status)
+        regular = stat.S_ISREG(self._status.st_mode) and same and self._own_stream() is None
+        return target if regular else None
+
+    def _try(self, folder: Path) -> bool:
+        """Whether a new file can be made there; an existing one in a closed folder may still be written to."""
+        try:
+            half, descriptor = _new(folder)
+        except PermissionError:
+            if self._status is None:
+                raise
+            return False
+        os.close(descriptor)
+        half.unlink()
+        return True
+
+    def _own_stream(self) -> int | None:
+        """The descriptor of our own output, if that is what the path leads to: the report is there already."""
+        for descriptor in (1, 2):
+            with suppress(OSError):
+                if self._status is not None and os.path.samestat(os.fstat(descriptor), self._status):
+                    return descriptor
+        return None
+
+    def _write(self, data: bytes) -> None:
+        if self._target is not None and self._replace(self._target, data):
+            return
+        own = self._own_stream()
+        if own is None:
+            Path(self._given).write_bytes(data)
+            return
+        sys.stdout.flush()
+        while data:
+            data = data[os.write(own, data) :]
+
+    def _replace(self, target: Path, data: bytes) -> bool:
+        """Put a new file in its place; False where there is one that cannot be replaced, as a mount of one file."""
+        half, descriptor = _new(target.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                if self._status is not None:
+                    os.fchmod(descriptor, stat.S_IMODE(self._status.st_mode))
+                file.write(data)
+            half.replace(target)
+        except OSError as error:
+            half.unlink(missing_ok=True)
+            if error.errno == errno.EBUSY:
+                return False
+            raise
+        return True
+
+
+def _status(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)  # noqa: PTH116
+    except FileNotFoundError:
+        return None
+
+
+def _new(folder: Path) -> tuple[Path, int]:
+    """A new file under a name that nobody has; unlike tempfile's, with the permissions that the user's umask gives."""
+    half = folder / f".pushsafe-{os.urandom(8).hex()}"
+    return half, os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)

@@ -15,7 +15,6 @@ from pushsafe.model import (
     Pushed,
     Report,
     TagResult,
-    Verified,
 )
 
 
@@ -93,6 +92,6 @@ def _of_result(result: TagResult) -> ExitCode:
         case Failed(failure):
             return ExitCode.UNREACHABLE if failure.kind in _UNREACHABLE else ExitCode.FAILED
         case Pushed():
-            return ExitCode.OK if isinstance(result.verification, Verified) else ExitCode.NOT_CONFIRMED
+            return ExitCode.OK if result.confirmed else ExitCode.NOT_CONFIRMED
         case NotPushed():
             return ExitCode.LINT

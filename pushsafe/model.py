@@ -38,8 +38,13 @@ class Reference(NamedTuple):
         """Registry and repository without the tag, e.g. `docker.io/library/alpine`."""
         return f"{self.registry}/{self.repository}"
 
+    @property
+    def tag_suffix(self) -> str:
+        """`:TAG`; empty for the repository that `--all-tags` names."""
+        return f":{self.tag}" if self.tag else ""
+
     def __str__(self) -> str:
-        return f"{self.name}:{self.tag}" if self.tag else self.name
+        return f"{self.name}{self.tag_suffix}"
 
 
 class BadReference(NamedTuple):
@@ -536,6 +541,11 @@ class TagResult(NamedTuple):
     outcome: Outcome
     verification: Verification
     seconds: float = 0.0
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether the registry holds what was pushed, shown by reading it back."""
+        return isinstance(self.outcome, Pushed) and isinstance(self.verification, Verified)
 
 
 class ErrorKind(Enum):

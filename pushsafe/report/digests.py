@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pushsafe.model import Pushed, Report, Verified
+from pushsafe.model import Pushed, Report
 
 
 def render(report: Report) -> str:
-    return "".join(
+    lines = (
         f"{result.reference}@{result.outcome.digest}\n"
         for result in report.results
-        if isinstance(result.outcome, Pushed) and isinstance(result.verification, Verified)
+        if result.confirmed and isinstance(result.outcome, Pushed)
     )
+    return "".join(dict.fromkeys(lines))  # a tag that was listed twice is one tag

@@ -69,11 +69,7 @@ def render_errors(errors: Iterable[RunError], *, color: bool = False) -> str:
 
 def render_quiet(report: Report) -> str:
     """Each tag that is in place and verified, one a line, as `docker push --quiet` does."""
-    return "".join(
-        f"{result.reference}\n"
-        for result in report.results
-        if isinstance(result.outcome, Pushed) and isinstance(result.verification, Verified)
-    )
+    return "".join(dict.fromkeys(f"{result.reference}\n" for result in report.results if result.confirmed))
 
 
 # ---------------------------------------------------------------------- findings
@@ -193,13 +189,11 @@ def describe(item: Evidence) -> str:
 
 def _summary(report: Report, ink: _Ink) -> str:
     listed = len(report.results)
-    good = sum(
-        isinstance(result.outcome, Pushed) and isinstance(result.verification, Verified) for result in report.results
-    )
+    good = sum(result.confirmed for result in report.results)
     seconds = dict(report.timings).get("total", 0.0)
     if good == listed:
         return f"{ink(f'{good} of {listed} pushed and verified', _GREEN)} in {seconds:.1f} s"
-    if any(isinstance(result.outcome, Pushed) for result in report.results) or good:
+    if any(isinstance(result.outcome, Pushed) for result in report.results):
         said = f"{good} of {listed} pushed and verified"
     elif report.interrupted:
         return ink("interrupted; no push came to its end", _RED)

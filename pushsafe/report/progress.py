@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol, TextIO, cast
 
-from pushsafe.model import Denied, Failed, LayerEvent, LayerState, Pushed, Reference, TagResult, Verified
+from pushsafe.model import Denied, Failed, LayerEvent, LayerState, Pushed, Reference, TagResult
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -162,7 +162,7 @@ def said(result: TagResult) -> str:
     """A result in a few words."""
     match result.outcome:
         case Pushed():
-            return "pushed and verified" if isinstance(result.verification, Verified) else "pushed, not confirmed"
+            return "pushed and verified" if result.confirmed else "pushed, not confirmed"
         case Denied(denial):
             return f"denied: {denial.reason.value}"
         case Failed(failure):

@@ -16,12 +16,8 @@ def check(facts: Facts) -> Problem | None:
         reference,
         f"{reference.given!r} has neither registry nor namespace, so docker would push to "
         f"{reference}: Docker Hub's own images, where nobody else may write",
-        f"docker tag {reference.given} {place}/NAMESPACE/{name}{_tag(reference.tag)}",
+        f"docker tag {reference.given} {place}/NAMESPACE/{name}{reference.tag_suffix}",
     )
-
-
-def _tag(tag: str) -> str:
-    return f":{tag}" if tag else ""
 
 
 RULE = Rule(

@@ -21,7 +21,6 @@ def check(facts: Facts) -> Problem | None:
 
 def _implied_hub(reference: Reference, configured: tuple[ConfiguredRegistry, ...]) -> Problem:
     first, _, rest = reference.repository.partition("/")
-    suffix = f":{reference.tag}" if reference.tag else ""
     said = f"{reference.given!r} names no registry, so docker would push to {reference.name} (Docker Hub)"
     for registry in configured:
         if first in _short_names(registry.host):
@@ -29,36 +28,36 @@ def _implied_hub(reference: Reference, configured: tuple[ConfiguredRegistry, ...
                 reference,
                 f"{said}; {first!r} is read as a namespace, for it has neither dot nor port. "
                 f"{registry.host} looks meant ({registry.origin})",
-                f"docker tag {reference.given} {registry.host}/{rest}{suffix}",
+                f"docker tag {reference.given} {registry.host}/{rest}{reference.tag_suffix}",
             )
     if "/" in rest or _HOST_LIKE.fullmatch(first):
         return Problem(
             reference,
             f"{said}; {first!r} is read as a namespace, for it has neither dot nor port. "
             "If it is a registry's host, write it with its port or domain",
-            f"docker tag {reference.given} {first}:443/{rest}{suffix}",
+            f"docker tag {reference.given} {first}:443/{rest}{reference.tag_suffix}",
         )
     if len(configured) == 1:
         registry = configured[0]
         return Problem(
             reference,
             f"{said}; {registry.host} may be meant ({registry.origin}). If Docker Hub is, write {reference}",
-            f"docker tag {reference.given} {registry.host}/{reference.repository}{suffix}",
+            f"docker tag {reference.given} {registry.host}/{reference.repository}{reference.tag_suffix}",
         )
     return Problem(
         reference,
         f"{said}. If Docker Hub is meant, say so",
-        f"docker pushsafe {reference.name}{suffix}" if suffix else f"docker pushsafe --all-tags {reference.name}",
+        f"docker pushsafe {reference}" if reference.tag else f"docker pushsafe --all-tags {reference.name}",
     )
 
 
 def _capitals(reference: Reference) -> Problem:
-    suffix = f":{reference.tag}" if reference.tag else ""
     return Problem(
         reference,
         f"{reference.given!r} starts with {reference.registry!r}, which docker reads as the host of a registry "
         "because of its capitals",
-        f"docker tag {reference.given} docker.io/{reference.registry.lower()}/{reference.repository}{suffix}",
+        f"docker tag {reference.given} "
+        f"docker.io/{reference.registry.lower()}/{reference.repository}{reference.tag_suffix}",
     )
 
 

@@ -20,11 +20,10 @@ def check(facts: Facts) -> Problem | None:
     if site.registry == "docker.io":
         for page in ("repository/docker/", "r/", "u/"):
             path = path.removeprefix(page)
-    suffix = f":{reference.tag}" if reference.tag else ""
     return Problem(
         reference,
         f"{said}; its registry is {site.registry}",
-        f"docker tag {reference.given} {site.registry}/{path}{suffix}",
+        f"docker tag {reference.given} {site.registry}/{path}{reference.tag_suffix}",
     )
 
 

@@ -12,11 +12,10 @@ def check(facts: Facts) -> Problem | None:
     row = retired(reference.registry)
     if row is None:
         return None
-    suffix = f":{reference.tag}" if reference.tag else ""
     return Problem(
         reference,
         f"{row.since} ({row.source})",
-        f"docker tag {reference.given} {row.successor}/{reference.repository}{suffix}",
+        f"docker tag {reference.given} {row.successor}/{reference.repository}{reference.tag_suffix}",
     )
 
 

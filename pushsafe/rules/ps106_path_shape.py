@@ -12,14 +12,13 @@ def check(facts: Facts) -> Problem | None:
     row = known(reference.registry)
     if Implied.REGISTRY in reference.implied and Implied.NAMESPACE in reference.implied:
         return None  # PS101's
-    suffix = f":{reference.tag}" if reference.tag else ""
     if Implied.NAMESPACE in reference.implied:
         name = reference.repository.partition("/")[2]
         return Problem(
             reference,
             f"{reference.given!r} has no namespace, so docker would push to {reference}: Docker Hub's own images, "
             "where nobody else may write",
-            f"docker tag {reference.given} {reference.registry}/NAMESPACE/{name}{suffix}",
+            f"docker tag {reference.given} {reference.registry}/NAMESPACE/{name}{reference.tag_suffix}",
         )
     least, most = row.depth
     depth = reference.repository.count("/") + 1
@@ -28,7 +27,8 @@ def check(facts: Facts) -> Problem | None:
         return Problem(
             reference,
             f"{row.name} takes {count} path components ({row.example}), and {reference.repository!r} has {depth}",
-            f"docker tag {reference.given} {reference.registry}/{_fitted(reference.repository, row.example)}{suffix}",
+            f"docker tag {reference.given} "
+            f"{reference.registry}/{_fitted(reference.repository, row.example)}{reference.tag_suffix}",
         )
     return None
 

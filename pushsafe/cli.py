@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 import click
 
 from pushsafe import __version__, arguments, plugin, streams
-from pushsafe.errors import EngineFailed, PushsafeError, UsageError
+from pushsafe.errors import PushsafeError, UsageError
 from pushsafe.exitcodes import ExitCode, exit_code
 from pushsafe.model import (
     BadReference,
@@ -25,7 +25,7 @@ from pushsafe.model import (
 from pushsafe.plugin import COMPLETE, COMPLETE_NO_DESCRIPTIONS, DockerFlags
 from pushsafe.reference import parse, parse_repository
 from pushsafe.report import human
-from pushsafe.results import report_of
+from pushsafe.results import error_of, report_of
 from pushsafe.rules import RULES
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def main(argv: Sequence[str]) -> int:
         streams.prepare()
         return _main(tuple(argv))
     except PushsafeError as error:
-        ended = _error(error)
+        ended = error_of(error)
         _show_errors((ended,))
         return exit_code(Report(__version__, errors=(ended,)))
     except click.ClickException as error:
@@ -78,13 +78,6 @@ def _bug() -> int:
 
     _show_errors((RunError(ErrorKind.USAGE, f"this is a bug of docker pushsafe: {buglog.write()}"),))
     return ExitCode.BUG
-
-
-def _error(error: PushsafeError) -> RunError:
-    if isinstance(error, UsageError):
-        return RunError(ErrorKind.USAGE, error.message, error.hint)
-    kind = ErrorKind.ENGINE if isinstance(error, EngineFailed) else ErrorKind.UNREACHABLE
-    return RunError(kind, error.message, error.hint)
 
 
 def _usage(error: click.ClickException) -> RunError:
@@ -201,7 +194,7 @@ def push(
 
             output = output._replace(digest_file=DigestFile(digest_file))
     except UsageError as error:
-        return _show(Report(__version__, errors=(_error(error),)), output)
+        return _show(Report(__version__, errors=(error_of(error),)), output)
     bad = tuple(arguments.bad_reference(item) for item in read if isinstance(item, BadReference))
     if bad:
         return _show(Report(__version__, errors=bad), output)
@@ -226,7 +219,7 @@ def _run(session: Session, request: PushRequest, output: Output) -> Report:
             display = stack.enter_context(_display(request, output))
             done.append(run(request, outside, display))
     except PushsafeError as error:
-        done.append(_nothing_done(request, "the run ended before it")._replace(errors=(_error(error),)))
+        done.append(_nothing_done(request, "the run ended before it")._replace(errors=(error_of(error),)))
     except KeyboardInterrupt:
         done.append(_nothing_done(request, "interrupted")._replace(interrupted=True))
     return done[0]  # where the interruption came after the last word, that stands

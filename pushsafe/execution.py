@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 from pushsafe.denial import Refusal, classify, credential_evidence, needs_investigation
-from pushsafe.errors import EngineFailed, EngineUnreachable, PushsafeError, RegistryUnreachable, UsageError
+from pushsafe.errors import EngineFailed, EngineUnreachable, RegistryUnreachable, UsageError
 from pushsafe.gateways import EngineGateway, Gateways, Observer
 from pushsafe.model import (
     Credential,
@@ -46,7 +46,7 @@ from pushsafe.model import (
     Verified,
 )
 from pushsafe.reference import parse
-from pushsafe.results import report_of
+from pushsafe.results import error_of, report_of
 from pushsafe.rules import Needs, lint, refused
 from pushsafe.verification import verify
 
@@ -56,6 +56,11 @@ THREADS = 8
 LAST_ANSWERS = 2.0
 """Seconds that an interrupted run waits for what it asked already."""
 
+_WHY_NOT = {
+    ErrorKind.UNREACHABLE: "the engine does not answer",
+    ErrorKind.ENGINE: "the engine failed",
+    ErrorKind.USAGE: "the request cannot be carried out",
+}
 _T = TypeVar("_T")
 
 
@@ -94,12 +99,9 @@ class Execution:
             else:
                 self._require_one_platform()
                 self._push_all(facts)
-        except EngineUnreachable as error:
-            errors, why_not = (_error(ErrorKind.UNREACHABLE, error),), "the engine does not answer"
-        except EngineFailed as error:
-            errors, why_not = (_error(ErrorKind.ENGINE, error),), "the engine failed"
-        except UsageError as error:
-            errors, why_not = (_error(ErrorKind.USAGE, error),), "the request cannot be carried out"
+        except (EngineUnreachable, EngineFailed, UsageError) as error:
+            ended = error_of(error)
+            errors, why_not = (ended,), _WHY_NOT[ended.kind]
         except KeyboardInterrupt:
             interrupted, why_not = True, "interrupted"
         finally:
@@ -132,7 +134,8 @@ class Execution:
         if self._request.platforms:
             engine.require_platform_option()
         found = {name: image.result() for name, image in images.items()}
-        sources = {name: self._source_of(image, info) for name, image in found.items()}
+        indexes = self._source_indexes(found.values(), info)
+        sources = {name: _source_of(image, indexes) for name, image in found.items()}
         gathered = tuple(
             fact._replace(
                 image=found.get(str(fact.reference), ImageMissing()),
@@ -178,14 +181,15 @@ class Execution:
         finally:
             self._gateways.tell_engine_info(info)
 
-    def _source_of(self, image: LocalImage | ImageMissing, info: EngineInfo) -> tuple[str, ManifestInfo | None]:
-        """The index that an image of the classic store was pulled from, if its registry still tells."""
-        if info.store is not StoreKind.CLASSIC or self._request.platforms or isinstance(image, ImageMissing):
-            return "", None
-        for name, found in zip(image.repo_digests, self._pool.map(self._manifest_of, image.repo_digests), strict=True):
-            if found is not None and found.is_index and len(found.platforms) > 1:
-                return name, found
-        return "", None
+    def _source_indexes(
+        self, images: Iterable[LocalImage | ImageMissing], info: EngineInfo
+    ) -> dict[str, ManifestInfo | None]:
+        """What the digests that images of the classic store were pulled from name now; each is asked once."""
+        if info.store is not StoreKind.CLASSIC or self._request.platforms:
+            return {}
+        held = (image for image in images if isinstance(image, LocalImage))
+        digests = tuple(dict.fromkeys(digest for image in held for digest in image.repo_digests))
+        return dict(zip(digests, self._pool.map(self._manifest_of, digests), strict=True))
 
     def _manifest_of(self, repo_digest: str) -> ManifestInfo | None:
         name, _, digest = repo_digest.partition("@")
@@ -295,8 +299,15 @@ class Execution:
 # ---------------------------------------------------------------------- small parts
 
 
-def _error(kind: ErrorKind, error: PushsafeError) -> RunError:
-    return RunError(kind, error.message, error.hint)
+def _source_of(
+    image: LocalImage | ImageMissing, indexes: Mapping[str, ManifestInfo | None]
+) -> tuple[str, ManifestInfo | None]:
+    """The index of several platforms that an image was pulled from, if its registry still tells."""
+    for name in image.repo_digests if isinstance(image, LocalImage) else ():
+        found = indexes.get(name)
+        if found is not None and found.is_index and len(found.platforms) > 1:
+            return name, found
+    return "", None
 
 
 def _store(fact: Facts) -> StoreKind | None:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pushsafe import __version__
-from pushsafe.model import Facts, Finding, NotChecked, NotPushed, Report, TagResult
+from pushsafe.errors import EngineFailed, PushsafeError, UsageError
+from pushsafe.model import ErrorKind, Facts, Finding, NotChecked, NotPushed, Report, RunError, TagResult
+
+
+def error_of(error: PushsafeError) -> RunError:
+    """What ended a run, as the report tells it."""
+    if isinstance(error, UsageError):
+        kind = ErrorKind.USAGE
+    else:
+        kind = ErrorKind.ENGINE if isinstance(error, EngineFailed) else ErrorKind.UNREACHABLE
+    return RunError(kind, error.message, error.hint)
 
 
 def report_of(

@@ -26,7 +26,7 @@ _T = TypeVar("_T")
 
 @contextmanager
 def gateways(flags: DockerFlags, environ: Mapping[str, str]) -> Iterator[Gateways]:
-    """Build what a run needs; nothing is imported, read or connected to before it is asked for."""
+    """Build what a run needs; but for docker's config file, nothing is read or connected to before it is asked for."""
     folder = config_dir(flags, environ)
     credentials = CredentialStore(folder, environ)
     info = _Told()

@@ -265,6 +265,13 @@ def test_one_platform_of_a_known_index_is_not_pushed_in_silence(
     assert pushes(world) == ([] if found else [ONE])
 
 
+def test_what_several_tags_were_pulled_from_is_asked_once() -> None:
+    images = dict.fromkeys((ONE, TWO, THREE), LocalImage(sha("a"), (AMD64,), repo_digests=(PULLED,)))
+    world = World(Engine(StoreKind.CLASSIC, images), registry=Registry({PULLED: SOURCE_INDEX}))
+    assert codes(world.run(ONE, TWO, THREE)) == ["PS203"] * 3
+    assert world.registry.asked.count(f"manifest {PULLED}") == 1
+
+
 def test_who_names_the_platform_means_it() -> None:
     world = World(engine=Engine(StoreKind.CLASSIC, PULLED_IMAGE), registry=Registry({PULLED: SOURCE_INDEX}))
     report = world.run(ONE, platforms=(AMD64,))

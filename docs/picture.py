@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from tests import lab  # noqa: E402
+from tests.terminal import read_all  # noqa: E402
 
 WIDTH = 118
 
@@ -71,15 +72,7 @@ def run(home: Path, engine: str, words: list[str]) -> str:
         ["docker", "pushsafe", *words], stdout=terminal, stderr=subprocess.DEVNULL, env=environ, cwd=home
     )
     os.close(terminal)
-    shown = b""
-    while True:
-        try:
-            part = os.read(controller, 65536)
-        except OSError:  # Linux says EIO when the last writer has gone
-            break
-        if not part:
-            break
-        shown += part
+    shown = read_all(controller)
     process.wait()
     os.close(controller)
     return shown.decode().replace("\r\n", "\n")

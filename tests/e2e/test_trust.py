@@ -14,6 +14,7 @@ from tests import lab
 from tests.e2e.plugin import User
 from tests.fakes.capture import FakeEngine
 from tests.lab import Lab
+from tests.terminal import read_all
 
 
 def plain(text: str) -> str:
@@ -59,19 +60,12 @@ def test_layers_are_shown_live_on_a_terminal(user: User, the_lab: Lab, name: str
         stderr=terminal,
     )
     os.close(terminal)
-    shown = b""
-    while True:
-        try:
-            part = os.read(controller, 65536)
-        except OSError:  # Linux says EIO when the last writer has gone
-            break
-        shown += part
+    text = read_all(controller).decode()
     assert process.stdout is not None
     results = process.stdout.read().decode()
     process.stdout.close()
     assert process.wait() == 0
     os.close(controller)
-    text = shown.decode()
     assert f"pushing {repository}:1" in text
     assert re.search(r"[0-9a-f]{12} pushing .* \d+(\.\d+)?/\d+\.\d MB.* \d+(\.\d+)? [kM]?B/s", plain(text))
     assert f"✓ {repository}:1 pushed and verified" in results

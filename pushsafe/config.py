@@ -1,0 +1,339 @@
+"""The settings: defaults < user file < project file < environment < command line, and nothing that is wrong passes."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from pushsafe.errors import UsageError
+from pushsafe.model import TagPolicy
+
+USER_FILE = "docker-pushsafe/config.toml"
+PROJECT_FILE = ".pushsafe.toml"
+FILE_VARIABLE = "PUSHSAFE_CONFIG"
+
+_VARIABLES = "PUSHSAFE_"
+# Variables that are no settings: the launcher reads the second one, our tests the others.
+_OF_OTHERS = (
+    *(FILE_VARIABLE, "PUSHSAFE_PYTHON"),
+    *("PUSHSAFE_GOLDEN", "PUSHSAFE_LAB_CACHE", "PUSHSAFE_LAB_MIRROR", "PUSHSAFE_LAB_RUN"),
+)
+_LARGEST_FILE = 64 * 1024  # bytes; a project's file may be a link to something endless
+_LONGEST_TIMEOUT = 24 * 3600
+_WORDS = {**dict.fromkeys(("1", "true", "yes", "on"), True), **dict.fromkeys(("0", "false", "no", "off"), False)}
+_NONE: Mapping[str, object] = MappingProxyType({})
+
+
+class Settings(NamedTuple):
+    """What holds for a run. `timeout` is in seconds, for the whole run; None means that there is none."""
+
+    preflight: bool = True
+    timeout: float | None = None
+    policy: TagPolicy = TagPolicy()
+
+
+_DEFAULTS = Settings()
+
+
+class Setting(NamedTuple):
+    """One setting: `parse` makes of a variable's text what a file would hold, `read` makes the value of that.
+
+    Both raise ValueError. `name` is the name in files, `example` a value as a file holds it.
+    """
+
+    name: str
+    kind: str
+    meaning: str
+    default: object
+    example: object
+    parse: Callable[[str], object]
+    read: Callable[[object], object]
+
+    @property
+    def variable(self) -> str:
+        return _VARIABLES + self.name.upper().replace("-", "_")
+
+    @property
+    def option(self) -> str:
+        return f"--{self.name}"
+
+
+def load(environ: Mapping[str, str], cwd: Path, given: Mapping[str, object] = _NONE) -> Settings:
+    """The settings in force for a process in `cwd`; `given` are the command line's by their names in files.
+
+    A `given` value is what a file would hold, or None where the option was not given. Every layer is checked, the ones
+    that another overrides too. `cwd` may be relative, and need not exist any more.
+
+    Raises UsageError for a settings file that cannot be read, an unknown name, a value that cannot mean anything.
+    """
+    values: dict[str, Any] = {setting.name: setting.default for setting in SETTINGS}
+    for file in _files(environ, cwd):
+        place = f"{_shown(file)}: "
+        values.update(_layer(_content(file), place, lambda one: one.name, lambda one: f"{one.name} = {_toml(one)}"))
+    variables = _variables(environ)
+    values.update(
+        _layer(variables, "", lambda one: one.variable, lambda one: f"{one.variable}={_plain(one)}", parse=True)
+    )
+    options = {f"--{name}": value for name, value in given.items() if value is not None}
+    values.update(_layer(options, "", lambda one: one.option, lambda one: f"{one.option} {_plain(one)}"))
+    policy = TagPolicy(values["moving-tags"], values["immutable-tags"])
+    return Settings(values["preflight"], values["timeout"], policy)
+
+
+def seconds(text: str) -> float:
+    """The seconds of a number of them (`90`, `0.5`), or of hours, minutes and seconds (`90s`, `5m`, `1h30m`).
+
+    Raises ValueError for any other text, for 0, and for more than 24 hours.
+    """
+    number = r"([0-9]+(?:\.[0-9]+)?)"
+    found = re.fullmatch(f"(?:{number}h)?(?:{number}m)?(?:{number}s)?|{number}", text)
+    if found is None or not text:
+        raise _no_time(text)
+    return _bounded(sum(float(part or 0) * unit for part, unit in zip(found.groups(), (3600, 60, 1, 1), strict=True)))
+
+
+def setting_table() -> list[tuple[str, str, str, str, str]]:
+    """Every setting for the documentation: its name in files, its variable, what it takes, its default, its meaning."""
+    return [
+        (one.name, one.variable, one.kind, "none" if one.default is None else _written(one.default), one.meaning)
+        for one in SETTINGS
+    ]
+
+
+# --------------------------------------------------------------------------- layers
+
+
+def _layer(
+    found: Mapping[str, Any],
+    place: str,
+    spelled: Callable[[Setting], str],
+    repaired: Callable[[Setting], str],
+    *,
+    parse: bool = False,
+) -> Iterator[tuple[str, object]]:
+    """The values of one place, by their names in files."""
+    known = {spelled(setting): setting for setting in SETTINGS} if found else {}
+    for key, value in found.items():
+        setting = known.get(key)
+        if setting is None:
+            raise UsageError(f"{place}there is no setting {_written(key)}", _nearest(key, known))
+        try:
+            yield setting.name, setting.read(setting.parse(value) if parse else value)
+        except ValueError as error:
+            raise UsageError(f"{place}{key}: {error}", repaired(setting)) from error
+
+
+def _variables(environ: Mapping[str, str]) -> Mapping[str, str]:
+    return {name: text for name, text in environ.items() if name.startswith(_VARIABLES) and name not in _OF_OTHERS}
+
+
+def _nearest(key: str, known: Mapping[str, Setting]) -> str:
+    """What is probably meant by an unknown key, as that place spells it; all that it knows where nothing is near."""
+    import difflib
+
+    spellings = {setting.name: spelling for spelling, setting in known.items()}
+    if key.startswith(_VARIABLES):
+        spellings["config"] = FILE_VARIABLE
+    meant = key.removeprefix(_VARIABLES).lower().replace("_", "-")
+    near = difflib.get_close_matches(meant, spellings, n=1)
+    return spellings[near[0]] if near else "one of " + ", ".join(spellings.values())
+
+
+# --------------------------------------------------------------------------- files
+
+
+def _files(environ: Mapping[str, str], cwd: Path) -> list[Path]:
+    """The settings files that there are, the weakest first."""
+    chosen = environ.get(FILE_VARIABLE)
+    if chosen is not None:
+        return [cwd / chosen] if chosen else []
+    return [file for file in (_user_file(environ), _project_file(environ, cwd)) if file is not None]
+
+
+def _user_file(environ: Mapping[str, str]) -> Path | None:
+    home = _folder(environ, "HOME")
+    # Not absolute counts as not set (XDG Base Directory Specification).
+    configs = _folder(environ, "XDG_CONFIG_HOME") or (home and home / ".config")
+    file = configs and configs / USER_FILE
+    return file if file and os.path.lexists(file) else None
+
+
+def _project_file(environ: Mapping[str, str], cwd: Path) -> Path | None:
+    """The nearest one upwards; the search ends with the project (`.git`), the home folder or the root."""
+    try:
+        here = Path(os.path.realpath(cwd))
+    except OSError:  # a relative one, and the current folder was deleted
+        return None
+    home = _folder(environ, "HOME")
+    last = home and Path(os.path.realpath(home))
+    for folder in (here, *here.parents):
+        # lexists: a link that leads nowhere was meant; what a closed folder hides from us counts as not there, since
+        # the folder is somebody else's.
+        if os.path.lexists(folder / PROJECT_FILE) and not _is_anybodys(folder):
+            return folder / PROJECT_FILE
+        if folder == last or os.path.lexists(folder / ".git"):
+            return None
+    return None
+
+
+def _is_anybodys(folder: Path) -> bool:
+    """Whether anybody may have put a file there, as in /tmp."""
+    status = folder.stat()
+    return bool(status.st_mode & stat.S_IWOTH) and status.st_uid != os.geteuid()
+
+
+def _folder(environ: Mapping[str, str], variable: str) -> Path | None:
+    folder = environ.get(variable, "")
+    return Path(folder) if folder.startswith("/") else None
+
+
+def _content(file: Path) -> dict[str, Any]:
+    import tomllib
+
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(_LARGEST_FILE + 1)
+        if len(data) > _LARGEST_FILE:
+            raise _unreadable(file, f"it is larger than {_LARGEST_FILE // 1024} KiB")
+        return tomllib.loads(data.decode("utf-8"))
+    except OSError as error:
+        raise _unreadable(file, error.strerror or str(error)) from error
+    except UnicodeDecodeError as error:
+        raise _unreadable(file, f"it is not UTF-8 (byte {error.start + 1})") from error
+    except RecursionError as error:
+        raise _unreadable(file, "it is not TOML: it is nested too deep") from error
+    except ValueError as error:  # TOMLDecodeError, and what int() says of thousands of digits
+        raise _unreadable(file, f"it is not TOML: {_shown(error)}") from error
+
+
+def _unreadable(file: Path, why: str) -> UsageError:
+    hint = f"{FILE_VARIABLE}=FILE reads another settings file, an empty {FILE_VARIABLE} none"
+    return UsageError(f"cannot read the settings of {_shown(file)}: {why}", hint)
+
+
+# --------------------------------------------------------------------------- values
+
+
+def _word(text: str) -> object:
+    return _WORDS.get(text.lower(), text)
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{_written(value)} is neither true nor false")
+    return value
+
+
+def _timeout(value: object) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _bounded(value)
+    if isinstance(value, str):
+        return seconds(value)
+    raise _no_time(value)
+
+
+def _no_time(value: object) -> ValueError:
+    return ValueError(f"{_written(value)} is neither a time such as 90s, 5m, 1h30m nor a number of seconds")
+
+
+def _bounded(value: float) -> float:
+    if not 0 < value <= _LONGEST_TIMEOUT:
+        raise ValueError(f"{_written(value)} is out of range: more than 0 seconds, at most 24 hours")
+    return float(value)
+
+
+def _split(text: str) -> object:
+    return [one.strip() for one in text.split(",")] if text else []
+
+
+def _patterns(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
+        raise ValueError(f"{_written(value)} is no list of patterns")
+    for pattern in value:
+        if problem := _matches_nothing(pattern):
+            raise ValueError(f"{_written(pattern)} matches no tag: {problem}")
+    return tuple(value)
+
+
+def _matches_nothing(pattern: str) -> str:
+    """Why no tag can match it, empty if one can (distribution/reference: a tag is `[\\w][\\w.-]{0,127}`)."""
+    if not pattern:
+        return "it is empty"
+    if strange := re.findall(r"[^A-Za-z0-9_.*?!\[\]-]", pattern):
+        return f"no tag contains {_written(''.join(dict.fromkeys(strange)))}"
+    if pattern[0] in ".-":
+        return f"no tag starts with {pattern[0]}"
+    if not re.fullmatch(r"(?:[A-Za-z0-9_.*?-]|\[!?[A-Za-z0-9_.-]+\])+", pattern):
+        return "its [, ] or ! is no part of a set such as [0-9] or [!0-9]"
+    return ""
+
+
+# --------------------------------------------------------------------------- texts
+
+
+def _toml(setting: Setting) -> str:
+    return _written(setting.example)
+
+
+def _plain(setting: Setting) -> str:
+    example = setting.example
+    return ",".join(example) if isinstance(example, list) else str(example).lower()
+
+
+def _written(value: object) -> str:
+    """A value as TOML writes it, for messages and the documentation."""
+    import json
+
+    return _shown(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def _shown(value: object) -> str:
+    from pushsafe.sanitize import clean
+
+    return clean(str(value))
+
+
+SETTINGS = (
+    Setting(
+        "preflight",
+        "true or false; a variable also 1, 0, yes, no, on, off",
+        "ask the registries, before anything is pushed, what a push would meet there",
+        default=_DEFAULTS.preflight,
+        example=False,
+        parse=_word,
+        read=_flag,
+    ),
+    Setting(
+        "timeout",
+        "a number of seconds, or a text such as 90s, 5m, 1h30m; at most 24 hours",
+        "how long the whole run may take",
+        default=_DEFAULTS.timeout,
+        example="5m",
+        parse=str,
+        read=_timeout,
+    ),
+    Setting(
+        "moving-tags",
+        "a list of patterns; in a variable with commas between them",
+        "tags that are meant to change",
+        default=_DEFAULTS.policy.moving,
+        example=["latest", "stable"],
+        parse=_split,
+        read=_patterns,
+    ),
+    Setting(
+        "immutable-tags",
+        "a list of patterns; in a variable with commas between them",
+        "tags that must never name another image than they do",
+        default=_DEFAULTS.policy.immutable,
+        example=["v*"],
+        parse=_split,
+        read=_patterns,
+    ),
+)
+"""Every setting there is."""

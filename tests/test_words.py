@@ -12,7 +12,8 @@ import pytest
 from pushsafe.model import DenialReason, FailureKind
 from pushsafe.words import TABLE, Meaning, Undecided, meaning
 
-FILE = Path(__file__).parent / "denial_cases" / "words.jsonl"
+CASES = Path(__file__).parent / "denial_cases"
+FILES = {"words.jsonl": 143, "found.jsonl": 152}
 
 CAUSES: dict[str, set[Meaning]] = {
     "no-authentication": {DenialReason.NOT_LOGGED_IN},
@@ -67,14 +68,37 @@ WORDS: tuple[tuple[str, Meaning], ...] = (
     ('Get "https://r.test/v2/": read tcp 10.0.0.1:1->10.0.0.2:443: i/o timeout', FailureKind.NETWORK),
     ('Patch "https://r.test/v2/a/blobs/uploads/x": write: broken pipe', FailureKind.NETWORK),
     ("unexpected EOF", FailureKind.NETWORK),
+    ("dial udp 10.0.0.2:53: connect: network is unreachable", FailureKind.NETWORK),
+    ("write tcp 10.0.0.1:1->10.0.0.2:443: use of closed network connection", FailureKind.NETWORK),
+    ("PATCH https://r.test/v2/a/blobs/uploads/x: BLOB_UPLOAD_UNKNOWN: x", FailureKind.REGISTRY_ERROR),
+    ("received unexpected HTTP status: 504 Gateway Time-out", FailureKind.REGISTRY_ERROR),
     ("denied: storage quota for the project exceeded", FailureKind.POLICY),
+    # the same status, the same code, another cause: only more words tell them apart
+    ("denied: permission_denied: create_package", DenialReason.NO_WRITE_PERMISSION),
+    ("denied: permission_denied: The requested installation does not exist", Undecided.REFUSAL),
+    ("denied: You have exceeded a secondary rate limit", Undecided.REFUSAL),
+    ("You have exceeded a secondary rate limit. Please wait a few minutes", FailureKind.RATE_LIMITED),
+    ("unauthorized: HTTP Basic: Access denied", Undecided.REFUSAL),
+    ("denied: access forbidden", Undecided.REFUSAL),
+    ("unable to retrieve auth token: invalid username/password: denied: access forbidden", Undecided.REFUSAL),
+    ("tag invalid: manifest tag did not match URI", FailureKind.BAD_REQUEST),
+    ("blob upload invalid", Undecided.UNKNOWN),
+    ("blob upload unknown", FailureKind.REGISTRY_ERROR),
+    ('{"errors":[{"code":"TOOMANYREQUESTS","message":"slow down"}]}', FailureKind.RATE_LIMITED),
+    ("denied: quota exceeded", FailureKind.POLICY),
+    ("Quota exceeded for quota metric 'Requests per project per region'", FailureKind.RATE_LIMITED),
+    ("Error response from daemon: login attempt failed with status: 403 Forbidden", Undecided.REFUSAL),
+    ("error getting credentials - err: exit status 1, out: `dial tcp 10.0.0.7:443: i/o timeout`", FailureKind.NETWORK),
+    ("error getting credentials - err: exit status 1, out: `not initialized`", FailureKind.LOCAL),
+    ("error during connect: dial tcp: lookup docker: no such host", FailureKind.LOCAL),
+    ("read tcp 10.0.0.1:1->10.0.0.2:443: read: connection reset by peer", Undecided.UNKNOWN),
     # words that nobody knows
     ("", Undecided.UNKNOWN),
     ("the moon is in the wrong phase", Undecided.UNKNOWN),
     ("received unexpected HTTP status: 500 Internal Server Error", Undecided.UNKNOWN),
 )
 
-TEXTS = [Text(**json.loads(line)) for line in FILE.read_text(encoding="utf-8").splitlines()]
+TEXTS = [Text(**json.loads(line)) for name in FILES for line in (CASES / name).read_text(encoding="utf-8").splitlines()]
 
 
 def _name(text: Text) -> str:
@@ -92,7 +116,8 @@ def test_what_means_several_things_is_never_told_by_its_words(text: Text) -> Non
 
 
 def test_the_texts_are_all_there() -> None:
-    assert len(TEXTS) == 143
+    assert {path.name: len(path.read_text("utf-8").splitlines()) for path in CASES.glob("*.jsonl")} == FILES
+    assert len({(text.message, text.cause, text.source) for text in TEXTS}) == len(TEXTS)
     assert {text.cause for text in TEXTS} == set(CAUSES)
     assert all(text.source for text in TEXTS)
 
@@ -116,6 +141,17 @@ def test_words(message: str, means: Meaning) -> None:
         "name_unknown",
         "tag_invalid",
         "denied",
+        "toomanyrequests",
+        "too-many-requests",
+        "rate-exceeded",
+        "token-is-expired",
+        "read-only",
+        "is-immutable",
+        "blob_upload_unknown",
+        "http/429",
+        "status/503",
+        "write_package",
+        "tls-handshake-timeout",
     ],
 )
 @pytest.mark.parametrize(

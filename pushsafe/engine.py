@@ -9,12 +9,9 @@ import re
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from ipaddress import ip_address, ip_network
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
 import docker
 import docker.auth
@@ -42,6 +39,7 @@ from pushsafe.model import (
     Stage,
     StoreKind,
 )
+from pushsafe.proxies import proxy_for
 from pushsafe.push_stream import read_push_stream
 from pushsafe.sanitize import clean, remember, secrets_of
 
@@ -80,7 +78,8 @@ class _Client(docker.APIClient):
             base_url=address.host, version=_OLDEST_API, timeout=TIMEOUT, tls=_tls(address), max_pool_size=16
         )
         self.trust_env = False
-        self.proxies = {} if address.is_local else _proxies(self.base_url)
+        proxy = "" if address.is_local else proxy_for(self.base_url, os.environ)
+        self.proxies = {self.base_url.partition(":")[0]: proxy} if proxy else {}
         self.headers.update(_sendable(headers))
 
 
@@ -155,16 +154,7 @@ class Engine:
         if response.status_code == requests.codes.not_found:
             return ImageMissing(self._held().near(reference))
         with _understood(path):
-            answer = self._json(path, response)
-            present, missing = answers.platforms(answer)
-            return LocalImage(
-                id=answers.shown(answer.get("Id")),
-                platforms=present,
-                missing=missing,
-                repo_digests=tuple(map(answers.shown, answer.get("RepoDigests") or ())),
-                size=int(answer.get("Size") or 0),
-                children=answers.children(answer),
-            )
+            return answers.image(self._json(path, response))
 
     def tags(self, name: str) -> tuple[str, ...]:
         """The tags of one repository that this engine holds, sorted."""
@@ -316,31 +306,6 @@ def _understood(path: str) -> Iterator[None]:
 
 
 # ---------------------------------------------------------------------- reaching it
-
-
-def _proxies(url: str) -> dict[str, str]:
-    """The proxy for a URL as Go's ProxyFromEnvironment finds it (golang.org/x/net `http/httpproxy`); no ALL_PROXY."""
-    parts = urlsplit(url)
-    proxy, exceptions = (
-        os.environ.get(name) or os.environ.get(name.lower()) or ""
-        for name in (f"{parts.scheme.upper()}_PROXY", "NO_PROXY")
-    )
-    if not proxy or proxy_bypass_environment(parts.netloc, {"no": exceptions.replace("*.", ".")}):
-        return {}
-    return {} if _in_networks(parts.hostname or "", exceptions) else {parts.scheme: proxy}
-
-
-def _in_networks(host: str, networks: str) -> bool:
-    """Whether a host is an address in one of the comma-separated entries that are addresses or CIDR blocks."""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return False
-    for entry in networks.split(","):
-        with suppress(ValueError):
-            if address in ip_network(entry.strip(), strict=False):
-                return True
-    return False
 
 
 def _sendable(headers: Mapping[str, str]) -> dict[str, bytes]:

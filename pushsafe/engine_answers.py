@@ -7,9 +7,11 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pushsafe.model import INDEX_TYPES, ManifestInfo, Platform, Reference
+from pushsafe.model import INDEX_TYPES, LocalImage, ManifestInfo, Platform, Reference
 from pushsafe.sanitize import clean
 
+_VERSION = "org.opencontainers.image.version"
+"""OCI image specification, `annotations.md`; builders write it as a label of the config."""
 _NEAR_MISSES = 3
 _ALIKE = 0.8
 _COMPARED = 20
@@ -38,6 +40,21 @@ def message(body: str) -> str:
     if not isinstance(answer, dict):
         return body
     return str(answer.get("message") or answer.get("Status") or answer.get("error") or body)
+
+
+def image(answer: Mapping[str, Any]) -> LocalImage:
+    """The answer of `GET /images/NAME/json`. Raises the errors of wrong types for what no engine answers."""
+    present, missing = platforms(answer)
+    labels = (answer.get("Config") or {}).get("Labels") or {}
+    return LocalImage(
+        id=shown(answer.get("Id")),
+        platforms=present,
+        missing=missing,
+        repo_digests=tuple(map(shown, answer.get("RepoDigests") or ())),
+        size=int(answer.get("Size") or 0),
+        children=children(answer),
+        version=shown(labels.get(_VERSION)),
+    )
 
 
 def platforms(answer: Mapping[str, Any]) -> tuple[tuple[Platform, ...], tuple[Platform, ...]]:

@@ -26,3 +26,11 @@ class EngineFailed(PushsafeError):
 
 class RegistryUnreachable(PushsafeError):
     """No registry answers from this machine; an engine elsewhere may still reach it."""
+
+
+class UnsafeRealm(RegistryUnreachable):
+    """A registry wants the credential sent to a token server in clear, beyond this machine: `realm` is its host."""
+
+    def __init__(self, message: str, realm: str) -> None:
+        super().__init__(message)
+        self.realm = realm

@@ -98,13 +98,37 @@ class EngineAddress(NamedTuple):
         )
 
 
+class TagPolicy(NamedTuple):
+    """How tags may change, as patterns of `fnmatch`: `moving` are meant to, `immutable` must not."""
+
+    moving: tuple[str, ...] = ("latest", "stable", "edge", "nightly", "canary", "dev", "develop", "main", "master")
+    immutable: tuple[str, ...] = ()
+
+
+class Asks(Enum):
+    """How much registries are asked before anything is pushed."""
+
+    NOTHING = "nothing"
+    """No registry is spoken to at all."""
+    LOGIN = "login"
+    """Whether it wants a login."""
+    PREFLIGHT = "preflight"
+    """What a push would meet there, and what each tag names now."""
+
+
 class PushRequest(NamedTuple):
-    """What the user asked for: every listed reference in the order it was listed."""
+    """What the user asked for: every listed reference in the order it was listed.
+
+    Without `pushes` the run ends before the first push: everything is checked, nothing is sent.
+    """
 
     references: tuple[Reference, ...]
     allowed: frozenset[str] = frozenset()
     all_tags: bool = False
     platforms: tuple[Platform, ...] = ()
+    policy: TagPolicy = TagPolicy()
+    asks: Asks = Asks.PREFLIGHT
+    pushes: bool = True
 
 
 # --------------------------------------------------------------------------- credentials
@@ -182,6 +206,7 @@ class Credential(NamedTuple):
     `expires` is seconds since the epoch, where the secret itself says so (a JWT, an ECR password).
     `elsewhere` names the other servers for which this user has credentials (names only). `sent` are the fields that
     docker sends to the engine where `kind` and `secret` do not say them all, e.g. a password beside a token.
+    `callers_config` is the config file of the user who called sudo, where that one names a login for this registry.
     """
 
     registry: str
@@ -193,6 +218,7 @@ class Credential(NamedTuple):
     expires: float | None = None
     elsewhere: tuple[str, ...] = ()
     sent: tuple[tuple[str, Secret], ...] = ()
+    callers_config: str = ""
 
     @property
     def present(self) -> bool:
@@ -225,7 +251,7 @@ class LocalImage(NamedTuple):
     `repo_digests` are `name@sha256:...` strings: where the image came from or was pushed to before.
     `platforms` holds what is present; `missing` what the image's index names but the store lacks
     (known to the containerd store only). `children` are the digests that its index names, where the engine lists them
-    (containerd store, API 1.48).
+    (containerd store, API 1.48). `version` is the label `org.opencontainers.image.version`.
     """
 
     id: str
@@ -234,6 +260,12 @@ class LocalImage(NamedTuple):
     repo_digests: tuple[str, ...] = ()
     size: int = 0
     children: tuple[str, ...] = ()
+    version: str = ""
+
+    def is_named(self, digest: str) -> bool:
+        """Whether a digest of a registry is this image's, as far as the engine tells."""
+        known = (name.rpartition("@")[2] for name in self.repo_digests)
+        return digest in (self.id, *self.children, *known)
 
 
 class ImageMissing(NamedTuple):
@@ -245,7 +277,8 @@ class ImageMissing(NamedTuple):
 class ManifestInfo(NamedTuple):
     """A manifest or index as the registry names it; `platforms` and `children` (digests) are an index's.
 
-    `layers` are digests and sizes in bytes, where the manifest was read whole.
+    `layers` are digests and sizes in bytes, where the manifest was read whole, and `config` is then the digest of the
+    image's config.
     """
 
     digest: str
@@ -253,6 +286,7 @@ class ManifestInfo(NamedTuple):
     platforms: tuple[Platform, ...] = ()
     children: tuple[str, ...] = ()
     layers: tuple[tuple[str, int], ...] = ()
+    config: str = ""
 
     @property
     def is_index(self) -> bool:
@@ -278,10 +312,98 @@ class Access(Enum):
 
 
 class RegistryPing(NamedTuple):
-    """The answer of `GET /v2/` without a credential, or why there is none (`detail`)."""
+    """The answer of `GET /v2/` without a credential, or why there is none (`detail`).
+
+    `cleartext` tells that it came over plain HTTP from beyond this machine.
+    """
 
     access: Access
     detail: str = ""
+    cleartext: bool = False
+
+
+class ImageConfig(NamedTuple):
+    """What an image's config says: its platform, and the label `org.opencontainers.image.version`."""
+
+    platform: Platform | None = None
+    version: str = ""
+
+
+class TagHeld(NamedTuple):
+    """What a tag names at the registry before the push.
+
+    `manifest.platforms` are an index's, or the one that the image's config names; `manifest.config` is that config's
+    digest, which the classic store takes for the image's ID. `version` is the config's version label, `also` are tags
+    of higher versions than the local image's that name the same digest.
+    """
+
+    manifest: ManifestInfo
+    version: str = ""
+    also: tuple[str, ...] = ()
+
+
+class TagAbsent(NamedTuple):
+    """The registry says that it does not hold the tag."""
+
+
+class TagUnknown(NamedTuple):
+    """Nobody could tell what the tag names, and why."""
+
+    why: str
+
+
+TagState = TagHeld | TagAbsent | TagUnknown
+
+
+class Stage(Enum):
+    """Who was asked what, when something was learnt.
+
+    TOKEN is the login for this very push (the token server, or `/v2/` with a password), LOGIN what `docker login` asks.
+    """
+
+    CREDENTIAL = "credential"
+    PING = "ping"
+    TOKEN = "token"
+    LOGIN = "login"
+    PROBE = "probe"
+    ENGINE_AUTH = "engine-auth"
+    PUSH = "push"
+    VERIFY = "verify"
+
+
+class Evidence(NamedTuple):
+    """One thing that a server, the engine or the config said. `message` is capped and free of control characters.
+
+    `sent` tells whether a credential went along. `granted` are the actions a token's own `access` claim
+    names for the repository; `None` where the token is opaque or there was none.
+    """
+
+    stage: Stage
+    message: str
+    status: int | None = None
+    code: str = ""
+    challenge: str = ""
+    sent: bool | None = None
+    granted: tuple[str, ...] | None = None
+
+    def __str__(self) -> str:
+        """All of it but the stage, on one line."""
+        parts = ["" if self.status is None else str(self.status), self.code, self.message]
+        parts.append(self.challenge and f"asks for {self.challenge}")
+        parts.append("" if self.granted is None else f"grants {', '.join(self.granted) or 'nothing'}")
+        return "; ".join(part for part in parts if part)
+
+
+class Preflight(NamedTuple):
+    """What a registry answered when it was asked, before anything was pushed, what a push to a repository would meet.
+
+    `evidence` is in the order of asking. `problem` says why it could not be asked, or not to the end. `unsafe_realm` is
+    the token server it names, where no credential may go: one that is spoken to in clear, beyond this machine.
+    """
+
+    evidence: tuple[Evidence, ...] = ()
+    problem: str = ""
+    unsafe_realm: str = ""
 
 
 class ConfiguredRegistry(NamedTuple):
@@ -310,6 +432,9 @@ class Facts(NamedTuple):
     platforms: tuple[Platform, ...] = ()
     now: float = 0.0
     listed: bool = True
+    policy: TagPolicy = TagPolicy()
+    preflight: Preflight | None = None
+    tag_now: TagState | None = None
 
 
 # --------------------------------------------------------------------------- findings
@@ -334,34 +459,6 @@ class Finding(NamedTuple):
 
 
 # --------------------------------------------------------------------------- evidence and denial
-
-
-class Stage(Enum):
-    """Who was asked what, when something was learnt."""
-
-    CREDENTIAL = "credential"
-    PING = "ping"
-    TOKEN = "token"
-    PROBE = "probe"
-    ENGINE_AUTH = "engine-auth"
-    PUSH = "push"
-    VERIFY = "verify"
-
-
-class Evidence(NamedTuple):
-    """One thing that a server, the engine or the config said. `message` is capped and free of control characters.
-
-    `sent` tells whether a credential went along. `granted` are the actions a token's own `access` claim
-    names for the repository; `None` where the token is opaque or there was none.
-    """
-
-    stage: Stage
-    message: str
-    status: int | None = None
-    code: str = ""
-    challenge: str = ""
-    sent: bool | None = None
-    granted: tuple[str, ...] | None = None
 
 
 class DenialKind(Enum):
@@ -485,7 +582,10 @@ class Pushed(NamedTuple):
 
 
 class Denied(NamedTuple):
+    """A refusal; `stage` is PROBE where the registry said so beforehand and nothing was pushed, else PUSH."""
+
     denial: Denial
+    stage: Stage = Stage.PUSH
 
 
 class Failed(NamedTuple):
@@ -498,7 +598,11 @@ class NotPushed(NamedTuple):
     why: str
 
 
-Outcome = Pushed | Denied | Failed | NotPushed
+class Ready(NamedTuple):
+    """Everything was checked, nothing speaks against a push, and none was asked for."""
+
+
+Outcome = Pushed | Denied | Failed | NotPushed | Ready
 
 # --------------------------------------------------------------------------- verification
 
@@ -535,12 +639,13 @@ Verification = Verified | Mismatch | Missing | NotChecked
 
 
 class TagResult(NamedTuple):
-    """Exactly one per listed reference, in the listed order."""
+    """Exactly one per listed reference, in the listed order. `before` is what the tag named before the push."""
 
     reference: Reference
     outcome: Outcome
     verification: Verification
     seconds: float = 0.0
+    before: TagState | None = None
 
     @property
     def confirmed(self) -> bool:
@@ -564,6 +669,23 @@ class RunError(NamedTuple):
     hint: str = ""
 
 
+class PreflightVerdict(Enum):
+    """What the preflight of one repository came to."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
+class RepositoryCheck(NamedTuple):
+    """The preflight of one repository (`name` with its registry); `detail` says why it is refused or unknown."""
+
+    name: str
+    verdict: PreflightVerdict
+    detail: str = ""
+    evidence: tuple[Evidence, ...] = ()
+
+
 class Report(NamedTuple):
     """What a run found and did; renderers turn it into text, `exitcodes.exit_code` into a number."""
 
@@ -571,5 +693,6 @@ class Report(NamedTuple):
     errors: tuple[RunError, ...] = ()
     findings: tuple[Finding, ...] = ()
     results: tuple[TagResult, ...] = ()
+    preflight: tuple[RepositoryCheck, ...] = ()
     timings: tuple[tuple[str, float], ...] = ()
     interrupted: bool = False

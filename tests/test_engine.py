@@ -122,6 +122,25 @@ def test_an_image() -> None:
     assert found == LocalImage(sha("a"), (arm,), (), ("registry.test/acme/app@" + DIGEST,), 7)
 
 
+@pytest.mark.parametrize(
+    ("config", "version"),
+    [
+        ({"Labels": {"org.opencontainers.image.version": "1.4.2", "version": "2"}}, "1.4.2"),
+        ({"Labels": {"org.opencontainers.image.version": "1.4\x1b[2J"}}, "1.4 [2J"),
+        ({"Labels": {"org.opencontainers.image.version": 7}}, ""),
+        ({"Labels": {"version": "2"}}, ""),
+        ({"Labels": None}, ""),
+        ({}, ""),
+        (None, ""),
+    ],
+)
+def test_the_version_of_an_image_is_its_label(config: object, version: str) -> None:
+    with FakeEngine({str(APP): FakeImage(inspect={"Config": config})}) as engine:
+        found = to(engine).image(APP)
+    assert isinstance(found, LocalImage)
+    assert found.version == version
+
+
 NEAR = [
     # listed, wanted, near
     ([], ()),
@@ -627,7 +646,8 @@ PROXIES = [
         ("tcp://build.test:2375", False, {"HTTP_PROXY": PROXY, "NO_PROXY": listed}, proxy)
         for listed, proxy in [
             ("*", None), ("build.test", None), ("test", None), (".test", None), ("*.test", None), (" x.y, test", None),
-            ("build.test:2375", None), ("build.test:1", PROXY), ("ild.test", PROXY), ("10.0.0.0/8", PROXY),
+            (".build.test", PROXY), ("build.test:2375", None), ("build.test:1", PROXY), ("ild.test", PROXY),
+            ("10.0.0.0/8", PROXY),
         ]
     ),
     ("tcp://10.1.2.3:2375", False, {"HTTP_PROXY": PROXY, "NO_PROXY": "x,10.0.0.0/8"}, None),

@@ -15,9 +15,10 @@ from urllib.parse import urlencode
 # The package itself, never a part of it first: two threads import it, and locks taken in two orders are a deadlock.
 import urllib3
 
-from pushsafe.errors import RegistryUnreachable
+from pushsafe.errors import RegistryUnreachable, UnsafeRealm
 from pushsafe.model import Credential, CredentialKind
-from pushsafe.registry.transport import Endpoint, Response, Transport, is_loopback
+from pushsafe.registry.addresses import is_loopback
+from pushsafe.registry.transport import Endpoint, Response, Transport
 from pushsafe.sanitize import clean
 
 TOKEN_LIMIT = 1024 * 1024
@@ -113,7 +114,13 @@ def fetch_token(
         }
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         response = transport.send(
-            "POST", realm, verify=verify, headers=headers, body=urlencode(form).encode(), limit=TOKEN_LIMIT
+            "POST",
+            realm,
+            verify=verify,
+            headers=headers,
+            body=urlencode(form).encode(),  # the secret itself: no redirect is followed
+            limit=TOKEN_LIMIT,
+            registry=endpoint.registry,
         )
     else:
         if credential is not None and credential.username:
@@ -121,7 +128,19 @@ def fetch_token(
         separator = "&" if address.query else "?"
         headers = {"Authorization": basic(credential)} if credential is not None else {}
         url = f"{realm}{separator}{urlencode({key: value for key, value in query.items() if value})}"
-        response = transport.send("GET", url, verify=verify, headers=headers, limit=TOKEN_LIMIT)
+        response = transport.send(
+            "GET",
+            url,
+            verify=verify,
+            headers=headers,
+            follow=True,
+            limit=TOKEN_LIMIT,
+            registry=endpoint.registry,
+        )
+        if credential is not None and response.elsewhere:
+            # What comes back is nobody's token, and says nothing of the credential.
+            host = clean(address.netloc or "", limit=100)
+            raise RegistryUnreachable(f"the token server {host} redirects to another host, where no credential goes")
     return _read_token(response, repository)
 
 
@@ -166,9 +185,11 @@ def _require_safe_realm(realm: urllib3.util.Url, endpoint: Endpoint) -> None:
     both_loopback = is_loopback(realm.netloc or "") and is_loopback(registry.netloc or "")
     same_clear_host = registry.scheme == "http" and _same_host(realm, endpoint)
     if not (realm.scheme == "https" or both_loopback or same_clear_host):
-        raise RegistryUnreachable(
-            f"{endpoint.registry} wants the credential sent to {clean(realm.netloc or '', limit=100)} over plain HTTP, "
-            "which would show it to everybody on the way"
+        host = clean(realm.netloc or "", limit=100)
+        raise UnsafeRealm(
+            f"{endpoint.registry} wants the credential sent to {host} over plain HTTP, "
+            "which would show it to everybody on the way",
+            host,
         )
 
 

@@ -14,9 +14,10 @@ class KnownRegistry(NamedTuple):
 
     `hosts` is a regular expression for the whole host. `login` may name `{host}` and the groups of `hosts`.
     `right` is what an account needs to push. `example` shows a full path; `depth` is the least and most number
-    of path components (most 0: no limit). `namespace_is_user` tells that the first component is a user or
-    organisation name. `create` makes a repository where pushing does not; it may name what `login` may, and
-    `{path}`, `{first}`, `{second}` and `{rest}`: the repository, two of its components, and all but the first.
+    of path components (most 0: no limit). `account` is a regular expression for user names, whose group `own` is the
+    one namespace (first component) that an account of that name may own. `create` makes a repository where pushing
+    does not; it may name what `login` may, and `{path}`, `{first}`, `{second}` and `{rest}`: the repository, two of
+    its components, and all but the first.
     """
 
     name: str
@@ -26,7 +27,7 @@ class KnownRegistry(NamedTuple):
     source: str
     example: str = ""
     depth: tuple[int, int] = (1, 0)
-    namespace_is_user: bool = False
+    account: str = ""
     create: str = ""
 
 
@@ -47,7 +48,7 @@ KNOWN: tuple[KnownRegistry, ...] = (
         source="https://docs.docker.com/security/access-tokens/",
         example="docker.io/NAMESPACE/NAME",
         depth=(2, 2),
-        namespace_is_user=True,
+        account=r"(?P<own>.+)",
     ),
     KnownRegistry(
         name="GitHub Container Registry",
@@ -127,6 +128,7 @@ KNOWN: tuple[KnownRegistry, ...] = (
         source="https://docs.quay.io/glossary/robot-accounts.html",
         example="quay.io/NAMESPACE/REPOSITORY",
         depth=(2, 0),
+        account=r"(?P<own>[^+]+)\+.+",
     ),
     KnownRegistry(
         name="DigitalOcean container registry",
@@ -258,6 +260,12 @@ def login_command(registry: str, username: str = "") -> str:
     if row is GENERIC:
         return f"{command} -u {quote(username)}"
     return re.sub(r"(?<=-u )YOUR-\S+", lambda _: quote(username), command)
+
+
+def own_namespace(registry: str, username: str) -> str:
+    """The only namespace that an account of this name can own, where the registry's names tell; else nothing."""
+    found = re.fullmatch(known(registry).account, username)
+    return found["own"] if found and username else ""
 
 
 def creation_command(registry: str, repository: str) -> str:

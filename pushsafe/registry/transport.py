@@ -1,25 +1,32 @@
-"""HTTP to registries: which address to speak to, time limits, capped answers, and errors in one sentence."""
+"""HTTP to registries: where one answers, time limits, capped answers, and errors in one sentence."""
 
 from __future__ import annotations
 
-import ipaddress
+import errno
+import http.client
+import io
+import math
 import os
 import re
 import socket
-import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urljoin
 
 import urllib3
-from urllib3.util import Retry, Timeout  # after the whole: see auth.py
+import urllib3.connection  # parts after the whole: see auth.py
+from urllib3.util import Retry, Timeout
 
 from pushsafe import __version__
 from pushsafe.errors import RegistryUnreachable
-from pushsafe.registry.known import hostname
+from pushsafe.proxies import proxy_for
+from pushsafe.registry.addresses import is_insecure, is_loopback
+from pushsafe.registry.tls import NO_CERTIFICATES, Certificates, Contexts, certificates, certs_d, context
 from pushsafe.sanitize import clean
 
 CONNECT_TIMEOUT = 10.0
@@ -27,26 +34,40 @@ CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 30.0
 """Seconds between two bytes of an answer."""
 ANSWER_TIMEOUT = 60.0
-"""Seconds for the whole body of an answer."""
+"""Seconds for a request, its redirects and the whole answer."""
 BODY_LIMIT = 4 * 1024 * 1024
 """Bytes of an answer that are read: the distribution specification's limit for a manifest."""
+ERROR_LIMIT = 64 * 1024
+"""Bytes of an answer with an error status that are read; the rest is left."""
+CONNECTIONS = 32
+"""Connections to one host that are kept for the next request."""
 
 _HUB_HOST = "registry-1.docker.io"
+_RUN_IS_OVER = "the time for the whole run is over"
 _USER_AGENT = f"docker-pushsafe/{__version__}"
 _BAD_REQUEST = 400
+_HOSTS = 256  # more than a run speaks to: the connections of a host that is dropped are closed under those who use them
+_PART = 64 * 1024  # bytes read at once: some versions of urllib3 unpack a part whole, to a thousand times its size
 _PLAIN_URL = re.compile(r"(\w+)://(?:[^/?#@]*@)?((?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?)(?=[/?#]|$)", re.ASCII)
 # Only GET and HEAD follow a redirect, and urllib3 takes the credential off when the host changes.
 _REDIRECTS = Retry(total=None, connect=0, read=0, redirect=3, status=0, other=0, raise_on_redirect=False)
 _NO_REDIRECT = Retry(total=None, connect=0, read=0, redirect=0, status=0, other=0, raise_on_redirect=False)
 
+_due: ContextVar[float] = ContextVar("due", default=math.inf)
+"""When what this thread waits for must be here, by `time.monotonic()`."""
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Response:
-    """One HTTP answer: status, header names in lower case, and at most BODY_LIMIT bytes; it may hold a token."""
+    """One HTTP answer: status, header names in lower case, and at most BODY_LIMIT bytes; it may hold a token.
+
+    `elsewhere` tells that a redirect led to another scheme, host or port, where no credential went along.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    elsewhere: bool = False
 
     def header(self, name: str) -> str:
         return self.headers.get(name.lower(), "")
@@ -66,18 +87,24 @@ class Transport:
     """Connections to every registry of one run, shared by all threads.
 
     `insecure_registries` is asked only when HTTPS fails: the engine's own list says where docker would go on without
-    it. `engine_is_local` tells whether the engine's loopback is this machine's.
+    it. `engine_is_local` tells whether the engine's loopback, and its certificates below `certificate_folders` (the
+    real ones if not given), are this machine's. `deadline` tells the seconds left for the whole run, None for any.
     """
 
     def __init__(
         self,
         insecure_registries: Callable[[], tuple[str, ...]] = tuple,
         engine_is_local: Callable[[], bool] = lambda: True,
+        deadline: Callable[[], float | None] = lambda: None,
+        certificate_folders: Sequence[Path] | None = None,
     ) -> None:
         self._insecure_registries = insecure_registries
         self._engine_is_local = engine_is_local
-        self._pools: dict[tuple[bool, str], urllib3.PoolManager] = {}
+        self._deadline = deadline
+        self._folders = certs_d(os.environ) if certificate_folders is None else certificate_folders
+        self._pools: dict[tuple[bool, str, Certificates], urllib3.PoolManager] = {}
         self._endpoints: dict[str, Endpoint | RegistryUnreachable] = {}
+        self._held: dict[str, Certificates] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
 
@@ -110,30 +137,41 @@ class Transport:
         body: bytes | None = None,
         follow: bool = False,
         limit: int = BODY_LIMIT,
+        registry: str = "",
     ) -> Response:
-        """Send one request. Raises RegistryUnreachable, whose message never holds a header."""
+        """Send one request. Raises RegistryUnreachable, whose message never holds a header.
+
+        `registry` is the one on whose behalf another host is asked, whose certificates then hold; it is the URL's own
+        host if not given. An answer that is larger than `limit` is none; what a refusal says is cut at ERROR_LIMIT.
+        """
+        left = self._deadline()
+        if left is not None and left <= 0:
+            raise RegistryUnreachable(f"{_origin(url)}: {_RUN_IS_OVER}")
+        whole = min(ANSWER_TIMEOUT, math.inf if left is None else left)
+        due = time.monotonic() + whole
+        _due.set(due)
         try:
-            response = self._pool(url, verify).request(
+            response = self._pool(url, verify, registry).request(
                 method,
                 url,
                 headers={"User-Agent": _USER_AGENT, **(headers or {})},
                 body=body,
                 redirect=follow,
                 retries=_REDIRECTS if follow else _NO_REDIRECT,
-                timeout=Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT),
+                timeout=Timeout(connect=min(CONNECT_TIMEOUT, whole), read=READ_TIMEOUT),
                 preload_content=False,
             )
-            try:
-                content = _read(response, url, limit)
-            except BaseException:
-                response.close()  # what was not read must not be taken for the next answer
-                raise
+            content = _read(response, url, limit)
             response.release_conn()
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            reason = _reason(error)
+            if time.monotonic() >= due:
+                over = left is not None and whole == left
+                reason = _RUN_IS_OVER if over else f"no whole answer within {ANSWER_TIMEOUT:g} seconds"
             # Without its cause, whose words may hold a header or a URL.
-            raise RegistryUnreachable(f"{_origin(url)}: {_reason(error)}") from None
+            raise RegistryUnreachable(f"{_origin(url)}: {reason}") from None
         headers = {key.lower(): value for key, value in response.headers.itermerged()}
-        return Response(response.status, headers, content)
+        return Response(response.status, headers, content, _is_elsewhere(url, response))
 
     # ------------------------------------------------------------------ which address
 
@@ -174,124 +212,146 @@ class Transport:
 
     # ------------------------------------------------------------------ connections
 
-    def _pool(self, url: str, verify: bool) -> urllib3.PoolManager:
-        proxy = _proxy_for(url)
+    def _pool(self, url: str, verify: bool, registry: str) -> urllib3.PoolManager:
+        proxy = proxy_for(url, os.environ)
+        name = registry or _host(url)
+        name = "docker.io" if name == _HUB_HOST else name
         with self._lock:
-            pool = self._pools.get((verify, proxy))
-            if pool is None:
-                pool = self._pools[verify, proxy] = _new_pool(verify, proxy)
-            return pool
+            held = self._certificates(name) if url[:6].lower() == "https:" else NO_CERTIFICATES
+            key = (verify, proxy, held)
+            if key not in self._pools:
+                owner = urllib3.util.parse_url(f"https://{_HUB_HOST if name == 'docker.io' else name}")
+                contexts = Contexts(verify=verify, certificates=held, owner=(owner.host or "", owner.port or 443))
+                self._pools[key] = _new_pool(verify, proxy, contexts)
+            return self._pools[key]
+
+    def _certificates(self, registry: str) -> Certificates:
+        """What an engine on this machine has for a registry; looked up once."""
+        if registry not in self._held:
+            known = any(os.path.isdir(folder / registry) for folder in self._folders)  # noqa: PTH112  Path's raises
+            here = known and self._engine_is_local()
+            self._held[registry] = certificates(registry, self._folders) if here else NO_CERTIFICATES
+        return self._held[registry]
 
 
 def _read(response: urllib3.BaseHTTPResponse, url: str, limit: int) -> bytes:
-    """The body, within its limits of size and time."""
+    """The body within its limit of size, counted as it is unpacked.
+
+    What was not read must not be taken for the next answer, so its connection is closed.
+    """
+    refused = response.status >= _BAD_REQUEST
+    limit = ERROR_LIMIT if refused else limit
     content = bytearray()
-    end = time.monotonic() + ANSWER_TIMEOUT
-    while part := response.read1(limit + 1 - len(content), decode_content=True):
-        content += part
-        if len(content) > limit:
-            raise RegistryUnreachable(f"{_origin(url)}: an answer of more than {limit} bytes")
-        if time.monotonic() > end:
-            raise RegistryUnreachable(f"{_origin(url)}: no whole answer within {ANSWER_TIMEOUT:g} seconds")
-    return bytes(content)
+    try:
+        while part := response.read1(min(_PART, limit + 1 - len(content)), decode_content=True):
+            content += part
+            if len(content) > limit:
+                if not refused:
+                    raise RegistryUnreachable(f"{_origin(url)}: an answer of more than {limit} bytes")
+                response.close()
+                break
+    except BaseException:
+        response.close()
+        raise
+    return bytes(content[:limit])
+
+
+class _Timely(io.RawIOBase):
+    """The bytes of an answer: each read has what is left of the time for the whole, so that drops end as silence does.
+
+    A socket's own time limit begins anew with every byte, in the headers as well. Nor does it end with too many bytes
+    where urllib3 reads on by itself: through the body of a redirect.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._bytes = connection.makefile("rb", buffering=0)
+        self._patience = connection.gettimeout() or math.inf
+        self._room = 2 * BODY_LIMIT
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = _due.get() - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        if self._room <= 0:
+            raise OSError(errno.EMSGSIZE, "an answer without end")
+        self._connection.settimeout(min(self._patience, left))
+        size = self._bytes.readinto(buffer)
+        self._room -= size or 0
+        return size
+
+    def close(self) -> None:
+        self._bytes.close()
+        super().close()
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer read by _Timely."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        self.fp.close()
+        self.fp = io.BufferedReader(_Timely(sock))
+
+
+class _Connection(urllib3.connection.HTTPConnection):
+    response_class = _Answer
+
+
+class _SecureConnection(urllib3.connection.HTTPSConnection):
+    response_class = _Answer
 
 
 class _Pools(urllib3.PoolManager):
-    """Connections with an SSL context of ours, made when HTTPS is first spoken: it reads every authority there is."""
+    """Connections with SSL contexts and answers of ours."""
 
-    _tls: ssl.SSLContext | None = None
+    contexts: Contexts
 
     def _new_pool(
         self, scheme: str, host: str, port: int, request_context: dict[str, Any] | None = None
     ) -> urllib3.HTTPConnectionPool:
         options = dict(request_context or self.connection_pool_kw)
         if scheme == "https":
-            self._tls = self._tls or _tls_context(verify=options["cert_reqs"] == "CERT_REQUIRED")
-            options["ssl_context"] = self._tls
-        return super()._new_pool(scheme, host, port, options)
+            options["ssl_context"] = self.contexts.of(host, port)
+        pool = super()._new_pool(scheme, host, port, options)
+        pool.ConnectionCls = _SecureConnection if scheme == "https" else _Connection
+        return pool
 
 
 class _ProxyPools(_Pools, urllib3.ProxyManager):
     """The same through a proxy."""
 
 
-def _new_pool(verify: bool, proxy: str) -> urllib3.PoolManager:
-    options: dict[str, Any] = {"maxsize": 16, "cert_reqs": "CERT_REQUIRED" if verify else "CERT_NONE"}
+def _new_pool(verify: bool, proxy: str, contexts: Contexts) -> urllib3.PoolManager:
+    options: dict[str, Any] = {
+        "num_pools": _HOSTS,
+        "maxsize": CONNECTIONS,
+        "cert_reqs": "CERT_REQUIRED" if verify else "CERT_NONE",
+    }
     if not verify:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-    if not proxy:
-        return _Pools(**options)
-    address = urllib3.util.parse_url(proxy)
-    headers = urllib3.util.make_headers(proxy_basic_auth=unquote(address.auth)) if address.auth else None
-    tls = _tls_context(verify) if address.scheme == "https" else None
-    return _ProxyPools(proxy_url=proxy, proxy_headers=headers, proxy_ssl_context=tls, **options)
+    if proxy:
+        address = urllib3.util.parse_url(proxy)
+        headers = urllib3.util.make_headers(proxy_basic_auth=unquote(address.auth)) if address.auth else None
+        tls = context(verify=verify) if address.scheme == "https" else None
+        pools: _Pools = _ProxyPools(proxy_url=proxy, proxy_headers=headers, proxy_ssl_context=tls, **options)
+    else:
+        pools = _Pools(**options)
+    pools.contexts = contexts
+    return pools
 
 
-def _tls_context(verify: bool) -> ssl.SSLContext:
-    """What docker takes: Python's own context without the strictness that Go does not know."""
-    context = ssl.create_default_context()
-    # Set by default since Python 3.13. It refuses private authorities that docker pushes to, e.g. those whose
-    # certificates lack an authority key identifier, and a registry must not be out of reach from here only.
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def _proxy_for(url: str) -> str:
-    """The proxy that HTTP(S)_PROXY and NO_PROXY name for a URL; loopback never has one."""
-    if not any(name.lower() in ("http_proxy", "https_proxy", "all_proxy") for name in os.environ):
-        return ""
-    from urllib.request import getproxies, proxy_bypass
-
-    parts = urlsplit(url)
-    if is_loopback(parts.netloc) or proxy_bypass(parts.netloc):
-        return ""
-    proxies = getproxies()
-    proxy = proxies.get(parts.scheme) or proxies.get("all") or ""
-    # As Go's ProxyFromEnvironment: a proxy without a scheme speaks HTTP.
-    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
-
-
-# ---------------------------------------------------------------------- addresses
-
-
-def is_loopback(registry: str) -> bool:
-    """Whether docker would take plain HTTP there without being told (`localhost`, 127.0.0.0/8, ::1)."""
-    host = hostname(registry).strip("[]")
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def is_insecure(registry: str, insecure_registries: tuple[str, ...]) -> bool:
-    """Whether the engine's list of insecure registries (hosts and networks) holds this one.
-
-    As moby's `registry/config.go` does: by exact name with its port, else by the addresses the host name stands for.
-    """
-    if is_loopback(registry) or registry in insecure_registries:
-        return True
-    networks = [network for entry in insecure_registries if (network := _network(entry)) and not network.is_loopback]
-    if not networks:
-        return False
-    try:
-        addresses = {str(info[4][0]) for info in socket.getaddrinfo(hostname(registry).strip("[]"), None)}
-    except OSError:
-        return False
-    return any(
-        ipaddress.ip_address(address.partition("%")[0]) in network for address in addresses for network in networks
-    )
-
-
-def _network(entry: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
-    try:
-        return ipaddress.ip_network(entry) if "/" in entry else None
-    except ValueError:
-        return None
+def _is_elsewhere(url: str, response: urllib3.BaseHTTPResponse) -> bool:
+    """Whether one of the redirects that were followed left the place that was asked."""
+    asked = urllib3.util.parse_url(url)
+    for step in response.retries.history if response.retries else ():
+        url = urljoin(url, step.redirect_location or "")
+        if urllib3.util.parse_url(url)[:1] + urllib3.util.parse_url(url)[2:4] != asked[:1] + asked[2:4]:
+            return True
+    return False
 
 
 # ---------------------------------------------------------------------- errors
@@ -301,6 +361,12 @@ def _origin(url: str) -> str:
     """Scheme and host of a URL: what comes before and after may be what nobody should read."""
     plain = _PLAIN_URL.match(url)
     return f"{plain[1]}://{plain[2]}" if plain else "an address that cannot be read"
+
+
+def _host(url: str) -> str:
+    """Host and port of a URL, as they are written."""
+    plain = _PLAIN_URL.match(url)
+    return plain[2] if plain else ""
 
 
 def _reason(error: BaseException) -> str:
@@ -318,6 +384,8 @@ def _reason(error: BaseException) -> str:
         return "the host name cannot be resolved"
     if any(isinstance(link, TimeoutError | urllib3.exceptions.TimeoutError) for link in chain):
         return "no answer in time"
+    if any(isinstance(link, urllib3.exceptions.ProxySchemeUnknown) for link in chain):
+        return "its proxy is of a kind that docker pushsafe does not speak to"
     # The words of these quote what could not be read: a URL, a header.
     if any(isinstance(link, urllib3.exceptions.LocationValueError) for link in chain):
         return "the address cannot be read"

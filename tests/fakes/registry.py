@@ -29,6 +29,7 @@ HOST = "$HOST"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 _PLAIN_TO_TLS = b"Client sent an HTTP request to an HTTPS server.\n"
+_TLS_TO_PLAIN = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n400 Bad Request"
 
 
 # ------------------------------------------------------------------- requests, answers, rules
@@ -36,7 +37,10 @@ _PLAIN_TO_TLS = b"Client sent an HTTP request to an HTTPS server.\n"
 
 @dataclass(frozen=True)
 class Request:
-    """One request as it came; header names in lower case, of a repeated query name the last value."""
+    """One request as it came; header names in lower case, of a repeated query name the last value.
+
+    `client` is the name in the client certificate that was shown, empty for none.
+    """
 
     method: str
     path: str
@@ -45,6 +49,7 @@ class Request:
     body: bytes = b""
     connection: int = 0
     expected: bool = True
+    client: str = ""
 
     @property
     def authorization(self) -> str:
@@ -124,13 +129,17 @@ class Certificate:
 class FakeRegistry:
     """A registry, started by `with`; plain HTTP unless there is a `certificate`.
 
+    With `clients`, the file of an authority, it asks for a client certificate of it, and takes none as well.
     A request that no rule fits is answered 500 and makes `check()` fail, as does a rule with `times` that was not
     used up; leaving `with` calls it.
     """
 
-    def __init__(self, *rules: Rule | Sequence[Rule], certificate: Certificate | None = None) -> None:
+    def __init__(
+        self, *rules: Rule | Sequence[Rule], certificate: Certificate | None = None, clients: Path | None = None
+    ) -> None:
         self.rules = [one for rule in rules for one in ([rule] if isinstance(rule, Rule) else rule)]
         self.certificate = certificate
+        self.clients = clients
         self._requests: list[Request] = []
         self._faults: list[str] = []
         self._lock = threading.Lock()
@@ -213,6 +222,9 @@ class _Server(ThreadingHTTPServer):
         if registry.certificate:
             self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self._context.load_cert_chain(registry.certificate.chain, registry.certificate.key)
+        if self._context and registry.clients:
+            self._context.load_verify_locations(registry.clients)
+            self._context.verify_mode = ssl.CERT_OPTIONAL
         super().__init__(("127.0.0.1", 0), _Handler)
 
     def server_bind(self) -> None:
@@ -220,11 +232,20 @@ class _Server(ThreadingHTTPServer):
         self.server_address = self.socket.getsockname()
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        """TLS begins here, in the connection's own thread; plain HTTP is told so, as Go's servers do."""
+        """TLS begins here, in the connection's own thread; who speaks the other one is told so, as Go's servers do.
+
+        A TLS hello to plain HTTP is no request: engines send it first, and the containerd store goes on in clear only
+        where the answer looks like HTTP.
+        """
+        hello = request.recv(1, socket.MSG_PEEK) == b"\x16"
+        if self._context is None and hello:
+            request.recv(65536)
+            request.sendall(_TLS_TO_PLAIN)
+            return
         if self._context is None:
             super().finish_request(request, client_address)
             return
-        if request.recv(1, socket.MSG_PEEK)[:1] != b"\x16":
+        if not hello:
             self.registry.record(Request("(plain)", "", {}, {}))
             request.recv(65536)
             head = f"HTTP/1.0 400 Bad Request\r\nContent-Length: {len(_PLAIN_TO_TLS)}\r\n\r\n"
@@ -249,7 +270,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Requests are recorded, not printed."""
 
     def _handle(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = self._received()
         parts = urlsplit(self.path)
         request = Request(
             method=self.command,
@@ -258,10 +279,27 @@ class _Handler(BaseHTTPRequestHandler):
             headers={name.lower(): value for name, value in self.headers.items()},
             body=body,
             connection=self.client_address[1],
+            client=self._client(),
         )
         self._send(self.server.registry.answer(request))
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _handle  # noqa: N815
+
+    def _client(self) -> str:
+        """The subject's common name: `getpeercert()["subject"]` is a tuple of names, each of pairs."""
+        shown: Any = self.connection.getpeercert() if isinstance(self.connection, ssl.SSLSocket) else None
+        return dict(pair for name in shown["subject"] for pair in name).get("commonName", "") if shown else ""
+
+    def _received(self) -> bytes:
+        """The request's body; engines send layers in chunks."""
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = bytearray()
+        while size := int(self.rfile.readline().partition(b";")[0], 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return bytes(body)
 
     def _send(self, answer: Answer) -> None:
         time.sleep(answer.delay)
@@ -298,8 +336,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def refused(status: int, code: str, message: str, **headers: str) -> Answer:
-    """An error as the distribution specification words it."""
-    return Answer(status, {"errors": [{"code": code, "message": message, "detail": None}]}).having(**headers)
+    """An error as the distribution specification words it.
+
+    Without a `detail` the classic engine takes some for new ones each time, and retries for a minute.
+    """
+    return Answer(status, {"errors": [{"code": code, "message": message, "detail": {}}]}).having(**headers)
 
 
 OK = Answer(200, {})
@@ -342,17 +383,18 @@ def uploads(answer: Answer = UPLOAD_STARTED) -> list[Rule]:
 class Manifest:
     """A manifest or index under a tag and under its digest; `header` replaces Docker-Content-Digest, "" leaves it out.
 
-    `look` is at which look the tag is there for the first time.
+    `look` is at which look the tag is there for the first time. `sent` are the very bytes, where somebody pushed it.
     """
 
     content: Json
     media_type: str = OCI_MANIFEST
     header: str | None = None
     look: int = 1
+    sent: bytes = b""
 
     @property
     def body(self) -> bytes:
-        return json.dumps(self.content).encode()
+        return self.sent or json.dumps(self.content).encode()
 
     @property
     def digest(self) -> str:
@@ -507,8 +549,8 @@ def half_open_registry(store: Store = (), user: str = "ada", password: str = "hu
 # ------------------------------------------------------------------- certificates
 
 
-def certificate(folder: Path, *names: str, strict: bool = True) -> Certificate:
-    """A certificate for `names` (127.0.0.1 besides), signed by an authority of its own.
+def certificate(folder: Path, *names: str, strict: bool = True, subject: str = "fake registry") -> Certificate:
+    """A certificate for `names` (127.0.0.1 besides) or for a client, signed by an authority of its own.
 
     Without `strict` it is one that Go takes, and that `ssl.VERIFY_X509_STRICT` refuses: it names no key identifiers.
     """
@@ -554,9 +596,11 @@ def certificate(folder: Path, *names: str, strict: bool = True) -> Certificate:
     )
     alternatives = [*map(x509.DNSName, names), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     server = (
-        identified(start("fake registry", server_key), server_key)
+        identified(start(subject, server_key), server_key)
         .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(
+            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
+        )
         .sign(authority_key, hashes.SHA256())
     )
     files = Certificate(folder / "authority.pem", folder / "server.pem", folder / "server.key")

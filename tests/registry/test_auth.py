@@ -28,6 +28,7 @@ from tests.fakes.registry import (
     HTML_ERROR,
     WRONG_LOGIN,
     Answer,
+    Certificate,
     FakeRegistry,
     basic_header,
     jwt,
@@ -35,6 +36,7 @@ from tests.fakes.registry import (
     redirect,
     token_server,
 )
+from tests.registry.conftest import Names
 
 SCOPE = "repository:acme/app:pull,push"
 PASSWORD = "hunter2!-and-more"
@@ -197,8 +199,6 @@ TOKENS: dict[str, tuple[Answer, tuple[int, str, tuple[str, ...] | None, str, str
         (400, "", None, "invalid_grant", "expired"),
     ),
     "HTML": (HTML_ERROR, (502, "", None, "", "")),
-    "redirect": (redirect("/elsewhere"), (307, "", None, "", "moved")),
-    "a redirect elsewhere": (redirect("https://evil.test/"), (307, "", None, "", "moved")),
     "no token": (Answer(200, {}), NO_TOKEN),
     "empty token": (Answer(200, {"token": ""}), NO_TOKEN),
     "token of another type": (Answer(200, {"token": 7}), NO_TOKEN),
@@ -224,6 +224,12 @@ def test_a_huge_token_answer(size: int, fits: bool) -> None:
         else:
             with pytest.raises(RegistryUnreachable, match=f"more than {TOKEN_LIMIT} bytes"):
                 ask(registry, login())
+
+
+def test_a_huge_refusal_is_cut() -> None:
+    answer = Answer(403, {"errors": [{"code": "DENIED", "message": "no"}], "more": "x" * (TOKEN_LIMIT + 99)})
+    with FakeRegistry(on("GET", "/token", answer)) as registry:
+        assert ask(registry, login()).status == 403
 
 
 def test_a_token_does_not_show_itself() -> None:
@@ -278,6 +284,7 @@ class Watched(Transport):
         body: bytes | None = None,
         follow: bool = False,
         limit: int = 0,
+        registry: str = "",
     ) -> Response:
         self.sent.append((url, (headers or {}).get("Authorization", ""), verify))
         return Response(200, {}, b'{"token": "opaque"}')
@@ -342,6 +349,71 @@ def test_a_refused_realm_is_told_without_the_secret() -> None:
         fetch_token(Watched(), SECURE, Challenge("bearer", {"realm": realm}), "s", "a", login())
     shown = "".join(traceback.format_exception(caught.value))
     assert "\x1b" not in shown
+
+
+# --------------------------------------------------------------------------- redirects of a token server
+
+REDIRECTED = [
+    # the realm's scheme, where it is redirected to, whether the credential goes along
+    ("http", "same", True),
+    ("http", "other port", False),
+    ("http", "other host", False),
+    ("http", "https", False),
+    ("https", "same", True),
+    ("https", "other port", False),
+    ("https", "other host", False),
+    ("https", "http", False),
+    ("https", "http elsewhere", False),
+]
+
+
+@pytest.mark.usefixtures("no_proxy")
+@pytest.mark.parametrize("status", [302, 307])
+@pytest.mark.parametrize(("start", "target", "carried"), REDIRECTED)
+def test_a_redirected_token_server_gets_the_credential_at_its_own_origin_only(
+    start: str, target: str, carried: bool, status: int, trusted: Certificate, names: Names
+) -> None:
+    names("registry.test", "other.test")
+    scheme = start if target in ("same", "other port", "other host") else target.split()[0]
+    name = "other.test" if target in ("other host", "http elsewhere") else "registry.test"
+    where: list[str] = []
+    first = on("GET", "/token", lambda _request: redirect(where[0], status))
+    end = on("GET", "/end", Answer(200, {"token": "opaque"}))
+    with (
+        FakeRegistry(first, end, certificate=trusted if start == "https" else None) as one,
+        FakeRegistry(end, certificate=trusted if scheme == "https" else None) as other,
+    ):
+        port = one.port if target in ("same", "other host") else other.port
+        where.append(f"{scheme}://{name}:{port}/end")
+        base = f"{start}://registry.test:{one.port}"
+        challenge = Challenge("bearer", {"realm": f"{base}/token"})
+        place, transport = endpoint(base, start == "https"), Transport()
+        if carried:
+            assert fetch_token(transport, place, challenge, SCOPE, "acme/app", login()).value == "opaque"
+        else:  # what comes back is nobody's token
+            with pytest.raises(RegistryUnreachable, match="redirects to another host, where no credential goes"):
+                fetch_token(transport, place, challenge, SCOPE, "acme/app", login())
+            assert fetch_token(transport, place, challenge, SCOPE, "acme/app", None).value == "opaque"
+        landed, *_ = [*one.find("GET", "/end"), *other.find("GET", "/end")]
+    assert landed.authorization == (basic_header("ada", PASSWORD) if carried else "")
+    assert PASSWORD not in f"{landed.query}{landed.headers}"
+
+
+@pytest.mark.parametrize(("redirects", "status"), [(3, 200), (4, 307)])
+def test_a_token_server_may_redirect_three_times(redirects: int, status: int) -> None:
+    chain = [on("GET", f"/{n}", redirect(f"/{n + 1}")) for n in range(redirects)]
+    with FakeRegistry(*chain, on("GET", f"/{redirects}", Answer(200, {"token": "opaque"}))) as registry:
+        assert ask(registry, login(), f"{BASE}/0").status == status
+        assert len(registry.requests) == 4
+
+
+@pytest.mark.parametrize("to", [f"{BASE}/token2", "https://other.test/token"])
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_an_identity_token_is_redirected_nowhere(status: int, to: str) -> None:
+    with FakeRegistry(on("POST", "/token", redirect(to, status))) as registry:
+        token = ask(registry, login(CredentialKind.IDENTITY_TOKEN, "", "id+token/&="))
+        assert (token.status, token.value, token.message) == (status, "", "moved")
+        assert registry.seen() == ["POST /token"]
 
 
 # --------------------------------------------------------------------------- grants

@@ -14,41 +14,28 @@ from pushsafe.model import (
     Access,
     Credential,
     CredentialKind,
-    CredentialSource,
     Evidence,
+    ImageConfig,
     ManifestInfo,
     Platform,
-    Reference,
-    Secret,
-    SourceKind,
     Stage,
 )
-from pushsafe.registry import client
-from pushsafe.registry.client import Registry
-from pushsafe.registry.transport import Transport
+from pushsafe.registry import tokens
 from tests.fakes.registry import (
-    BASE,
     DENIED,
     HTML_ERROR,
     MANIFEST_UNKNOWN,
-    NAME_UNKNOWN,
     OCI_INDEX,
     OCI_MANIFEST,
-    OK,
-    SERVER_ERROR,
     TOO_MANY,
-    UNAUTHORIZED,
-    WRONG_LOGIN,
     Answer,
     FakeRegistry,
     Manifest,
-    Request,
     Rule,
     basic_header,
     basic_registry,
     bearer_registry,
     guarded,
-    half_open_registry,
     image,
     index,
     jwt,
@@ -58,31 +45,10 @@ from tests.fakes.registry import (
     ping,
     redirect,
     token_server,
-    uploads,
     wants_basic,
     wants_bearer,
 )
-
-NAME = "acme/app"
-PASSWORD = "hunter2!"
-PULL_PUSH = ("pull", "push")
-
-
-def somebody(kind: CredentialKind = CredentialKind.BASIC, secret: str = PASSWORD, user: str = "ada") -> Credential:
-    source = CredentialSource(SourceKind.FILE, "config.json")
-    return Credential("r", "r", source, kind, user, Secret(secret))
-
-
-NOBODY = Credential("r", "r", CredentialSource(SourceKind.NONE))
-
-
-def at(registry: FakeRegistry, tag: str = "1") -> Reference:
-    return Reference("given", registry.host, NAME, tag)
-
-
-def new() -> Registry:
-    return Registry(Transport())
-
+from tests.registry.asking import NAME, NOBODY, OPAQUE, PASSWORD, at, new, somebody
 
 # --------------------------------------------------------------------------- ping
 
@@ -246,10 +212,75 @@ def test_a_manifest_elsewhere_is_fetched_there_without_the_credential() -> None:
         assert storage.requests[0].authorization == ""
 
 
+# --------------------------------------------------------------------------- configs and tags
+
+CONFIG = {"os": "linux", "architecture": "arm64", "variant": "v8", "config": {"Labels": {}}}
+VERSION = "org.opencontainers.image.version"
+
+
+def labelled(labels: Any) -> dict[str, Any]:
+    return {**CONFIG, "config": {"Labels": labels}}
+
+
+ARM64_V8 = Platform("linux", "arm64", "v8")
+CONFIGS: dict[str, tuple[Any, ImageConfig]] = {
+    "no version": (CONFIG, ImageConfig(ARM64_V8)),
+    "a version": (labelled({VERSION: "1.4.2"}), ImageConfig(ARM64_V8, "1.4.2")),
+    "a version to be seen": (labelled({VERSION: "1\x1b[2J"}), ImageConfig(ARM64_V8, "1 [2J")),
+    "a version that is no text": (labelled({VERSION: 1}), ImageConfig(ARM64_V8)),
+    "labels that are none": (labelled(["1"]), ImageConfig(ARM64_V8)),
+    "no labels": (labelled(None), ImageConfig(ARM64_V8)),
+    "no config in it": ({"os": "linux", "architecture": "amd64"}, ImageConfig(AMD64)),
+    "another artifact's": ({}, ImageConfig()),
+    "a list": ([], ImageConfig()),
+    "no JSON": ("<html>", ImageConfig()),
+}
+
+
+@pytest.mark.parametrize(("body", "expected"), CONFIGS.values(), ids=CONFIGS)
+def test_image_config(body: Any, expected: ImageConfig) -> None:
+    blob = on("GET", f"/v2/{NAME}/blobs/sha256:c0", Answer(200, body))
+    with FakeRegistry(basic_registry([blob])) as registry:
+        assert new().image_config(at(registry), somebody(), "sha256:c0") == expected
+
+
+TAGS: dict[str, tuple[Any, tuple[str, ...]]] = {
+    "some": ({"name": NAME, "tags": ["1", "latest"]}, ("1", "latest")),
+    "none": ({"tags": []}, ()),
+    "null": ({"tags": None}, ()),
+    "what is no text": ({"tags": ["1", 2, None]}, ("1",)),
+    "to be seen": ({"tags": ["1\x1b[2J"]}, ("1 [2J",)),
+    "no JSON": ("<html>", ()),
+}
+
+
+@pytest.mark.parametrize(("body", "expected"), TAGS.values(), ids=TAGS)
+def test_tags(body: Any, expected: tuple[str, ...]) -> None:
+    with FakeRegistry(basic_registry([on("GET", f"/v2/{NAME}/tags/list", Answer(200, body))])) as registry:
+        assert new().tags(at(registry), somebody()) == expected
+        assert registry.requests[-1].query == {"n": "1000"}
+
+
+@pytest.mark.parametrize("answer", [DENIED, HTML_ERROR, TOO_MANY])
+def test_configs_and_tags_refused(answer: Answer) -> None:
+    with FakeRegistry(open_registry([on("GET", "/v2/.+", answer)])) as registry:
+        for found in (new().tags(at(registry), NOBODY), new().image_config(at(registry), NOBODY, "sha256:c0")):
+            assert isinstance(found, Evidence)
+            assert (found.stage, found.status, found.sent) == (Stage.VERIFY, answer.status, False)
+
+
+def test_a_registry_that_is_away_says_nothing() -> None:
+    with FakeRegistry() as registry:
+        gone = at(registry)
+    with pytest.raises(RegistryUnreachable, match="connection refused"):
+        new().manifest(gone, NOBODY)
+    with pytest.raises(RegistryUnreachable, match="connection refused"):
+        new().tags(gone, NOBODY)
+
+
 # --------------------------------------------------------------------------- whose manifest requests go out as what
 
 STORE = manifests(NAME, {"1": ONE})
-OPAQUE = "djE6b3BhcXVlLXRva2Vu"
 AUTHORIZED: dict[str, tuple[Sequence[Rule], Credential, str]] = {
     "nobody at an open one": (open_registry(STORE), NOBODY, ""),
     "somebody at an open one": (open_registry(STORE), somebody(), ""),
@@ -315,7 +346,7 @@ def test_one_token_serves_many_requests_for_a_while(monkeypatch: pytest.MonkeyPa
         for digest in ("", ONE.digest, TWO.digest):
             asked.manifest(at(registry), somebody(), digest)
         assert len(registry.find("GET", "/token")) == 1
-        monkeypatch.setattr(client, "_TOKEN_LIFE", -1.0)
+        monkeypatch.setattr(tokens, "_LIFE", -1.0)
         asked.manifest(at(registry), somebody(), ONE.digest)
         assert len(registry.find("GET", "/token")) == 2
 
@@ -328,274 +359,3 @@ def test_verification_reuses_the_connection_of_the_ping() -> None:
             asked.manifest(at(registry), somebody(), digest)
         assert len(registry.requests) == 6
         assert len({one.connection for one in registry.requests}) == 1
-
-
-# --------------------------------------------------------------------------- the investigation
-
-
-@dataclass(frozen=True)
-class Case:
-    """What a registry says to an investigation: stage, status, code, sent and grant of each piece of evidence."""
-
-    rules: Sequence[Rule]
-    credential: Credential
-    expected: Sequence[tuple[Any, ...]]
-
-
-def pinged(status: int) -> tuple[Any, ...]:
-    return Stage.PING, status, "", False, None
-
-
-def unasked(request: Request) -> Answer | None:
-    """Wants a login, and does not say so."""
-    return None if request.authorization == basic_header("ada", PASSWORD) else DENIED
-
-
-CASES = {
-    "open, nobody": Case(open_registry(), NOBODY, [pinged(200), (Stage.PROBE, 202, "", False, None)]),
-    "open, somebody": Case(open_registry(), somebody(), [pinged(200), (Stage.PROBE, 202, "", False, None)]),
-    "open, repository missing": Case(
-        open_registry(upload=NAME_UNKNOWN), somebody(), [pinged(200), (Stage.PROBE, 404, "NAME_UNKNOWN", False, None)]
-    ),
-    "Basic, nobody": Case(basic_registry(), NOBODY, [pinged(401), (Stage.PROBE, 401, "UNAUTHORIZED", False, None)]),
-    "Basic, somebody": Case(
-        basic_registry(),
-        somebody(),
-        [pinged(401), (Stage.TOKEN, 200, "", True, None), (Stage.PROBE, 202, "", True, None)],
-    ),
-    "Basic, wrong password": Case(
-        basic_registry(), somebody(secret="wrong"), [pinged(401), (Stage.TOKEN, 401, "UNAUTHORIZED", True, None)]
-    ),
-    "Basic, no right (Gitea)": Case(
-        basic_registry(upload=UNAUTHORIZED),
-        somebody(),
-        [pinged(401), (Stage.TOKEN, 200, "", True, None), (Stage.PROBE, 401, "UNAUTHORIZED", True, None)],
-    ),
-    "Basic, no right (403)": Case(
-        basic_registry(upload=DENIED),
-        somebody(),
-        [pinged(401), (Stage.TOKEN, 200, "", True, None), (Stage.PROBE, 403, "DENIED", True, None)],
-    ),
-    "Basic, an identity token": Case(
-        basic_registry(),
-        somebody(CredentialKind.IDENTITY_TOKEN, "identity", ""),
-        [pinged(401), (Stage.PROBE, 401, "UNAUTHORIZED", False, None)],
-    ),
-    "Bearer, nobody": Case(
-        bearer_registry(upload=DENIED),
-        NOBODY,
-        [pinged(401), (Stage.TOKEN, 200, "", False, ()), (Stage.PROBE, 403, "DENIED", False, None)],
-    ),
-    "Bearer, somebody": Case(
-        bearer_registry(),
-        somebody(),
-        [pinged(401), (Stage.TOKEN, 200, "", True, PULL_PUSH), (Stage.PROBE, 202, "", True, None)],
-    ),
-    "Bearer, an empty grant": Case(
-        bearer_registry(upload=DENIED, token=jwt()),
-        somebody(),
-        [pinged(401), (Stage.TOKEN, 200, "", True, ()), (Stage.PROBE, 403, "DENIED", True, None)],
-    ),
-    "Bearer, an opaque token": Case(
-        bearer_registry(upload=DENIED, token=OPAQUE),
-        somebody(),
-        [pinged(401), (Stage.TOKEN, 200, "", True, None), (Stage.PROBE, 403, "DENIED", True, None)],
-    ),
-    "Bearer, wrong password": Case(
-        bearer_registry(), somebody(secret="wrong"), [pinged(401), (Stage.TOKEN, 401, "UNAUTHORIZED", True, None)]
-    ),
-    "Bearer, no token in the answer": Case(
-        bearer_registry(tokens=[on("GET", "/token", Answer(200, {}))]),
-        somebody(),
-        [pinged(401), (Stage.TOKEN, 200, "", True, None)],
-    ),
-    "Bearer, token server rate limited": Case(
-        bearer_registry(tokens=[on("GET", "/token", TOO_MANY)]),
-        somebody(),
-        [pinged(401), (Stage.TOKEN, 429, "TOOMANYREQUESTS", True, None)],
-    ),
-    "a registry token": Case(
-        bearer_registry(tokens=[], upload=DENIED),
-        somebody(CredentialKind.REGISTRY_TOKEN, "as-it-is", ""),
-        [pinged(401), (Stage.PROBE, 403, "DENIED", True, None)],
-    ),
-    "half open, nobody": Case(
-        half_open_registry(), NOBODY, [pinged(200), (Stage.PROBE, 401, "UNAUTHORIZED", False, None)]
-    ),
-    "half open, somebody": Case(
-        half_open_registry(),
-        somebody(),
-        [pinged(200), (Stage.PROBE, 401, "UNAUTHORIZED", False, None), (Stage.PROBE, 202, "", True, None)],
-    ),
-    # Its /v2/ says 200 to whatever password: that is no accepted login.
-    "half open, wrong password": Case(
-        half_open_registry(),
-        somebody(secret="wrong"),
-        [
-            pinged(200),
-            (Stage.PROBE, 401, "UNAUTHORIZED", False, None),
-            (Stage.PROBE, 401, "UNAUTHORIZED", True, None),
-        ],
-    ),
-    "half open with tokens": Case(
-        [ping(), *guarded(wants_bearer(), uploads()), *token_server(jwt(NAME, *PULL_PUSH))],
-        somebody(),
-        [
-            pinged(200),
-            (Stage.PROBE, 401, "UNAUTHORIZED", False, None),
-            (Stage.TOKEN, 200, "", True, PULL_PUSH),
-            (Stage.PROBE, 202, "", True, None),
-        ],
-    ),
-    # Nobody asks for the credential, as a proxy or a token-in-the-name registry may not; ours is tried all the same.
-    "open, 403 without a challenge, nobody": Case(
-        open_registry(upload=DENIED), NOBODY, [pinged(200), (Stage.PROBE, 403, "DENIED", False, None)]
-    ),
-    "open, 403 without a challenge, somebody": Case(
-        [ping(), *guarded(unasked, uploads())],
-        somebody(),
-        [pinged(200), (Stage.PROBE, 403, "DENIED", False, None), (Stage.PROBE, 202, "", True, None)],
-    ),
-    "open, 403 without a challenge, no right": Case(
-        open_registry(upload=DENIED),
-        somebody(),
-        [pinged(200), (Stage.PROBE, 403, "DENIED", False, None), (Stage.PROBE, 403, "DENIED", True, None)],
-    ),
-    "open, 403 without a challenge, wrong password": Case(
-        [ping(lambda request: WRONG_LOGIN if request.authorization else OK), *uploads(DENIED)],
-        somebody(secret="wrong"),
-        [pinged(200), (Stage.PROBE, 403, "DENIED", False, None), (Stage.TOKEN, 401, "UNAUTHORIZED", True, None)],
-    ),
-    "open, 403 without a challenge, an identity token": Case(
-        open_registry(upload=DENIED),
-        somebody(CredentialKind.IDENTITY_TOKEN, "identity", ""),
-        [pinged(200), (Stage.PROBE, 403, "DENIED", False, None)],
-    ),
-    "open, 403 without a challenge, a registry token": Case(
-        open_registry(upload=DENIED),
-        somebody(CredentialKind.REGISTRY_TOKEN, "as-it-is", ""),
-        [pinged(200), (Stage.PROBE, 403, "DENIED", False, None), (Stage.PROBE, 403, "DENIED", True, None)],
-    ),
-    "a server error": Case(
-        basic_registry(upload=SERVER_ERROR),
-        somebody(),
-        [pinged(401), (Stage.TOKEN, 200, "", True, None), (Stage.PROBE, 500, "UNKNOWN", True, None)],
-    ),
-    "401 without a challenge": Case(
-        [ping(Answer(401)), on("POST", ".*", WRONG_LOGIN)],
-        NOBODY,
-        [pinged(401), (Stage.PROBE, 401, "UNAUTHORIZED", False, None)],
-    ),
-}
-
-
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_investigation(case: Case) -> None:
-    with FakeRegistry(case.rules) as registry:
-        found = new().investigate(at(registry), case.credential)
-        assert [(one.stage, one.status, one.code, one.sent, one.granted) for one in found] == list(case.expected)
-        # Nobody's token is no credential.
-        carried = {one.method for one in registry.requests if one.authorization and case.credential.present}
-        assert ("POST" in carried) is any(one.stage is Stage.PROBE and one.sent for one in found)
-        assert bool(carried) is any(one.sent for one in found)
-        started = [one for one in found if one.stage is Stage.PROBE and one.status == 202]
-        assert len(registry.find("DELETE", r"/v2/acme/app/blobs/uploads/4a1f")) == len(started)
-
-
-def test_a_credential_that_nobody_asked_for_goes_to_the_registry_alone() -> None:
-    with FakeRegistry() as other:
-        away = redirect(f"{other.base}/v2/")
-        elsewhere = ping(lambda request: away if request.authorization else OK)
-        with FakeRegistry(elsewhere, *uploads(DENIED)) as registry:
-            found = new().investigate(at(registry), somebody())
-    assert [(one.stage, one.status, one.sent) for one in found] == [
-        (Stage.PING, 200, False),
-        (Stage.PROBE, 403, False),
-        (Stage.TOKEN, 307, True),
-        (Stage.PROBE, 403, True),
-    ]
-    assert other.requests == []
-
-
-def test_what_the_evidence_of_a_ping_says() -> None:
-    with FakeRegistry(bearer_registry()) as registry:
-        (first, *_) = new().investigate(at(registry), NOBODY)
-        assert first.message == f"GET {registry.base}/v2/ without a credential"
-        assert first.challenge == f'Bearer realm="{registry.base}/token"'
-
-
-def test_a_push_is_what_a_token_is_asked_for() -> None:
-    with FakeRegistry(bearer_registry()) as registry:
-        new().investigate(at(registry), somebody())
-        assert registry.find("GET", "/token")[0].query["scope"] == "repository:acme/app:pull,push"
-
-
-def test_a_foreign_plain_token_server_hears_nothing() -> None:
-    with FakeRegistry() as elsewhere:
-        realm = f"http://auth.test:{elsewhere.port}/token"
-        with FakeRegistry(bearer_registry(realm=realm, tokens=[])) as registry:
-            with pytest.raises(RegistryUnreachable, match="over plain HTTP"):
-                new().investigate(at(registry), somebody())
-            assert registry.seen() == ["GET /v2/"]
-
-
-# --------------------------------------------------------------------------- the probe's end
-
-
-def started(location: str) -> Answer:
-    return Answer(202).having(Location=location)
-
-
-@pytest.mark.parametrize(
-    "location",
-    [
-        "/v2/acme/app/blobs/uploads/u1?_state=x%2Fy",
-        f"{BASE}/v2/acme/app/blobs/uploads/u1?_state=x%2Fy",
-        "u1?_state=x%2Fy",
-    ],
-)
-def test_an_upload_is_cancelled_where_it_is(location: str) -> None:
-    with FakeRegistry(basic_registry(upload=started(location))) as registry:
-        new().investigate(at(registry), somebody())
-        (cancel,) = registry.find("DELETE", "/v2/acme/app/blobs/uploads/u1")
-        assert (cancel.authorization, cancel.query["_state"]) == (basic_header("ada", PASSWORD), "x/y")
-        assert registry.find("POST", ".*")[0].headers["content-length"] == "0"
-
-
-ELSEWHERE = [
-    "http://127.0.0.1:{port}/v2/x",
-    "//127.0.0.1:{port}/v2/x",
-    "https://{own}/v2/x",
-    "http://localhost:{own_port}/v2/x",
-    "http://{own}@127.0.0.1:{port}/x",
-    "http://127.0.0.1:{port}\\@{own}/x",
-    "http://[::1/x",
-    "ftp://{own}/x",
-    "",
-]
-
-
-@pytest.mark.parametrize("location", ELSEWHERE)
-def test_an_upload_elsewhere_is_left_alone(location: str) -> None:
-    """A DELETE at an address of the registry's choice would be anybody's; the upload ends by itself."""
-    with FakeRegistry() as elsewhere, FakeRegistry() as registry:
-        to = location.format(port=elsewhere.port, own=registry.host, own_port=registry.port)
-        registry.rules += basic_registry(upload=started(to))
-        found = new().investigate(at(registry), somebody())
-        assert found[-1].status == 202
-        assert elsewhere.requests == []
-        assert registry.find("DELETE", ".*") == []
-
-
-@pytest.mark.parametrize("answer", [Answer(drop=True), SERVER_ERROR, UNAUTHORIZED, Answer(404)])
-def test_a_cancelling_that_fails_changes_nothing(answer: Answer) -> None:
-    rules = [on("DELETE", ".*", answer), *basic_registry()]
-    with FakeRegistry(rules) as registry:
-        found = new().investigate(at(registry), somebody())
-        assert (found[-1].stage, found[-1].status) == (Stage.PROBE, 202)
-
-
-def test_only_an_accepted_upload_is_cancelled() -> None:
-    with FakeRegistry(open_registry(upload=DENIED.having(Location="/v2/acme/app/blobs/uploads/u1"))) as registry:
-        new().investigate(at(registry), NOBODY)
-        assert registry.seen() == ["GET /v2/", "POST /v2/acme/app/blobs/uploads/"]

@@ -1,0 +1,85 @@
+"""Manifests, indexes and image configs as registries send them, read into values."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from pushsafe.model import INDEX_TYPES, MANIFEST_TYPES, ImageConfig, ManifestInfo, Platform
+from pushsafe.registry.auth import read_json
+from pushsafe.registry.transport import Response
+from pushsafe.sanitize import clean
+
+ACCEPT = ", ".join((*INDEX_TYPES, *MANIFEST_TYPES))
+_VERSION = "org.opencontainers.image.version"
+"""OCI image specification, `annotations.md`; builders write it as a label of the config."""
+
+
+def media_type(response: Response) -> str:
+    return clean(response.header("content-type").partition(";")[0], limit=200)
+
+
+def read_manifest(response: Response) -> ManifestInfo:
+    """Digest by the content itself, so a header cannot claim another one; platforms and children of an index."""
+    digest = f"sha256:{hashlib.sha256(response.body).hexdigest()}"
+    claimed = response.header("docker-content-digest")
+    if claimed.startswith("sha512:"):
+        digest = f"sha512:{hashlib.sha512(response.body).hexdigest()}"
+    kind = media_type(response)
+    document = _object(response)
+    if kind not in INDEX_TYPES:
+        layers = tuple((_digest(entry), _size(entry)) for entry in _entries(document, "layers"))
+        config = document.get("config")
+        return ManifestInfo(digest, kind, layers=layers, config=_digest(config) if isinstance(config, dict) else "")
+    children = _entries(document, "manifests")
+    return ManifestInfo(
+        digest,
+        kind,
+        platforms=tuple(platform for entry in children if (platform := _platform(entry.get("platform")))),
+        children=tuple(_digest(entry) for entry in children),
+    )
+
+
+def read_config(response: Response) -> ImageConfig:
+    """An image's config (OCI image specification, `config.md`); what is not one has neither platform nor version."""
+    document = _object(response)
+    config = document.get("config")
+    labels = config.get("Labels") if isinstance(config, dict) else None
+    version = labels.get(_VERSION) if isinstance(labels, dict) else None
+    return ImageConfig(_platform(document), clean(version, limit=128) if isinstance(version, str) else "")
+
+
+def read_tags(response: Response) -> tuple[str, ...]:
+    """The tags of `GET /v2/NAME/tags/list`."""
+    found = _object(response).get("tags")
+    return tuple(clean(tag, limit=128) for tag in found if isinstance(tag, str)) if isinstance(found, list) else ()
+
+
+def _object(response: Response) -> dict[str, Any]:
+    try:
+        found = read_json(response.body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _entries(document: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    found = document.get(name)
+    return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+
+
+def _digest(entry: dict[str, Any]) -> str:
+    return clean(str(entry.get("digest") or ""), limit=200)
+
+
+def _size(entry: dict[str, Any]) -> int:
+    size = entry.get("size")
+    return size if isinstance(size, int) else 0
+
+
+def _platform(found: Any) -> Platform | None:
+    """The platform of an index's entry or of a config; attestations name `unknown/unknown` and are none."""
+    if not isinstance(found, dict) or found.get("os") in (None, "", "unknown"):
+        return None
+    parts = [clean(str(found.get(key) or ""), limit=60) for key in ("os", "architecture", "variant", "os.version")]
+    return Platform(*parts)

@@ -1,0 +1,196 @@
+"""Asking a registry, question by question, what a push to one repository meets; nothing is written there."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from urllib.parse import urljoin
+
+import urllib3  # never a part of it first: see auth.py
+
+from pushsafe.errors import RegistryUnreachable, UnsafeRealm
+from pushsafe.model import Credential, CredentialKind, Evidence, Preflight, Stage
+from pushsafe.registry.auth import Challenge, Token, basic, parse_challenge, read_error
+from pushsafe.registry.tokens import PUSH, Tokens
+from pushsafe.registry.transport import Endpoint, Response, Transport
+
+_OK, _ACCEPTED, _UNAUTHORIZED, _FORBIDDEN = 200, 202, 401, 403
+_REFUSED = (_UNAUTHORIZED, _FORBIDDEN)
+
+
+class Probe:
+    """One repository's questions: challenge, login, grant, and an upload that is started and cancelled.
+
+    A refusal that fits a wrong credential and a missing right alike leads to one or two questions more, which tell
+    them apart; none takes more than six requests in all.
+    """
+
+    def __init__(
+        self, transport: Transport, tokens: Tokens, endpoint: Endpoint, repository: str, credential: Credential
+    ) -> None:
+        self._transport = transport
+        self._tokens = tokens
+        self._endpoint = endpoint
+        self._repository = repository
+        self._credential = credential if credential.present else None
+        self._evidence: list[Evidence] = []
+
+    def run(self) -> Preflight:
+        """What was learnt, also where an answer stayed away in the middle."""
+        problem, unsafe_realm = "", ""
+        try:
+            self._ask()
+        except UnsafeRealm as error:
+            problem, unsafe_realm = error.message, error.realm
+        except RegistryUnreachable as error:
+            problem = error.message
+        # Worded last: by now every token that the registry may echo in it is known, and masked.
+        return Preflight((ping_evidence(self._endpoint), *self._evidence), problem, unsafe_realm)
+
+    def _ask(self) -> None:
+        challenge = parse_challenge(self._endpoint.ping.header("www-authenticate"))
+        if self._endpoint.ping.status == _OK:
+            first = self._upload("", sent=False)
+            if first.status not in _REFUSED or self._credential is None:
+                return
+            challenge = parse_challenge(first.header("www-authenticate"))
+        if self._credential is not None and self._credential.kind is CredentialKind.REGISTRY_TOKEN:
+            self._upload(f"Bearer {self._credential.secret.reveal()}", sent=True)
+        elif challenge.scheme == "bearer":
+            self._ask_with_token(challenge)
+        else:
+            self._ask_with_password(challenge)
+
+    # ------------------------------------------------------------------ Bearer
+
+    def _ask_with_token(self, challenge: Challenge) -> None:
+        token = self._token(challenge, PUSH, self._credential, Stage.TOKEN)
+        if token.value:
+            response = self._upload(f"Bearer {token.value}", sent=self._credential is not None)
+            if response.status in _REFUSED and token.granted is None and self._credential is not None:
+                self._compare_with_nobody(challenge, token, response)
+        elif token.status == _FORBIDDEN and self._credential is not None:
+            # GitLab's token server answers so to whoever lacks the right; `docker login` succeeds there all the same.
+            self._token(challenge, "", self._credential, Stage.LOGIN)
+
+    def _compare_with_nobody(self, challenge: Challenge, token: Token, refused: Response) -> None:
+        """An opaque token says nothing of itself: does having the credential make any difference?"""
+        if "insufficient_scope" in refused.header("www-authenticate"):
+            return
+        if refused.status == _UNAUTHORIZED and self._endpoint.ping.status == _OK:
+            return  # its /v2/ would say yes to everybody
+        nobodys = self._token(challenge, PUSH, None, Stage.TOKEN)
+        if not nobodys.value:
+            return
+        if refused.status == _FORBIDDEN:
+            if self._upload(f"Bearer {nobodys.value}", sent=False).status != _FORBIDDEN:
+                return
+        elif self._base(token, sent=True).status == _OK:
+            self._base(nobodys, sent=False)
+
+    def _token(self, challenge: Challenge, actions: str, credential: Credential | None, stage: Stage) -> Token:
+        token = self._tokens.token(self._endpoint, challenge, self._repository, actions, credential)
+        self._evidence.append(
+            Evidence(
+                stage,
+                token.message or ("a token was given" if token.value else ""),
+                status=token.status,
+                code=token.code,
+                sent=credential is not None,
+                granted=token.granted if actions else None,
+            )
+        )
+        return token
+
+    def _base(self, token: Token, *, sent: bool) -> Response:
+        """`GET /v2/` with a token: what `docker login` goes by."""
+        response = self._get_base(f"Bearer {token.value}")
+        self._note_login(response, Stage.LOGIN, sent=sent)
+        return response
+
+    # ------------------------------------------------------------------ Basic, or nothing that we can answer
+
+    def _ask_with_password(self, challenge: Challenge) -> None:
+        credential, is_open = self._credential, self._endpoint.ping.status == _OK
+        # A registry that answers everybody may refuse without a challenge; ours is tried all the same.
+        asked = challenge.scheme == "basic" or is_open
+        if not asked or credential is None or credential.kind is not CredentialKind.BASIC:
+            if not is_open:
+                self._upload("", sent=False)
+            return
+        authorization = basic(credential)
+        response = self._get_base(authorization)
+        if not (is_open and response.status == _OK):  # else it says so to everybody, whatever the password
+            self._note_login(response, Stage.TOKEN, sent=True)
+        if response.status != _UNAUTHORIZED:
+            self._upload(authorization, sent=True)
+
+    def _get_base(self, authorization: str) -> Response:
+        endpoint = self._endpoint
+        headers = {"Authorization": authorization}
+        return self._transport.send("GET", f"{endpoint.base}/v2/", verify=endpoint.verify, headers=headers)
+
+    def _note_login(self, response: Response, stage: Stage, *, sent: bool) -> None:
+        said = evidence(stage, response, sent=sent)
+        who = "the credential" if sent else "nobody's token"
+        self._evidence.append(said._replace(message=said.message or f"GET {self._endpoint.base}/v2/ with {who}"))
+
+    # ------------------------------------------------------------------ the upload
+
+    def _upload(self, authorization: str, *, sent: bool) -> Response:
+        """Start an upload as a push would, and cancel it where the registry let us."""
+        headers = {"Authorization": authorization} if authorization else {}
+        url = f"{self._endpoint.base}/v2/{self._repository}/blobs/uploads/"
+        response = self._transport.send("POST", url, verify=self._endpoint.verify, headers=headers, body=b"")
+        self._evidence.append(evidence(Stage.PROBE, response, sent=sent))
+        if response.status == _ACCEPTED:
+            # The registry drops unfinished uploads by itself, and what was learnt stands.
+            with suppress(RegistryUnreachable, ValueError):
+                self._cancel(urljoin(url, response.header("location")), url, headers)
+        return response
+
+    def _cancel(self, upload: str, url: str, headers: dict[str, str]) -> None:
+        """Cancel an upload that was started at `url`, and wait for it.
+
+        Another origin gets neither the credential nor a DELETE, which may be anybody's to whom a registry points.
+        """
+        if upload == url or _origin(upload) != _origin(url):
+            return
+        response = self._transport.send("DELETE", upload, verify=self._endpoint.verify, headers=headers)
+        challenge = parse_challenge(response.header("www-authenticate"))
+        if response.status not in _REFUSED or not headers or "delete" not in challenge.parameters.get("scope", ""):
+            return
+        # distribution wants a right for this that a push does not need (`registry/handlers/app.go`).
+        token = self._tokens.token(self._endpoint, challenge, self._repository, "delete", self._credential)
+        if token.value and (token.granted is None or {"delete", "*"} & set(token.granted)):
+            authorization = {"Authorization": f"Bearer {token.value}"}
+            self._transport.send("DELETE", upload, verify=self._endpoint.verify, headers=authorization)
+
+
+def ping_evidence(endpoint: Endpoint) -> Evidence:
+    challenge = str(parse_challenge(endpoint.ping.header("www-authenticate")))
+    return Evidence(
+        Stage.PING,
+        f"GET {endpoint.base}/v2/ without a credential",
+        status=endpoint.ping.status,
+        challenge=challenge,
+        sent=False,
+    )
+
+
+def evidence(stage: Stage, response: Response, *, sent: bool) -> Evidence:
+    """An answer as evidence; its words are the server's, made fit to show."""
+    code, message = read_error(response)
+    return Evidence(
+        stage,
+        message,
+        status=response.status,
+        code=code,
+        challenge=str(parse_challenge(response.header("www-authenticate"))),
+        sent=sent,
+    )
+
+
+def _origin(url: str) -> tuple[str | None, str | None, int | None]:
+    """Scheme, host and port, read by the very parser that later chooses where to connect; raises ValueError."""
+    parts = urllib3.util.parse_url(url)
+    return parts.scheme, parts.host, parts.port

@@ -1,0 +1,358 @@
+"""What a registry answers to the questions before a push, as evidence, and how the upload ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from pushsafe.model import (
+    Credential,
+    CredentialKind,
+    Stage,
+)
+from tests.fakes.registry import (
+    BASE,
+    DENIED,
+    NAME_UNKNOWN,
+    OK,
+    SERVER_ERROR,
+    TOO_MANY,
+    UNAUTHORIZED,
+    WRONG_LOGIN,
+    Answer,
+    FakeRegistry,
+    Request,
+    Rule,
+    basic_header,
+    basic_registry,
+    bearer_registry,
+    guarded,
+    half_open_registry,
+    jwt,
+    on,
+    open_registry,
+    ping,
+    redirect,
+    token_server,
+    uploads,
+    wants_bearer,
+)
+from tests.registry.asking import (
+    NAME,
+    NOBODY,
+    OPAQUE,
+    PASSWORD,
+    PULL_PUSH,
+    at,
+    new,
+    somebody,
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a registry says to an investigation: stage, status, code, sent and grant of each piece of evidence."""
+
+    rules: Sequence[Rule]
+    credential: Credential
+    expected: Sequence[tuple[Any, ...]]
+
+
+def pinged(status: int) -> tuple[Any, ...]:
+    return Stage.PING, status, "", False, None
+
+
+def unasked(request: Request) -> Answer | None:
+    """Wants a login, and does not say so."""
+    return None if request.authorization == basic_header("ada", PASSWORD) else DENIED
+
+
+CASES = {
+    "open, nobody": Case(open_registry(), NOBODY, [pinged(200), (Stage.PROBE, 202, "", False, None)]),
+    "open, somebody": Case(open_registry(), somebody(), [pinged(200), (Stage.PROBE, 202, "", False, None)]),
+    "open, repository missing": Case(
+        open_registry(upload=NAME_UNKNOWN), somebody(), [pinged(200), (Stage.PROBE, 404, "NAME_UNKNOWN", False, None)]
+    ),
+    "Basic, nobody": Case(basic_registry(), NOBODY, [pinged(401), (Stage.PROBE, 401, "UNAUTHORIZED", False, None)]),
+    "Basic, somebody": Case(
+        basic_registry(),
+        somebody(),
+        [pinged(401), (Stage.TOKEN, 200, "", True, None), (Stage.PROBE, 202, "", True, None)],
+    ),
+    "Basic, wrong password": Case(
+        basic_registry(), somebody(secret="wrong"), [pinged(401), (Stage.TOKEN, 401, "UNAUTHORIZED", True, None)]
+    ),
+    "Basic, no right (Gitea)": Case(
+        basic_registry(upload=UNAUTHORIZED),
+        somebody(),
+        [pinged(401), (Stage.TOKEN, 200, "", True, None), (Stage.PROBE, 401, "UNAUTHORIZED", True, None)],
+    ),
+    "Basic, no right (403)": Case(
+        basic_registry(upload=DENIED),
+        somebody(),
+        [pinged(401), (Stage.TOKEN, 200, "", True, None), (Stage.PROBE, 403, "DENIED", True, None)],
+    ),
+    "Basic, an identity token": Case(
+        basic_registry(),
+        somebody(CredentialKind.IDENTITY_TOKEN, "identity", ""),
+        [pinged(401), (Stage.PROBE, 401, "UNAUTHORIZED", False, None)],
+    ),
+    "Bearer, nobody": Case(
+        bearer_registry(upload=DENIED),
+        NOBODY,
+        [pinged(401), (Stage.TOKEN, 200, "", False, ()), (Stage.PROBE, 403, "DENIED", False, None)],
+    ),
+    "Bearer, somebody": Case(
+        bearer_registry(),
+        somebody(),
+        [pinged(401), (Stage.TOKEN, 200, "", True, PULL_PUSH), (Stage.PROBE, 202, "", True, None)],
+    ),
+    "Bearer, an empty grant": Case(
+        bearer_registry(upload=DENIED, token=jwt()),
+        somebody(),
+        [pinged(401), (Stage.TOKEN, 200, "", True, ()), (Stage.PROBE, 403, "DENIED", True, None)],
+    ),
+    "Bearer, an opaque token": Case(
+        bearer_registry(upload=DENIED, token=OPAQUE),
+        somebody(),
+        [
+            pinged(401),
+            (Stage.TOKEN, 200, "", True, None),
+            (Stage.PROBE, 403, "DENIED", True, None),
+            (Stage.TOKEN, 200, "", False, ()),
+            (Stage.PROBE, 403, "DENIED", False, None),
+        ],
+    ),
+    "Bearer, wrong password": Case(
+        bearer_registry(), somebody(secret="wrong"), [pinged(401), (Stage.TOKEN, 401, "UNAUTHORIZED", True, None)]
+    ),
+    "Bearer, no token in the answer": Case(
+        bearer_registry(tokens=[on("GET", "/token", Answer(200, {}))]),
+        somebody(),
+        [pinged(401), (Stage.TOKEN, 200, "", True, None)],
+    ),
+    "Bearer, token server rate limited": Case(
+        bearer_registry(tokens=[on("GET", "/token", TOO_MANY)]),
+        somebody(),
+        [pinged(401), (Stage.TOKEN, 429, "TOOMANYREQUESTS", True, None)],
+    ),
+    "a registry token": Case(
+        bearer_registry(tokens=[], upload=DENIED),
+        somebody(CredentialKind.REGISTRY_TOKEN, "as-it-is", ""),
+        [pinged(401), (Stage.PROBE, 403, "DENIED", True, None)],
+    ),
+    "half open, nobody": Case(
+        half_open_registry(), NOBODY, [pinged(200), (Stage.PROBE, 401, "UNAUTHORIZED", False, None)]
+    ),
+    "half open, somebody": Case(
+        half_open_registry(),
+        somebody(),
+        [pinged(200), (Stage.PROBE, 401, "UNAUTHORIZED", False, None), (Stage.PROBE, 202, "", True, None)],
+    ),
+    # Its /v2/ says 200 to whatever password: that is no accepted login.
+    "half open, wrong password": Case(
+        half_open_registry(),
+        somebody(secret="wrong"),
+        [
+            pinged(200),
+            (Stage.PROBE, 401, "UNAUTHORIZED", False, None),
+            (Stage.PROBE, 401, "UNAUTHORIZED", True, None),
+        ],
+    ),
+    "half open with tokens": Case(
+        [ping(), *guarded(wants_bearer(), uploads()), *token_server(jwt(NAME, *PULL_PUSH))],
+        somebody(),
+        [
+            pinged(200),
+            (Stage.PROBE, 401, "UNAUTHORIZED", False, None),
+            (Stage.TOKEN, 200, "", True, PULL_PUSH),
+            (Stage.PROBE, 202, "", True, None),
+        ],
+    ),
+    # Nobody asks for the credential, as a proxy or a token-in-the-name registry may not; ours is tried all the same.
+    "open, 403 without a challenge, nobody": Case(
+        open_registry(upload=DENIED), NOBODY, [pinged(200), (Stage.PROBE, 403, "DENIED", False, None)]
+    ),
+    "open, 403 without a challenge, somebody": Case(
+        [ping(), *guarded(unasked, uploads())],
+        somebody(),
+        [pinged(200), (Stage.PROBE, 403, "DENIED", False, None), (Stage.PROBE, 202, "", True, None)],
+    ),
+    "open, 403 without a challenge, no right": Case(
+        open_registry(upload=DENIED),
+        somebody(),
+        [pinged(200), (Stage.PROBE, 403, "DENIED", False, None), (Stage.PROBE, 403, "DENIED", True, None)],
+    ),
+    "open, 403 without a challenge, wrong password": Case(
+        [ping(lambda request: WRONG_LOGIN if request.authorization else OK), *uploads(DENIED)],
+        somebody(secret="wrong"),
+        [pinged(200), (Stage.PROBE, 403, "DENIED", False, None), (Stage.TOKEN, 401, "UNAUTHORIZED", True, None)],
+    ),
+    "open, 403 without a challenge, an identity token": Case(
+        open_registry(upload=DENIED),
+        somebody(CredentialKind.IDENTITY_TOKEN, "identity", ""),
+        [pinged(200), (Stage.PROBE, 403, "DENIED", False, None)],
+    ),
+    "open, 403 without a challenge, a registry token": Case(
+        open_registry(upload=DENIED),
+        somebody(CredentialKind.REGISTRY_TOKEN, "as-it-is", ""),
+        [pinged(200), (Stage.PROBE, 403, "DENIED", False, None), (Stage.PROBE, 403, "DENIED", True, None)],
+    ),
+    "a server error": Case(
+        basic_registry(upload=SERVER_ERROR),
+        somebody(),
+        [pinged(401), (Stage.TOKEN, 200, "", True, None), (Stage.PROBE, 500, "UNKNOWN", True, None)],
+    ),
+    "401 without a challenge": Case(
+        [ping(Answer(401)), on("POST", ".*", WRONG_LOGIN)],
+        NOBODY,
+        [pinged(401), (Stage.PROBE, 401, "UNAUTHORIZED", False, None)],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_investigation(case: Case) -> None:
+    with FakeRegistry(case.rules) as registry:
+        found = new().investigate(at(registry), case.credential).evidence
+        assert [(one.stage, one.status, one.code, one.sent, one.granted) for one in found] == list(case.expected)
+        # Nobody's token is no credential.
+        carried = {one.method for one in registry.requests if one.authorization and case.credential.present}
+        assert ("POST" in carried) is any(one.stage is Stage.PROBE and one.sent for one in found)
+        assert bool(carried) is any(one.sent for one in found)
+        started = [one for one in found if one.stage is Stage.PROBE and one.status == 202]
+        assert len(registry.find("DELETE", r"/v2/acme/app/blobs/uploads/4a1f")) == len(started)
+
+
+def test_a_credential_that_nobody_asked_for_goes_to_the_registry_alone() -> None:
+    with FakeRegistry() as other:
+        away = redirect(f"{other.base}/v2/")
+        elsewhere = ping(lambda request: away if request.authorization else OK)
+        with FakeRegistry(elsewhere, *uploads(DENIED)) as registry:
+            found = new().investigate(at(registry), somebody()).evidence
+    assert [(one.stage, one.status, one.sent) for one in found] == [
+        (Stage.PING, 200, False),
+        (Stage.PROBE, 403, False),
+        (Stage.TOKEN, 307, True),
+        (Stage.PROBE, 403, True),
+    ]
+    assert other.requests == []
+
+
+def test_what_the_evidence_of_a_ping_says() -> None:
+    with FakeRegistry(bearer_registry()) as registry:
+        (first, *_) = new().investigate(at(registry), NOBODY).evidence
+        assert first.message == f"GET {registry.base}/v2/ without a credential"
+        assert first.challenge == f'Bearer realm="{registry.base}/token"'
+
+
+def test_a_push_is_what_a_token_is_asked_for() -> None:
+    with FakeRegistry(bearer_registry()) as registry:
+        new().investigate(at(registry), somebody())
+        assert registry.find("GET", "/token")[0].query["scope"] == "repository:acme/app:pull,push"
+
+
+def test_a_foreign_plain_token_server_hears_nothing() -> None:
+    with FakeRegistry() as elsewhere:
+        realm = f"http://auth.test:{elsewhere.port}/token"
+        with FakeRegistry(bearer_registry(realm=realm, tokens=[])) as registry:
+            found = new().investigate(at(registry), somebody())
+            assert "over plain HTTP" in found.problem
+            assert found.unsafe_realm == f"auth.test:{elsewhere.port}"
+            assert [one.stage for one in found.evidence] == [Stage.PING]
+            assert registry.seen() == ["GET /v2/"]
+
+
+# --------------------------------------------------------------------------- the probe's end
+
+
+def started(location: str) -> Answer:
+    return Answer(202).having(Location=location)
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "/v2/acme/app/blobs/uploads/u1?_state=x%2Fy",
+        f"{BASE}/v2/acme/app/blobs/uploads/u1?_state=x%2Fy",
+        "u1?_state=x%2Fy",
+    ],
+)
+def test_an_upload_is_cancelled_where_it_is(location: str) -> None:
+    with FakeRegistry(basic_registry(upload=started(location))) as registry:
+        new().investigate(at(registry), somebody())
+        (cancel,) = registry.find("DELETE", "/v2/acme/app/blobs/uploads/u1")
+        assert (cancel.authorization, cancel.query["_state"]) == (basic_header("ada", PASSWORD), "x/y")
+        assert registry.find("POST", ".*")[0].headers["content-length"] == "0"
+
+
+ELSEWHERE = [
+    "http://127.0.0.1:{port}/v2/x",
+    "//127.0.0.1:{port}/v2/x",
+    "https://{own}/v2/x",
+    "http://localhost:{own_port}/v2/x",
+    "http://{own}@127.0.0.1:{port}/x",
+    "http://127.0.0.1:{port}\\@{own}/x",
+    "http://[::1/x",
+    "ftp://{own}/x",
+    "",
+]
+
+
+@pytest.mark.parametrize("location", ELSEWHERE)
+def test_an_upload_elsewhere_is_left_alone(location: str) -> None:
+    """A DELETE at an address of the registry's choice would be anybody's; the upload ends by itself."""
+    with FakeRegistry() as elsewhere, FakeRegistry() as registry:
+        to = location.format(port=elsewhere.port, own=registry.host, own_port=registry.port)
+        registry.rules += basic_registry(upload=started(to))
+        found = new().investigate(at(registry), somebody()).evidence
+        assert found[-1].status == 202
+        assert elsewhere.requests == []
+        assert registry.find("DELETE", ".*") == []
+
+
+@pytest.mark.parametrize("answer", [Answer(drop=True), SERVER_ERROR, UNAUTHORIZED, Answer(404)])
+def test_a_cancelling_that_fails_changes_nothing(answer: Answer) -> None:
+    rules = [on("DELETE", ".*", answer), *basic_registry()]
+    with FakeRegistry(rules) as registry:
+        found = new().investigate(at(registry), somebody()).evidence
+        assert (found[-1].stage, found[-1].status) == (Stage.PROBE, 202)
+
+
+def test_only_an_accepted_upload_is_cancelled() -> None:
+    with FakeRegistry(open_registry(upload=DENIED.having(Location="/v2/acme/app/blobs/uploads/u1"))) as registry:
+        new().investigate(at(registry), NOBODY)
+        assert registry.seen() == ["GET /v2/", "POST /v2/acme/app/blobs/uploads/"]
+
+
+@pytest.mark.parametrize(
+    ("granted", "cancelled"),
+    [(("delete",), True), (("*",), True), (None, True), ((), False), (("pull",), False)],
+    ids=["delete", "everything", "an opaque token", "nothing", "pull"],
+)
+def test_a_right_of_its_own_to_cancel_is_asked_for(granted: tuple[str, ...] | None, cancelled: bool) -> None:
+    """distribution wants `delete` for it, which no push has asked for."""
+    pushing = jwt(NAME, *PULL_PUSH)
+    deleting = "an-opaque-token" if granted is None else jwt(NAME, *granted)
+    scope = f"repository:{NAME}:delete"
+
+    def token(request: Request) -> Answer:
+        return Answer(200, {"token": deleting if request.query["scope"] == scope else pushing})
+
+    def cancel(request: Request) -> Answer:
+        if request.authorization == f"Bearer {deleting}":
+            return Answer(204)
+        challenge = f'Bearer realm="{BASE}/token",scope="{scope}",error="insufficient_scope"'
+        return UNAUTHORIZED.having(WWW_Authenticate=challenge)
+
+    rules = [on("DELETE", ".*", cancel), *bearer_registry(tokens=[on("GET", "/token", token)], token=pushing)]
+    with FakeRegistry(rules) as registry:
+        assert new().investigate(at(registry), somebody()).evidence[-1].status == 202
+        assert [one.authorization for one in registry.find("DELETE", ".*")] == [
+            f"Bearer {pushing}",
+            *([f"Bearer {deleting}"] if cancelled else []),
+        ]
+        assert registry.seen()[-1].startswith("DELETE" if cancelled else "GET /token")

@@ -8,9 +8,11 @@ then the helper that `credHelpers` or `credsStore` name or that is installed as 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
+from os.path import realpath
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pushsafe.dockerconfig import (
     DockerConfig,
@@ -25,10 +27,15 @@ from pushsafe.errors import UsageError
 from pushsafe.model import Credential, CredentialKind, CredentialSource, Secret, SourceKind
 from pushsafe.sanitize import remember, secrets_of
 
+if TYPE_CHECKING:
+    from pushsafe.credential_helper import Running
+
 _HUB = "docker.io"
 HUB_KEY = "https://index.docker.io/v1/"
 ENVIRONMENT_VARIABLE = "DOCKER_AUTH_CONFIG"
 HEADERS_VARIABLE = "DOCKER_CUSTOM_HEADERS"
+_LARGEST = 1 << 20
+"""Bytes of another user's config file that is read at all."""
 # What `docker login` itself keeps beside a Docker Hub login (docker/cli `internal/oauth/manager`): no servers.
 _OWN_TOKENS = (HUB_KEY + "access-token", HUB_KEY + "refresh-token")
 
@@ -59,15 +66,25 @@ def auth_config(credential: Credential) -> dict[str, str]:
     return {name: value for name, value in values.items() if value}
 
 
+def _home_of(user: str) -> str:
+    """A user's home folder as the system knows it. Raises KeyError; ImportError where the system has no such list."""
+    import pwd
+
+    return pwd.getpwnam(user).pw_dir
+
+
 class CredentialStore:
     """Credentials by registry, for one configuration directory and one environment; for any number of threads.
 
     `warnings` are what docker would have said on standard error although it goes on: one sentence each.
     """
 
-    def __init__(self, config_dir: Path, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, config_dir: Path, environ: Mapping[str, str], *, home_of: Callable[[str], str] = _home_of
+    ) -> None:
         """Reads the configuration; never raises. `config_dir` is `~/.docker`, DOCKER_CONFIG or `--config`."""
         self._environ = dict(environ)
+        self._home_of = home_of
         self._file = str(config_dir / "config.json")
         self._config, self._file_problem = _read_file(config_dir / "config.json")
         self._from_environment, self._environment_problem = _read_environment(environ)
@@ -75,6 +92,27 @@ class CredentialStore:
         self._listed: tuple[str, ...] | None = None
         self._lock = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}
+        self._helpers: Running | None = None
+        self._closed = False
+        self._closing = threading.Lock()
+
+    def close(self) -> None:
+        """Kill the helpers that still run, of a run that ended early."""
+        with self._closing:
+            self._closed = True
+            if self._helpers is not None:
+                self._helpers.close()
+
+    def _running(self) -> Running:
+        """Made with the first helper: most runs need not even its module."""
+        from pushsafe.credential_helper import Running
+
+        with self._closing:
+            if self._helpers is None:
+                self._helpers = Running()
+                if self._closed:
+                    self._helpers.close()
+            return self._helpers
 
     @cached_property
     def _store(self) -> str:
@@ -135,7 +173,10 @@ class CredentialStore:
         if source.kind is SourceKind.NONE and self._environment_problem:
             # docker would push without a credential; whoever sets the variable means to push with one.
             source = CredentialSource(SourceKind.BROKEN, ENVIRONMENT_VARIABLE, self._environment_problem)
-        return _credential(registry, key, entry, source, self._elsewhere(key, entry, source))
+        credential = _credential(registry, key, entry, source, self._elsewhere(key, entry, source))
+        if source.kind is SourceKind.NONE:
+            return credential._replace(callers_config=self._callers_config(key))
+        return credential
 
     def _resolve(self, key: str) -> tuple[Entry, CredentialSource]:
         if key in self._from_environment:
@@ -156,7 +197,7 @@ class CredentialStore:
         """What a helper says. Of the file's entry docker keeps the registry token, whatever the helper has."""
         from pushsafe import credential_helper
 
-        match credential_helper.get(helper, key, self._environ):
+        match credential_helper.get(helper, key, self._environ, running=self._running()):
             case credential_helper.Broken(problem):
                 name = credential_helper.PREFIX + helper
                 return Entry(), CredentialSource(SourceKind.BROKEN, name, problem)
@@ -185,8 +226,26 @@ class CredentialStore:
 
         with self._lock:
             if self._listed is None:
-                self._listed = credential_helper.servers(self._store, self._environ) if self._store else ()
+                store, environ = self._store, self._environ
+                self._listed = credential_helper.servers(store, environ, running=self._running()) if store else ()
             return self._listed
+
+    def _callers_config(self, key: str) -> str:
+        """The config file of the user who called sudo, if it is another one and names a login for `key`.
+
+        Root reads what another user wrote: only a file of sensible size, and nothing of it goes any further.
+        """
+        user = self._environ.get("SUDO_USER", "")
+        if user in ("", "root"):
+            return ""
+        try:
+            file = Path(self._home_of(user), ".docker", "config.json")
+            if not file.is_file() or file.stat().st_size > _LARGEST or realpath(file) == realpath(self._file):
+                return ""
+        except (ImportError, KeyError, OSError, ValueError):
+            return ""
+        config, _ = _read_file(file)
+        return str(file) if config.entry(key).server_address or key in config.helpers else ""
 
 
 def _credential(

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import docker.auth
@@ -21,6 +25,7 @@ from pushsafe.model import Credential, CredentialKind, SourceKind
 from tests.credential_cases import AUTH, CASES, GOOD, HUB_KEY, NOTHING, REGISTRY, Case, b64, helper
 from tests.fakes.serving import RecordedRequest
 
+ROOT = Path(__file__).parent.parent
 SECRETS = ("by-file", "by-helper", "by-env", "a-token", AUTH["auth"])
 
 
@@ -137,6 +142,75 @@ def test_a_store_is_not_listed_for_a_credential_that_was_found(tmp_path: Path) -
     assert (tmp_path / "calls").read_text() == "get\n"
 
 
+HERE = {"auths": {REGISTRY: AUTH}}
+
+
+@pytest.mark.parametrize(
+    ("theirs", "user", "found"),
+    [
+        (HERE, "ada", True),
+        ({"auths": {REGISTRY: {}}, "credsStore": "fake"}, "ada", True),
+        ({"auths": {f"https://{REGISTRY}/v1/": AUTH}}, "ada", True),
+        ({"credHelpers": {REGISTRY: "fake"}}, "ada", True),
+        ({"auths": {"other.example": AUTH}, "credsStore": "fake"}, "ada", False),
+        ({"auths": {f"{REGISTRY}0": AUTH}}, "ada", False),
+        ({}, "ada", False),
+        (None, "ada", False),
+        ('{"auths": ', "ada", False),
+        (json.dumps(HERE) + " " * (1 << 20), "ada", False),
+        (HERE, "", False),
+        (HERE, "root", False),
+        (HERE, "stranger", False),
+    ],
+    ids=[
+        *("auths", "store", "old-key", "helper", "other-registry", "other-port", "empty", "no-file", "broken", "huge"),
+        *("no-sudo", "root", "unknown-user"),
+    ],
+)
+def test_the_config_of_the_user_who_called_sudo(theirs: object, user: str, found: bool, tmp_path: Path) -> None:
+    file = tmp_path / "ada" / ".docker" / "config.json"
+    file.parent.mkdir(parents=True)
+    if theirs is not None:
+        file.write_text(theirs if isinstance(theirs, str) else json.dumps(theirs))
+    homes = dict.fromkeys(("ada", "root", ""), f"{tmp_path}/ada")
+    called = '#!/bin/sh\necho called >"$HOME/called"\n'
+    case = Case("", None, None, SourceKind.NONE, environ={"SUDO_USER": user}, helpers=fake(called))
+    credential = CredentialStore(*case.prepare(tmp_path), home_of=homes.__getitem__).lookup(REGISTRY)
+    assert credential.callers_config == (str(file) if found else "")
+    assert (credential.present, credential.secret.reveal(), credential.elsewhere) == (False, "", ())
+    assert not (tmp_path / "called").exists()
+
+
+@pytest.mark.parametrize("own", [None, {}, HERE], ids=["the-same-file", "nothing-here", "logged-in-here"])
+def test_what_docker_reads_itself_is_not_the_callers(own: object, tmp_path: Path) -> None:
+    (tmp_path / "ada").mkdir()
+    config_dir, environ = Case("", own, None, SourceKind.NONE, environ={"SUDO_USER": "ada"}).prepare(tmp_path)
+    (tmp_path / "ada" / ".docker").mkdir()
+    theirs = tmp_path / "ada" / ".docker" / "config.json"
+    theirs.write_text(json.dumps({"auths": {REGISTRY: {}}}))
+    if own is None:
+        (config_dir / "config.json").symlink_to(theirs)
+    credential = CredentialStore(config_dir, environ, home_of=lambda _: f"{tmp_path}/ada").lookup(REGISTRY)
+    assert credential.callers_config == (str(theirs) if own == {} else "")
+
+
+@pytest.mark.parametrize("error", [ImportError("no pwd"), KeyError("ada"), PermissionError(13, "denied")])
+def test_a_caller_who_cannot_be_looked_up_is_none(error: Exception, tmp_path: Path) -> None:
+    def home_of(_user: str) -> str:
+        raise error
+
+    case = Case("", None, None, SourceKind.NONE, environ={"SUDO_USER": "ada"})
+    assert CredentialStore(*case.prepare(tmp_path), home_of=home_of).lookup(REGISTRY).callers_config == ""
+
+
+def test_a_config_of_the_callers_that_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "ada" / ".docker").mkdir(parents=True)
+    os.mkfifo(tmp_path / "ada" / ".docker" / "config.json")
+    case = Case("", None, None, SourceKind.NONE, environ={"SUDO_USER": "ada"})
+    store = CredentialStore(*case.prepare(tmp_path), home_of=lambda _: f"{tmp_path}/ada")
+    assert store.lookup(REGISTRY).callers_config == ""
+
+
 @pytest.mark.parametrize(
     ("config", "servers"),
     [
@@ -237,6 +311,40 @@ def test_a_helper_without_end(script: str, problem: str, tmp_path: Path) -> None
     limit = 0.3 if "within" in problem else 20
     assert credential_helper.get("fake", REGISTRY, environ, limit) == credential_helper.Broken(problem)
     assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("config", [{"credHelpers": {REGISTRY: "fake"}}, {"credsStore": "fake"}], ids=["one", "all"])
+@pytest.mark.parametrize("stdout", ["", ">&-"], ids=["silent", "closed"])
+def test_closing_ends_a_helper_that_hangs(config: object, stdout: str, tmp_path: Path) -> None:
+    script = f"#!/bin/sh\necho $$ >{tmp_path}/number\nexec sleep 600 {stdout}\n"
+    credentials = store(tmp_path, config, helpers=fake(script))
+    (tmp_path / "bin" / "sleep").symlink_to(shutil.which("sleep") or "sleep")
+    os.mkfifo(tmp_path / "number")
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(credentials.lookup, REGISTRY)
+        process = int((tmp_path / "number").read_text())
+        credentials.close()
+        assert "killed by signal 9" in asked.result(30).source.problem
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
+
+
+def test_a_helper_that_is_started_when_all_is_closed_ends_too(tmp_path: Path) -> None:
+    credentials = store(tmp_path, {"credsStore": "fake"}, helpers=fake("#!/bin/sh\nexec sleep 600\n"))
+    (tmp_path / "bin" / "sleep").symlink_to(shutil.which("sleep") or "sleep")
+    credentials.close()
+    assert "killed by signal 9" in credentials.lookup(REGISTRY).source.problem
+
+
+def test_without_a_helper_closing_imports_nothing(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"auths": {REGISTRY: AUTH}}))
+    script = (
+        "import sys\nfrom pathlib import Path\nfrom pushsafe.credentials import CredentialStore\n"
+        f"store = CredentialStore(Path({str(tmp_path)!r}), {{}})\nprint(store.lookup({REGISTRY!r}).source.kind.value)\n"
+        "store.close()\nprint('pushsafe.credential_helper' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["config-file", "False"]
 
 
 # ----------------------------------------------------------------------- files

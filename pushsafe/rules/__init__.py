@@ -16,10 +16,15 @@ from pushsafe.rules import (
     ps201_image_missing,
     ps202_tags_differ,
     ps203_multi_platform_without_buildx,
+    ps205_shrinks_index,
+    ps206_platform_change,
     ps301_not_logged_in,
     ps302_credential_expired,
     ps303_credential_unusable,
+    ps304_cleartext_credential,
     ps305_credential_elsewhere,
+    ps401_overwrites_tag,
+    ps402_latest_goes_back,
 )
 from pushsafe.rules.rule import Needs, Rule
 
@@ -36,10 +41,15 @@ RULES: tuple[Rule, ...] = (
     ps201_image_missing.RULE,
     ps202_tags_differ.RULE,
     ps203_multi_platform_without_buildx.RULE,
+    ps205_shrinks_index.RULE,
+    ps206_platform_change.RULE,
     ps301_not_logged_in.RULE,
     ps302_credential_expired.RULE,
     ps303_credential_unusable.RULE,
+    ps304_cleartext_credential.RULE,
     ps305_credential_elsewhere.RULE,
+    ps401_overwrites_tag.RULE,
+    ps402_latest_goes_back.RULE,
 )
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from pushsafe.model import Access, Facts, Severity, SourceKind
 from pushsafe.registry.known import login_command
-from pushsafe.rules.rule import Needs, Problem, Rule, first_per_registry
+from pushsafe.rules.rule import Needs, Problem, Rule, accepted_upload, first_per_registry
 
 
 def check(facts: Sequence[Facts]) -> Iterator[Problem]:
-    for fact in first_per_registry(facts):
+    for fact in first_per_registry(fact for fact in facts if not accepted_upload(fact)):
         credential, ping = fact.credential, fact.ping
         if credential is None or ping is None or credential.source.kind is not SourceKind.NONE:
             continue
@@ -39,13 +39,11 @@ RULE = Rule(
     needs=Needs.FACTS,
     summary="no credential for a registry that wants one",
     explanation=(
-        "docker looks for a credential in DOCKER_AUTH_CONFIG, in the credential helpers and in its "
-        "config file, and sends the "
-        "push anonymously when there is none. The registry then answers `denied`, in the very "
-        "words it has for an account "
-        "without the right to write. A registry whose `/v2/` answers 200 without a login needs "
-        "none; where the registry "
-        "cannot be asked from this machine, the finding is a warning."
+        "docker looks for a credential in DOCKER_AUTH_CONFIG, in the credential helpers and in its config file, and "
+        "sends the push anonymously when there is none. The registry then answers `denied`, in the very words it has "
+        "for an account without the right to write. A registry whose `/v2/` answers 200 without a login needs none, "
+        "nor does one that let us start an upload without one when it was asked beforehand; where the registry cannot "
+        "be asked from this machine, the finding is a warning."
     ),
     example="docker pushsafe ghcr.io/myorg/my-api:1.4.2   (without docker login ghcr.io)",
     fix="Run the login command of the finding; in CI, do it in the same job, user and DOCKER_CONFIG.",

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from pushsafe.model import Facts, Severity
 from pushsafe.registry.known import login_command
-from pushsafe.rules.rule import Needs, Problem, Rule, first_per_registry
+from pushsafe.rules.rule import Needs, Problem, Rule, accepted_upload, first_per_registry
 
 
 def check(facts: Sequence[Facts]) -> Iterator[Problem]:
-    for fact in first_per_registry(facts):
+    for fact in first_per_registry(fact for fact in facts if not _was_accepted(fact)):
         credential = fact.credential
         if credential is None or credential.expires is None or credential.expires > fact.now:
             continue
@@ -20,6 +20,12 @@ def check(facts: Sequence[Facts]) -> Iterator[Problem]:
             f"{_ago(fact.now - credential.expires)}",
             login_command(fact.reference.registry),
         )
+
+
+def _was_accepted(fact: Facts) -> bool:
+    """Whether the registry let us start an upload with the credential: it knows best how long that is good for."""
+    accepted = accepted_upload(fact)
+    return accepted is not None and accepted.sent is True
 
 
 def _ago(seconds: float) -> str:
@@ -37,11 +43,10 @@ RULE = Rule(
     needs=Needs.FACTS,
     summary="the stored token has expired",
     explanation=(
-        "Cloud registries hand out tokens that live for hours (ECR 12, ACR 3), and docker keeps "
-        "them as if they were "
-        "passwords. Some of them carry their end in clear; one that has passed is refused, by ECR "
-        "with the status and words "
-        "of a missing permission."
+        "Cloud registries hand out tokens that live for hours (ECR 12, ACR 3), and docker keeps them as if they were "
+        "passwords. Some of them carry their end in clear; one that has passed is refused, by ECR with the status and "
+        "words of a missing permission. Nothing is said where the registry, asked beforehand, took the token all the "
+        "same."
     ),
     example="docker pushsafe 123456789012.dkr.ecr.eu-west-1.amazonaws.com/my-api:1.4.2   (login of yesterday)",
     fix="Log in again with the command of the finding.",

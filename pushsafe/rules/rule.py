@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from typing import NamedTuple
 
-from pushsafe.model import Facts, Reference, Severity
+from pushsafe.model import Evidence, Facts, Reference, Severity, Stage
 
 
 class Needs(Enum):
@@ -57,10 +57,17 @@ def each(check_one: Callable[[Facts], Problem | None]) -> Check:
     return check
 
 
-def first_per_registry(facts: Sequence[Facts]) -> Iterator[Facts]:
+def first_per_registry(facts: Iterable[Facts]) -> Iterator[Facts]:
     """One of the facts for each registry: what is said of a credential is said once, not for every tag."""
     seen: set[str] = set()
     for fact in facts:
         if fact.reference.registry not in seen:
             seen.add(fact.reference.registry)
             yield fact
+
+
+def accepted_upload(fact: Facts) -> Evidence | None:
+    """The registry's answer, asked beforehand, that let an upload to this repository start; else nothing."""
+    answers = fact.preflight.evidence if fact.preflight else ()
+    last = next((item for item in reversed(answers) if item.stage is Stage.PROBE), None)
+    return last if last and last.status and 200 <= last.status < 300 else None

@@ -7,20 +7,27 @@ from pushsafe.model import (
     ConfiguredRegistry,
     Credential,
     EngineInfo,
+    Evidence,
     Facts,
     ImageMissing,
     LocalImage,
     ManifestInfo,
     Platform,
+    Preflight,
     Reference,
     RegistryPing,
+    Stage,
     StoreKind,
+    TagHeld,
+    TagPolicy,
+    TagState,
 )
 from pushsafe.reference import parse_repository
 from pushsafe.rules.rule import Problem, Rule
-from tests.values import AMD64, ref, sha
+from tests.values import AMD64, OCI_INDEX, OCI_MANIFEST, ref, sha
 
 NOW = 1_700_000_000.0
+DEFAULT_POLICY = TagPolicy()
 OPEN = RegistryPing(Access.OPEN, "/v2/ answers 200 without a login")
 LOGIN_WANTED = RegistryPing(Access.LOGIN_WANTED, "/v2/ answers 401 without one")
 UNKNOWN = RegistryPing(Access.UNKNOWN, "connection refused")
@@ -36,6 +43,9 @@ def facts(
     source: tuple[str, ManifestInfo] | None = None,
     store: StoreKind | None = None,
     platforms: tuple[Platform, ...] = (),
+    now: TagState | None = None,
+    policy: TagPolicy = DEFAULT_POLICY,
+    preflight: Preflight | None = None,
 ) -> Facts:
     """What is known of one reference; what is not named was not asked."""
     name, index = source or ("", None)
@@ -50,6 +60,9 @@ def facts(
         EngineInfo("28.5.2", "1.51", store, AMD64) if store else None,
         platforms,
         NOW,
+        policy=policy,
+        preflight=preflight,
+        tag_now=now,
     )
 
 
@@ -62,6 +75,18 @@ def repository(given: str, *configured: ConfiguredRegistry) -> Facts:
 
 def image(digit: str, *platforms: Platform) -> LocalImage:
     return LocalImage(sha(digit), platforms or (AMD64,))
+
+
+def held(digit: str, *platforms: Platform, config: str = "", version: str = "", also: tuple[str, ...] = ()) -> TagHeld:
+    """What a tag names now: an index, if there are several platforms."""
+    kind = OCI_INDEX if len(platforms) > 1 else OCI_MANIFEST
+    return TagHeld(ManifestInfo(sha(digit), kind, platforms, config=config), version, also)
+
+
+def asked(*answers: tuple[int, bool]) -> Preflight:
+    """A registry that was asked beforehand: the status of each upload that was tried, and whether a credential went
+    along."""
+    return Preflight(tuple(Evidence(Stage.PROBE, "", status, sent=sent) for status, sent in answers))
 
 
 def problems(rule: Rule, *listed: Facts) -> list[Problem]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pushsafe.model import Credential, RegistryPing, Severity
+from pushsafe.model import Credential, Preflight, RegistryPing, Severity
 from pushsafe.rules.ps301_not_logged_in import RULE
-from tests.rules.facts import LOGIN_WANTED, OPEN, UNKNOWN, facts, only, problems
+from tests.rules.facts import LOGIN_WANTED, OPEN, UNKNOWN, asked, facts, only, problems
 from tests.values import broken, logged_in, nobody
 
 GIVEN = "registry.test/my-api:1"
@@ -53,3 +53,28 @@ def test_fires_once_for_each_registry() -> None:
 )
 def test_does_not_fire(credential: Credential | None, ping: RegistryPing | None) -> None:
     assert problems(RULE, facts(GIVEN, credential=credential, ping=ping)) == []
+
+
+@pytest.mark.parametrize("ping", [LOGIN_WANTED, UNKNOWN], ids=["wanted", "not-known"])
+@pytest.mark.parametrize(
+    ("preflight", "fires"),
+    [
+        (None, True),
+        (Preflight(problem="no answer"), True),
+        (asked((401, False)), True),
+        (asked((202, False), (401, False)), True),
+        (asked((202, False)), False),
+        (asked((401, False), (202, False)), False),
+    ],
+    ids=["not-asked", "no-answer", "refused", "refused-at-last", "accepted", "accepted-at-last"],
+)
+def test_whom_the_registry_lets_in_needs_no_login(preflight: Preflight | None, ping: RegistryPing, fires: bool) -> None:
+    assert bool(problems(RULE, facts(GIVEN, credential=nobody(), ping=ping, preflight=preflight))) is fires
+
+
+def test_fires_for_the_repository_that_nobody_may_write() -> None:
+    listed = [
+        facts(f"registry.test/{name}:1", credential=nobody(), ping=LOGIN_WANTED, preflight=asked((status, False)))
+        for name, status in (("open", 202), ("closed", 401))
+    ]
+    assert only(RULE, *listed).reference == listed[1].reference

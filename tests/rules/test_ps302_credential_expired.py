@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pushsafe.model import Credential
+from pushsafe.model import Credential, Preflight
 from pushsafe.rules.ps302_credential_expired import RULE
-from tests.rules.facts import NOW, facts, only, problems
+from tests.rules.facts import NOW, asked, facts, only, problems
 from tests.values import logged_in, nobody
 
 HOST = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
@@ -44,3 +44,19 @@ def test_fires_once_for_a_registry() -> None:
 )
 def test_does_not_fire(credential: Credential | None) -> None:
     assert problems(RULE, facts(f"{HOST}/my-api:1", credential=credential)) == []
+
+
+@pytest.mark.parametrize(
+    ("preflight", "fires"),
+    [
+        (None, True),
+        (Preflight(problem="no answer"), True),
+        (asked((403, True)), True),
+        (asked((202, False)), True),
+        (asked((401, False), (202, True)), False),
+    ],
+    ids=["not-asked", "no-answer", "refused", "accepted-from-nobody", "accepted"],
+)
+def test_a_token_that_the_registry_takes_is_good(preflight: Preflight | None, fires: bool) -> None:
+    old = logged_in(HOST, expires=NOW - 1)
+    assert bool(problems(RULE, facts(f"{HOST}/my-api:1", credential=old, preflight=preflight))) is fires

@@ -6,7 +6,7 @@ import pytest
 
 from pushsafe.model import Credential, RegistryPing
 from pushsafe.rules.ps305_credential_elsewhere import RULE
-from tests.rules.facts import LOGIN_WANTED, OPEN, UNKNOWN, facts, only, problems
+from tests.rules.facts import LOGIN_WANTED, OPEN, UNKNOWN, asked, facts, only, problems
 from tests.values import broken, logged_in, nobody
 
 ECR = "123456789012.dkr.ecr.{}.amazonaws.com"
@@ -37,6 +37,24 @@ def test_fires(registry: str, elsewhere: str, why: str) -> None:
     assert f"there is a credential for {elsewhere}, and docker does not use it for {registry}: " in problem.message
     assert why in problem.message
     assert problem.fix.startswith(("docker login", "aws", "az", "gcloud"))
+
+
+@pytest.mark.parametrize(
+    ("folder", "quoted"),
+    [("/home/ada/.docker", "/home/ada/.docker"), ("/home/ada b/.docker", "'/home/ada b/.docker'")],
+)
+def test_fires_for_the_login_of_the_user_who_called_sudo(folder: str, quoted: str) -> None:
+    credential = nobody("registry.test", "registry.test:5000")._replace(callers_config=f"{folder}/config.json")
+    problem = only(RULE, facts("registry.test/my-api:1", credential=credential, ping=LOGIN_WANTED))
+    assert f"{folder}/config.json has a login for registry.test" in problem.message
+    assert problem.fix == (f"docker --config {quoted} pushsafe registry.test/my-api:1   (or the same without sudo)")
+
+
+@pytest.mark.parametrize(("status", "fires"), [(401, True), (202, False)])
+def test_whom_the_registry_lets_in_needs_no_login(status: int, fires: bool) -> None:
+    credential = nobody("registry.test", "registry.test:5000")
+    listed = facts("registry.test/my-api:1", credential=credential, ping=LOGIN_WANTED, preflight=asked((status, False)))
+    assert bool(problems(RULE, listed)) is fires
 
 
 @pytest.mark.parametrize("ping", [None, UNKNOWN], ids=["not-asked", "unknown"])

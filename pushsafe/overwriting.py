@@ -1,0 +1,32 @@
+"""What a push would put in the place of what a tag names now."""
+
+from __future__ import annotations
+
+from pushsafe.model import Facts, LocalImage, Platform, TagHeld
+from pushsafe.platforms import lacking, same
+
+
+def pushed(fact: Facts) -> tuple[Platform, ...]:
+    """The platforms that the tag would be for; empty where the image is missing, or its platforms are not known."""
+    if not isinstance(fact.image, LocalImage):
+        return ()
+    held = (one for one in fact.image.platforms if one.os and one.architecture)
+    return tuple(one for one in held if not fact.platforms or any(same(one, wanted) for wanted in fact.platforms))
+
+
+def unchanged(fact: Facts) -> bool:
+    """Whether the tag names already the very content that would be pushed; false where that is not known.
+
+    `LocalImage.is_named` would be too little: with the index that an image of the classic store was pulled from, or a
+    manifest of the index that is pushed whole, another digest takes the tag's place all the same.
+    """
+    if not isinstance(fact.tag_now, TagHeld) or not isinstance(fact.image, LocalImage):
+        return False
+    now, image = fact.tag_now.manifest, fact.image
+    if now.is_index:
+        return now.digest == image.id and not fact.platforms
+    if now.config and now.config == image.id:
+        return True
+    if now.digest in image.children:
+        return bool(fact.platforms) and not (now.platforms and lacking(fact.platforms, now.platforms))
+    return image.is_named(now.digest)

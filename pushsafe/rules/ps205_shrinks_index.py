@@ -1,0 +1,51 @@
+"""PS205: the tag would lose platforms that it has now."""
+
+from __future__ import annotations
+
+from pushsafe.model import Facts, LocalImage, Platform, Severity, TagHeld
+from pushsafe.overwriting import pushed, unchanged
+from pushsafe.platforms import lacking, listed, option
+from pushsafe.rules.rule import Needs, Problem, Rule, each
+
+
+def check(facts: Facts) -> Problem | None:
+    ours = pushed(facts)
+    if not ours or not isinstance(facts.tag_now, TagHeld) or unchanged(facts):
+        return None
+    reference, now = facts.reference, facts.tag_now.manifest
+    lost = lacking(now.platforms, ours)
+    if len(now.platforms) < 2 or not lost:
+        return None
+    said = f"{reference.tag!r} names an index of {len(now.platforms)} platforms at {reference.registry} now, and "
+    if len(ours) == 1:
+        said += f"this push would put {listed(ours)} alone in its place; lost would be {listed(lost)}"
+        return Problem(reference, said, _fix(facts, lost))
+    return Problem(reference, f"{said}this push's index lacks {listed(lost)}", _fix(facts, lost), Severity.WARNING)
+
+
+def _fix(facts: Facts, lost: tuple[Platform, ...]) -> str:
+    """The whole image where it is at hand, here or where it was pulled from; else a build."""
+    reference, image, source = facts.reference, facts.image, facts.source_index
+    if isinstance(image, LocalImage) and not lacking(lost, image.platforms):
+        return f"docker pushsafe {reference}"
+    if source is not None and not lacking(lost, source.platforms):
+        return f"docker buildx imagetools create -t {reference} {facts.source_name}"
+    return f"docker buildx build --platform {option((*pushed(facts), *lost))} -t {reference} --push ."
+
+
+RULE = Rule(
+    code="PS205",
+    slug="shrinks-index",
+    severity=Severity.ERROR,
+    needs=Needs.FACTS,
+    summary="the tag would lose platforms that it has now",
+    explanation=(
+        "A tag that names an index serves machines of several platforms. Pushing a single platform under it, from an "
+        "engine that holds only that one or with `--platform`, replaces the index, and all other machines fail with "
+        "`exec format error` or `no matching manifest`. An index that lacks some of the platforms is a warning: they "
+        "may have been given up on purpose."
+    ),
+    example="docker pushsafe --platform linux/amd64 ghcr.io/myorg/my-api:1.4.2   (an index of amd64 and arm64 there)",
+    fix="Build and push all platforms with the buildx command of the finding, or push this one under a tag of its own.",
+    check=each(check),
+)

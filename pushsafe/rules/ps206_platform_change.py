@@ -1,0 +1,38 @@
+"""PS206: the tag names an image of another platform now."""
+
+from __future__ import annotations
+
+from pushsafe.model import Facts, Severity, TagHeld
+from pushsafe.overwriting import pushed
+from pushsafe.platforms import lacking, listed, option
+from pushsafe.rules.rule import Needs, Problem, Rule, each
+
+
+def check(facts: Facts) -> Problem | None:
+    ours = pushed(facts)
+    if not ours or not isinstance(facts.tag_now, TagHeld):
+        return None
+    reference, theirs = facts.reference, facts.tag_now.manifest.platforms
+    if len(theirs) != 1 or not lacking(theirs, ours):
+        return None
+    return Problem(
+        reference,
+        f"{reference.tag!r} is for {listed(theirs)} at {reference.registry} now, and would be for {listed(ours)}",
+        f"docker buildx build --platform {option((*theirs, *ours))} -t {reference} --push .",
+    )
+
+
+RULE = Rule(
+    code="PS206",
+    slug="platform-change",
+    severity=Severity.WARNING,
+    needs=Needs.FACTS,
+    summary="the tag names an image of another platform now",
+    explanation=(
+        "An image that was built on a laptop with an ARM processor does not run where the one before it did: machines "
+        "of the tag's platform fail with `exec format error` after the push. One tag can serve both as an index."
+    ),
+    example="docker pushsafe ghcr.io/myorg/my-api:1.4.2   (linux/amd64 there, built here for linux/arm64)",
+    fix="Build for the tag's platform too with the buildx command of the finding, or push under another tag.",
+    check=each(check),
+)

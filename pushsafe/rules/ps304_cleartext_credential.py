@@ -1,0 +1,49 @@
+"""PS304: a credential would travel in clear beyond this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pushsafe.model import Facts, Severity
+from pushsafe.rules.rule import Needs, Problem, Rule, first_per_registry
+
+
+def check(facts: Sequence[Facts]) -> Iterator[Problem]:
+    endangered = [fact for fact in facts if fact.credential and fact.credential.present]
+    # A registry names its token server repository by repository, and one in clear is worse than a registry in clear.
+    foreign = [fact for fact in endangered if fact.preflight and fact.preflight.unsafe_realm]
+    clear = [fact for fact in endangered if fact.ping and fact.ping.cleartext]
+    for fact in first_per_registry([*foreign, *clear]):
+        registry = fact.reference.registry
+        scheme = "http" if fact.ping and fact.ping.cleartext else "https"
+        if fact.preflight and fact.preflight.unsafe_realm:
+            yield Problem(
+                fact.reference,
+                f"{registry} wants the credential sent to {fact.preflight.unsafe_realm} over plain HTTP, where "
+                "everybody on the way can read it",
+                f"curl -sSi {scheme}://{registry}/v2/   (the realm in its WWW-Authenticate has to be https)",
+                Severity.ERROR,
+            )
+        else:
+            yield Problem(
+                fact.reference,
+                f"the credential for {registry} travels over plain HTTP, and everybody on the way can read it",
+                f"curl -sSi https://{registry}/v2/   (if that answers, take it out of insecure-registries)",
+            )
+
+
+RULE = Rule(
+    code="PS304",
+    slug="cleartext-credential",
+    severity=Severity.WARNING,
+    needs=Needs.FACTS,
+    summary="a credential would travel in clear beyond this machine",
+    explanation=(
+        "The engine speaks plain HTTP to a registry that its settings call insecure and that has no TLS, and the "
+        "credential goes along with every request. A registry that sends the credential to another host's token "
+        "server over plain HTTP is an error: nobody who set up this machine has agreed to that."
+    ),
+    example='docker pushsafe registry.example.com:5000/myorg/my-api:1.4.2   ("insecure-registries" in daemon.json)',
+    fix="Give the registry (its token server) a certificate, and take its name out of `insecure-registries`.",
+    check=check,
+)

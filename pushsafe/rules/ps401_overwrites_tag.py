@@ -1,0 +1,56 @@
+"""PS401: the tag exists, and names something else."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+from pushsafe.model import Facts, LocalImage, Severity, TagHeld, TagUnknown
+from pushsafe.overwriting import unchanged
+from pushsafe.rules.rule import Needs, Problem, Rule, each
+
+
+def check(facts: Facts) -> Problem | None:
+    if not isinstance(facts.image, LocalImage):
+        return None
+    reference, now = facts.reference, facts.tag_now
+    immutable = _pattern(reference.tag, facts.policy.immutable)
+    look = f"docker buildx imagetools inspect {reference}"
+    if isinstance(now, TagUnknown) and immutable:
+        said = f"{reference.tag!r} must not change ({immutable!r} is immutable), and whether it exists is not known"
+        return Problem(reference, f"{said}: {now.why}", look)
+    if not isinstance(now, TagHeld) or unchanged(facts):
+        return None
+    said = f"{reference.tag!r} exists at {reference.registry} and names {_named(now)}"
+    if immutable:
+        fix = f"docker tag {reference} {reference.name}:NEW-TAG"
+        return Problem(reference, f"{said}; it must not change ({immutable!r} is immutable)", fix, Severity.ERROR)
+    if _pattern(reference.tag, facts.policy.moving):
+        return Problem(reference, f"{said}; it is meant to move", look, Severity.INFO)
+    return Problem(reference, f"{said}, which this push would replace", look)
+
+
+def _pattern(tag: str, patterns: tuple[str, ...]) -> str:
+    return next((pattern for pattern in patterns if fnmatchcase(tag, pattern)), "")
+
+
+def _named(now: TagHeld) -> str:
+    short = ":".join(part[:12] for part in now.manifest.digest.split(":"))
+    return f"{short} (version {now.version})" if now.version else short
+
+
+RULE = Rule(
+    code="PS401",
+    slug="overwrites-tag",
+    severity=Severity.WARNING,
+    needs=Needs.FACTS,
+    summary="the tag exists, and names something else",
+    explanation=(
+        "Whoever pinned the tag of a release gets other content without noticing when it is pushed again. For tags "
+        "that the settings call immutable the finding is an error, and a warning where the registry cannot tell "
+        "whether the tag exists; for those they call moving (`latest` and the like) it is only mentioned. Pushing the "
+        "same content again is fine for all of them."
+    ),
+    example="docker pushsafe ghcr.io/myorg/my-api:1.4.2   (released last week, and built anew since)",
+    fix="Give the new build a tag of its own, or say in the settings that the tag is meant to move.",
+    check=each(check),
+)

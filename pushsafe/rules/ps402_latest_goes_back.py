@@ -1,0 +1,58 @@
+"""PS402: a moving tag would go to a lower version than it names now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+
+from pushsafe.model import Facts, LocalImage, Severity, TagHeld
+from pushsafe.overwriting import unchanged
+from pushsafe.rules.rule import Needs, Problem, Rule, each
+from pushsafe.versions import higher, local_version, version_of
+
+
+def check(facts: Sequence[Facts]) -> Iterator[Problem]:
+    yield from each(lambda fact: _goes_back(fact, facts))(facts)
+
+
+def _goes_back(fact: Facts, facts: Sequence[Facts]) -> Problem | None:
+    reference, now = fact.reference, fact.tag_now
+    if not any(fnmatchcase(reference.tag, pattern) for pattern in fact.policy.moving):
+        return None
+    if not isinstance(now, TagHeld) or not isinstance(fact.image, LocalImage) or unchanged(fact):
+        return None
+    version = local_version(fact, facts)
+    newer = higher((*now.also, now.version) if _labels_count(fact.image, version) else now.also, version)
+    if not newer:
+        return None
+    is_listed = any(str(one.reference) == f"{reference.name}:{version}" for one in facts)
+    return Problem(
+        reference,
+        f"{reference.tag!r} names version {newer[0]} at {reference.registry} now, and would go back to {version}",
+        f"docker pushsafe {reference.name}:{version}   (without {reference.tag})"
+        if is_listed
+        else f"docker buildx imagetools inspect {reference}",
+    )
+
+
+def _labels_count(image: LocalImage, version: str) -> bool:
+    """Images inherit the version label of their base: one that disagrees with the tags is not about this image."""
+    return not version_of(image.version) or not (higher((image.version,), version) or higher((version,), image.version))
+
+
+RULE = Rule(
+    code="PS402",
+    slug="latest-goes-back",
+    severity=Severity.WARNING,
+    needs=Needs.FACTS,
+    summary="a moving tag would go to a lower version than it names now",
+    explanation=(
+        "A patch of an old line, pushed by a pipeline that always pushes `latest` too, takes every user of `latest` "
+        "back to the old line. The version of an image is the highest of its tags that is one, else its label "
+        "`org.opencontainers.image.version`; tags that are no versions (`2024-edge`, commit IDs, dates without dots) "
+        "are left alone."
+    ),
+    example="docker pushsafe ghcr.io/myorg/my-api:1.9.5 ghcr.io/myorg/my-api:latest   (latest is 2.0.0 there)",
+    fix="Push the version's own tag without the moving one, as the finding shows.",
+    check=check,
+)

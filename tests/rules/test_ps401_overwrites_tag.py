@@ -1,0 +1,101 @@
+"""PS401 fires where the tag names something else, the louder the less it may change."""
+
+from __future__ import annotations
+
+import pytest
+
+from pushsafe.model import (
+    Facts,
+    ImageMissing,
+    LocalImage,
+    Severity,
+    TagAbsent,
+    TagHeld,
+    TagPolicy,
+    TagState,
+    TagUnknown,
+)
+from pushsafe.rules.ps401_overwrites_tag import RULE
+from tests.rules.facts import facts, held, image, only, problems
+from tests.values import AMD64, ARM64, sha
+
+NAME = "registry.test/my-api"
+POLICY = TagPolicy(moving=("latest", "edge-*"), immutable=("v*", "latest-[0-9]", "edge-final"))
+LOOK = f"docker buildx imagetools inspect {NAME}:"
+RETAG = f"docker tag {NAME}:{{0}} {NAME}:NEW-TAG"
+
+
+@pytest.mark.parametrize(
+    ("tag", "severity", "said", "fix"),
+    [
+        ("1.4.2", None, ", which this push would replace", f"{LOOK}1.4.2"),
+        ("LATEST", None, ", which this push would replace", f"{LOOK}LATEST"),
+        ("latest", Severity.INFO, "; it is meant to move", f"{LOOK}latest"),
+        ("edge-7", Severity.INFO, "; it is meant to move", f"{LOOK}edge-7"),
+        ("v1.4.2", Severity.ERROR, "; it must not change ('v*' is immutable)", RETAG.format("v1.4.2")),
+        ("latest-7", Severity.ERROR, "; it must not change ('latest-[0-9]' is immutable)", RETAG.format("latest-7")),
+        ("edge-final", Severity.ERROR, "; it must not change ('edge-final' is immutable)", RETAG.format("edge-final")),
+    ],
+    ids=["neither", "another-case", "moving", "moving-pattern", "immutable", "immutable-pattern", "both"],
+)
+def test_fires(tag: str, severity: Severity | None, said: str, fix: str) -> None:
+    problem = only(RULE, facts(f"{NAME}:{tag}", image=image("a"), now=held("b", AMD64), policy=POLICY))
+    assert problem.message == f"{tag!r} exists at registry.test and names sha256:bbbbbbbbbbbb{said}"
+    assert (problem.severity, problem.fix) == (severity, fix)
+
+
+@pytest.mark.parametrize(
+    ("local", "now"),
+    [
+        (image("a"), held("b", AMD64, config=sha("c"), version="1.4.1")),
+        (
+            LocalImage(sha("a"), (AMD64,), repo_digests=(f"{NAME}@{sha('b')}",)),
+            held("b", AMD64, ARM64, version="1.4.1"),
+        ),
+        (LocalImage(sha("a"), (AMD64, ARM64), children=(sha("b"), sha("c"))), held("b", AMD64, version="1.4.1")),
+    ],
+    ids=["other-config", "index-it-was-pulled-from", "manifest-of-the-index"],
+)
+def test_fires_for_other_content_only_somehow_known(local: LocalImage, now: TagHeld) -> None:
+    problem = only(RULE, facts(f"{NAME}:v1", image=local, now=now, policy=POLICY))
+    assert problem.severity is Severity.ERROR
+    assert "names sha256:bbbbbbbbbbbb (version 1.4.1)" in problem.message
+
+
+def test_an_immutable_tag_that_could_not_be_asked_for() -> None:
+    problem = only(RULE, facts(f"{NAME}:v1", image=image("a"), now=TagUnknown("connection refused"), policy=POLICY))
+    assert problem.message == (
+        "'v1' must not change ('v*' is immutable), and whether it exists is not known: connection refused"
+    )
+    assert (problem.severity, problem.fix) == (None, f"{LOOK}v1")
+
+
+SAME: list[tuple[LocalImage, TagState]] = [
+    (image("a"), held("a", AMD64)),
+    (image("a"), held("b", AMD64, config=sha("a"))),
+    (LocalImage(sha("a"), (AMD64,), repo_digests=(f"{NAME}@{sha('b')}",)), held("b", AMD64)),
+    (LocalImage(sha("a"), (AMD64, ARM64)), held("a", AMD64, ARM64)),
+    (image("a"), TagAbsent()),
+]
+
+
+@pytest.mark.parametrize("tag", ["1.4.2", "latest", "v1.4.2"])
+@pytest.mark.parametrize(("local", "now"), SAME, ids=["digest", "config", "pulled-from-it", "index", "absent"])
+def test_the_same_content_is_fine_for_every_tag(local: LocalImage, now: TagState, tag: str) -> None:
+    assert problems(RULE, facts(f"{NAME}:{tag}", image=local, now=now, policy=POLICY)) == []
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        facts(f"{NAME}:v1", image=image("a"), policy=POLICY),
+        facts(f"{NAME}:v1", image=ImageMissing(), now=held("b"), policy=POLICY),
+        facts(f"{NAME}:v1", image=ImageMissing(), now=TagUnknown("connection refused"), policy=POLICY),
+        facts(f"{NAME}:v1", now=held("b"), policy=POLICY),
+        facts(f"{NAME}:1", image=image("a"), now=TagUnknown("connection refused"), policy=POLICY),
+        facts(f"{NAME}:latest", image=image("a"), now=TagUnknown("connection refused"), policy=POLICY),
+    ],
+    ids=["not-asked", "image-missing", "both-not-known", "image-not-asked", "not-known", "moving-not-known"],
+)
+def test_does_not_fire(listed: Facts) -> None:
+    assert problems(RULE, listed) == []

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from pushsafe.cli import option_table  # noqa: E402
+from pushsafe.config import setting_table  # noqa: E402
 from pushsafe.exitcodes import PRECEDENCE  # noqa: E402
 from pushsafe.rules import RULES, Rule  # noqa: E402
 
@@ -24,8 +25,11 @@ def documents() -> Iterator[tuple[Path, str]]:
     for rule in RULES:
         yield ROOT / "docs" / "rules" / f"{rule.code}.md", rule_page(rule)
     yield ROOT / "docs" / "exit-codes.md", exit_code_page()
-    readme = ROOT / "README.md"
-    yield readme, fill(readme.read_text(encoding="utf-8"))
+    for name, tables in (
+        ("README.md", {"rules": rules(), "exit codes": exit_codes(), "options": options()}),
+        ("docs/settings.md", {"settings": settings()}),
+    ):
+        yield ROOT / name, fill((ROOT / name).read_text(encoding="utf-8"), name, tables)
 
 
 def rule_page(rule: Rule) -> str:
@@ -65,12 +69,20 @@ def options() -> str:
     return f"| option | meaning |\n|---|---|\n{rows}"
 
 
-def fill(text: str) -> str:
+def settings() -> str:
+    rows = "".join(
+        f"| `{name}` | `{variable}` | {kind} | `{default}` | {meaning} |\n"
+        for name, variable, kind, default, meaning in setting_table()
+    )
+    return f"| in files | variable | value | default | meaning |\n|---|---|---|---|---|\n{rows}"
+
+
+def fill(text: str, file: str, tables: Mapping[str, str]) -> str:
     """Replace what stands between `<!-- begin NAME -->` and `<!-- end NAME -->`."""
-    for name, table in (("rules", rules()), ("exit codes", exit_codes()), ("options", options())):
+    for name, table in tables.items():
         pattern = re.compile(rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
         if not pattern.search(text):
-            raise SystemExit(f"README.md has no place for the {name}")
+            raise SystemExit(f"{file} has no place for the {name}")
         text = pattern.sub(lambda match, table=table: f"{match[1]}{table}{match[2]}", text)  # type: ignore[misc]
     return text
 

@@ -25,6 +25,17 @@ def lines(file: str) -> list[str]:
     return [line for line in stripped if line]
 
 
+def message(words: tuple[str, ...]) -> str:
+    """An error message as it was pasted (several words are one text), or standard input for `-` or nothing."""
+    if words not in ((), ("-",)):
+        return " ".join(words)
+    if sys.stdin is None:
+        raise UsageError("cannot read standard input: it is closed", "docker pushsafe explain-error 'TEXT'")
+    if not words and sys.stdin.isatty():
+        raise UsageError("no message is given", "docker pushsafe explain-error 'TEXT', or - for standard input")
+    return sys.stdin.buffer.read().decode("utf-8", "replace")
+
+
 def bad_reference(item: BadReference) -> RunError:
     reasons = "; ".join(item.reasons)
     return RunError(ErrorKind.USAGE, f"{item.given!r} cannot be pushed to: {reasons}", item.repair)

@@ -6,10 +6,10 @@ import os
 import re
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from threading import Thread
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, BinaryIO
 
 from pushsafe.dockerconfig import NO_SECRET, MalformedError, parse_answer, parse_listing
@@ -51,12 +51,41 @@ class Broken:
     problem: str
 
 
-def get(name: str, key: str, environ: Mapping[str, str], limit: float = TIME_LIMIT) -> Found | NothingFound | Broken:
+class Running:
+    """The helpers of one run; for any number of threads."""
+
+    def __init__(self) -> None:
+        self._processes: list[Popen[bytes]] = []
+        self._closed = False
+        self._lock = Lock()
+
+    def start(self, begin: Callable[[], Popen[bytes]]) -> Popen[bytes]:
+        """Begin one; raises OSError as that does. Whoever closes waits for it, so that none is missed."""
+        with self._lock:
+            process = begin()
+            self._processes.append(process)
+            if self._closed:
+                process.kill()
+            return process
+
+    def close(self) -> None:
+        """Kill them, and whatever is started from now on: nobody waits for an answer any more."""
+        with self._lock:
+            self._closed = True
+            for process in self._processes:  # to one that has ended, `kill` does nothing
+                process.kill()
+
+
+def get(
+    name: str, key: str, environ: Mapping[str, str], limit: float = TIME_LIMIT, running: Running | None = None
+) -> Found | NothingFound | Broken:
     """Ask `docker-credential-NAME` for the server `key`; at most `limit` seconds. Never raises.
+
+    Closing `running` ends it earlier.
 
     Its standard error stays the terminal's, as with docker: some helpers ask there for a touch or a log-in.
     """
-    answer = _run(name, "get", key, environ, limit)
+    answer = _run(name, "get", key, environ, limit, running)
     if isinstance(answer, Broken):
         return answer
     text = answer.output.decode("utf-8", "replace")
@@ -71,9 +100,11 @@ def get(name: str, key: str, environ: Mapping[str, str], limit: float = TIME_LIM
     return Found(username, Secret(secret), NO_SECRET)
 
 
-def servers(name: str, environ: Mapping[str, str], limit: float = LIST_TIME_LIMIT) -> tuple[str, ...]:
+def servers(
+    name: str, environ: Mapping[str, str], limit: float = LIST_TIME_LIMIT, running: Running | None = None
+) -> tuple[str, ...]:
     """The servers that `docker-credential-NAME` says it has something for; none if it cannot say. Never raises."""
-    answer = _run(name, "list", "unused", environ, limit, quiet=True)
+    answer = _run(name, "list", "unused", environ, limit, running, quiet=True)
     if isinstance(answer, Broken) or answer.status:
         return ()
     try:
@@ -109,7 +140,13 @@ class _Answer:
 
 
 def _run(
-    name: str, action: str, text: str, environ: Mapping[str, str], limit: float, quiet: bool = False
+    name: str,
+    action: str,
+    text: str,
+    environ: Mapping[str, str],
+    limit: float,
+    running: Running | None,
+    quiet: bool = False,
 ) -> _Answer | Broken:
     import subprocess
 
@@ -118,8 +155,9 @@ def _run(
     path = find(PREFIX + name, environ)
     if path is None:
         return Broken("not installed: there is no such program in PATH")
-    try:
-        process = subprocess.Popen(
+
+    def begin() -> Popen[bytes]:
+        return subprocess.Popen(
             [PREFIX + name, action],
             executable=path,
             stdin=subprocess.PIPE,
@@ -127,6 +165,10 @@ def _run(
             stderr=subprocess.DEVNULL if quiet else None,
             env=dict(environ),
         )
+
+    running = running or Running()
+    try:
+        process = running.start(begin)
     except OSError as error:
         return Broken(f"cannot be started: {error.strerror}")
     return _converse(process, text, limit)

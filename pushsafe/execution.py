@@ -1,22 +1,24 @@
-"""The part of a run that needs engine and registry: gather facts, lint them, push, read back."""
+"""The part of a run that needs engine and registry: lint the facts, foresee refusals, push, read back."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
-from pushsafe.denial import Refusal, classify, credential_evidence, needs_investigation
-from pushsafe.errors import EngineFailed, EngineUnreachable, RegistryUnreachable, UsageError
-from pushsafe.gateways import EngineGateway, Gateways, Observer
+from pushsafe.deadline import TimedOut
+from pushsafe.denial import classify, foresee, needs_investigation
+from pushsafe.errors import EngineFailed, EngineUnreachable, UsageError
+from pushsafe.evidence import Refusal, beforehand, check_of, credential_evidence
+from pushsafe.gateways import Gateways, Observer
+from pushsafe.gathering import Gathering, investigate
 from pushsafe.model import (
     Credential,
     Denial,
     Denied,
     EngineAccepted,
     EngineAnswer,
-    EngineInfo,
     EngineReduced,
     EngineRefused,
     ErrorKind,
@@ -26,18 +28,17 @@ from pushsafe.model import (
     Failure,
     FailureKind,
     Finding,
-    ImageMissing,
     Layers,
     LocalImage,
-    ManifestInfo,
     NotChecked,
     NotPushed,
     Outcome,
     Pushed,
     PushRequest,
+    Ready,
     Reference,
-    RegistryPing,
     Report,
+    RepositoryCheck,
     RunError,
     Stage,
     StoreKind,
@@ -45,13 +46,12 @@ from pushsafe.model import (
     Verification,
     Verified,
 )
-from pushsafe.reference import parse
-from pushsafe.results import error_of, report_of
+from pushsafe.results import OUT_OF_TIME, error_of, out_of_time, report_of
 from pushsafe.rules import Needs, lint, refused
 from pushsafe.verification import verify
 
-THREADS = 8
-"""Questions to registries and credential helpers that may be under way at once."""
+THREADS = 32
+"""Questions to registries and credential helpers that may be under way at once; a thread that has none is not made."""
 
 LAST_ANSWERS = 2.0
 """Seconds that an interrupted run waits for what it asked already."""
@@ -61,6 +61,7 @@ _WHY_NOT = {
     ErrorKind.ENGINE: "the engine failed",
     ErrorKind.USAGE: "the request cannot be carried out",
 }
+_UNPUSHED = "nothing was pushed"
 _T = TypeVar("_T")
 
 
@@ -82,6 +83,7 @@ class Execution:
         self._now = now
         self._findings = findings
         self._results: dict[str, TagResult] = {}
+        self._checks: tuple[RepositoryCheck, ...] = ()
         self._timings: list[tuple[str, float]] = []
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="pushsafe")
         self._started = started
@@ -91,64 +93,49 @@ class Execution:
         errors: tuple[RunError, ...] = ()
         why_not = "it was not reached"
         try:
-            facts = self._gather(facts)
+            facts = Gathering(self._request, self._gateways, self._pool).gather(facts)
+            self._time("gather", self._started)
             found = lint(facts, Needs.FACTS, self._request.allowed)
             self._findings += found
+            self._foresee(facts)
             if refused(found):
                 why_not = "a finding forbids it"
+            elif self._results:
+                why_not = "the push of another listed tag would be refused"
             else:
                 self._require_one_platform()
-                self._push_all(facts)
+                if self._request.pushes:
+                    self._push_all(facts)
+                else:
+                    self._results = {str(fact.reference): _ready(fact) for fact in facts}
         except (EngineUnreachable, EngineFailed, UsageError) as error:
             ended = error_of(error)
             errors, why_not = (ended,), _WHY_NOT[ended.kind]
+        except TimedOut:
+            errors, why_not = (out_of_time(),), OUT_OF_TIME
         except KeyboardInterrupt:
             interrupted, why_not = True, "interrupted"
         finally:
             self._pool.shutdown(wait=False, cancel_futures=True)
         self._time("total", self._started)
         report = report_of(facts, self._findings, self._results, why_not, self._timings)
-        return report._replace(errors=errors, interrupted=interrupted)
+        return report._replace(errors=errors, interrupted=interrupted, preflight=self._checks)
 
     def _time(self, phase: str, since: float) -> None:
         self._timings.append((phase, time.monotonic() - since))
 
-    # ------------------------------------------------------------------ facts
+    # ------------------------------------------------------------------ before the push
 
-    def _gather(self, facts: tuple[Facts, ...]) -> tuple[Facts, ...]:
-        """Ask engine, credential stores and registries side by side; none of the answers needs another's."""
-        started = time.monotonic()
-        registries = dict.fromkeys(fact.reference.registry for fact in facts)
-        # Made in this thread: its imports and the engine's are largely the same, and two threads would only wait
-        # for each other's.
-        self._gateways.registry()
-        credentials = {name: self._pool.submit(self._gateways.credentials.lookup, name) for name in registries}
-        pings = {name: self._pool.submit(self._ping, name) for name in registries}
-        engine = self._connect()
-        images = self._ask_for_images(engine, facts)
-        # In this thread: a ping may wait for what it says, and must not hold the last thread that could ask.
-        info = self._ask_engine(engine)
-        if self._request.all_tags:
-            facts = tuple(expanded for fact in facts for expanded in _expand(fact, engine))
-            images = self._ask_for_images(engine, facts)
-        if self._request.platforms:
-            engine.require_platform_option()
-        found = {name: image.result() for name, image in images.items()}
-        indexes = self._source_indexes(found.values(), info)
-        sources = {name: _source_of(image, indexes) for name, image in found.items()}
-        gathered = tuple(
-            fact._replace(
-                image=found.get(str(fact.reference), ImageMissing()),
-                engine=info,
-                credential=credentials[fact.reference.registry].result(),
-                ping=pings[fact.reference.registry].result(),
-                source_name=sources.get(str(fact.reference), ("", None))[0],
-                source_index=sources.get(str(fact.reference), ("", None))[1],
-            )
-            for fact in facts
-        )
-        self._time("gather", started)
-        return gathered
+    def _foresee(self, facts: Sequence[Facts]) -> None:
+        """What each repository's preflight came to; a refusal is the result of all its tags."""
+        first = {fact.reference.name: fact for fact in reversed(facts) if fact.preflight is not None}
+        verdicts = {name: foresee(beforehand(fact, self._now())) for name, fact in reversed(first.items())}
+        self._checks = tuple(check_of(first[name], verdict) for name, verdict in verdicts.items())
+        for fact in facts:
+            verdict = verdicts.get(fact.reference.name)
+            if verdict is not None:
+                outcome = Denied(verdict, Stage.PROBE) if isinstance(verdict, Denial) else Failed(verdict)
+                self._results[str(fact.reference)] = TagResult(fact.reference, outcome, NotChecked(_UNPUSHED))
 
     def _require_one_platform(self) -> None:
         if len(self._request.platforms) > 1:
@@ -156,53 +143,6 @@ class Execution:
                 "--platform takes one platform for each push",
                 "leave it out: an engine whose store holds several platforms pushes them all",
             )
-
-    def _ask_for_images(
-        self, engine: EngineGateway, facts: tuple[Facts, ...]
-    ) -> dict[str, Future[LocalImage | ImageMissing]]:
-        wanted = {str(fact.reference): fact.reference for fact in facts if fact.reference.tag}
-        return {name: self._pool.submit(engine.image, reference) for name, reference in wanted.items()}
-
-    def _ping(self, registry: str) -> RegistryPing:
-        return self._gateways.registry().ping(registry)
-
-    def _connect(self) -> EngineGateway:
-        try:
-            return self._gateways.engine()
-        except BaseException:
-            self._gateways.tell_engine_info(None)
-            raise
-
-    def _ask_engine(self, engine: EngineGateway) -> EngineInfo:
-        info = None
-        try:
-            info = engine.info()
-            return info
-        finally:
-            self._gateways.tell_engine_info(info)
-
-    def _source_indexes(
-        self, images: Iterable[LocalImage | ImageMissing], info: EngineInfo
-    ) -> dict[str, ManifestInfo | None]:
-        """What the digests that images of the classic store were pulled from name now; each is asked once."""
-        if info.store is not StoreKind.CLASSIC or self._request.platforms:
-            return {}
-        held = (image for image in images if isinstance(image, LocalImage))
-        digests = tuple(dict.fromkeys(digest for image in held for digest in image.repo_digests))
-        return dict(zip(digests, self._pool.map(self._manifest_of, digests), strict=True))
-
-    def _manifest_of(self, repo_digest: str) -> ManifestInfo | None:
-        name, _, digest = repo_digest.partition("@")
-        reference = parse(name)
-        if not isinstance(reference, Reference) or not digest:
-            return None
-        try:
-            found = self._gateways.registry().manifest(
-                reference, self._gateways.credentials.lookup(reference.registry), digest
-            )
-        except RegistryUnreachable:
-            return None  # only a hint is lost: the image itself is complete
-        return found if isinstance(found, ManifestInfo) else None
 
     # ------------------------------------------------------------------ pushing
 
@@ -221,6 +161,8 @@ class Execution:
             wait(pending)  # one tag's trouble, even a bug, shall not keep the others from being read back
             for future in pending:
                 future.result()
+        except TimedOut:
+            raise
         except KeyboardInterrupt:
             wait(pending, timeout=LAST_ANSWERS)
             raise
@@ -246,7 +188,7 @@ class Execution:
             self._results[str(fact.reference)] = TagResult(fact.reference, pushed, unread)
         elif isinstance(answer, EngineRefused):
             why = NotPushed(f"refused ({answer.evidence.message}); interrupted before the registry was asked why")
-            self._results[str(fact.reference)] = TagResult(fact.reference, why, NotChecked("nothing was pushed"))
+            self._results[str(fact.reference)] = TagResult(fact.reference, why, NotChecked(_UNPUSHED))
         return self._pool.submit(self._settle, fact, credential, answer, began)
 
     def _settle(
@@ -254,7 +196,7 @@ class Execution:
     ) -> None:
         """Turn the engine's answer into a result, and tell of it."""
         outcome: Outcome
-        verification: Verification = NotChecked("nothing was pushed")
+        verification: Verification = NotChecked(_UNPUSHED)
         match answer:
             case EngineAccepted(digest, layers):
                 registry, engine = self._gateways.registry(), self._gateways.engine()
@@ -278,36 +220,16 @@ class Execution:
     def _refused(self, fact: Facts, credential: Credential, push: Evidence) -> Outcome:
         evidence: tuple[Evidence, ...] = (credential_evidence(credential), push._replace(sent=credential.present))
         if needs_investigation(push.message):
-            evidence += self._investigate(fact.reference, credential)
+            evidence += investigate(self._gateways, fact.reference, credential).evidence
         verdict: Denial | Failure = classify(Refusal(fact.reference, credential, evidence, self._now(), _store(fact)))
         return Denied(verdict) if isinstance(verdict, Denial) else Failed(verdict)
-
-    def _investigate(self, reference: Reference, credential: Credential) -> tuple[Evidence, ...]:
-        """Ask the registry itself; where only the engine reaches it, ask the engine to log in there."""
-        try:
-            return self._gateways.registry().investigate(reference, credential)
-        except RegistryUnreachable as error:
-            found = Evidence(Stage.PING, f"not reachable from here: {error.message}")
-        if not credential.present:
-            return (found,)
-        try:
-            return found, self._gateways.engine().check_login(credential)
-        except (EngineUnreachable, EngineFailed) as error:
-            return found, Evidence(Stage.ENGINE_AUTH, error.message)
 
 
 # ---------------------------------------------------------------------- small parts
 
 
-def _source_of(
-    image: LocalImage | ImageMissing, indexes: Mapping[str, ManifestInfo | None]
-) -> tuple[str, ManifestInfo | None]:
-    """The index of several platforms that an image was pulled from, if its registry still tells."""
-    for name in image.repo_digests if isinstance(image, LocalImage) else ():
-        found = indexes.get(name)
-        if found is not None and found.is_index and len(found.platforms) > 1:
-            return name, found
-    return "", None
+def _ready(fact: Facts) -> TagResult:
+    return TagResult(fact.reference, Ready(), NotChecked(_UNPUSHED))
 
 
 def _store(fact: Facts) -> StoreKind | None:
@@ -318,13 +240,6 @@ def _known(value: _T | None) -> _T:
     if value is None:
         raise AssertionError("a fact that gathering fills in is missing")
     return value
-
-
-def _expand(fact: Facts, engine: EngineGateway) -> tuple[Facts, ...]:
-    """`--all-tags`: one fact for each tag that the engine holds; the repository itself where it holds none."""
-    tags = engine.tags(fact.reference.name)
-    expanded = (fact._replace(reference=fact.reference._replace(tag=tag), listed=False) for tag in tags)
-    return tuple(expanded) or (fact,)
 
 
 def _sized(layers: Layers, verification: Verification) -> Layers:

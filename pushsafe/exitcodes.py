@@ -13,6 +13,7 @@ from pushsafe.model import (
     FailureKind,
     NotPushed,
     Pushed,
+    Ready,
     Report,
     TagResult,
 )
@@ -95,3 +96,5 @@ def _of_result(result: TagResult) -> ExitCode:
             return ExitCode.OK if result.confirmed else ExitCode.NOT_CONFIRMED
         case NotPushed():
             return ExitCode.LINT
+        case Ready():
+            return ExitCode.OK

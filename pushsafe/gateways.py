@@ -12,11 +12,13 @@ from pushsafe.model import (
     EngineAnswer,
     EngineInfo,
     Evidence,
+    ImageConfig,
     ImageMissing,
     LayerEvent,
     LocalImage,
     ManifestInfo,
     Platform,
+    Preflight,
     Reference,
     RegistryPing,
     TagResult,
@@ -42,13 +44,15 @@ class EngineGateway(Protocol):
 
 
 class RegistryGateway(Protocol):
-    """What the run asks of registries; all but `ping` raise RegistryUnreachable."""
+    """What the run asks of registries; all but `ping` and `investigate` raise RegistryUnreachable."""
 
     def ping(self, registry: str) -> RegistryPing: ...
     def manifest(
         self, reference: Reference, credential: Credential, digest: str = "", *, whole: bool = False
     ) -> ManifestInfo | Evidence: ...
-    def investigate(self, reference: Reference, credential: Credential) -> tuple[Evidence, ...]: ...
+    def investigate(self, reference: Reference, credential: Credential) -> Preflight: ...
+    def image_config(self, reference: Reference, credential: Credential, digest: str) -> ImageConfig | Evidence: ...
+    def tags(self, reference: Reference, credential: Credential) -> tuple[str, ...] | Evidence: ...
 
 
 class CredentialGateway(Protocol):

@@ -15,7 +15,7 @@ def run(request: PushRequest, gateways: Gateways, observer: Observer, now: Calla
     """Push what was asked for, unless a rule forbids it, and say what became of each reference."""
     started = time.monotonic()
     facts = tuple(
-        Facts(reference, gateways.configured(), platforms=request.platforms, now=now())
+        Facts(reference, gateways.configured(), platforms=request.platforms, now=now(), policy=request.policy)
         for reference in request.references
     )
     findings = lint(facts, Needs.TEXT, request.allowed)

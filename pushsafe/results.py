@@ -8,6 +8,13 @@ from pushsafe import __version__
 from pushsafe.errors import EngineFailed, PushsafeError, UsageError
 from pushsafe.model import ErrorKind, Facts, Finding, NotChecked, NotPushed, Report, RunError, TagResult
 
+OUT_OF_TIME = "the time for the whole run was over"
+
+
+def out_of_time() -> RunError:
+    """What ended a run that had its time."""
+    return RunError(ErrorKind.UNREACHABLE, OUT_OF_TIME, "a longer --timeout, or none")
+
 
 def error_of(error: PushsafeError) -> RunError:
     """What ended a run, as the report tells it."""
@@ -30,9 +37,9 @@ def report_of(
         version=__version__,
         findings=findings,
         results=tuple(
-            results[str(fact.reference)]._replace(reference=fact.reference)
+            results[str(fact.reference)]._replace(reference=fact.reference, before=fact.tag_now)
             if str(fact.reference) in results
-            else TagResult(fact.reference, NotPushed(why_not), NotChecked("nothing was pushed"))
+            else TagResult(fact.reference, NotPushed(why_not), NotChecked("nothing was pushed"), before=fact.tag_now)
             for fact in facts
         ),
         timings=tuple((phase, round(seconds, 4)) for phase, seconds in timings),

@@ -25,15 +25,21 @@ _T = TypeVar("_T")
 
 
 @contextmanager
-def gateways(flags: DockerFlags, environ: Mapping[str, str]) -> Iterator[Gateways]:
-    """Build what a run needs; but for docker's config file, nothing is read or connected to before it is asked for."""
+def gateways(
+    flags: DockerFlags, environ: Mapping[str, str], left: Callable[[], float | None] = lambda: None
+) -> Iterator[Gateways]:
+    """Build what a run needs; but for docker's config file, nothing is read or connected to before it is asked for.
+
+    `left` says how many seconds the run still has.
+    """
     folder = config_dir(flags, environ)
     credentials = CredentialStore(folder, environ)
     info = _Told()
     with ExitStack() as stack:
+        stack.callback(credentials.close)
         address = _Once(lambda: resolve(flags, environ))
         engine = _Once(lambda: _engine(address(), credentials.http_headers, stack))
-        registry = _Once(lambda: _registry(address, info, stack))
+        registry = _Once(lambda: _registry(address, info, left, stack))
         configured = _Once(lambda: configured_registries(credentials.servers(), _for_a_hint(address)))
         yield Gateways(engine, registry, credentials, configured, info.tell)
 
@@ -87,11 +93,13 @@ def _engine(address: EngineAddress, headers: Mapping[str, str], stack: ExitStack
     return engine
 
 
-def _registry(address: Callable[[], EngineAddress], info: _Told, stack: ExitStack) -> RegistryGateway:
+def _registry(
+    address: Callable[[], EngineAddress], info: _Told, left: Callable[[], float | None], stack: ExitStack
+) -> RegistryGateway:
     from pushsafe.registry.client import Registry
     from pushsafe.registry.transport import Transport
 
-    registry = Registry(Transport(info.insecure_registries, lambda: address().is_local))
+    registry = Registry(Transport(info.insecure_registries, lambda: address().is_local, deadline=left))
     stack.callback(registry.close)
     return registry
 

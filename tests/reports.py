@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pushsafe.advice import denial
+from pushsafe.evidence import Refusal
 from pushsafe.model import (
     Denial,
     DenialKind,
@@ -21,16 +23,25 @@ from pushsafe.model import (
     NotPushed,
     Outcome,
     Platform,
+    PreflightVerdict,
     Pushed,
+    Ready,
     Reference,
     Report,
+    RepositoryCheck,
     RunError,
     Severity,
     Stage,
+    TagAbsent,
+    TagHeld,
     TagResult,
+    TagState,
+    TagUnknown,
     Verification,
     Verified,
 )
+from pushsafe.rules.ps301_not_logged_in import RULE as PS301
+from tests.values import logged_in, nobody
 
 DIGEST = "sha256:" + "1" * 64
 OTHER = "sha256:" + "2" * 64
@@ -39,14 +50,18 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 UNASKED = NotChecked("nothing was pushed")
 
 
-def reference(tag: str) -> Reference:
-    name = "registry.example.com/myorg/my-api"
-    return Reference(f"{name}:{tag}", "registry.example.com", "myorg/my-api", tag)
+HOST = "registry.example.com"
+REPOSITORY = "myorg/my-api"
+
+
+def reference(tag: str, repository: str = REPOSITORY) -> Reference:
+    return Reference(f"{HOST}/{repository}:{tag}", HOST, repository, tag)
 
 
 def report(
     *results: tuple[str, Outcome, Verification], findings: tuple[Finding, ...] = (), interrupted: bool = False
 ) -> Report:
+    """A report of tags of one repository."""
     return Report(
         version="0.1.0",
         findings=findings,
@@ -54,6 +69,12 @@ def report(
         timings=(("gather", 0.1), ("push", 1.0), ("total", 1.25)),
         interrupted=interrupted,
     )
+
+
+def before(report: Report, *states: TagState) -> Report:
+    """The report, with what its tags named before, one after the other."""
+    pairs = zip(report.results, states, strict=True)
+    return report._replace(results=tuple(result._replace(before=state) for result, state in pairs))
 
 
 def _finding(severity: Severity, *, allowed: bool = False, fix: str = "docker login registry.example.com") -> Finding:
@@ -75,6 +96,77 @@ _DENIAL = Denial(
 )
 _UNCLEAR = Denial(DenialKind.UNCLEAR, DenialReason.UNCLEAR, "the words fit both", _EVIDENCE[:2])
 _FAILURE = Failure(FailureKind.NETWORK, "dial tcp: connection refused", _EVIDENCE[:1], ("curl -sSi https://x/v2/",))
+
+_UNKNOWN = RepositoryCheck(f"{HOST}/{REPOSITORY}", PreflightVerdict.UNKNOWN, f"https://{HOST}: connection refused")
+_ACCEPTED = RepositoryCheck(
+    f"{HOST}/{REPOSITORY}", PreflightVerdict.ACCEPTED, evidence=(Evidence(Stage.PROBE, "", status=202, sent=True),)
+)
+_PINGED = Evidence(
+    Stage.PING, f"GET https://{HOST}/v2/ without a credential", 401, challenge=f'Bearer realm="https://{HOST}/token"'
+)
+
+
+def _denied(repository: str, reason: DenialReason, *, present: bool) -> Denied:
+    """A denial before anything was pushed, in the program's own words."""
+    credential = logged_in(HOST, "me") if present else nobody(HOST)
+    answers = (
+        _PINGED,
+        Evidence(Stage.TOKEN, "a token was given", 200, sent=present, granted=("pull",) if present else ()),
+        Evidence(Stage.PROBE, "authentication required", 401, "UNAUTHORIZED", sent=present),
+    )
+    asked = reference("1", repository)
+    return Denied(denial(Refusal(asked, credential, answers, 0.0), reason), Stage.PROBE)
+
+
+def _refused(repository: str, outcome: Denied) -> RepositoryCheck:
+    said = outcome.denial
+    return RepositoryCheck(f"{HOST}/{repository}", PreflightVerdict.REFUSED, said.summary, said.evidence)
+
+
+def _nobody_logged_in() -> Report:
+    outcomes = {name: _denied(name, DenialReason.NOT_LOGGED_IN, present=False) for name in ("myorg/a", "myorg/b")}
+    message = f"nobody is logged in to {HOST}, and it wants a login (/v2/ answers 401 without one)"
+    command = f"docker login {HOST}"
+    found = Finding(PS301.code, PS301.slug, PS301.severity, reference("1", "myorg/a"), message, command)
+    return Report(
+        version="0.1.0",
+        findings=(found,),
+        results=tuple(TagResult(reference("1", name), outcome, UNASKED) for name, outcome in outcomes.items()),
+        preflight=tuple(_refused(name, outcome) for name, outcome in outcomes.items()),
+        timings=(("total", 0.2),),
+    )
+
+
+def _preflight_denied() -> Report:
+    """Two repositories, of which one refuses both of its tags."""
+    outcome = _denied(REPOSITORY, DenialReason.NO_WRITE_PERMISSION, present=True)
+    other = "the push of another listed tag would be refused"
+    return Report(
+        version="0.1.0",
+        results=(
+            TagResult(reference("1"), outcome, UNASKED, before=TagHeld(ManifestInfo(OTHER, MANIFEST))),
+            TagResult(reference("latest"), outcome, UNASKED),
+            TagResult(reference("1", "myorg/b"), NotPushed(other), UNASKED, before=TagAbsent()),
+        ),
+        preflight=(_refused(REPOSITORY, outcome), _ACCEPTED._replace(name=f"{HOST}/myorg/b")),
+        timings=(("total", 0.2),),
+    )
+
+
+_OVERWRITES = Finding(
+    "PS401",
+    "overwrites-tag",
+    Severity.WARNING,
+    reference("1.4.2"),
+    f"'1.4.2' exists at {HOST} and names sha256:222222222222, which this push would replace",
+    f"docker buildx imagetools inspect {reference('1.4.2')}",
+)
+_MOVES = _OVERWRITES._replace(
+    severity=Severity.INFO,
+    reference=reference("latest"),
+    message=f"'latest' exists at {HOST} and names sha256:222222222222; it is meant to move",
+    fix=f"docker buildx imagetools inspect {reference('latest')}",
+)
 
 REPORTS: dict[str, Report] = {
     "verified": report(
@@ -118,5 +210,36 @@ REPORTS: dict[str, Report] = {
     ),
     "bad-reference": Report(
         version="0.1.0", errors=(RunError(ErrorKind.USAGE, "'X' is not a reference: capitals", "x"),)
+    ),
+    "preflight-denied": _preflight_denied(),
+    "not-logged-in": _nobody_logged_in(),
+    "lint-ready": before(
+        report(
+            ("1.4.2", Ready(), UNASKED),
+            ("1.5", Ready(), UNASKED),
+            ("1.6", Ready(), UNASKED),
+            findings=(_OVERWRITES,),
+        )._replace(preflight=(_ACCEPTED,)),
+        TagHeld(ManifestInfo(OTHER, MANIFEST)),
+        TagAbsent(),
+        TagUnknown("the registry answers 500"),
+    ),
+    "ready-with-info": before(
+        report(("latest", Ready(), UNASKED), findings=(_MOVES,))._replace(preflight=(_ACCEPTED,)),
+        TagHeld(ManifestInfo(OTHER, MANIFEST)),
+    ),
+    "ready-unasked": report(("1", Ready(), UNASKED)),
+    "ready-unknown": report(("1", Ready(), UNASKED))._replace(preflight=(_UNKNOWN,)),
+    "preflight-unknown-and-pushed": before(
+        report(
+            *(
+                (tag, Pushed(DIGEST, Layers(reused=1)), Verified(ManifestInfo(DIGEST, MANIFEST), "engine"))
+                for tag in ("1", "2", "3", "4")
+            )
+        )._replace(preflight=(_UNKNOWN,)),
+        TagHeld(ManifestInfo(OTHER, MANIFEST)),
+        TagHeld(ManifestInfo(DIGEST, MANIFEST)),
+        TagAbsent(),
+        TagUnknown("the registry answers 500"),
     ),
 }

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "pushsafe").rglob("*.py"))
 
 LINES = 400
-LONGER = {"pushsafe.model": 650}  # data only, in one place on purpose
+LONGER = {"pushsafe.model": 720}  # data only, in one place on purpose
 """Modules that may be longer, and how long."""
 
 HEAVY = {"docker", "requests", "urllib3", "rich", "packaging"}
@@ -97,8 +97,15 @@ PURE: dict[str, set[str]] = {
     "pushsafe.registry.known": set(),
     "pushsafe.reference": MODEL,
     "pushsafe.words": MODEL,
-    "pushsafe.denial": MODEL | KNOWN | {"pushsafe.words"},
+    "pushsafe.evidence": MODEL | {"pushsafe.words"},
+    "pushsafe.advice": MODEL | KNOWN | {"pushsafe.words", "pushsafe.evidence", "pushsafe.neighbours"},
+    "pushsafe.denial": MODEL | KNOWN | {"pushsafe.words", "pushsafe.evidence", "pushsafe.advice"},
+    "pushsafe.explanation": MODEL | KNOWN | {"pushsafe.words", "pushsafe.sanitize"},
     "pushsafe.plan": MODEL,
+    "pushsafe.platforms": MODEL,
+    "pushsafe.overwriting": MODEL | {"pushsafe.platforms"},
+    "pushsafe.versions": MODEL,
+    "pushsafe.neighbours": MODEL | KNOWN,
     "pushsafe.exitcodes": MODEL,
     "pushsafe.push_stream": MODEL | {"pushsafe.sanitize"},
     "pushsafe.sanitize": MODEL,
@@ -107,10 +114,16 @@ PURE: dict[str, set[str]] = {
     "pushsafe.report": set(),
 }
 """What each pure module may import of ours; what is not named has the row of the package it is in."""
-ALLOWED_OF_RULES = MODEL | KNOWN | {"pushsafe.errors", "pushsafe.rules.rule"}
+ALLOWED_OF_RULES = (
+    MODEL
+    | KNOWN
+    | {"pushsafe.errors", "pushsafe.rules.rule"}
+    | {"pushsafe.platforms", "pushsafe.overwriting", "pushsafe.versions", "pushsafe.neighbours"}
+)
 ALLOWED_OF_REPORTS = MODEL | {"pushsafe.errors", "pushsafe.exitcodes"}
 TALKING = {"socket", "ssl", "http", "urllib", "subprocess", "shutil", "tempfile", "selectors", "asyncio", "logging"}
 """Parts of the standard library that a pure module has no use for."""
+CALCULATING = {"pushsafe.report.progress": {"rich"}, "pushsafe.versions": {"packaging"}}
 QUOTING = {"pushsafe.sanitize": {"urllib"}}  # urllib.parse, to know a secret that is quoted in a URL
 
 
@@ -118,7 +131,9 @@ def allowed(module: str) -> set[str]:
     if module.startswith("pushsafe.rules.ps"):
         return ALLOWED_OF_RULES
     if module.startswith("pushsafe.report."):
-        return ALLOWED_OF_REPORTS | {one for one in MODULES if one.startswith("pushsafe.report.")}
+        # What is not a report has its values beside what makes it.
+        shown = {module.replace(".report.", ".")} & {"pushsafe.diagnosis", "pushsafe.explanation"}
+        return ALLOWED_OF_REPORTS | shown | {one for one in MODULES if one.startswith("pushsafe.report.")}
     return PURE[module]
 
 
@@ -128,7 +143,7 @@ PURE_MODULES = sorted({*below("pushsafe.rules", "pushsafe.report"), *(set(PURE) 
 @pytest.mark.parametrize("module", PURE_MODULES)
 def test_a_pure_module_imports_values_only(module: str) -> None:
     assert ours(module) - allowed(module) == set()
-    assert foreign(module) - ({"rich"} if module == "pushsafe.report.progress" else set()) == set()
+    assert foreign(module) - CALCULATING.get(module, set()) == set()
     assert {one.top for one in imports(module)} & TALKING - QUOTING.get(module, set()) == set()
 
 
@@ -145,7 +160,7 @@ OWNERS = {
     "docker": ("pushsafe.engine",),
     "requests": ("pushsafe.engine",),
     "urllib3": ("pushsafe.registry",),
-    "click": ("pushsafe.cli",),
+    "click": ("pushsafe.cli", "pushsafe.commands"),
     "rich": ("pushsafe.report.progress",),
 }
 
@@ -162,9 +177,12 @@ def test_no_other_library_is_used() -> None:
     assert used - set(OWNERS) - {"packaging"} == set()
 
 
+RUN = [f"pushsafe.{name}" for name in ("pipeline", "execution", "gathering", "looking", "verification", "diagnosis")]
+
+
 def test_the_run_knows_no_gateway() -> None:
     gateways = {"pushsafe.engine", "pushsafe.credentials", "pushsafe.wiring", "pushsafe.cli", "pushsafe.plugin"}
-    for module in below("pushsafe.pipeline", "pushsafe.execution", "pushsafe.facts", "pushsafe.verification"):
+    for module in below(*RUN):
         assert ours(module) & gateways == set(), module
         assert {one for one in ours(module) if one.startswith("pushsafe.registry")} - KNOWN == set(), module
         assert foreign(module) == set(), module
@@ -172,8 +190,9 @@ def test_the_run_knows_no_gateway() -> None:
 
 @pytest.mark.parametrize("module", below("pushsafe.engine", "pushsafe.registry", "pushsafe.credentials"))
 def test_a_gateway_judges_nothing_and_knows_no_run(module: str) -> None:
-    judges = below("pushsafe.rules", "pushsafe.report", "pushsafe.denial", "pushsafe.pipeline", "pushsafe.execution")
-    assert ours(module) & {*judges, "pushsafe.cli", "pushsafe.wiring", "pushsafe.exitcodes"} == set()
+    judges = below("pushsafe.rules", "pushsafe.report", "pushsafe.denial", "pushsafe.advice", *RUN)
+    line = below("pushsafe.cli", "pushsafe.commands", "pushsafe.running", "pushsafe.showing")
+    assert ours(module) & {*judges, *line, "pushsafe.wiring", "pushsafe.exitcodes"} == set()
 
 
 def test_nobody_imports_the_command_line_but_the_program() -> None:

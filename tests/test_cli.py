@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import jsonschema
 import pytest
+from referencing import Registry as Schemas
+from referencing import Resource
 
 from pushsafe import __version__
 from pushsafe.exitcodes import ExitCode
 from tests.docker_client import needs_docker
 from tests.fakes.capture import FakeEngine, Refusal
+from tests.fakes.registry import FakeRegistry, basic_registry, image, manifests, open_registry
 
 ROOT = Path(__file__).parent.parent
 CLOSED = "127.0.0.1:9"  # the discard service, which nobody runs: a registry that cannot be asked
@@ -112,10 +118,18 @@ USAGE = [
     (["-q"], "no reference is given"),
     (["--digest-file", "/no/such/folder/file", "ghcr.io/a/b:1"], "cannot write /no/such/folder/file"),
     (["--digest-file", "/", "ghcr.io/a/b:1"], "cannot write /"),
+    (["lint"], "no reference is given"),
+    (["lint", "--no-preflight", "ghcr.io/a/b:1"], "--no-preflight"),
+    (["lint", "--digest-file", "x", "ghcr.io/a/b:1"], "--digest-file"),
+    (["diagnose"], "Missing argument 'REF'"),
+    (["diagnose", "ghcr.io/a/b:1", "ghcr.io/a/b:2"], "unexpected extra argument (ghcr.io/a/b:2)"),
+    (["diagnose", "--format", "xml", "ghcr.io/a/b:1"], "xml"),
+    (["rules", "PS101"], "unexpected extra argument"),
+    (["explain"], "docker pushsafe rules"),
 ]
 
 
-@pytest.mark.parametrize(("words", "said"), USAGE, ids=[case[0][0] for case in USAGE])
+@pytest.mark.parametrize(("words", "said"), USAGE, ids=[" ".join(case[0]) for case in USAGE])
 def test_what_cannot_mean_anything_is_an_error(
     program: Program, engine: FakeEngine, words: list[str], said: str
 ) -> None:
@@ -277,3 +291,318 @@ def test_a_folder_of_our_name_in_the_current_directory_is_not_imported(program: 
     )
     assert done.returncode == 0, done.stderr
     assert "imported from the current directory" not in done.stderr
+
+
+# ---------------------------------------------------------------------- before the push
+
+OTHER = image("7")
+
+
+class Scene(NamedTuple):
+    """The program with an engine that holds an image, and a registry whose tags `1` and `v1` name another one."""
+
+    program: Program
+    engine: FakeEngine
+    registry: FakeRegistry
+
+    @property
+    def name(self) -> str:
+        return f"{self.registry.host}/acme/app"
+
+    @property
+    def probed(self) -> bool:
+        return bool(self.registry.find("POST", ".*/uploads/"))
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    with FakeRegistry(open_registry(manifests("acme/app", {"1": OTHER, "v1": OTHER}))) as registry:
+        names = [f"{registry.host}/acme/app:{tag}" for tag in ("1", "v1", "new")]
+        with FakeEngine(names) as engine:
+            yield Scene(Program(tmp_path, engine.host), engine, registry)
+
+
+def test_lint_asks_and_pushes_nothing(scene: Scene) -> None:
+    done = scene.program("lint", f"{scene.name}:new")
+    assert (done.returncode, scene.engine.pushed(), scene.probed) == (0, [], True), done.stdout + done.stderr
+    assert f"{scene.name}:new may be pushed (a new tag)" in done.stdout
+    document = json.loads(scene.program("lint", "--format", "json", f"{scene.name}:new", f"{scene.name}:1").stdout)
+    assert [one["outcome"] for one in document["results"]] == ["ready", "ready"]
+    assert [one["before"]["state"] for one in document["results"]] == ["absent", "held"]
+    assert [one["verdict"] for one in document["preflight"]] == ["accepted"]
+
+
+def test_lint_offline_asks_no_registry(scene: Scene) -> None:
+    done = scene.program("lint", "--offline", f"{scene.name}:1")
+    assert (done.returncode, scene.registry.requests, scene.engine.pushed()) == (0, [], []), done.stdout
+    assert scene.engine.requests
+    assert "PS201" in scene.program("lint", "--offline", f"{scene.name}:none").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "variable", "file", "probed"),
+    [
+        ([], None, None, True),
+        (["--no-preflight"], None, None, False),
+        (["--preflight"], None, None, True),
+        ([], "no", None, False),
+        ([], None, "false", False),
+        ([], "yes", "false", True),
+        (["--preflight"], "no", "false", True),
+        (["--no-preflight"], "yes", "true", False),
+        (["--preflight", "--no-preflight"], None, None, False),
+    ],
+)
+def test_whether_there_is_a_preflight(
+    scene: Scene, words: list[str], variable: str | None, file: str | None, probed: bool
+) -> None:
+    if file is not None:
+        (scene.program.home / ".pushsafe.toml").write_text(f"preflight = {file}\n")
+    environ = {} if variable is None else {"PUSHSAFE_PREFLIGHT": variable}
+    done = scene.program(*words, f"{scene.name}:new", environ=environ)
+    assert (scene.probed, scene.engine.pushed()) == (probed, [f"{scene.name}:new"]), done.stderr
+
+
+@pytest.mark.parametrize("words", [(), ("lint",), ("diagnose",)])
+@pytest.mark.parametrize(
+    ("variable", "file", "code"),
+    [
+        (None, None, 0),
+        ("v*", None, 1),
+        (None, '["v*"]', 1),
+        ("", '["v*"]', 0),
+        ("release-*", None, 0),
+    ],
+)
+def test_tags_that_must_not_change(
+    scene: Scene, words: tuple[str, ...], variable: str | None, file: str | None, code: int
+) -> None:
+    if file is not None:
+        (scene.program.home / ".pushsafe.toml").write_text(f"immutable-tags = {file}\n")
+    environ = {} if variable is None else {"PUSHSAFE_IMMUTABLE_TAGS": variable}
+    done = scene.program(*words, f"{scene.name}:v1", environ=environ)
+    assert ("error PS401" if code else "warning PS401") in done.stdout, done.stdout + done.stderr
+    assert scene.engine.pushed() == ([] if code or words else [f"{scene.name}:v1"])
+    # The fake engine pushes to nowhere, so that the registry holds what it held.
+    assert done.returncode == (code or (0 if words else 8))
+
+
+@pytest.mark.parametrize("words", [[], ["lint"], ["diagnose"]], ids=" ".join)
+def test_a_denial_before_the_push(words: list[str], tmp_path: Path) -> None:
+    with FakeRegistry(basic_registry(manifests("acme/app", {}))) as registry:
+        name = f"{registry.host}/acme/app:1"
+        with FakeEngine([name]) as engine:
+            done = Program(tmp_path, engine.host)(*words, "--format", "json", name)
+            assert engine.pushed() == []
+        document = json.loads(done.stdout)
+    denial = document["denial"] if words == ["diagnose"] else document["results"][0]["denial"]
+    assert (denial["kind"], denial["stage"]) == ("no-authentication", "probe")
+    assert done.returncode == document["exit_code"] == 4
+
+
+# ---------------------------------------------------------------------- settings that are wrong
+
+TIMES = ["soon", "0", "-1", "25h", "", "1m30", "nan", "inf"]
+
+
+@pytest.mark.parametrize("command", [[], ["lint"], ["diagnose"]], ids=" ".join)
+@pytest.mark.parametrize("time", TIMES)
+def test_a_time_that_is_none(program: Program, engine: FakeEngine, command: list[str], time: str) -> None:
+    said = program(*command, "--format", "json", "--timeout", time, "ghcr.io/a/b:1")
+    by_variable = program(*command, "--format", "json", "ghcr.io/a/b:1", environ={"PUSHSAFE_TIMEOUT": time})
+    for done, name in ((said, "--timeout"), (by_variable, "PUSHSAFE_TIMEOUT")):
+        assert done.returncode == 2
+        document = json.loads(done.stdout)
+        assert document["exit_code"] == 2
+        assert [(error["kind"], error["message"].partition(":")[0]) for error in document["errors"]] == [
+            ("usage", name)
+        ]
+        assert document["errors"][0]["hint"] in done.stderr
+    assert engine.requests == []
+
+
+WRONG = {"PUSHSAFE_TIMEOUT": "soon", "PUSHSAFE_NONSENSE": "1"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["rules"], ["explain", "PS101"], ["--help"], ["lint", "--help"], ["diagnose", "-h"], ["--version"]]
+    + [["explain-error", "denied"], ["__complete", "li"]],
+    ids=" ".join,
+)
+def test_what_needs_no_settings_takes_wrong_ones(program: Program, words: list[str]) -> None:
+    (program.home / ".pushsafe.toml").write_text("nonsense")
+    done = program(*words, environ=WRONG)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout
+    assert program("ghcr.io/a/b:1", environ=WRONG).returncode == 2
+
+
+# ---------------------------------------------------------------------- diagnose
+
+
+def test_a_diagnosis(scene: Scene) -> None:
+    done = scene.program("diagnose", f"{scene.name}:new")
+    assert (done.returncode, scene.engine.pushed(), scene.probed) == (0, [], True), done.stderr
+    assert "✓ push probe" in done.stdout
+    document = json.loads(scene.program("diagnose", "--format", "json", f"{scene.name}:1").stdout)
+    assert (document["given"], document["tag_now"]["digest"]) == (f"{scene.name}:1", OTHER.digest)
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "hint"),
+    [
+        (["A:1"], "'A:1' cannot be pushed to", "a:1"),
+        (["--platform", "arm64", "ghcr.io/a/b:1"], "'arm64' is not a platform", "--platform OS/ARCH"),
+        (["ghcr.io/a/b:1"], "PUSHSAFE_NONSENSE", "PUSHSAFE_"),
+    ],
+)
+def test_a_diagnosis_of_what_cannot_be_meant(program: Program, words: list[str], message: str, hint: str) -> None:
+    environ = {} if "NONSENSE" not in message else {"PUSHSAFE_NONSENSE": "1"}
+    done = program("diagnose", *words, environ=environ)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+    assert hint in done.stderr.partition("try: ")[2]
+    document = diagnosed(program("diagnose", "--format", "json", *words, environ=environ))
+    assert (document["exit_code"], document["outcome"], document["given"]) == (2, "not-pushed", words[-1])
+    assert document["reference"] == ("" if words == ["A:1"] else words[-1])
+    assert [error["kind"] for error in document["errors"]] == ["usage"]
+    assert message in document["errors"][0]["message"]
+
+
+def diagnosed(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """The document, which is what the schema says."""
+    document: dict[str, Any] = json.loads(done.stdout)
+    schema, report = (json.loads((ROOT / f"docs/{name}.schema.json").read_text()) for name in ("diagnosis", "report"))
+    schemas: Schemas[Any] = Schemas().with_resource("report.schema.json", Resource.from_contents(report))
+    jsonschema.Draft202012Validator(schema, registry=schemas).validate(document)
+    return document
+
+
+# ---------------------------------------------------------------------- time
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """A registry that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("command", [[], ["--no-preflight"], ["lint"]], ids=" ".join)
+@pytest.mark.parametrize("by", ["option", "variable", "file"])
+def test_a_registry_that_never_answers(command: list[str], by: str, silent: str, tmp_path: Path) -> None:
+    names = [f"{silent}/team/app:{tag}" for tag in (1, 2)]
+    options = ["--timeout", "1"] if by == "option" else []
+    environ = {"PUSHSAFE_TIMEOUT": "1"} if by == "variable" else {}
+    if by == "file":
+        (tmp_path / ".pushsafe.toml").write_text("timeout = 1")
+    with FakeEngine(names) as engine:
+        done = Program(tmp_path, engine.host)(*command, "--format", "json", *options, *names, environ=environ)
+        assert engine.pushed() == []
+    document = json.loads(done.stdout)
+    assert done.returncode == document["exit_code"] == 3
+    assert [(one["reference"], one["outcome"]) for one in document["results"]] == [(n, "not-pushed") for n in names]
+    assert [error["message"] for error in document["errors"]] == ["the time for the whole run was over"]
+    assert "a longer --timeout" in done.stderr
+
+
+def test_a_diagnosis_that_runs_out_of_time(silent: str, tmp_path: Path) -> None:
+    name = f"{silent}/team/app:1"
+    with FakeEngine([name]) as engine:
+        program = Program(tmp_path, engine.host)
+        done = program("diagnose", "--timeout", "1", name)
+        document = diagnosed(program("diagnose", "--timeout", "1", "--format", "json", name))
+    assert (done.returncode, document["exit_code"]) == (3, 3)
+    assert "the time for the whole run was over" in done.stderr
+    assert (document["reference"], document["outcome"]) == (name, "not-pushed")
+    assert [error["kind"] for error in document["errors"]] == ["unreachable"]
+
+
+# ---------------------------------------------------------------------- explain-error
+
+EXPIRED = "denied: Your authorization token has expired. Reauthenticate and try again."
+
+
+@pytest.mark.parametrize(
+    ("words", "stdin"),
+    [([EXPIRED], ""), (EXPIRED.split(), ""), (["-"], EXPIRED), ([], EXPIRED), (["-"], f"\n{EXPIRED}\r\n")],
+    ids=["an argument", "words", "-", "piped", "lines"],
+)
+def test_an_error_is_explained(program: Program, engine: FakeEngine, words: list[str], stdin: str) -> None:
+    done = program("explain-error", *words, stdin=stdin)
+    assert (done.returncode, done.stderr, engine.requests) == (0, "", [])
+    assert done.stdout.startswith("invalid-authentication\n")
+    document = json.loads(program("explain-error", "--format", "json", *words, stdin=stdin).stdout)
+    assert (document["cause"], document["message"]) == ("invalid-authentication", EXPIRED)
+
+
+def test_words_that_look_like_options_are_words(program: Program) -> None:
+    done = program("explain-error", "--", "--timeout", EXPIRED)
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "invalid-authentication")
+
+
+def test_nothing_that_could_be_explained(program: Program) -> None:
+    done = program("explain-error", "-", stdin="")
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "unclear")
+
+
+def test_bytes_that_are_no_text(program: Program) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pushsafe", "explain-error", "-"],
+        cwd=program.home,
+        env={"PATH": os.environ["PATH"], "HOME": str(program.home), "PYTHONPATH": str(ROOT)},
+        input=b"\xff\xfe" + EXPIRED.encode() + b"\x00",
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, b"invalid-authentication")
+
+
+def test_a_terminal_is_not_waited_for(program: Program) -> None:
+    import pty
+
+    controller, terminal = pty.openpty()
+    done = subprocess.run(
+        [sys.executable, "-m", "pushsafe", "explain-error"],
+        cwd=program.home,
+        env={"PATH": os.environ["PATH"], "HOME": str(program.home), "PYTHONPATH": str(ROOT)},
+        stdin=terminal,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    os.close(terminal)
+    os.close(controller)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no message is given" in done.stderr
+    assert "docker pushsafe explain-error 'TEXT'" in done.stderr
+
+
+# ---------------------------------------------------------------------- completion
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ([""], {"lint", "diagnose", "explain-error", "rules", "explain"}),
+        (["ex"], {"explain-error", "explain"}),
+        (["--no-p"], {"--no-preflight"}),
+        (["--pre"], {"--preflight"}),
+        (["--ti"], {"--timeout"}),
+        (["lint", "--o"], {"--offline"}),
+        (["lint", "--no"], set()),
+        (["lint", "--ti"], {"--timeout"}),
+        (["diagnose", "--"], {"--format", "--platform", "--timeout"}),
+        (["explain-error", "--"], {"--format"}),
+        (["rules", "--"], set()),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_what_a_shell_completes(program: Program, words: list[str], offered: set[str]) -> None:
+    done = program("__complete", *words)
+    *lines, directive = done.stdout.splitlines()
+    assert (done.returncode, directive) == (0, ":4")
+    assert {line.partition("\t")[0] for line in lines} == offered
+    assert all(line.partition("\t")[2] for line in lines)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from pushsafe.denial import Refusal, classify, credential_evidence, needs_investigation
+from pushsafe.denial import classify, needs_investigation
+from pushsafe.evidence import Refusal, credential_evidence
 from pushsafe.model import (
     Credential,
     CredentialKind,
@@ -19,6 +20,7 @@ from pushsafe.model import (
     Stage,
     StoreKind,
 )
+from tests.evidence import AWAY, BASIC, BEARER, OPEN, engine_login, login, probe, token
 from tests.values import broken, logged_in, nobody, ref, said
 
 NOW = 1_700_000_000.0
@@ -32,6 +34,7 @@ ADA = logged_in()
 OLD = logged_in(expires=NOW - 1)
 FRESH = logged_in(expires=NOW + 1)
 HUB = logged_in("docker.io", "ada")
+ROBOT = logged_in("quay.io", "team+ci")
 NOBODY = nobody()
 
 NOT_LOGGED_IN = DenialReason.NOT_LOGGED_IN
@@ -44,28 +47,9 @@ SMALL_SCOPE = DenialReason.TOKEN_SCOPE_TOO_SMALL
 UNCLEAR = DenialReason.UNCLEAR
 
 
-def ping(status: int, challenge: str = 'Bearer realm="https://auth.test/token"') -> Evidence:
-    return Evidence(Stage.PING, "GET /v2/", status=status, challenge=challenge if status == 401 else "", sent=False)
-
-
-def token(
-    status: int, granted: tuple[str, ...] | None = None, message: str = "", code: str = "", *, sent: bool = True
-) -> Evidence:
-    return Evidence(Stage.TOKEN, message, status=status, code=code, sent=sent, granted=granted)
-
-
-def probe(status: int, message: str = "", code: str = "", *, sent: bool = True) -> Evidence:
-    return Evidence(Stage.PROBE, message, status=status, code=code, sent=sent)
-
-
-def engine_login(status: int | None, message: str) -> Evidence:
-    return Evidence(Stage.ENGINE_AUTH, message, status=status, sent=True)
-
-
-BASIC = ping(401, 'Basic realm="registry"')
-BEARER = ping(401)
-OPEN = ping(200)
-AWAY = Evidence(Stage.PING, "not reachable from here: connection refused")
+OPAQUE_403 = (BEARER, token(200), probe(403))
+OPAQUE_401 = (BEARER, token(200), probe(401))
+NOBODYS = token(200, sent=False)
 
 
 @dataclass(frozen=True)
@@ -248,6 +232,59 @@ CASES = (
     ),
     Case("other-user-elsewhere", ADA, DENIED, (BEARER, token(200, ("pull",))), NO_RIGHT, "registry.test/eve/app:1"),
     Case("hub-nameless", logged_in("docker.io", ""), DENIED, (BEARER, token(200, ())), NO_RIGHT, "docker.io/eve/app:1"),
+    Case("quay-robot-elsewhere", ROBOT, DENIED, (BEARER, token(200, ())), FOREIGN, "quay.io/eve/app:1"),
+    Case("quay-robot-at-home", ROBOT, DENIED, (BEARER, token(200, ())), SMALL_SCOPE, "quay.io/team/app:1"),
+    Case("quay-account", logged_in("quay.io"), DENIED, (BEARER, token(200, ())), NO_RIGHT, "quay.io/eve/app:1"),
+    # ------------------------------------------------------------------ the login without a scope
+    Case("token-403-and-the-login-succeeds", ADA, DENIED, (BEARER, token(403), login(200)), NO_RIGHT),
+    Case("token-403-and-the-login-fails", ADA, DENIED, (BEARER, token(403), login(401)), REJECTED),
+    Case("token-403-and-the-login-is-forbidden", ADA, DENIED, (BEARER, token(403), login(403)), REJECTED),
+    Case("token-403-and-the-login-is-odd", ADA, DENIED, (BEARER, token(403), login(500)), UNCLEAR),
+    Case("token-403-and-the-login-succeeds-with-an-old-one", OLD, DENIED, (BEARER, token(403), login(200)), EXPIRED),
+    Case(
+        "hub-token-403-and-the-login-succeeds",
+        HUB,
+        DENIED,
+        (BEARER, token(403), login(200)),
+        FOREIGN,
+        "docker.io/eve/app:1",
+    ),
+    # ------------------------------------------------------------------ compared with nobody
+    Case("opaque-403-nobody-gets-no-token", ADA, DENIED, (*OPAQUE_403, token(401, sent=False)), NO_RIGHT),
+    Case("opaque-403-nobody-is-forbidden-a-token", ADA, DENIED, (*OPAQUE_403, token(403, sent=False)), NO_RIGHT),
+    Case("opaque-403-and-nobody-401", ADA, DENIED, (*OPAQUE_403, NOBODYS, probe(401, sent=False)), NO_RIGHT),
+    Case("opaque-403-and-nobody-the-same", ADA, DENIED, (*OPAQUE_403, NOBODYS, probe(403, sent=False)), UNCLEAR),
+    Case("opaque-403-and-nobody-may", ADA, DENIED, (*OPAQUE_403, NOBODYS, probe(202, sent=False)), UNCLEAR),
+    Case(
+        "opaque-403-and-nobody-is-answered-oddly", ADA, DENIED, (*OPAQUE_403, NOBODYS, probe(500, sent=False)), UNCLEAR
+    ),
+    Case("opaque-403-and-the-token-server-went-away", ADA, DENIED, (*OPAQUE_403, token(503, sent=False)), UNCLEAR),
+    Case("opaque-401-nobody-gets-no-token", ADA, DENIED, (*OPAQUE_401, token(401, sent=False)), NO_RIGHT),
+    Case(
+        "opaque-401-and-known-at-the-base",
+        ADA,
+        DENIED,
+        (*OPAQUE_401, NOBODYS, login(200), login(401, sent=False)),
+        NO_RIGHT,
+    ),
+    Case(
+        "opaque-401-and-nobody-is-as-welcome",
+        ADA,
+        DENIED,
+        (*OPAQUE_401, NOBODYS, login(200), login(200, sent=False)),
+        UNCLEAR,
+    ),
+    Case("opaque-401-and-unknown-at-the-base", ADA, DENIED, (*OPAQUE_401, NOBODYS, login(401)), REJECTED),
+    Case("opaque-401-and-the-base-is-odd", ADA, DENIED, (*OPAQUE_401, NOBODYS, login(500)), UNCLEAR),
+    Case("opaque-401-expired", OLD, DENIED, (*OPAQUE_401, NOBODYS, login(401)), EXPIRED),
+    # A grant that can be read needs no comparison, and none is believed against it.
+    Case(
+        "a-grant-beside-nobodys",
+        ADA,
+        DENIED,
+        (BEARER, token(200, ("pull",)), probe(403), NOBODYS, probe(403, sent=False)),
+        NO_RIGHT,
+    ),
     # ------------------------------------------------------------------ wrong words, clear evidence
     Case("words-in-an-accepted-answer", ADA, DENIED, (token(200, ("pull",), "toomanyrequests: soon"),), NO_RIGHT),
     Case(
@@ -297,7 +334,16 @@ CASES = (
     ),
     Case("unknown-words", ADA, "the moon is wrong", (), FailureKind.REGISTRY_ERROR),
     Case("unknown-words-anonymous", NOBODY, "the moon is wrong", (OPEN,), FailureKind.REGISTRY_ERROR),
-    Case("probe-finds-no-repository", ADA, DENIED, (BEARER, token(200), probe(404)), FailureKind.REPOSITORY_MISSING),
+    Case(
+        "probe-finds-no-repository",
+        ADA,
+        DENIED,
+        (BEARER, token(200), probe(404, code="NAME_UNKNOWN")),
+        FailureKind.REPOSITORY_MISSING,
+    ),
+    # Whoever stands before the registry may answer so, too.
+    Case("probe-finds-nothing", ADA, DENIED, (BEARER, token(200), probe(404)), UNCLEAR),
+    Case("probe-finds-nothing-and-no-words", ADA, "page not found", (BEARER, probe(404)), FailureKind.REGISTRY_ERROR),
     Case("probe-meets-a-limit", ADA, DENIED, (BEARER, token(200), probe(429)), FailureKind.RATE_LIMITED),
     Case("probe-meets-an-error", ADA, DENIED, (BEARER, token(200), probe(500)), FailureKind.REGISTRY_ERROR),
     Case(
@@ -411,21 +457,25 @@ def test_what_is_said(reason: DenialReason, reference: str, words: str, commands
 
 
 @pytest.mark.parametrize(
-    ("name", "words", "command"),
+    ("name", "words", "commands"),
     [
-        ("nothing-was-learnt", "a login that fails now means the credential", "docker login registry.test -u ada"),
+        (
+            "nothing-was-learnt",
+            "a login that fails now means the credential",
+            ("docker login registry.test -u ada", "docker pushsafe diagnose registry.test/team/app:1"),
+        ),
         (
             "the-probe-was-accepted",
             "lets the account 'ada' start an upload",
-            "docker pushsafe registry.test/team/app:1",
+            ("docker pushsafe registry.test/team/app:1",),
         ),
     ],
 )
-def test_an_unclear_denial_says_what_would_tell(name: str, words: str, command: str) -> None:
+def test_an_unclear_denial_says_what_would_tell(name: str, words: str, commands: tuple[str, ...]) -> None:
     verdict = classify(next(case for case in CASES if case.name == name).refusal())
     assert isinstance(verdict, Denial)
     assert words in verdict.summary
-    assert verdict.next == (command,)
+    assert verdict.next == commands
 
 
 @pytest.mark.parametrize(

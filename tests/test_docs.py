@@ -26,7 +26,9 @@ def test_no_page_of_a_rule_that_is_gone() -> None:
     assert {file.stem for file in (ROOT / "docs" / "rules").glob("*.md")} == {rule.code for rule in RULES}
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/architecture.md", "docs/exit-codes.md", "CHANGELOG.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", "docs/architecture.md", "docs/exit-codes.md", "docs/settings.md", "CHANGELOG.md"]
+)
 def test_links_lead_somewhere(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     targets = re.findall(r"\]\(([^)#:]+)\)", text)
@@ -39,9 +41,12 @@ def test_the_readmes_commands_exist() -> None:
     assert commands[1] == "tests/run\n"
     assert "exec tests/run" in (ROOT / ".ci" / "run").read_text()
     options = set(re.findall(r"(?<=\s)--[a-z-]+", " ".join(commands)))
-    help_text = subprocess.run(
-        [sys.executable, "-m", "pushsafe", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
+    help_text = "".join(
+        subprocess.run(
+            [sys.executable, "-m", "pushsafe", *command, "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout
+        for command in ((), ("lint",), ("diagnose",), ("explain-error",))
+    )
     assert [option for option in options if option not in help_text] == []
 
 

@@ -24,11 +24,19 @@ from pushsafe.model import (
     NotChecked,
     NotPushed,
     Outcome,
+    PreflightVerdict,
     Pushed,
+    Ready,
     Report,
+    RepositoryCheck,
     RunError,
     Severity,
+    Stage,
+    TagAbsent,
+    TagHeld,
     TagResult,
+    TagState,
+    TagUnknown,
     Verification,
     Verified,
 )
@@ -58,10 +66,18 @@ def report(*results: TagResult) -> Report:
 
 GOOD = result(PUSHED, VERIFIED)
 NOT_PUSHED = result(NotPushed("a finding forbids it"))
+READY = result(Ready())
+
+
+def foreseen(kind: DenialKind) -> TagResult:
+    """Denied before anything was pushed."""
+    return result(Denied(Denial(kind, DenialReason.UNCLEAR, ""), Stage.PROBE))
+
 
 CASES: list[tuple[Report, ExitCode]] = [
     (report(), ExitCode.OK),
     (report(GOOD), ExitCode.OK),
+    (report(READY), ExitCode.OK),
     (report(NOT_PUSHED), ExitCode.LINT),
     (Report("0", errors=(RunError(ErrorKind.USAGE, ""),)), ExitCode.USAGE),
     (Report("0", errors=(RunError(ErrorKind.UNREACHABLE, ""),)), ExitCode.UNREACHABLE),
@@ -71,6 +87,9 @@ CASES: list[tuple[Report, ExitCode]] = [
     (report(denied(DenialKind.NO_AUTHENTICATION)), ExitCode.NO_AUTHENTICATION),
     (report(denied(DenialKind.INSUFFICIENT_PERMISSION)), ExitCode.INSUFFICIENT_PERMISSION),
     (report(denied(DenialKind.UNCLEAR)), ExitCode.UNCLEAR),
+    (report(foreseen(DenialKind.NO_AUTHENTICATION), NOT_PUSHED), ExitCode.NO_AUTHENTICATION),
+    (report(foreseen(DenialKind.INSUFFICIENT_PERMISSION), NOT_PUSHED), ExitCode.INSUFFICIENT_PERMISSION),
+    (report(foreseen(DenialKind.UNCLEAR), NOT_PUSHED), ExitCode.UNCLEAR),
     *(
         (report(failed(kind)), ExitCode.FAILED)
         for kind in FailureKind
@@ -134,3 +153,24 @@ def test_of_two_the_first_of_the_precedence_wins(one: tuple[Report, ExitCode], o
 def test_findings_alone_do_not_decide(severity: Severity) -> None:
     found = Finding("PS103", "implicit-tag", severity, REF, "", allowed=severity is Severity.ERROR)
     assert exit_code(report(GOOD)._replace(findings=(found,))) is ExitCode.OK
+
+
+@pytest.mark.parametrize("verdict", PreflightVerdict)
+@pytest.mark.parametrize(
+    ("of", "code"),
+    [
+        (READY, ExitCode.OK),
+        (GOOD, ExitCode.OK),
+        (NOT_PUSHED, ExitCode.LINT),
+        (failed(FailureKind.TLS), ExitCode.UNREACHABLE),
+    ],
+    ids=["ready", "pushed", "not-pushed", "failed"],
+)
+def test_the_preflight_decides_by_its_results_alone(of: TagResult, code: ExitCode, verdict: PreflightVerdict) -> None:
+    checked = report(of)._replace(preflight=(RepositoryCheck(REF.name, verdict, "x"),))
+    assert exit_code(checked) is code
+
+
+@pytest.mark.parametrize("state", [TagHeld(ManifestInfo(sha("0"), OCI_MANIFEST)), TagAbsent(), TagUnknown("x"), None])
+def test_what_a_tag_named_before_does_not_decide(state: TagState | None) -> None:
+    assert exit_code(report(GOOD._replace(before=state), READY._replace(before=state))) is ExitCode.OK

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+from enum import Enum
 from pathlib import Path
+from typing import Any, get_args
 
 import jsonschema
 import pytest
 
+from pushsafe import model
+from pushsafe.exitcodes import ExitCode
 from pushsafe.model import Report
 from pushsafe.report import digests, human
 from pushsafe.report import json as json_report
@@ -47,30 +51,62 @@ def test_colour_changes_nothing_but_colour(name: str) -> None:
 def test_json_follows_its_schema(name: str) -> None:
     document = json.loads(json_report.render(REPORTS[name]))
     jsonschema.validate(document, SCHEMA, cls=jsonschema.Draft202012Validator)
-    if name == "denied-beside-pushed":
+    if name in ("denied-beside-pushed", "preflight-denied", "lint-ready"):
         golden(f"{name}.json", json_report.render(REPORTS[name]))
 
 
-def test_the_schema_can_fail() -> None:
-    document = json.loads(json_report.render(REPORTS["verified"]))
-    document["results"][0]["outcome"] = "perhaps"
+@pytest.mark.parametrize(
+    ("part", "field"),
+    [("results", "outcome"), ("results", "before"), ("preflight", "verdict"), ("findings", "severity")],
+)
+def test_the_schema_can_fail(part: str, field: str) -> None:
+    document = json.loads(json_report.render(REPORTS["lint-ready"]))
+    document[part][0][field] = "perhaps"
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(document, SCHEMA)
 
 
-def test_the_schema_names_every_value_of_the_enums() -> None:
-    from pushsafe import model
-    from pushsafe.exitcodes import ExitCode
+def test_the_reports_are_of_every_outcome_preflight_and_state_before() -> None:
+    results = [result for report in REPORTS.values() for result in report.results]
+    assert {type(result.outcome) for result in results} == set(get_args(model.Outcome))
+    assert {type(result.before) for result in results} == {*get_args(model.TagState), type(None)}
+    checks = [check for report in REPORTS.values() for check in report.preflight]
+    assert {check.verdict for check in checks} == set(model.PreflightVerdict)
 
-    result = SCHEMA["properties"]["results"]["items"]["properties"]
-    denial = result["denial"]["properties"]
-    assert set(denial["kind"]["enum"]) == {kind.value for kind in model.DenialKind}
-    assert set(denial["reason"]["enum"]) == {reason.value for reason in model.DenialReason}
-    assert set(result["failure"]["properties"]["kind"]["enum"]) == {kind.value for kind in model.FailureKind}
-    stages = SCHEMA["$defs"]["evidence"]["items"]["properties"]["stage"]["enum"]
-    assert set(stages) == {stage.value for stage in model.Stage}
-    errors = SCHEMA["properties"]["errors"]["items"]["properties"]["kind"]["enum"]
-    assert set(errors) == {kind.value for kind in model.ErrorKind}
+
+def test_a_finding_that_a_denial_says_again_is_left_out_for_that_registry_only() -> None:
+    report = REPORTS["not-logged-in"]
+    assert "error PS301" not in human.render(report)
+    (finding,) = report.findings
+    elsewhere = finding._replace(reference=finding.reference._replace(registry="other.example.com"))
+    assert "error PS301" in human.render(report._replace(findings=(elsewhere,)))
+    assert "error PS303" in human.render(report._replace(findings=(finding._replace(code="PS303"),)))
+
+
+@pytest.mark.parametrize(("name", "said"), [("lint-ready", True), ("ready-unknown", False), ("ready-unasked", False)])
+def test_may_be_pushed_is_said_only_where_the_registry_said_so(name: str, said: bool) -> None:
+    assert ("may be pushed (" in human.render(REPORTS[name])) is said
+
+
+def test_what_could_not_be_told_before_is_no_matter_where_nothing_else_is_said() -> None:
+    report = REPORTS["preflight-unknown-and-pushed"]
+    assert "could not be told before" in human.render(report)
+    assert human.render(report._replace(results=())) == ""  # what --quiet leaves of a run that went well
+
+
+def test_the_schema_names_every_value_of_the_enums() -> None:
+    defs = SCHEMA["$defs"]
+    named: list[tuple[dict[str, Any], type[Enum]]] = [
+        (defs["denial"]["properties"]["kind"], model.DenialKind),
+        (defs["denial"]["properties"]["reason"], model.DenialReason),
+        (defs["failure"]["properties"]["kind"], model.FailureKind),
+        (defs["evidence"]["items"]["properties"]["stage"], model.Stage),
+        (defs["error"]["properties"]["kind"], model.ErrorKind),
+        (defs["finding"]["properties"]["severity"], model.Severity),
+        (defs["check"]["properties"]["verdict"], model.PreflightVerdict),
+    ]
+    for schema, values in named:
+        assert set(schema["enum"]) == {value.value for value in values}, values
     assert set(SCHEMA["properties"]["exit_code"]["enum"]) == {int(code) for code in ExitCode} - {int(ExitCode.BUG)}
 
 

@@ -15,12 +15,11 @@ import subprocess
 import sys
 import traceback
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote_plus
 
 import pytest
 
@@ -31,206 +30,11 @@ from pushsafe.registry.auth import Token
 from pushsafe.registry.client import Registry
 from pushsafe.registry.transport import Response, Transport
 from pushsafe.sanitize import clean, remember, secrets_of
-from tests.fakes.capture import FakeEngine, FakeImage, Refusal
-from tests.fakes.registry import (
-    Answer,
-    FakeRegistry,
-    Manifest,
-    Rule,
-    basic_header,
-    guarded,
-    jwt,
-    manifests,
-    on,
-    ping,
-    redirect,
-    uploads,
-    wants_basic,
-    wants_bearer,
-)
+from tests.fakes.registry import Answer, FakeRegistry, on
+from tests.secret_cases import BASIC, FORBIDDEN, HEADER, IDENTITY, JWT, OPAQUE, PASSWORD, SAYS, SCENARIOS, Scenario
 from tests.values import ref
 
 ROOT = Path(__file__).resolve().parent.parent
-PASSWORD = "pA55-w0rd~Secret/Zq+9&end"
-IDENTITY = "identity-0paque/Yx81+&Vbn"
-OPAQUE = "opaque-b3arer-Kk92-Ll34"
-JWT = jwt("acme/app", "pull", jti="n0t-to-be-seen")
-BASIC = basic_header("ada", PASSWORD)
-AUTH_HEADER = base64.urlsafe_b64encode(json.dumps({"username": "ada", "password": PASSWORD}).encode()).decode()
-IDENTITY_FORM = quote_plus(IDENTITY)
-
-SECRETS = (PASSWORD, IDENTITY, OPAQUE, JWT, BASIC.removeprefix("Basic "), AUTH_HEADER, IDENTITY_FORM)
-# A cut must not show what a mask would have hidden: the two ends of each secret may not be seen either.
-FORBIDDEN = tuple(dict.fromkeys(part for secret in SECRETS for part in (secret[:10], secret[-10:])))
-
-# ESC and CSI, its 8-bit form, OSC with BEL, carriage return, backspace, bidi override, zero-width, DEL.
-CONTROLS = "\x1b[66;66H\x9b66m\x1b]0;pwned\x07\r\x08\u202e\u200b\u2066\ufeff\x7f"
-
-
-def echo(*secrets: str) -> str:
-    return f"E {CONTROLS}" + " ".join(f"<{secret}>" for secret in secrets)
-
-
-# What an engine knows of one push, and a registry once it has given a token. Last, a secret that is strewn with
-# zero-width characters, which go, and so would leave it whole.
-ENGINE = echo(PASSWORD, BASIC, AUTH_HEADER, f"Bearer {OPAQUE}", JWT, "\u200b".join(PASSWORD))
-REGISTRY = echo(PASSWORD, BASIC, JWT)
-TOKENED = echo(PASSWORD, BASIC, JWT, OPAQUE)
-TOKENED_IDENTITY = echo(IDENTITY, IDENTITY_FORM, OPAQUE)
-SHAPES = echo(BASIC, f"Bearer {OPAQUE}", JWT, AUTH_HEADER)
-LONG = "x" * 285 + PASSWORD + "y" * 190 + PASSWORD
-
-
-def in_header(text: str) -> str:
-    """As a header can hold it."""
-    return text.encode("latin-1", "ignore").decode("latin-1").translate(dict.fromkeys(map(ord, '\r\n"')))
-
-
-HEADER = in_header(REGISTRY)
-
-
-def error(text: str = REGISTRY, status: int = 403, code: str = "") -> Answer:
-    body = {"errors": [{"code": code or text, "message": text, text: text}], text: text}
-    return Answer(status, body, reason=in_header(text))
-
-
-# --------------------------------------------------------------------------- the scenarios
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """Who answers what to `docker pushsafe HOST/acme/app:1`, and the exit code that it takes."""
-
-    code: int
-    engine: Callable[[str], FakeEngine]
-    registry: Sequence[Rule]
-    auth: Mapping[str, str] = field(default_factory=lambda: {"username": "ada", "password": PASSWORD})
-    helper: str = ""
-    args: tuple[str, ...] = ()
-    prelude: str = ""
-
-
-def engine(
-    push: Any = None, images: Any = None, distribution: Any = None, **options: Any
-) -> Callable[[str], FakeEngine]:
-    images = images or {"": FakeImage(digest=ONE.digest)}
-
-    def build(name: str) -> FakeEngine:
-        scripts = {} if push is None else {name: push}
-        named = {name + suffix: image for suffix, image in images.items()}
-        asked = {} if distribution is None else {name: distribution}
-        return FakeEngine(named, push=scripts, distribution=asked, **options)
-
-    return build
-
-
-def denies(text: str = ENGINE) -> Callable[[str], FakeEngine]:
-    status = {"status": text, "id": text, "progress": text, "progressDetail": {"current": text, text: text}}
-    message = f"denied: {text}"
-    layer = {"status": "Pushing", "id": text[:30], "progressDetail": {"current": 1, "total": 2}}
-    return engine([status, layer, {"aux": {text: text}}, {"errorDetail": {"message": message}, "error": message}])
-
-
-def bearer(
-    token: str, upload: Answer | None = None, said: str = REGISTRY, method: str = "GET", answer: Answer | None = None
-) -> list[Rule]:
-    """A token server that gives `token` or `answer`, and a registry behind it that refuses every upload."""
-    known = quote_plus(IDENTITY if said is TOKENED_IDENTITY else PASSWORD)
-    challenge = f'Bearer realm="$BASE/token?x={known}",service="{in_header(said)}",error="{in_header(said)}"'
-    given = answer or Answer(200, {"token": token, said: said})
-    behind = guarded(wants_bearer(token, challenge=challenge), ping(), on("POST", UPLOADS, upload or error(said)))
-    return [*behind, on(method, "/token", given)]
-
-
-def basic(*rules: Rule | list[Rule]) -> list[Rule]:
-    return guarded(wants_basic("ada", PASSWORD, f'Basic realm="{HEADER}"'), ping(), *rules)
-
-
-ONE = Manifest({"schemaVersion": 2, "layers": []})
-STORE = manifests("acme/app", {"1": ONE})
-UPLOADS = "/v2/.+/blobs/uploads/"
-REFUSE = on("POST", UPLOADS, error())
-CHALLENGES = error().having(WWW_Authenticate=f'Bearer realm="https://x/{HEADER}",error="{HEADER}"')
-FOREIGN = Answer(202).having(Location=f"http://127.0.0.1:1/{HEADER}")
-OPEN = [ping(), *STORE]
-HELPER = f"""#!/bin/sh
-echo '{{"ServerURL": "x", "Username": "ada", "Secret": "{PASSWORD}" '
-exit 1
-"""
-EXPLODE = """
-import pushsafe.execution as e
-def explode(self, fact, credential, *_):
-    raise ValueError("bug " + credential.secret.reveal()) from KeyError(credential.secret.reveal())
-e.Execution._settle = explode
-"""
-
-SCENARIOS: dict[str, Scenario] = {
-    "Basic, denied": Scenario(5, denies(), basic(REFUSE)),
-    "Basic, denied with a challenge": Scenario(5, denies(), basic(on("POST", UPLOADS, CHALLENGES))),
-    "Basic, rejected": Scenario(4, denies(), [ping(Answer(401).having(WWW_Authenticate="Basic")), ping(error())]),
-    "Bearer, opaque": Scenario(5, denies(), bearer(OPAQUE, said=TOKENED)),
-    "Bearer, JWT": Scenario(5, denies(), bearer(JWT)),
-    "Bearer, token refused": Scenario(4, denies(), bearer(OPAQUE, answer=error(echo(PASSWORD, BASIC, JWT), 401))),
-    "Bearer, an identity token": Scenario(
-        5,
-        denies(echo(IDENTITY, IDENTITY_FORM)),
-        bearer(OPAQUE, said=TOKENED_IDENTITY, method="POST"),
-        auth={"identitytoken": IDENTITY, "auth": base64.b64encode(b"ada:").decode()},
-    ),
-    "a message that is cut": Scenario(5, denies(LONG), basic(on("POST", UPLOADS, error(LONG)))),
-    "text that is cut": Scenario(5, denies(LONG), basic(on("POST", UPLOADS, Answer(403, LONG)))),
-    "an upload elsewhere": Scenario(6, denies(), basic(on("POST", UPLOADS, FOREIGN))),
-    "a redirect": Scenario(6, denies(), basic(on("POST", UPLOADS, redirect(f"http://x/{HEADER}")))),
-    "the engine refuses the push": Scenario(7, engine(Refusal(500, ENGINE)), basic(uploads())),
-    "the engine does not speak JSON": Scenario(7, engine([ENGINE + "\n"]), basic(uploads())),
-    "pushed, and something else is there": Scenario(
-        8,
-        engine(),
-        basic(
-            on(
-                "HEAD|GET",
-                ".*/manifests/.*",
-                Answer(200, REGISTRY).having(Content_Type=HEADER, Docker_Content_Digest=HEADER),
-            )
-        ),
-    ),
-    "pushed, and not to be read": Scenario(
-        8,
-        engine(distribution=Refusal(403, ENGINE)),
-        basic(on("HEAD|GET", ".*/manifests/.*", error())),
-    ),
-    "verified": Scenario(0, engine(), basic(STORE), args=("--digest-file", "digests")),
-    "a helper that fails": Scenario(1, engine(), basic(), helper=HELPER),
-    "a bug": Scenario(70, engine(), basic(STORE), prelude=EXPLODE),
-    # Before the push an engine has been told nothing: what it can echo then are shapes, and control characters.
-    "an engine that fails": Scenario(7, engine(errors={"GET /info": Refusal(500, SHAPES)}), OPEN),
-    "an engine that refuses": Scenario(7, engine(errors={"GET /_ping": Refusal(500, SHAPES)}), OPEN),
-    "an engine's near misses": Scenario(
-        1, engine(images={f"-{CONTROLS}": FakeImage(), f"x{CONTROLS}/app:1": FakeImage(id="sha256:" + "b" * 64)}), OPEN
-    ),
-    "an engine's image": Scenario(
-        0,
-        engine(
-            images={
-                "": FakeImage(
-                    id=CONTROLS,
-                    digest=ONE.digest,
-                    os=f"linux{CONTROLS}",
-                    architecture=CONTROLS,
-                    repo_digests=(f"x{CONTROLS}/y@sha256:{CONTROLS}",),
-                )
-            },
-            info={"ServerVersion": CONTROLS, "OSType": CONTROLS, "Architecture": CONTROLS},
-        ),
-        OPEN,
-    ),
-    "an engine's tags": Scenario(
-        0, engine(images={"": FakeImage(digest=ONE.digest), CONTROLS: FakeImage(id="sha256:" + "c" * 64)}), OPEN,
-        args=("--all-tags",),
-    ),
-}  # fmt: skip
-
-
 # --------------------------------------------------------------------------- running them
 
 
@@ -271,7 +75,11 @@ class Stage:
             "PYTHONDONTWRITEBYTECODE": "1",
             "LANG": "C.UTF-8",
             "TERM": "xterm",
+            **scenario.environ,
         }
+        for file, text in scenario.files.items():
+            (self.home / file).parent.mkdir(parents=True, exist_ok=True)
+            (self.home / file).write_text(text)
         self.prelude = folder / "prelude.py"
         self.prelude.write_text(
             f"{scenario.prelude}\nimport runpy\nrunpy.run_module('pushsafe', run_name='__main__')\n"
@@ -283,11 +91,12 @@ class Stage:
         # Rules count their uses, so each run has its own.
         rules = [replace(rule) for rule in self.scenario.registry]
         with FakeRegistry(rules) as registry:
-            name = f"{registry.host}/acme/app:1"
+            name = f"{self.scenario.host or registry.host}/acme/app:{self.scenario.tag}"
             with self.scenario.engine(name) as engine:
-                self._write_config(registry.host)
+                self._write_config(self.scenario.host or registry.host)
                 self.environ["DOCKER_HOST"] = engine.host
-                args = [*FORMS[self.form], *self.scenario.args, "--", self._reference(name)]
+                args = [*self.scenario.words[:1], *FORMS[self.form], *self.scenario.words[1:], *self.scenario.args]
+                args += [] if self.scenario.paste else ["--", self._reference(name)]
                 if self.form == "docker -D":
                     self.environ["DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND"] = "docker"
                     args = ["-D", "--log-level", "debug", "pushsafe", *args]
@@ -311,15 +120,22 @@ class Stage:
 
     def files(self) -> dict[str, str]:
         """Every file below the home, by name, with its content."""
-        found = (path for path in self.home.rglob("*") if path.is_file())
-        return {str(path.relative_to(self.home)): path.read_text(errors="surrogateescape") for path in found}
+        found = {str(path.relative_to(self.home)): path for path in self.home.rglob("*") if path.is_file()}
+        ours = {name: path for name, path in found.items() if name not in self.scenario.files}
+        return {name: path.read_text(errors="surrogateescape") for name, path in ours.items()}
 
 
 def play(scenario: Scenario, folder: Path, form: str) -> Run:
     stage = Stage(scenario, folder, form)
     with stage.set_up() as command:
         done = subprocess.run(
-            command, env=stage.environ, cwd=stage.home / "cwd", capture_output=True, timeout=60, check=False
+            command,
+            env=stage.environ,
+            cwd=stage.home / "cwd",
+            input=scenario.paste.encode(),
+            capture_output=True,
+            timeout=60,
+            check=False,
         )
     config = sorted(path.name for path in stage.config.iterdir())
     assert config == ["config.json"], config
@@ -378,6 +194,11 @@ def test_the_words_around_the_secrets_are_still_there(runs: dict[tuple[str, str]
     assert run.stdout.count("<***>") >= 6
     assert "denied: E [66;66H" in run.stdout
     assert "***" in runs["Bearer, JWT", "json"].result().stdout
+
+
+@pytest.mark.parametrize(("name", "words"), SAYS.items(), ids=SAYS)
+def test_what_was_to_be_cleaned_was_there(name: str, words: str, runs: dict[tuple[str, str], Future[Run]]) -> None:
+    assert words in runs[name, "human"].result().everything
 
 
 def test_what_is_written(runs: dict[tuple[str, str], Future[Run]]) -> None:
@@ -474,12 +295,12 @@ def test_an_exception_does_not_show_a_secret(url: str, headers: dict[str, str]) 
 
 
 def test_a_registry_that_echoes_in_its_status_line_and_then_dies() -> None:
-    with FakeRegistry(on("GET", "/v2/", Answer(401, reason=HEADER), Answer(drop=True))) as registry:
-        reference = ref(f"{registry.host}/acme/app:1")
-        asked = Registry(Transport())
-        with contextlib.suppress(RegistryUnreachable):
-            evidence = asked.investigate(reference, somebody())
-            assert leaked(repr(evidence)) == []
+    wants = Answer(401, reason=HEADER).having(WWW_Authenticate="Basic")
+    with FakeRegistry(on("GET", "/v2/", wants, Answer(drop=True))) as registry:
+        found = Registry(Transport()).investigate(ref(f"{registry.host}/acme/app:1"), somebody())
+        assert [request.authorization for request in registry.requests] == ["", BASIC]
+    assert found.problem
+    assert leaked(repr(found)) == []
 
 
 # --------------------------------------------------------------------------- the cleaning itself

@@ -7,7 +7,6 @@ from typing import Any
 
 from pushsafe.exitcodes import exit_code
 from pushsafe.model import (
-    Denial,
     Denied,
     Evidence,
     Failed,
@@ -17,9 +16,16 @@ from pushsafe.model import (
     Missing,
     NotChecked,
     NotPushed,
+    Outcome,
     Pushed,
+    Ready,
     Report,
+    RepositoryCheck,
+    TagAbsent,
+    TagHeld,
     TagResult,
+    TagState,
+    TagUnknown,
     Verified,
 )
 
@@ -35,15 +41,22 @@ def render(report: Report) -> str:
         "version": report.version,
         "exit_code": int(exit_code(report)),
         "interrupted": report.interrupted,
-        "errors": [{"kind": error.kind.value, "message": error.message, "hint": error.hint} for error in report.errors],
-        "findings": [_finding(finding) for finding in report.findings],
+        "errors": errors_of(report),
+        "findings": [finding_of(finding) for finding in report.findings],
+        "preflight": [_check(check) for check in report.preflight],
         "results": [_result(result) for result in report.results],
         "timings": dict(report.timings),
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def _finding(finding: Finding) -> _Object:
+def errors_of(report: Report) -> list[_Object]:
+    """What concerns the whole run, as objects."""
+    return [{"kind": error.kind.value, "message": error.message, "hint": error.hint} for error in report.errors]
+
+
+def finding_of(finding: Finding) -> _Object:
+    """A finding as an object."""
     return {
         "code": finding.code,
         "slug": finding.slug,
@@ -59,15 +72,17 @@ def _result(result: TagResult) -> _Object:
     return {
         "reference": str(result.reference),
         "given": result.reference.given,
-        **_outcome(result),
+        **outcome_of(result.outcome),
         **_verification(result),
+        "before": tag_state_of(result.before),
         "seconds": result.seconds,
     }
 
 
-def _outcome(result: TagResult) -> _Object:
+def outcome_of(outcome: Outcome) -> _Object:
+    """What became of a push, as the fields of an object: its name, and what is known of it."""
     found: _Object = {"outcome": "", "why": "", "digest": None, "layers": None, "denial": None, "failure": None}
-    match result.outcome:
+    match outcome:
         case Pushed(digest, layers, how):
             counted = {
                 "reused": layers.reused,
@@ -76,12 +91,14 @@ def _outcome(result: TagResult) -> _Object:
                 "bytes_sent": None if layers.unsized else layers.bytes_sent,
             }
             return found | {"outcome": how, "digest": digest, "layers": counted}
-        case Denied(denial):
-            return found | {"outcome": "denied", "denial": _denial(denial)}
+        case Denied():
+            return found | {"outcome": "denied", "denial": _denial(outcome)}
         case Failed(failure):
             return found | {"outcome": "failed", "failure": _failure(failure)}
         case NotPushed(why):
             return found | {"outcome": "not-pushed", "why": why}
+        case Ready():
+            return found | {"outcome": "ready"}
 
 
 def _verification(result: TagResult) -> _Object:
@@ -98,10 +115,27 @@ def _verification(result: TagResult) -> _Object:
             return found | {"verification": "not-checked", "verification_detail": why}
 
 
-def _denial(denial: Denial) -> _Object:
+def tag_state_of(state: TagState | None) -> _Object | None:
+    """What a tag named before the push, as an object; null where nobody asked."""
+    found: _Object = {"state": "", "digest": None, "platforms": [], "detail": ""}
+    match state:
+        case TagHeld(manifest):
+            platforms = [str(platform) for platform in manifest.platforms]
+            return found | {"state": "held", "digest": manifest.digest, "platforms": platforms}
+        case TagAbsent():
+            return found | {"state": "absent"}
+        case TagUnknown(why):
+            return found | {"state": "unknown", "detail": why}
+        case None:
+            return None
+
+
+def _denial(denied: Denied) -> _Object:
+    denial = denied.denial
     return {
         "kind": denial.kind.value,
         "reason": denial.reason.value,
+        "stage": denied.stage.value,
         "summary": denial.summary,
         "evidence": [_evidence(item) for item in denial.evidence],
         "next": list(denial.next),
@@ -114,6 +148,15 @@ def _failure(failure: Failure) -> _Object:
         "message": failure.message,
         "evidence": [_evidence(item) for item in failure.evidence],
         "next": list(failure.next),
+    }
+
+
+def _check(check: RepositoryCheck) -> _Object:
+    return {
+        "repository": check.name,
+        "verdict": check.verdict.value,
+        "detail": check.detail,
+        "evidence": [_evidence(item) for item in check.evidence],
     }
 
 

@@ -243,11 +243,12 @@ def test_denials_are_told_apart(
     references = [f"{registry.host}/team/denied-{uuid.uuid4().hex[:8]}:{tag}" for tag in ("1", "2")]
     load(engine, *references)
 
-    done = user.push_json(engine.host, "--allow", "PS301", *references)
+    done = user.push_json(engine.host, "--no-preflight", "--allow", "PS301", *references)
     assert done.status == status, done.stdout + done.stderr
     for result in done.results:
         assert result["outcome"] == "denied"
         assert (result["denial"]["kind"], result["denial"]["reason"]) == (kind, reason)
+        assert result["denial"]["stage"] == "push"
         stages = [item["stage"] for item in result["denial"]["evidence"]]
         assert stages[:2] == ["credential", "push"]
         assert result["denial"]["next"][0].startswith(f"docker login {registry.host}")
@@ -263,14 +264,17 @@ def test_nobody_logged_in_is_refused_before_the_push(user: User, the_lab: Lab, e
     reference = f"{registry.host}/team/lint-{uuid.uuid4().hex[:8]}:1"
     load(engine, reference)
     done = user.push_json(engine.host, reference)
+    unasked = user.push_json(engine.host, "--no-preflight", reference)
+    assert (done.status, done.codes, unasked.codes) == (4, ["PS301"], ["PS301"])
     if engine.isolated:
         # The registry cannot be asked from here, so the finding is a warning and the push finds out.
-        assert (done.status, done.codes) == (4, ["PS301"])
         assert done.report["findings"][0]["severity"] == "warning"
+        assert done.results[0]["denial"]["stage"] == "push"
+        assert unasked.status == 4
     else:
-        assert (done.status, done.codes) == (1, ["PS301"])
-        assert done.results[0]["outcome"] == "not-pushed"
+        assert done.results[0]["denial"]["stage"] == "probe"
         assert done.report["findings"][0]["fix"] == f"docker login {registry.host}"
+        assert (unasked.status, unasked.results[0]["outcome"]) == (1, "not-pushed")
 
 
 def test_the_human_report_of_a_denial(user: User, the_lab: Lab) -> None:
@@ -283,7 +287,7 @@ def test_the_human_report_of_a_denial(user: User, the_lab: Lab) -> None:
     lines = done.stdout.splitlines()
     assert lines[0] == f"✗ {reference} denied: insufficient-permission (no-write-permission)"
     assert "the account 'reader' is logged in" in lines[1]
-    assert any(line.strip().startswith("login") and "grants pull" in line for line in lines)
+    assert any(line.strip().startswith("token") and "grants pull" in line for line in lines)
     assert any(line.strip() == f"next: docker login {registry.host} -u ACCOUNT" for line in lines)
 
 

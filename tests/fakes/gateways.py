@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn, Protocol, TypeAlias, TypeVar, overload
 
 from pushsafe.gateways import Gateways
 from pushsafe.model import (
     Access,
+    Asks,
     ConfiguredRegistry,
     Credential,
     EngineAccepted,
     EngineAnswer,
     EngineInfo,
     Evidence,
+    ImageConfig,
     ImageMissing,
     LayerEvent,
     Layers,
@@ -23,12 +25,14 @@ from pushsafe.model import (
     LocalImage,
     ManifestInfo,
     Platform,
+    Preflight,
     PushRequest,
     Reference,
     RegistryPing,
     Report,
     Stage,
     StoreKind,
+    TagPolicy,
     TagResult,
 )
 from pushsafe.pipeline import run
@@ -36,7 +40,10 @@ from tests.values import AMD64, OCI_MANIFEST, logged_in, ref, sha
 
 DIGEST = sha("d")
 LOGGED_IN = Evidence(Stage.ENGINE_AUTH, "login succeeded", status=200, sent=True)
+NOT_THERE = Evidence(Stage.VERIFY, "manifest unknown", status=404, code="MANIFEST_UNKNOWN")
+ACCEPTED = Preflight((Evidence(Stage.PROBE, "", status=202, sent=True),))
 NOW = 1_700_000_000.0
+POLICY = TagPolicy()
 
 _T = TypeVar("_T")
 Scripted: TypeAlias = _T | BaseException | Callable[[], _T]
@@ -116,10 +123,18 @@ class Engine:
 
 @dataclass
 class Registry:
-    """`manifests` by `name:tag`, or by `name@digest` for what an image was pulled from."""
+    """`manifests` by `name:tag` once that is in `pushed`, or by `name@digest`; `held` are the tags before their push.
+
+    `preflights` by repository, the last one for ever: what is asked first, and again after a refusal; it is accepted
+    where nothing is scripted. `configs` by digest; `listed` are the tags of every repository.
+    """
 
     manifests: Mapping[str, Scripted[ManifestInfo | Evidence]] = field(default_factory=dict)
-    evidence: Scripted[tuple[Evidence, ...]] = ()
+    held: Mapping[str, Scripted[ManifestInfo | Evidence]] = field(default_factory=dict)
+    pushed: Sequence[tuple[str, Platform | None]] = ()
+    preflights: Mapping[str, Sequence[Scripted[Preflight]]] = field(default_factory=dict)
+    configs: Mapping[str, Scripted[ImageConfig | Evidence]] = field(default_factory=dict)
+    listed: Scripted[tuple[str, ...] | Evidence] = ()
     pings: Mapping[str, Scripted[RegistryPing]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
 
@@ -132,11 +147,23 @@ class Registry:
     ) -> ManifestInfo | Evidence:
         name = f"{reference.name}@{digest}" if digest else str(reference)
         self.asked.append(f"manifest {name}{' whole' if whole else ''}")
-        return give(self.manifests.get(name, single()))
+        if digest or name in [pushed for pushed, _ in self.pushed]:
+            return give(self.manifests.get(name, single()))
+        return give(self.held.get(name, NOT_THERE))
 
-    def investigate(self, reference: Reference, credential: Credential) -> tuple[Evidence, ...]:
-        self.asked.append(f"investigate {reference}")
-        return give(self.evidence)
+    def investigate(self, reference: Reference, credential: Credential) -> Preflight:
+        earlier = self.asked.count(f"investigate {reference.name}")
+        self.asked.append(f"investigate {reference.name}")
+        scripted = self.preflights.get(reference.name, (ACCEPTED,))
+        return give(scripted[min(earlier, len(scripted) - 1)])
+
+    def image_config(self, reference: Reference, credential: Credential, digest: str) -> ImageConfig | Evidence:
+        self.asked.append(f"config {reference.name}@{digest}")
+        return give(self.configs.get(digest, ImageConfig(AMD64)))
+
+    def tags(self, reference: Reference, credential: Credential) -> tuple[str, ...] | Evidence:
+        self.asked.append(f"tags {reference.name}")
+        return give(self.listed)
 
 
 @dataclass
@@ -204,16 +231,41 @@ class World:
 
     def _registry(self) -> Registry:
         self.connected.append("registry")
+        self.registry.pushed = self.engine.pushed
         return self.registry
 
-    def run(
-        self, *given: str | Reference, allowed: tuple[str, ...] = (), platforms: tuple[Platform, ...] = ()
-    ) -> Report:
-        """Push texts; with References of no tag it is `--all-tags`."""
-        references = tuple(ref(one) if isinstance(one, str) else one for one in given)
-        all_tags = not all(reference.tag for reference in references)
-        request = PushRequest(references, frozenset(allowed), all_tags, platforms)
-        gateways = Gateways(
+    @property
+    def gateways(self) -> Gateways:
+        return Gateways(
             self._engine, self._registry, self.credentials, lambda: self.configured, self.engine_infos.append
         )
-        return run(request, gateways, self.observer, lambda: NOW)
+
+    def run(
+        self,
+        *given: str | Reference,
+        allowed: tuple[str, ...] = (),
+        platforms: tuple[Platform, ...] = (),
+        asks: Asks = Asks.LOGIN,
+        pushes: bool = True,
+        policy: TagPolicy = POLICY,
+    ) -> Report:
+        """Push texts, without a preflight unless it is asked for; with References of no tag it is `--all-tags`."""
+        references = tuple(ref(one) if isinstance(one, str) else one for one in given)
+        all_tags = not all(reference.tag for reference in references)
+        request = PushRequest(references, frozenset(allowed), all_tags, platforms, policy, asks, pushes)
+        return run(request, self.gateways, self.observer, lambda: NOW)
+
+
+# ---------------------------------------------------------------------- what a run came to
+
+
+def kinds(report: Report) -> list[str]:
+    return [type(result.outcome).__name__ for result in report.results]
+
+
+def codes(report: Report) -> list[str]:
+    return [finding.code for finding in report.findings]
+
+
+def pushes(world: World) -> list[str]:
+    return [name for name, _ in world.engine.pushed]

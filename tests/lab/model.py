@@ -31,7 +31,10 @@ class LabEngine:
 
 @dataclass(frozen=True)
 class LabRegistry:
-    """One running registry; `scheme` is how it asks for a credential, `log` what distribution was asked."""
+    """One running registry; `scheme` is how it asks for a credential, `log` what distribution was asked.
+
+    `repositories` is the folder where distribution keeps them: of each, what it holds and what is being uploaded.
+    """
 
     name: str
     host: str
@@ -39,6 +42,7 @@ class LabRegistry:
     users: Mapping[str, str]
     isolated: bool
     log: Path
+    repositories: Path
 
     @property
     def port(self) -> int:

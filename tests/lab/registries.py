@@ -79,6 +79,11 @@ def described(state: State, prefix: str) -> Mapping[str, LabRegistry]:
             users={user: state.passwords[user] for user in kind.users},
             isolated=bool(prefix),
             log=log_path(service_names(prefix + kind.name)[-1]),
+            repositories=_storage(service_names(prefix + kind.name)[-1])
+            / "docker"
+            / "registry"
+            / "v2"
+            / "repositories",
         )
         for kind in KINDS
     }
@@ -111,7 +116,7 @@ def _distribution(state: State, place: Place, kind: Kind, name: str) -> Service:
         "version": 0.1,
         "log": {"level": "warn"},
         "http": {"addr": f"127.0.0.1:{state.ports[name]}", "secret": state.secret},
-        "storage": {"filesystem": {"rootdirectory": str(directory / "data")}, "delete": {"enabled": True}},
+        "storage": {"filesystem": {"rootdirectory": str(_storage(name))}, "delete": {"enabled": True}},
     }
     if kind.scheme and not kind.fronted:
         config["auth"] = _auth(state, place, kind)
@@ -121,6 +126,10 @@ def _distribution(state: State, place: Place, kind: Kind, name: str) -> Service:
     write_private(path, text)
     argv = (*place.enter, "docker-registry", "serve", str(path))
     return Service(name, argv, listens(state.ports[name]), (text,))
+
+
+def _storage(name: str) -> Path:
+    return run_directory() / "registries" / name / "data"
 
 
 def _auth(state: State, place: Place, kind: Kind) -> dict[str, object]:

@@ -1,0 +1,160 @@
+"""What is said of a refusal, and the command to run next."""
+
+from __future__ import annotations
+
+from pushsafe.evidence import Refusal, accepted
+from pushsafe.model import Denial, DenialKind, DenialReason, Failure, FailureKind, Reference, SourceKind, Stage
+from pushsafe.neighbours import near_miss
+from pushsafe.registry.known import creation_command, hostname, known, login_command, own_namespace
+from pushsafe.words import meaning
+
+_KINDS = {
+    DenialReason.NOT_LOGGED_IN: DenialKind.NO_AUTHENTICATION,
+    DenialReason.CREDENTIAL_REJECTED: DenialKind.NO_AUTHENTICATION,
+    DenialReason.CREDENTIAL_EXPIRED: DenialKind.NO_AUTHENTICATION,
+    DenialReason.CREDENTIAL_NOT_SENT: DenialKind.NO_AUTHENTICATION,
+    DenialReason.NO_WRITE_PERMISSION: DenialKind.INSUFFICIENT_PERMISSION,
+    DenialReason.NAMESPACE_NOT_YOURS: DenialKind.INSUFFICIENT_PERMISSION,
+    DenialReason.TOKEN_SCOPE_TOO_SMALL: DenialKind.INSUFFICIENT_PERMISSION,
+    DenialReason.UNCLEAR: DenialKind.UNCLEAR,
+}
+
+
+def denial(refusal: Refusal, reason: DenialReason) -> Denial:
+    """A denial for this reason, said in full."""
+    summary, commands = _SAYINGS[reason](refusal)
+    return Denial(_KINDS[reason], reason, summary, refusal.evidence, commands)
+
+
+def failure(refusal: Refusal, kind: FailureKind) -> Failure:
+    """A failure of this kind. The message is that of the evidence which says so: the engine's own, or the registry's
+    answer to us."""
+    push = refusal.of(Stage.PUSH)
+    message = push.message if push else ""
+    if push is None or meaning(push.message) is not kind:
+        told = next((item for item in refusal.evidence if meaning(f"{item.code}: {item.message}") is kind), None)
+        if told is not None and told is not push:
+            said = told.message or told.code
+            message = f"{message} ({said})" if message else said
+    return Failure(kind, message or "the push failed", refusal.evidence, _failure_commands(refusal.reference, kind))
+
+
+def _who(refusal: Refusal) -> str:
+    user = refusal.credential.username
+    return f"the account {user!r}" if user else "the credential"
+
+
+def _whose(refusal: Refusal) -> str:
+    return f" of {_who(refusal)}" if refusal.credential.username else ""
+
+
+def _login(refusal: Refusal) -> tuple[str, ...]:
+    return (login_command(refusal.reference.registry, refusal.credential.username),)
+
+
+def _other_login(refusal: Refusal) -> tuple[str, ...]:
+    """Without a name docker would log in the same account again."""
+    command = login_command(refusal.reference.registry)
+    takes_a_name = command.startswith("docker login ") and " -u " not in command
+    return (f"{command} -u ACCOUNT" if takes_a_name else command,)
+
+
+def _not_logged_in(refusal: Refusal) -> tuple[str, tuple[str, ...]]:
+    source = refusal.credential.source
+    why = f": the credential cannot be read ({source})" if source.kind is SourceKind.BROKEN else ""
+    near = near_miss(refusal.credential)
+    return f"nobody is logged in to {refusal.reference.registry}{why}{f'; {near}' if near else ''}", _login(refusal)
+
+
+def _rejected(refusal: Refusal) -> tuple[str, tuple[str, ...]]:
+    said = f"{refusal.reference.registry} does not accept the credential{_whose(refusal)} ({refusal.credential.source})"
+    return said, _login(refusal)
+
+
+def _expired_token(refusal: Refusal) -> tuple[str, tuple[str, ...]]:
+    return f"the token for {refusal.reference.registry} in {refusal.credential.source} has expired", _login(refusal)
+
+
+def _not_sent(refusal: Refusal) -> tuple[str, tuple[str, ...]]:
+    sends = "did not send" if refusal.of(Stage.PUSH) else "will not send"
+    said = (
+        f"the engine {sends} the credential{_whose(refusal)}: {refusal.reference.registry} answers /v2/ without "
+        "asking for a login, and the classic image store then sends none"
+    )
+    return said, ("docker info --format '{{.DriverStatus}}'   (the containerd image store answers a later challenge)",)
+
+
+def _no_right(refusal: Refusal) -> tuple[str, tuple[str, ...]]:
+    reference = refusal.reference
+    said = (
+        f"{_who(refusal)} is logged in to {reference.registry} and may not push to {reference.repository}; "
+        f"that needs {known(reference.registry).right}"
+    )
+    return said, _other_login(refusal)
+
+
+def _foreign_namespace(refusal: Refusal) -> tuple[str, tuple[str, ...]]:
+    reference, row = refusal.reference, known(refusal.reference.registry)
+    namespace, _, name = reference.repository.partition("/")
+    own = own_namespace(reference.registry, refusal.credential.username).lower()
+    said = (
+        f"the namespace {namespace!r} is not that of {_who(refusal)}, and {row.name} gives that account no right to "
+        f"push there; that needs {row.right}"
+    )
+    return said, (f"docker tag {reference} {reference.registry}/{own}/{name}:{reference.tag}", *_other_login(refusal))
+
+
+def _small_scope(refusal: Refusal) -> tuple[str, tuple[str, ...]]:
+    reference = refusal.reference
+    said = (
+        f"the token of {_who(refusal)} may not push to {reference.repository}, which is in that account's own "
+        f"namespace; that needs {known(reference.registry).right}"
+    )
+    return said, _login(refusal)
+
+
+def _unclear(refusal: Refusal) -> tuple[str, tuple[str, ...]]:
+    registry = refusal.reference.registry
+    probe = refusal.of(Stage.PROBE)
+    if probe is not None and accepted(probe):
+        who = _who(refusal) if probe.sent else "anybody"
+        said = (
+            f"{registry} refused the push, and lets {who} start an upload now, so neither the login nor the right to "
+            "write explains it; if it happens again, it is a rule of the registry's"
+        )
+        return said, (f"docker pushsafe {refusal.reference}",)
+    said = (
+        f"{registry} refused, in words that fit a wrong credential and a missing right alike, and would not tell which "
+        "when it was asked; a login that fails now means the credential, one that succeeds means the right"
+    )
+    return said, (*_login(refusal), f"docker pushsafe diagnose {refusal.reference}")
+
+
+_SAYINGS = {
+    DenialReason.NOT_LOGGED_IN: _not_logged_in,
+    DenialReason.CREDENTIAL_REJECTED: _rejected,
+    DenialReason.CREDENTIAL_EXPIRED: _expired_token,
+    DenialReason.CREDENTIAL_NOT_SENT: _not_sent,
+    DenialReason.NO_WRITE_PERMISSION: _no_right,
+    DenialReason.NAMESPACE_NOT_YOURS: _foreign_namespace,
+    DenialReason.TOKEN_SCOPE_TOO_SMALL: _small_scope,
+    DenialReason.UNCLEAR: _unclear,
+}
+
+
+def _failure_commands(reference: Reference, kind: FailureKind) -> tuple[str, ...]:
+    registry = reference.registry
+    match kind:
+        case FailureKind.NETWORK:
+            host = "registry-1.docker.io" if registry == "docker.io" else registry
+            scheme = "http" if hostname(registry) == "localhost" or registry.startswith("127.") else "https"
+            return (f"curl -sSi {scheme}://{host}/v2/",)
+        case FailureKind.TLS:
+            return (f"sudo ls /etc/docker/certs.d/{registry}/   (the CA that signed it belongs there, as ca.crt)",)
+        case FailureKind.REPOSITORY_MISSING:
+            command = creation_command(registry, reference.repository)
+            return (command,) if command else ()
+        case FailureKind.LOCAL:
+            return ("docker image ls",)
+        case _:
+            return ()

@@ -1,0 +1,155 @@
+"""`docker pushsafe REF...` and `docker pushsafe lint REF...`: all the checks, with the push and without it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from pushsafe import __version__, arguments, config
+from pushsafe.errors import UsageError
+from pushsafe.model import Asks, BadReference, PushRequest, Reference, Report
+from pushsafe.reference import parse, parse_repository
+from pushsafe.results import error_of
+from pushsafe.running import Session, run
+from pushsafe.showing import Output, show
+
+_EPILOG = """\b
+Examples:
+  docker pushsafe ghcr.io/myorg/my-api:1.4.2 ghcr.io/myorg/my-api:latest
+  docker pushsafe -q --digest-file digests.txt -f tags.txt
+  docker --context prod pushsafe registry.example.com/myorg/my-api:1.4.2
+
+\b
+Commands:
+  lint REF...           Check all of it, and push nothing.
+  diagnose REF          Tell step by step what a push would meet.
+  explain-error [TEXT]  Tell what an error message of a push means.
+  rules                 List the lint rules.
+  explain CODE          Explain one of them.
+
+\b
+Exit codes: 0 pushed and verified, 1 refused by lint, 2 usage, 3 not reachable,
+4 no authentication, 5 insufficient permission, 6 unclear which, 7 failed,
+8 pushed but not confirmed, 70 a bug, 130 interrupted.
+"""
+
+
+def _options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What both commands take."""
+    for add in reversed(
+        (
+            click.argument("references", nargs=-1, metavar="REF [REF...]"),
+            click.option(
+                "-a", "--all-tags", is_flag=True, help="Push every tag that the engine holds of each REF, a repository."
+            ),
+            click.option("--allow", multiple=True, metavar="CODE", help="Let one rule pass for this run; repeatable."),
+            click.option(
+                "-f",
+                "--file",
+                "files",
+                multiple=True,
+                metavar="FILE",
+                help="Read references from FILE (- for stdin), one a line; # starts a comment.",
+            ),
+            click.option(
+                "--format",
+                "format_",
+                type=click.Choice(["human", "json"]),
+                default="human",
+                help="Form of the report; human if not given.",
+            ),
+            click.option(
+                "--platform",
+                metavar="OS/ARCH",
+                help="Push this platform of a multi-platform image only (Docker 27 or newer).",
+            ),
+            click.option(
+                "--timeout", metavar="TIME", help="End the whole run after TIME: seconds, or as 90s, 5m, 1h30m."
+            ),
+        )
+    ):
+        command = add(command)
+    return command
+
+
+@click.command(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=_EPILOG,
+)
+@_options
+@click.option("--digest-file", metavar="FILE", help="Write REF@DIGEST of every verified tag to FILE, one a line.")
+@click.option(
+    "--preflight/--no-preflight",
+    default=None,
+    help="Ask each registry first what the push would meet (the default), or do not.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Print only the references that were pushed and verified.")
+@click.version_option(__version__, "--version", prog_name="docker pushsafe", message="%(prog)s %(version)s")
+@click.pass_obj
+def push(session: Session, /, digest_file: str | None, preflight: bool | None, quiet: bool, **common: Any) -> int:
+    """Check, push and verify images.
+
+    Refuses a push that would go wrong before a byte is sent, pushes every listed tag, reads each one back from the
+    registry, and says of a denial whether nobody was logged in or the account may not write.
+    """
+    output = Output(common["format_"], quiet)
+    try:
+        settings = session.settings(preflight=preflight, timeout=common["timeout"])
+        asks = Asks.PREFLIGHT if settings.preflight else Asks.LOGIN
+        request = _request(common, settings)._replace(asks=asks)
+        if digest_file is not None:
+            from pushsafe.digest_file import DigestFile
+
+            output = output._replace(digest_file=DigestFile(digest_file))
+    except UsageError as error:
+        return show(_unusable(error), output)
+    return show(run(session, request, output, settings.timeout), output)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@_options
+@click.option("--offline", is_flag=True, help="Ask no registry: keep to what this machine and its engine know.")
+@click.pass_obj
+def lint(session: Session, /, offline: bool, **common: Any) -> int:
+    """Check all that a push would check, and push nothing.
+
+    The registries are asked what a push would meet (an upload is started and cancelled) and what each tag names now.
+    """
+    output = Output(common["format_"])
+    try:
+        settings = session.settings(timeout=common["timeout"])
+        asks = Asks.NOTHING if offline else Asks.PREFLIGHT
+        request = _request(common, settings)._replace(asks=asks, pushes=False)
+    except UsageError as error:
+        return show(_unusable(error), output)
+    return show(run(session, request, output, settings.timeout), output)
+
+
+class _BadReferences(UsageError):
+    """References that the grammar refuses, every one of them."""
+
+    def __init__(self, found: tuple[BadReference, ...]) -> None:
+        super().__init__("references that cannot be read")
+        self.found = found
+
+
+def _request(common: dict[str, Any], settings: config.Settings) -> PushRequest:
+    texts = [*common["references"], *(line for file in common["files"] for line in arguments.lines(file))]
+    if not texts:
+        raise UsageError("no reference is given", "docker pushsafe REGISTRY/NAMESPACE/NAME:TAG   (--help for options)")
+    all_tags = common["all_tags"]
+    read = [parse_repository(text) if all_tags else parse(text) for text in texts]
+    allowed = frozenset(arguments.code(text) for text in common["allow"])
+    platforms = arguments.platforms(common["platform"])
+    if bad := tuple(item for item in read if isinstance(item, BadReference)):
+        raise _BadReferences(bad)
+    good = tuple(item for item in read if isinstance(item, Reference))
+    return PushRequest(good, allowed, all_tags, platforms, settings.policy)
+
+
+def _unusable(error: UsageError) -> Report:
+    if isinstance(error, _BadReferences):
+        return Report(__version__, errors=tuple(map(arguments.bad_reference, error.found)))
+    return Report(__version__, errors=(error_of(error),))

@@ -1,0 +1,347 @@
+"""What a push of one reference would meet, told step by step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from enum import Enum
+from typing import NamedTuple
+
+from pushsafe.advice import denial, failure
+from pushsafe.denial import foresee
+from pushsafe.errors import PushsafeError
+from pushsafe.evidence import Refusal, accepted, beforehand, check_of, credential_evidence, refused
+from pushsafe.gateways import Gateways
+from pushsafe.gathering import Gathering
+from pushsafe.model import (
+    CredentialKind,
+    Denial,
+    DenialReason,
+    Denied,
+    Evidence,
+    Facts,
+    Failed,
+    Failure,
+    FailureKind,
+    Finding,
+    LocalImage,
+    NotChecked,
+    NotPushed,
+    Outcome,
+    Platform,
+    PushRequest,
+    Ready,
+    Reference,
+    Report,
+    Severity,
+    SourceKind,
+    Stage,
+    TagAbsent,
+    TagHeld,
+    TagResult,
+    TagUnknown,
+)
+from pushsafe.results import error_of, report_of
+from pushsafe.rules import Needs, lint
+from pushsafe.rules import refused as forbidden
+from pushsafe.words import meaning
+
+_FORBIDDEN = "a finding forbids it"
+
+
+class StepStatus(Enum):
+    """How a step stands. COMPARED is an answer to nobody, asked for only to be compared with the credential's."""
+
+    OK = "ok"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    SKIPPED = "skipped"
+    COMPARED = "compared"
+
+
+class Step(NamedTuple):
+    """One thing that a push needs, and how it stands."""
+
+    name: str
+    status: StepStatus
+    detail: str
+
+
+STEPS = (
+    "reference",
+    "engine",
+    "image",
+    "credential",
+    "registry",
+    "challenge",
+    "token",
+    "grant",
+    "push probe",
+    "tag now",
+)
+"""The steps of every diagnosis, in the order in which a push takes them."""
+MORE = {
+    "registry": ("login (engine)",),
+    "grant": ("token as nobody", "grant as nobody", "login", "login as nobody"),
+    "push probe": ("push probe as nobody",),
+}
+"""Those that some answers lead to, after the step that each is about."""
+FINDINGS = (
+    ("PS1", "reference"),
+    ("PS205", "tag now"),
+    ("PS206", "tag now"),
+    ("PS2", "image"),
+    ("PS304", "challenge"),
+    ("PS3", "credential"),
+    ("PS4", "tag now"),
+)
+"""The step that a finding is about, by the beginning of its code."""
+
+
+class Diagnosis(NamedTuple):
+    """The steps in the order in which a push takes them; `report` is that of a push that ends before it begins."""
+
+    reference: Reference
+    steps: tuple[Step, ...]
+    report: Report
+
+
+def run(request: PushRequest, gateways: Gateways, now: Callable[[], float] = time.time) -> Diagnosis:
+    """Ask engine, credential store and registry about the request's one reference; none of them ends it by failing."""
+    started = time.monotonic()
+    (reference,) = request.references
+    fact = Facts(reference, gateways.configured(), platforms=request.platforms, now=now(), policy=request.policy)
+    findings = lint((fact,), Needs.TEXT)
+    if forbidden(findings):
+        return Diagnosis(
+            reference, _in_order((), reference, findings), report_of((fact,), findings, {}, _FORBIDDEN, ())
+        )
+    pool = ThreadPoolExecutor(thread_name_prefix="pushsafe")
+    try:
+        gathering = Gathering(request, gateways, pool, patient=True)
+        (fact,) = gathering.gather((fact,))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+    findings += lint((fact,), Needs.FACTS)
+    problem, refusal = gathering.engine_problem, beforehand(fact, now())
+    verdict = foresee(refusal)
+    steps = (
+        *_of_engine(fact, problem),
+        _of_credential(refusal),
+        *_of_registry(fact, refusal, verdict),
+        _of_tag(fact),
+    )
+    outcome = _outcome(fact, refusal, verdict, problem, findings)
+    result = TagResult(reference, outcome, NotChecked("nothing was pushed"))
+    report = report_of((fact,), findings, {str(reference): result}, "", (("total", time.monotonic() - started),))
+    errors = (error_of(problem),) if problem else ()
+    checks = (check_of(fact, verdict),)
+    return Diagnosis(reference, _in_order(steps, reference, findings), report._replace(errors=errors, preflight=checks))
+
+
+# ---------------------------------------------------------------------- what a push would come to
+
+
+def _outcome(
+    fact: Facts,
+    refusal: Refusal,
+    verdict: Denial | Failure | None,
+    problem: PushsafeError | None,
+    findings: tuple[Finding, ...],
+) -> Outcome:
+    if verdict is None:
+        if problem is not None:
+            return NotPushed("the engine comes first")
+        if forbidden(findings):
+            return NotPushed(_FORBIDDEN)
+        verdict = denial(refusal, DenialReason.UNCLEAR) if _is_refused(refusal) else _out_of_reach(fact, refusal)
+    if verdict is None:
+        return Ready()
+    return Denied(verdict, Stage.PROBE) if isinstance(verdict, Denial) else Failed(verdict)
+
+
+def _is_refused(refusal: Refusal) -> bool:
+    """Whether what a push asks for was refused, for a reason that nothing tells."""
+    present = refusal.credential.present
+    return refused(refusal.of(Stage.PROBE, sent=present) or refusal.of(Stage.PROBE)) or refused(
+        refusal.of(Stage.TOKEN, sent=present)
+    )
+
+
+def _out_of_reach(fact: Facts, refusal: Refusal) -> Failure | None:
+    """Where neither we nor the engine reach the registry, no push will."""
+    ping = refusal.of(Stage.PING)
+    if ping is None or ping.status is not None:
+        return None
+    login = refusal.of(Stage.ENGINE_AUTH)
+    for said in ("" if login is None or accepted(login) else login.message, _unknown_tag(fact)):
+        kind = meaning(said)
+        if kind in (FailureKind.NETWORK, FailureKind.TLS):
+            return failure(refusal, FailureKind(kind))._replace(message=f"{said}; {ping.message}")
+    return None
+
+
+# ---------------------------------------------------------------------- steps
+
+
+def _in_order(steps: Iterable[Step], reference: Reference, findings: tuple[Finding, ...]) -> tuple[Step, ...]:
+    """Every step once, with the findings that are about it; of two answers to one question the later knows more."""
+    found = {step.name: step for step in (Step("reference", StepStatus.OK, str(reference)), *steps)}
+    for finding in findings:
+        name = next(step for code, step in FINDINGS if finding.code.startswith(code))
+        if name in found:
+            status, detail = found[name][1:]
+            bad = finding.severity is Severity.ERROR
+            named = f"{detail}; {finding.code} {finding.slug}"
+            found[name] = Step(name, StepStatus.FAILED if bad else status, named)
+    for name in STEPS:
+        found.setdefault(name, Step(name, StepStatus.SKIPPED, "not asked: the reference comes first"))
+    return tuple(found[name] for step in STEPS for name in (step, *MORE.get(step, ())) if name in found)
+
+
+def _of_engine(fact: Facts, problem: PushsafeError | None) -> Iterator[Step]:
+    info, image = fact.engine, fact.image
+    if problem is not None or info is None:
+        yield Step("engine", StepStatus.FAILED, problem.message if problem else "it does not answer")
+        yield Step("image", StepStatus.SKIPPED, "not asked: the engine comes first")
+        return
+    yield Step("engine", StepStatus.OK, f"docker {info.version}, {info.store.value} image store")
+    if isinstance(image, LocalImage):
+        absent = f"; not here: {_listed(image.missing)}" if image.missing else ""
+        yield Step("image", StepStatus.OK, f"{image.id}  {_listed(image.platforms)}{absent}".rstrip())
+    else:
+        near = f"; it has {', '.join(image.near)}" if image and image.near else ""
+        yield Step("image", StepStatus.FAILED, f"the engine has no such image{near}")
+
+
+def _of_credential(refusal: Refusal) -> Step:
+    credential = refusal.credential
+    match credential.source.kind:
+        case SourceKind.BROKEN:
+            return Step("credential", StepStatus.FAILED, f"cannot be read, so none is sent: {credential.source}")
+        case SourceKind.NONE if accepted(refusal.of(Stage.PROBE)):
+            return Step("credential", StepStatus.OK, f"none was found for {credential.registry}, and none is needed")
+        case SourceKind.NONE:
+            return Step("credential", StepStatus.UNKNOWN, f"none was found for {credential.registry}, so none is sent")
+    over = credential.expires is not None and credential.expires <= refusal.now
+    detail = credential_evidence(credential).message
+    return Step("credential", StepStatus.OK, f"{detail}; it says itself that it has expired" if over else detail)
+
+
+def _of_registry(fact: Facts, refusal: Refusal, verdict: Denial | Failure | None) -> Iterator[Step]:
+    """Each answer, and the questions that were left without one, and why."""
+    told, present = refusal.evidence[1:], refusal.credential.present
+    problem = fact.preflight.problem if fact.preflight else ""
+    bearer = any(item.challenge.startswith("Bearer") for item in told)
+    found = {step.name: step for item in told for step in _of_evidence(item, present, bearer)}
+    if isinstance(verdict, Failure):  # the last answer is the one that a push would not get past
+        last = tuple(_of_evidence(told[-1], present, bearer))[-1]
+        found[last.name] = last._replace(status=StepStatus.FAILED)
+    if problem and "registry" in found and found["registry"].status is not StepStatus.UNKNOWN:
+        questions = ("token", "push probe", "token as nobody", "push probe as nobody", "login", "login as nobody")
+        first = 1 if "token" in found or not _wants_token(refusal) else 0
+        unanswered = next((name for name in questions[first:] if name not in found), "login as nobody")
+        found[unanswered] = Step(unanswered, StepStatus.UNKNOWN, problem)
+    elif (token := found.get("token")) and token.status is StepStatus.OK and "push probe" not in found:
+        # A token server that says yes and gives no token, or a password that is good for nothing: the asking ended.
+        found["token"] = token._replace(status=StepStatus.UNKNOWN)
+        found.pop("grant", None)
+    yield from found.values()
+    for name in ("registry", "challenge", "token", "grant", "push probe"):
+        if name not in found:
+            yield Step(name, StepStatus.SKIPPED, _why_not(name, found, refusal))
+
+
+def _wants_token(refusal: Refusal) -> bool:
+    return not accepted(refusal.of(Stage.PING)) and refusal.credential.kind is not CredentialKind.REGISTRY_TOKEN
+
+
+def _why_not(name: str, found: Mapping[str, Step], refusal: Refusal) -> str:
+    """Why a question was not asked."""
+    for earlier in ("registry", "challenge", "token"):
+        if earlier in found and found[earlier].status is not StepStatus.OK:
+            return f"not asked: the {earlier} comes first"
+    if name == "grant":
+        return "no token tells of it"
+    if accepted(refusal.of(Stage.PING)):
+        return "not asked: /v2/ wants no login"
+    if refusal.credential.kind is CredentialKind.REGISTRY_TOKEN:
+        return "not asked: the credential is a token itself"
+    return "not asked: docker has no credential that fits the challenge"
+
+
+def _of_evidence(item: Evidence, present: bool, bearer: bool) -> Iterator[Step]:
+    """One answer; what nobody was told is only there to compare, if there is a credential."""
+    as_nobody = " as nobody" if present and item.sent is False else ""
+    status = StepStatus.OK if accepted(item) else StepStatus.FAILED if refused(item) else StepStatus.UNKNOWN
+    if as_nobody:
+        status = StepStatus.COMPARED
+    match item.stage:
+        case Stage.PING:
+            yield from _of_ping(item)
+        case Stage.TOKEN if not bearer:
+            yield Step("token", status, f"none with Basic; the password goes along: {item}")
+        case Stage.TOKEN:
+            yield Step(f"token{as_nobody}", status, str(item._replace(granted=None)))
+            if accepted(item):
+                yield _of_grant(f"grant{as_nobody}", item.granted, compared=bool(as_nobody))
+        case Stage.LOGIN:
+            yield Step(f"login{as_nobody}", status, f"what docker login asks: {item}")
+        case Stage.PROBE:
+            done = "; an upload was started, and cancelled" if accepted(item) else ""
+            yield Step(f"push probe{as_nobody}", status, f"{item}{done}")
+        case Stage.ENGINE_AUTH:
+            yield Step("login (engine)", status, str(item))
+        case Stage.CREDENTIAL | Stage.PUSH | Stage.VERIFY:
+            return
+
+
+def _of_ping(item: Evidence) -> Iterator[Step]:
+    if item.status is None:
+        yield Step("registry", StepStatus.UNKNOWN, item.message)
+        return
+    known = item.status in (200, 401)
+    odd = "" if known else ", where registries answer 200 or 401"
+    yield Step("registry", StepStatus.OK if known else StepStatus.UNKNOWN, f"{item.status} to {item.message}{odd}")
+    if item.status == 200:
+        yield Step("challenge", StepStatus.OK, "none: /v2/ asks nobody for a login")
+    elif item.challenge:
+        yield Step("challenge", StepStatus.OK, item.challenge)
+    elif known:
+        yield Step("challenge", StepStatus.FAILED, "none that can be answered: neither Bearer nor Basic")
+
+
+def _of_grant(name: str, granted: tuple[str, ...] | None, *, compared: bool) -> Step:
+    if granted is None:
+        return Step(name, StepStatus.COMPARED if compared else StepStatus.UNKNOWN, "the token does not tell")
+    enough = bool({"push", "*"} & set(granted))
+    status = StepStatus.COMPARED if compared else StepStatus.OK if enough else StepStatus.FAILED
+    listed = ", ".join(granted)
+    if enough:
+        return Step(name, status, listed)
+    return Step(name, status, f"{listed} only: push is missing" if listed else "nothing: push is missing")
+
+
+def _of_tag(fact: Facts) -> Step:
+    match fact.tag_now:
+        case TagHeld(manifest):
+            return Step("tag now", StepStatus.OK, f"{manifest.digest}  {_listed(manifest.platforms)}".rstrip())
+        case TagAbsent():
+            return Step("tag now", StepStatus.OK, "the registry does not hold it")
+        case TagUnknown():
+            return Step("tag now", StepStatus.UNKNOWN, _unknown_tag(fact))
+        case None:
+            return Step("tag now", StepStatus.SKIPPED, "not asked")
+
+
+def _unknown_tag(fact: Facts) -> str:
+    """Why nobody knows what the tag names, without why the registry is out of reach: its own step says that."""
+    if not isinstance(fact.tag_now, TagUnknown):
+        return ""
+    problem = fact.preflight.problem if fact.preflight else ""
+    return fact.tag_now.why.removeprefix(f"{problem}; ")
+
+
+def _listed(platforms: tuple[Platform, ...]) -> str:
+    return ", ".join(map(str, platforms))

@@ -1,0 +1,97 @@
+"""All that was learnt of one refused push, or of one that would be."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from pushsafe.model import (
+    Credential,
+    Denial,
+    DenialReason,
+    Evidence,
+    Facts,
+    Failure,
+    Preflight,
+    PreflightVerdict,
+    Reference,
+    RepositoryCheck,
+    SourceKind,
+    Stage,
+    StoreKind,
+)
+from pushsafe.words import Undecided, meaning
+
+REFUSED = (401, 403)
+
+
+class Refusal(NamedTuple):
+    """One push that was or would be refused: the reference, the credential that docker would send, all that was learnt.
+
+    `now` is seconds since the epoch. `store` is the engine's, which decides whether it sends a credential to a registry
+    that does not ask for one. The evidence of stage PUSH is the engine's own message; beforehand there is none.
+    """
+
+    reference: Reference
+    credential: Credential
+    evidence: tuple[Evidence, ...]
+    now: float
+    store: StoreKind | None = None
+
+    @property
+    def by_words(self) -> bool:
+        """Whether the engine's words say at all that somebody refused; other words have other causes."""
+        push = self.of(Stage.PUSH)
+        found = meaning(push.message if push else "")
+        return found is Undecided.REFUSAL or isinstance(found, DenialReason)
+
+    def of(self, stage: Stage, *, sent: bool | None = None) -> Evidence | None:
+        """The last evidence of a stage: later answers know more. `sent`: only of a question asked with the credential,
+        or only of one asked as nobody."""
+        asked = (item for item in reversed(self.evidence) if item.stage is stage)
+        return next((item for item in asked if sent is None or item.sent is sent), None)
+
+
+def beforehand(fact: Facts, now: float) -> Refusal:
+    """What a preflight learnt, as if of a refusal."""
+    if fact.credential is None or fact.preflight is None:
+        raise AssertionError("no preflight was made")
+    evidence = (credential_evidence(fact.credential), *fact.preflight.evidence)
+    store = fact.engine.store if fact.engine else None
+    return Refusal(fact.reference, fact.credential, evidence, now, store)
+
+
+def credential_evidence(credential: Credential) -> Evidence:
+    """What this machine knows of the credential, as the first piece of evidence."""
+    match credential.source.kind:
+        case SourceKind.NONE:
+            return Evidence(Stage.CREDENTIAL, f"none was found for {credential.registry}, so none was sent", sent=False)
+        case SourceKind.BROKEN:
+            return Evidence(Stage.CREDENTIAL, f"unreadable: {credential.source}; none was sent", sent=False)
+        case _:
+            user = f", user {credential.username}" if credential.username else ""
+            return Evidence(Stage.CREDENTIAL, f"found in {credential.source}{user}", sent=True)
+
+
+def accepted(item: Evidence | None) -> bool:
+    """Whether a server was asked and said yes."""
+    return item is not None and item.status is not None and 200 <= item.status < 300
+
+
+def refused(item: Evidence | None) -> bool:
+    """Whether a server was asked and refused, for want of a login or of a right."""
+    return item is not None and item.status in REFUSED
+
+
+def check_of(fact: Facts, verdict: Denial | Failure | None) -> RepositoryCheck:
+    """What the preflight of a fact's repository came to, `verdict` being what it lets foresee."""
+    name, preflight = fact.reference.name, fact.preflight or Preflight()
+    if isinstance(verdict, Denial):
+        return RepositoryCheck(name, PreflightVerdict.REFUSED, verdict.summary, preflight.evidence)
+    if verdict is not None:
+        return RepositoryCheck(name, PreflightVerdict.REFUSED, verdict.message, preflight.evidence)
+    refusal = beforehand(fact, fact.now)
+    probe = refusal.of(Stage.PROBE, sent=True) or refusal.of(Stage.PROBE)  # nobody's is for comparison then
+    if preflight.problem or not accepted(probe):
+        detail = preflight.problem or f"its answers do not tell ({refusal.evidence[-1]})"
+        return RepositoryCheck(name, PreflightVerdict.UNKNOWN, detail, preflight.evidence)
+    return RepositoryCheck(name, PreflightVerdict.ACCEPTED, "", preflight.evidence)

@@ -1,0 +1,240 @@
+"""The facts of a run: engine, credential stores and registries are asked side by side, and nobody judges yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from typing import NamedTuple
+
+from pushsafe.denial import foresee
+from pushsafe.errors import EngineFailed, EngineUnreachable, PushsafeError, UsageError
+from pushsafe.evidence import beforehand
+from pushsafe.gateways import EngineGateway, Gateways
+from pushsafe.looking import Look
+from pushsafe.model import (
+    Asks,
+    Credential,
+    CredentialKind,
+    EngineInfo,
+    Evidence,
+    Facts,
+    ImageMissing,
+    LocalImage,
+    ManifestInfo,
+    Preflight,
+    PushRequest,
+    Reference,
+    RegistryPing,
+    Stage,
+    StoreKind,
+    TagState,
+    TagUnknown,
+)
+from pushsafe.reference import parse
+
+_Images = Mapping[str, LocalImage | ImageMissing]
+
+
+class _Repository(NamedTuple):
+    """What was learnt of one repository."""
+
+    credential: Credential
+    preflight: Preflight | None
+
+
+class Gathering:
+    """One gathering. `pool` runs the questions to registries and credential helpers.
+
+    A `patient` one goes on without an engine (`engine_problem` says why there is none), and looks at the tags of a
+    repository that refuses the push, too.
+    """
+
+    def __init__(
+        self, request: PushRequest, gateways: Gateways, pool: ThreadPoolExecutor, *, patient: bool = False
+    ) -> None:
+        self._request = request
+        self._gateways = gateways
+        self._pool = pool
+        self._patient = patient
+        self.engine_problem: PushsafeError | None = None
+
+    def gather(self, facts: tuple[Facts, ...]) -> tuple[Facts, ...]:
+        """Fill in what the request asks for. Raises EngineUnreachable, EngineFailed and UsageError."""
+        if self._request.asks is not Asks.NOTHING:
+            # Made in this thread: its imports and the engine's are largely the same, and two threads would only wait
+            # for each other's.
+            self._gateways.registry()
+        pings = self._ask_for_pings(facts)
+        repositories = self._ask_for_repositories(facts)
+        images: _Images = {}
+        info = None
+        try:
+            facts, info, images = self._ask_engine(facts)
+        except (EngineUnreachable, EngineFailed, UsageError) as error:
+            if not self._patient:
+                raise
+            self.engine_problem = error
+        sources = self._sources(images, info)
+        facts = tuple(
+            fact._replace(
+                image=images.get(str(fact.reference), None if self.engine_problem else ImageMissing()),
+                engine=info,
+                source_name=sources.get(str(fact.reference), ("", None))[0],
+                source_index=sources.get(str(fact.reference), ("", None))[1],
+            )
+            for fact in facts
+        )
+        states = dict(self._states(facts, repositories))
+        return tuple(
+            fact._replace(
+                credential=repositories[fact.reference.name].result().credential,
+                preflight=repositories[fact.reference.name].result().preflight,
+                ping=pings[fact.reference.registry].result() if pings else None,
+                tag_now=states.get(str(fact.reference)),
+            )
+            for fact in facts
+        )
+
+    # ------------------------------------------------------------------ the engine
+
+    def _ask_engine(self, facts: tuple[Facts, ...]) -> tuple[tuple[Facts, ...], EngineInfo, _Images]:
+        engine = self._connect()
+        images = self._ask_for_images(engine, facts)
+        # In this thread: a ping may wait for what it says, and must not hold the last thread that could ask.
+        info = self._ask_for_info(engine)
+        if self._request.all_tags:
+            facts = tuple(expanded for fact in facts for expanded in _expand(fact, engine))
+            images = self._ask_for_images(engine, facts)
+        if self._request.platforms:
+            engine.require_platform_option()
+        return facts, info, {name: image.result() for name, image in images.items()}
+
+    def _connect(self) -> EngineGateway:
+        try:
+            return self._gateways.engine()
+        except BaseException:
+            self._gateways.tell_engine_info(None)
+            raise
+
+    def _ask_for_info(self, engine: EngineGateway) -> EngineInfo:
+        info = None
+        try:
+            info = engine.info()
+            return info
+        finally:
+            self._gateways.tell_engine_info(info)
+
+    def _ask_for_images(
+        self, engine: EngineGateway, facts: tuple[Facts, ...]
+    ) -> dict[str, Future[LocalImage | ImageMissing]]:
+        wanted = {str(fact.reference): fact.reference for fact in facts if fact.reference.tag}
+        return {name: self._pool.submit(engine.image, reference) for name, reference in wanted.items()}
+
+    # ------------------------------------------------------------------ registries and credentials
+
+    def _ask_for_pings(self, facts: tuple[Facts, ...]) -> dict[str, Future[RegistryPing]]:
+        if self._request.asks is Asks.NOTHING:
+            return {}
+        registries = dict.fromkeys(fact.reference.registry for fact in facts)
+        return {name: self._pool.submit(self._gateways.registry().ping, name) for name in registries}
+
+    def _ask_for_repositories(self, facts: tuple[Facts, ...]) -> dict[str, Future[_Repository]]:
+        wanted = {fact.reference.name: fact.reference for fact in facts}
+        return {name: self._pool.submit(self._repository, reference) for name, reference in wanted.items()}
+
+    def _repository(self, reference: Reference) -> _Repository:
+        credential = self._gateways.credentials.lookup(reference.registry)
+        if self._request.asks is not Asks.PREFLIGHT:
+            return _Repository(credential, None)
+        return _Repository(credential, investigate(self._gateways, reference, credential))
+
+    # ------------------------------------------------------------------ tags
+
+    def _states(
+        self, facts: Sequence[Facts], repositories: Mapping[str, Future[_Repository]]
+    ) -> Iterator[tuple[str, TagState]]:
+        """What each tag names now; asked as soon as its repository's preflight is through."""
+        names = {future: name for name, future in repositories.items()}
+        asked: dict[str, Future[TagState]] = {}
+        for future in as_completed(names):
+            credential, preflight = future.result()
+            if preflight is None:
+                continue
+            own = {str(fact.reference): fact for fact in facts if fact.reference.name == names[future]}
+            for name, fact in own.items():
+                if not fact.reference.tag:
+                    continue
+                look = Look(self._gateways, fact, credential, facts)
+                if preflight.problem and _engine_may_ask(preflight):
+                    asked[name] = self._pool.submit(look.through_engine, preflight.problem)
+                elif preflight.problem:
+                    yield name, TagUnknown(preflight.problem)
+                elif self._patient or not _is_refused(fact._replace(credential=credential, preflight=preflight)):
+                    asked[name] = self._pool.submit(look.now)
+        for name, state in asked.items():
+            yield name, state.result()
+
+    # ------------------------------------------------------------------ where an image came from
+
+    def _sources(self, images: _Images, info: EngineInfo | None) -> dict[str, tuple[str, ManifestInfo | None]]:
+        """The index of several platforms that an image was pulled from, for images of the classic store."""
+        classic = info is not None and info.store is StoreKind.CLASSIC
+        if not classic or self._request.platforms or self._request.asks is Asks.NOTHING:
+            return {}
+        held = {name: image for name, image in images.items() if isinstance(image, LocalImage)}
+        digests = tuple(dict.fromkeys(digest for image in held.values() for digest in image.repo_digests))
+        indexes = dict(zip(digests, self._pool.map(self._manifest_of, digests), strict=True))
+        return {name: _source_of(image.repo_digests, indexes) for name, image in held.items()}
+
+    def _manifest_of(self, repo_digest: str) -> ManifestInfo | None:
+        """What a digest that an image was pulled from names now."""
+        name, _, digest = repo_digest.partition("@")
+        reference = parse(name)
+        if not isinstance(reference, Reference) or not digest:
+            return None
+        credential = self._gateways.credentials.lookup(reference.registry)
+        return Look.manifest_of(self._gateways, reference, credential, digest)
+
+
+def investigate(gateways: Gateways, reference: Reference, credential: Credential) -> Preflight:
+    """Ask the registry itself what a push meets; where only the engine reaches it, ask the engine to log in there."""
+    found = gateways.registry().investigate(reference, credential)
+    if not found.problem or found.evidence:
+        return found
+    asked: tuple[Evidence, ...] = (Evidence(Stage.PING, f"not reachable from here: {found.problem}"),)
+    if credential.present and credential.kind is not CredentialKind.REGISTRY_TOKEN:  # which that question ignores
+        try:
+            asked += (gateways.engine().check_login(credential),)
+        except (EngineUnreachable, EngineFailed) as error:
+            asked += (Evidence(Stage.ENGINE_AUTH, error.message),)
+    return found._replace(evidence=asked)
+
+
+def _is_refused(fact: Facts) -> bool:
+    """Whether nothing will be pushed there, so that no more requests are spent on it."""
+    return foresee(beforehand(fact, fact.now)) is not None
+
+
+def _engine_may_ask(preflight: Preflight) -> bool:
+    """Whether the engine logged in at a registry that cannot be reached from here, or was not asked to.
+
+    It would send the credential to any token server, in clear as well.
+    """
+    answers = (item.status for item in preflight.evidence if item.stage is Stage.ENGINE_AUTH)
+    return not preflight.unsafe_realm and all(status == 200 for status in answers)
+
+
+def _expand(fact: Facts, engine: EngineGateway) -> tuple[Facts, ...]:
+    """`--all-tags`: one fact for each tag that the engine holds; the repository itself where it holds none."""
+    tags = engine.tags(fact.reference.name)
+    expanded = (fact._replace(reference=fact.reference._replace(tag=tag), listed=False) for tag in tags)
+    return tuple(expanded) or (fact,)
+
+
+def _source_of(digests: Iterable[str], indexes: Mapping[str, ManifestInfo | None]) -> tuple[str, ManifestInfo | None]:
+    """The index of several platforms among what an image was pulled from, if its registry still tells."""
+    for name in digests:
+        found = indexes.get(name)
+        if found is not None and found.is_index and len(found.platforms) > 1:
+            return name, found
+    return "", None

@@ -1,0 +1,115 @@
+"""What a tag names at the registry before it is pushed, looked at as closely as the rules need it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from pushsafe.errors import EngineFailed, EngineUnreachable, RegistryUnreachable
+from pushsafe.gateways import Gateways
+from pushsafe.model import (
+    Credential,
+    Evidence,
+    Facts,
+    ImageConfig,
+    LocalImage,
+    ManifestInfo,
+    Reference,
+    TagAbsent,
+    TagHeld,
+    TagState,
+    TagUnknown,
+)
+from pushsafe.overwriting import unchanged
+from pushsafe.versions import higher, local_version
+
+_NOT_FOUND = 404
+_CANDIDATES = 5
+"""Tags of higher versions, the highest ones, that are looked at for the one that a moving tag names."""
+
+
+class Look(NamedTuple):
+    """One tag; `facts` are those of every listed reference, with their images."""
+
+    gateways: Gateways
+    fact: Facts
+    credential: Credential
+    facts: Sequence[Facts]
+
+    def now(self) -> TagState:
+        """Ask the registry. HEAD first; what has another digest than the local image is looked at more closely."""
+        try:
+            found = self.gateways.registry().manifest(self.fact.reference, self.credential)
+            if isinstance(found, Evidence):
+                return _not_held(found, "the registry answers")
+            held, image = TagHeld(found), self.fact.image
+            if not isinstance(image, LocalImage) or unchanged(self.fact._replace(tag_now=held)):
+                return held
+            return self._closely(found, image)
+        except RegistryUnreachable as error:
+            return TagUnknown(error.message)
+
+    def through_engine(self, why: str) -> TagState:
+        """Ask the engine, for `why` we cannot."""
+        try:
+            found = self.gateways.engine().distribution(self.fact.reference, self.credential)
+        except (EngineUnreachable, EngineFailed) as error:
+            return TagUnknown(f"{why}; {error.message}")
+        return TagHeld(found) if isinstance(found, ManifestInfo) else _not_held(found, f"{why}; through the engine:")
+
+    @staticmethod
+    def manifest_of(
+        gateways: Gateways, reference: Reference, credential: Credential, digest: str
+    ) -> ManifestInfo | None:
+        """What a digest names, if its registry tells; only a hint is lost where it does not."""
+        try:
+            found = gateways.registry().manifest(reference, credential, digest)
+        except RegistryUnreachable:
+            return None
+        return found if isinstance(found, ManifestInfo) else None
+
+    # ------------------------------------------------------------------ more closely
+
+    def _closely(self, found: ManifestInfo, image: LocalImage) -> TagHeld:
+        version = ""
+        also: tuple[str, ...] = ()
+        if not found.is_index:
+            whole = self.gateways.registry().manifest(self.fact.reference, self.credential, found.digest, whole=True)
+            if isinstance(whole, ManifestInfo) and whole.config:
+                found = whole
+                if found.config == image.id:
+                    return TagHeld(found)
+        with suppress(RegistryUnreachable):  # what is known by now stands; only a warning is lost
+            if found.config:
+                config = self.gateways.registry().image_config(self.fact.reference, self.credential, found.config)
+                if isinstance(config, ImageConfig):
+                    version = config.version
+                    found = found._replace(platforms=(config.platform,) if config.platform else ())
+            also = self._higher_versions(found)
+        return TagHeld(found, version, also)
+
+    def _higher_versions(self, found: ManifestInfo) -> tuple[str, ...]:
+        """The tag of a higher version than the local image's that names the same as a moving tag does now."""
+        reference, policy = self.fact.reference, self.fact.policy
+        if not any(fnmatchcase(reference.tag, pattern) for pattern in policy.moving):
+            return ()
+        version = local_version(self.fact, self.facts)
+        if not version:
+            return ()
+        tags = self.gateways.registry().tags(reference, self.credential)
+        if isinstance(tags, Evidence):
+            return ()  # only a warning is lost
+        for tag in higher(tags, version)[:_CANDIDATES]:
+            held = self.gateways.registry().manifest(reference._replace(tag=tag), self.credential)
+            if isinstance(held, ManifestInfo) and held.digest == found.digest:
+                return (tag,)
+        return ()
+
+
+def _not_held(answer: Evidence, who: str) -> TagState:
+    if answer.status == _NOT_FOUND:
+        return TagAbsent()
+    said = (who, str(answer.status or ""), answer.message)
+    return TagUnknown(" ".join(part for part in said if part))

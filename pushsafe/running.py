@@ -1,0 +1,66 @@
+"""A run as a command starts it: settings, gateways, the end of its time, and a report whatever ends it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from pushsafe import config, plugin, streams
+from pushsafe.deadline import TimedOut, deadline
+from pushsafe.errors import PushsafeError
+from pushsafe.model import Facts, PushRequest, Report
+from pushsafe.plugin import DockerFlags
+from pushsafe.results import OUT_OF_TIME, error_of, out_of_time, report_of
+from pushsafe.showing import Output, display
+
+if TYPE_CHECKING:
+    from pushsafe.gateways import Gateways
+
+
+class Session(NamedTuple):
+    """What a command needs of its surroundings: docker's global flags and the environment."""
+
+    flags: DockerFlags
+    environ: Mapping[str, str]
+
+    def settings(self, **given: object) -> config.Settings:
+        """The settings in force; `given` are the command line's, None where it says nothing. Raises UsageError."""
+        return config.load(self.environ, Path(), {name.replace("_", "-"): value for name, value in given.items()})
+
+
+@contextmanager
+def surroundings(session: Session, timeout: float | None) -> Iterator[Gateways]:
+    """The world outside for one run of at most `timeout` seconds; docker, and the clock, may tell it to stop."""
+    # Before the imports: docker may tell us to stop while they go on.
+    with plugin.install_stop(session.environ), deadline(timeout) as left:
+        from pushsafe.wiring import gateways
+
+        with gateways(session.flags, session.environ, left) as outside:
+            for warning in outside.credentials.warnings:
+                streams.tell(f"warning: {warning}\n")
+            yield outside
+
+
+def run(session: Session, request: PushRequest, output: Output, timeout: float | None) -> Report:
+    """The report of the run, whatever ends it."""
+    done: list[Report] = []
+    try:
+        with surroundings(session, timeout) as outside:
+            # Imported here: `--help`, `rules` and a bad reference need none of it.
+            from pushsafe.pipeline import run as run_pipeline
+
+            with display(request, output) as shown:
+                done.append(run_pipeline(request, outside, shown))
+    except PushsafeError as error:
+        done.append(_nothing_done(request, "the run ended before it")._replace(errors=(error_of(error),)))
+    except TimedOut:
+        done.append(_nothing_done(request, OUT_OF_TIME)._replace(errors=(out_of_time(),)))
+    except KeyboardInterrupt:
+        done.append(_nothing_done(request, "interrupted")._replace(interrupted=True))
+    return done[0]  # where the interruption came after the last word, that stands
+
+
+def _nothing_done(request: PushRequest, why: str) -> Report:
+    return report_of([Facts(reference, ()) for reference in request.references], (), {}, why, ())

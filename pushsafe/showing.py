@@ -1,0 +1,87 @@
+"""What a command shows: the report in its form, errors, progress, and the exit code that goes with it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+
+from pushsafe import streams
+from pushsafe.exitcodes import ExitCode, exit_code
+from pushsafe.model import ErrorKind, PushRequest, Report, RunError
+from pushsafe.report import human
+
+if TYPE_CHECKING:
+    from pushsafe.digest_file import DigestFile
+
+
+class Output(NamedTuple):
+    """How the report is shown, and where else it is written."""
+
+    format: str
+    quiet: bool = False
+    digest_file: DigestFile | None = None
+
+
+def show(report: Report, output: Output) -> int:
+    """Render the report, write the digest file, and return the exit code: that of the run, whoever still listens."""
+    status = exit_code(report)
+    show_errors(report.errors)
+    if output.format == "json":
+        from pushsafe.report import json
+
+        problem = streams.show(json.render(report))
+    elif output.quiet:
+        problem = streams.show(human.render_quiet(report))
+        streams.tell(human.render(_without_verified(report), color=colored(sys.stderr)))
+    else:
+        problem = streams.show(human.render(report, color=colored(sys.stdout)))
+    if output.digest_file is not None:
+        from pushsafe.report.digests import render
+
+        unwritten = output.digest_file.write(render(report))
+        if unwritten:
+            show_errors((RunError(ErrorKind.ENGINE, unwritten),))
+            status = status or ExitCode.FAILED
+    return end(status, problem)
+
+
+def end(status: ExitCode, problem: str) -> int:
+    """The exit code of a run or command whose output was written, or was not for this reason."""
+    if not problem:
+        return status
+    show_errors((RunError(ErrorKind.ENGINE, f"the report cannot be written: {problem}"),))
+    return status or ExitCode.FAILED
+
+
+def _without_verified(report: Report) -> Report:
+    """What `--quiet` still says on stderr: what went wrong, and nothing where nothing did."""
+    if exit_code(report) is ExitCode.OK:
+        return report._replace(results=(), findings=())
+    return report
+
+
+def show_errors(errors: Sequence[RunError]) -> None:
+    streams.tell(human.render_errors(errors, color=colored(sys.stderr)))
+
+
+def colored(stream: TextIO) -> bool:
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+@contextmanager
+def display(request: PushRequest, output: Output) -> Iterator[Any]:
+    from pushsafe.report.progress import Lazy, Lines, Live, Silent
+
+    if output.quiet:
+        shown: Any = Silent()
+    elif sys.stderr.isatty():
+        shown = Lazy(Live)
+    else:
+        shown = Lines(0 if request.all_tags else len({str(reference) for reference in request.references}))
+    try:
+        yield shown
+    finally:
+        shown.close()

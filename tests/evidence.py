@@ -1,0 +1,34 @@
+"""Short ways to write what was learnt of a refusal."""
+
+from __future__ import annotations
+
+from pushsafe.model import Evidence, Stage
+
+
+def ping(status: int, challenge: str = 'Bearer realm="https://auth.test/token"') -> Evidence:
+    return Evidence(Stage.PING, "GET /v2/", status=status, challenge=challenge if status == 401 else "", sent=False)
+
+
+def token(
+    status: int, granted: tuple[str, ...] | None = None, message: str = "", code: str = "", *, sent: bool = True
+) -> Evidence:
+    return Evidence(Stage.TOKEN, message, status=status, code=code, sent=sent, granted=granted)
+
+
+def login(status: int, *, sent: bool = True) -> Evidence:
+    """What `docker login` asks."""
+    return Evidence(Stage.LOGIN, "", status=status, sent=sent)
+
+
+def probe(status: int, message: str = "", code: str = "", *, sent: bool = True) -> Evidence:
+    return Evidence(Stage.PROBE, message, status=status, code=code, sent=sent)
+
+
+def engine_login(status: int | None, message: str) -> Evidence:
+    return Evidence(Stage.ENGINE_AUTH, message, status=status, sent=True)
+
+
+BASIC = ping(401, 'Basic realm="registry"')
+BEARER = ping(401)
+OPEN = ping(200)
+AWAY = Evidence(Stage.PING, "not reachable from here: connection refused")

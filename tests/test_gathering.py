@@ -1,0 +1,305 @@
+"""The facts of a run: what is asked of whom, side by side, and what each answer fills in."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import pytest
+
+from pushsafe.errors import EngineFailed, EngineUnreachable, PushsafeError, RegistryUnreachable, UsageError
+from pushsafe.exitcodes import ExitCode, exit_code
+from pushsafe.gathering import Gathering, investigate
+from pushsafe.model import (
+    Access,
+    Asks,
+    Credential,
+    CredentialKind,
+    Evidence,
+    Facts,
+    ImageMissing,
+    LocalImage,
+    ManifestInfo,
+    Preflight,
+    PushRequest,
+    Stage,
+    StoreKind,
+    TagAbsent,
+    TagHeld,
+    TagState,
+    TagUnknown,
+)
+from tests.fakes.gateways import (
+    ACCEPTED,
+    LOGGED_IN,
+    NOT_THERE,
+    NOW,
+    Engine,
+    Registry,
+    Scripted,
+    World,
+    codes,
+    pushes,
+    single,
+)
+from tests.values import AMD64, ARM64, OCI_INDEX, logged_in, nobody, ref, sha
+
+API, WEB = "registry.test/team/app", "registry.test/team/web"
+ONE, TWO, THREE, SITE = f"{API}:1", f"{API}:2", f"{API}:3", f"{WEB}:1"
+WHY = "registry.test: connection refused"
+AWAY = RegistryUnreachable(WHY)
+NOT_FOUND = NOT_THERE
+REFUSED = Preflight((Evidence(Stage.TOKEN, "", status=401, sent=True),))
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(8) as threads:
+        yield threads
+
+
+def gather(
+    world: World, pool: ThreadPoolExecutor, *given: str, asks: Asks = Asks.PREFLIGHT, patient: bool = False
+) -> tuple[Facts, ...]:
+    references = tuple(map(ref, given))
+    gathering = Gathering(PushRequest(references, asks=asks), world.gateways, pool, patient=patient)
+    return gathering.gather(tuple(Facts(reference, now=NOW) for reference in references))
+
+
+# ---------------------------------------------------------------------- what is filled in
+
+
+def test_every_fact(pool: ThreadPoolExecutor) -> None:
+    world = World(Engine(images={ONE: LocalImage(sha("a"), (AMD64,))}), Registry(held={ONE: single()}))
+    one, two = gather(world, pool, ONE, TWO)
+    for fact in (one, two):
+        assert (fact.credential, fact.preflight) == (logged_in(), ACCEPTED)
+        assert fact.engine == world.engine.info()
+        assert fact.ping is not None
+        assert fact.ping.access is Access.LOGIN_WANTED
+    assert (one.image, one.tag_now) == (LocalImage(sha("a"), (AMD64,)), TagHeld(single()))
+    assert (two.image, two.tag_now) == (ImageMissing(), TagAbsent())
+
+
+@pytest.mark.parametrize(
+    ("asks", "filled"),
+    [(Asks.NOTHING, (False, False, False)), (Asks.LOGIN, (True, False, False)), (Asks.PREFLIGHT, (True, True, True))],
+)
+def test_what_is_not_asked_is_not_filled_in(
+    asks: Asks, filled: tuple[bool, bool, bool], pool: ThreadPoolExecutor
+) -> None:
+    (fact,) = gather(World(), pool, ONE, asks=asks)
+    assert (fact.ping is not None, fact.preflight is not None, fact.tag_now is not None) == filled
+    assert fact.credential == logged_in()
+    assert isinstance(fact.image, LocalImage)
+
+
+def test_repositories_are_asked_side_by_side(pool: ThreadPoolExecutor) -> None:
+    both = threading.Barrier(2, timeout=10)
+
+    def meet() -> Preflight:
+        both.wait()
+        return ACCEPTED
+
+    registry = Registry(preflights={API: (meet,), WEB: (meet,)})
+    assert [fact.preflight for fact in gather(World(registry=registry), pool, ONE, SITE)] == [ACCEPTED, ACCEPTED]
+
+
+def test_tags_are_asked_side_by_side(pool: ThreadPoolExecutor) -> None:
+    both = threading.Barrier(2, timeout=10)
+
+    def meet() -> Evidence:
+        both.wait()
+        return NOT_THERE
+
+    facts = gather(World(registry=Registry(held={ONE: meet, TWO: meet})), pool, ONE, TWO)
+    assert [fact.tag_now for fact in facts] == [TagAbsent(), TagAbsent()]
+
+
+def test_a_slow_repository_keeps_no_other_ones_tags_waiting(pool: ThreadPoolExecutor) -> None:
+    looked = threading.Event()
+
+    def slow() -> Preflight:
+        assert looked.wait(10), "the other repository's tag was not looked at"
+        return ACCEPTED
+
+    def look() -> Evidence:
+        looked.set()
+        return NOT_THERE
+
+    world = World(registry=Registry(held={SITE: look}, preflights={API: (slow,)}))
+    assert [fact.tag_now for fact in gather(world, pool, ONE, SITE)] == [TagAbsent(), TagAbsent()]
+
+
+# ---------------------------------------------------------------------- tags, by their repository's preflight
+
+
+@dataclass(frozen=True)
+class Case:
+    """A preflight, what the engine's login says, and what then is known of a tag by which question."""
+
+    preflight: Preflight
+    tag: TagState | None
+    asked: tuple[str, ...]
+    login: Scripted[Evidence] = LOGGED_IN
+    patient: bool = False
+
+
+LOOK, THROUGH = (f"manifest {ONE}",), ("login registry.test", f"distribution {ONE}")
+HALF = Evidence(Stage.PING, "", status=401)
+UNSAFE = Preflight((HALF,), "the credential would go to auth.test in clear", "auth.test")
+BUSY = Preflight((HALF, Evidence(Stage.PROBE, "", status=503, sent=True)))
+UNDECIDED = Preflight((Evidence(Stage.PING, "", status=404), Evidence(Stage.PROBE, "", status=403, sent=False)))
+CASES = {
+    "accepted": Case(ACCEPTED, TagAbsent(), LOOK),
+    "refused": Case(REFUSED, None, ()),
+    "refused, and patient": Case(REFUSED, TagAbsent(), LOOK, patient=True),
+    "busy": Case(BUSY, TagAbsent(), LOOK),
+    # Nothing keeps that push from going on, so what it would replace has to be known.
+    "a refusal that decides nothing": Case(UNDECIDED, TagAbsent(), LOOK),
+    "away": Case(Preflight(problem=WHY), TagHeld(single()), THROUGH),
+    "away, and a wrong password": Case(
+        Preflight(problem=WHY), TagUnknown(WHY), THROUGH[:1], Evidence(Stage.ENGINE_AUTH, "", status=401)
+    ),
+    "away for the engine, too": Case(
+        Preflight(problem=WHY), TagUnknown(WHY), THROUGH[:1], EngineFailed("it answers nonsense")
+    ),
+    "away in the middle": Case(Preflight((HALF,), WHY), TagHeld(single()), THROUGH[1:]),
+    # The engine would send the credential there.
+    "an unsafe token server": Case(UNSAFE, TagUnknown(UNSAFE.problem), ()),
+    "an unsafe token server, and patient": Case(UNSAFE, TagUnknown(UNSAFE.problem), (), patient=True),
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_how_a_tag_is_looked_at(case: Case, pool: ThreadPoolExecutor) -> None:
+    world = World(Engine(login_answer=case.login), Registry(preflights={API: (case.preflight,)}))
+    (fact,) = gather(world, pool, ONE, patient=case.patient)
+    assert fact.tag_now == case.tag
+    of_tags = [one for one in world.registry.asked if one.startswith("manifest")]
+    assert (*of_tags, *(one for one in world.engine.asked if one != "info")) == case.asked
+
+
+# ---------------------------------------------------------------------- asking through the engine
+
+
+@pytest.mark.parametrize(
+    ("credential", "login", "learnt"),
+    [
+        (
+            logged_in(),
+            LOGGED_IN,
+            [(Stage.PING, f"not reachable from here: {WHY}"), (Stage.ENGINE_AUTH, "login succeeded")],
+        ),
+        (nobody(), LOGGED_IN, [(Stage.PING, f"not reachable from here: {WHY}")]),
+        (
+            logged_in()._replace(kind=CredentialKind.REGISTRY_TOKEN),
+            LOGGED_IN,
+            [(Stage.PING, f"not reachable from here: {WHY}")],
+        ),
+        (
+            logged_in(),
+            EngineUnreachable("no engine answers"),
+            [(Stage.PING, f"not reachable from here: {WHY}"), (Stage.ENGINE_AUTH, "no engine answers")],
+        ),
+    ],
+    ids=["password", "nobody", "registry-token", "no-engine"],
+)
+def test_the_engine_is_asked_where_only_it_gets_to(
+    credential: Credential, login: Scripted[Evidence], learnt: list[tuple[Stage, str]]
+) -> None:
+    world = World(Engine(login_answer=login), Registry(preflights={API: (Preflight(problem=WHY),)}))
+    found = investigate(world.gateways, ref(ONE), credential)
+    assert [(item.stage, item.message) for item in found.evidence] == learnt
+    assert found.problem == WHY
+
+
+@pytest.mark.parametrize("preflight", [ACCEPTED, REFUSED, Preflight((HALF,), WHY)])
+def test_the_engine_is_not_asked_what_the_registry_said(preflight: Preflight) -> None:
+    world = World(registry=Registry(preflights={API: (preflight,)}))
+    assert investigate(world.gateways, ref(ONE), logged_in()) == preflight
+    assert world.connected == ["registry"]
+
+
+# ---------------------------------------------------------------------- without an engine
+
+DOWN = EngineUnreachable("no engine answers")
+NO_ENGINE = {
+    "down": World(engine_down=DOWN),
+    "usage": World(engine_down=UsageError("two engines")),
+    "nonsense": World(Engine(info_answer=EngineFailed("it answers nonsense"))),
+}
+
+
+@pytest.mark.parametrize("world", NO_ENGINE.values(), ids=NO_ENGINE)
+def test_a_patient_one_goes_on_without_an_engine(world: World, pool: ThreadPoolExecutor) -> None:
+    request = PushRequest((ref(ONE),))
+    gathering = Gathering(request, world.gateways, pool, patient=True)
+    (fact,) = gathering.gather((Facts(ref(ONE)),))
+    assert isinstance(gathering.engine_problem, PushsafeError)
+    assert (fact.image, fact.engine, fact.preflight, fact.tag_now) == (None, None, ACCEPTED, TagAbsent())
+
+
+@pytest.mark.parametrize("world", NO_ENGINE.values(), ids=NO_ENGINE)
+def test_any_other_one_ends(world: World, pool: ThreadPoolExecutor) -> None:
+    with pytest.raises((EngineUnreachable, UsageError, EngineFailed)):
+        gather(world, pool, ONE)
+
+
+def test_with_an_engine_there_is_no_problem_with_it(pool: ThreadPoolExecutor) -> None:
+    gathering = Gathering(PushRequest((ref(ONE),)), World().gateways, pool, patient=True)
+    gathering.gather((Facts(ref(ONE)),))
+    assert gathering.engine_problem is None
+
+
+# ---------------------------------------------------------------------- where a classic image comes from
+
+PULLED = f"docker.io/library/base@{sha('e')}"
+SOURCE_INDEX = ManifestInfo(sha("e"), OCI_INDEX, (AMD64, ARM64))
+PULLED_IMAGE = {ONE: LocalImage(sha("a"), (AMD64,), repo_digests=(PULLED,))}
+
+
+@pytest.mark.parametrize(
+    ("store", "source", "found"),
+    [
+        (StoreKind.CLASSIC, SOURCE_INDEX, ["PS203"]),
+        (StoreKind.CLASSIC, single(), []),
+        (StoreKind.CLASSIC, ManifestInfo(sha("e"), OCI_INDEX, (AMD64,)), []),
+        (StoreKind.CLASSIC, NOT_FOUND, []),
+        (StoreKind.CLASSIC, AWAY, []),
+        (StoreKind.CONTAINERD, SOURCE_INDEX, []),
+    ],
+    ids=["index", "manifest", "index-of-one", "gone", "away", "containerd"],
+)
+def test_one_platform_of_a_known_index_is_not_pushed_in_silence(
+    store: StoreKind, source: ManifestInfo | Evidence | RegistryUnreachable, found: list[str]
+) -> None:
+    world = World(engine=Engine(store, PULLED_IMAGE), registry=Registry({PULLED: source}))
+    report = world.run(ONE)
+    assert codes(report) == found
+    assert (f"manifest {PULLED}" in world.registry.asked) == (store is StoreKind.CLASSIC)
+    assert pushes(world) == ([] if found else [ONE])
+
+
+def test_what_several_tags_were_pulled_from_is_asked_once() -> None:
+    images = dict.fromkeys((ONE, TWO, THREE), LocalImage(sha("a"), (AMD64,), repo_digests=(PULLED,)))
+    world = World(Engine(StoreKind.CLASSIC, images), registry=Registry({PULLED: SOURCE_INDEX}))
+    assert codes(world.run(ONE, TWO, THREE)) == ["PS203"] * 3
+    assert world.registry.asked.count(f"manifest {PULLED}") == 1
+
+
+def test_who_names_the_platform_means_it() -> None:
+    world = World(engine=Engine(StoreKind.CLASSIC, PULLED_IMAGE), registry=Registry({PULLED: SOURCE_INDEX}))
+    report = world.run(ONE, platforms=(AMD64,))
+    assert world.engine.pushed == [(ONE, AMD64)]
+    assert f"manifest {PULLED}" not in world.registry.asked
+    assert exit_code(report) is ExitCode.OK
+
+
+@pytest.mark.parametrize("origin", ["no name", "registry.test/team/app", f"APP@{sha('e')}", ""], ids=repr)
+def test_an_origin_that_cannot_be_read_is_not_asked_for(origin: str) -> None:
+    world = World(Engine(images={ONE: LocalImage(sha("a"), (AMD64,), repo_digests=(origin,))}))
+    assert exit_code(world.run(ONE)) is ExitCode.OK
+    assert [one for one in world.registry.asked if one.startswith("manifest")] == [f"manifest {ONE}"]

@@ -58,8 +58,7 @@ def foresee(refusal: Refusal) -> Denial | Failure | None:
     """
     verdict = _by_evidence(refusal)
     if isinstance(verdict, FailureKind):
-        named = verdict in _STOPS and any(_told(item) is verdict for item in refusal.evidence)
-        return failure(refusal, verdict) if named else None
+        return failure(refusal, verdict) if verdict in _STOPS else None
     return denial(refusal, verdict) if verdict else None
 
 

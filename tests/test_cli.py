@@ -405,8 +405,9 @@ def test_a_denial_before_the_push(words: list[str], tmp_path: Path) -> None:
 TIMES = ["soon", "0", "-1", "25h", "", "1m30", "nan", "inf"]
 
 
-@pytest.mark.parametrize("command", [[], ["lint"], ["diagnose"]], ids=" ".join)
-@pytest.mark.parametrize("time", TIMES)
+@pytest.mark.parametrize(
+    ("command", "time"), [*(([], time) for time in TIMES), (["lint"], "soon"), (["diagnose"], "soon")]
+)
 def test_a_time_that_is_none(program: Program, engine: FakeEngine, command: list[str], time: str) -> None:
     said = program(*command, "--format", "json", "--timeout", time, "ghcr.io/a/b:1")
     by_variable = program(*command, "--format", "json", "ghcr.io/a/b:1", environ={"PUSHSAFE_TIMEOUT": time})
@@ -426,8 +427,16 @@ WRONG = {"PUSHSAFE_TIMEOUT": "soon", "PUSHSAFE_NONSENSE": "1"}
 
 @pytest.mark.parametrize(
     "words",
-    [["rules"], ["explain", "PS101"], ["--help"], ["lint", "--help"], ["diagnose", "-h"], ["--version"]]
-    + [["explain-error", "denied"], ["__complete", "li"]],
+    [
+        ["rules"],
+        ["explain", "PS101"],
+        ["--help"],
+        ["lint", "--help"],
+        ["diagnose", "-h"],
+        ["--version"],
+        ["explain-error", "denied"],
+        ["__complete", "li"],
+    ],
     ids=" ".join,
 )
 def test_what_needs_no_settings_takes_wrong_ones(program: Program, words: list[str]) -> None:
@@ -489,8 +498,10 @@ def silent() -> Iterator[str]:
         yield f"127.0.0.1:{server.getsockname()[1]}"
 
 
-@pytest.mark.parametrize("command", [[], ["--no-preflight"], ["lint"]], ids=" ".join)
-@pytest.mark.parametrize("by", ["option", "variable", "file"])
+@pytest.mark.parametrize(
+    ("command", "by"),
+    [([], "option"), (["--no-preflight"], "option"), (["lint"], "option"), ([], "variable"), (["lint"], "file")],
+)
 def test_a_registry_that_never_answers(command: list[str], by: str, silent: str, tmp_path: Path) -> None:
     names = [f"{silent}/team/app:{tag}" for tag in (1, 2)]
     options = ["--timeout", "1"] if by == "option" else []

@@ -46,7 +46,7 @@ from tests.fakes.gateways import (
     pushes,
     single,
 )
-from tests.values import AMD64, nobody, ref, said, sha
+from tests.values import AMD64, nobody, said, sha
 
 API = "registry.test/team/app"
 ONE, TWO, THREE = f"{API}:1", f"{API}:2", f"{API}:3"
@@ -357,7 +357,3 @@ def test_a_run_leaves_no_thread_behind() -> None:
     for thread in ours:
         thread.join(10)
     assert [thread for thread in ours if thread.is_alive()] == []
-
-
-def test_references_keep_what_was_given() -> None:
-    assert World().run("registry.test/team/app").results[0].reference == ref("registry.test/team/app")

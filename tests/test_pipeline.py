@@ -40,7 +40,7 @@ from tests.fakes.gateways import (
     pushes,
     single,
 )
-from tests.values import AMD64, ARM64, OCI_INDEX, broken, nobody, sha
+from tests.values import AMD64, ARM64, OCI_INDEX, broken, nobody, ref, sha
 
 API = "registry.test/team/app"
 ONE, TWO, THREE = f"{API}:1", f"{API}:2", f"{API}:3"
@@ -280,6 +280,10 @@ def test_each_result_keeps_the_spelling_of_its_listing() -> None:
         "docker.io/team/app:latest",
         "index.docker.io/team/app",
     ]
+
+
+def test_references_keep_what_was_given() -> None:
+    assert World().run("registry.test/team/app").results[0].reference == ref("registry.test/team/app")
 
 
 def test_all_tags_pushes_every_tag_that_the_engine_holds() -> None:

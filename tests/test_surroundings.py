@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -177,6 +178,49 @@ def test_http_headers_of_the_settings_reach_the_engine(tmp_path: Path) -> None:
         done = _run(REF, DOCKER_CONFIG=str(tmp_path), DOCKER_HOST=engine.host, HOME=str(tmp_path))
         assert done.returncode == 0, done.stderr
         assert [one.headers.get("proxy-pass") for one in engine.requests] == ["let-me-in"] * len(engine.requests)
+
+
+# ---------------------------------------------------------------------- a credential helper that hangs
+
+
+@pytest.mark.parametrize("command", [[], ["--no-preflight"], ["lint"], ["diagnose"]], ids=" ".join)
+@pytest.mark.parametrize("end", ["time", "interrupted"])
+def test_no_helper_outlives_the_run(command: list[str], end: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "number")
+    helper = tmp_path / "docker-credential-hangs"
+    helper.write_text(f"#!/bin/sh\necho $$ >{tmp_path}/number\nexec sleep 600\n")
+    helper.chmod(0o755)
+    (tmp_path / "config.json").write_text('{"credsStore": "hangs"}')
+    with (
+        FakeEngine(images=[REF]) as engine,
+        subprocess.Popen(
+            [sys.executable, "-m", "pushsafe", *command, *(["--timeout", "3"] if end == "time" else []), REF],
+            env={
+                "PATH": f"{tmp_path}:{os.environ['PATH']}",
+                "PYTHONPATH": str(ROOT),
+                "HOME": str(tmp_path),
+                "DOCKER_CONFIG": str(tmp_path),
+                "DOCKER_HOST": engine.host,
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as program,
+    ):
+        number = int((tmp_path / "number").read_text())
+        assert not is_gone(number)
+        if end == "interrupted":
+            program.send_signal(signal.SIGINT)
+        said = program.communicate(timeout=60)
+    assert program.returncode == {"time": 3, "interrupted": 130}[end], said
+    assert is_gone(number)
+
+
+def is_gone(process: int) -> bool:
+    """Or about to go: it may still be waited for, whoever has inherited it."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except FileNotFoundError:
+        return True
 
 
 # ---------------------------------------------------------------------- docker's flags and addresses

@@ -70,10 +70,9 @@ def test_one_repository_that_is_not_writable_keeps_the_other_one_as_it_is(user: 
     assert len(kept(registry, first, TAGS)) == 2
 
 
-# Distribution wants the action `delete` of a token that cancels an upload, and a push has none: there it is left to the
-# registry's own purging, as the engine's are.
-@pytest.mark.parametrize(("name", "left"), [("open", 0), ("htpasswd", 0), ("token", 1), ("basic-roles", 0)])
-def test_the_upload_of_the_probe_is_cancelled(user: User, the_lab: Lab, name: str, left: int) -> None:
+# Distribution wants the action `delete` of a token that cancels an upload; the lab's writer may have it.
+@pytest.mark.parametrize("name", ["open", "htpasswd", "token", "basic-roles"])
+def test_the_upload_of_the_probe_is_cancelled(user: User, the_lab: Lab, name: str) -> None:
     engine, registry = the_lab.engines["classic-new"], the_lab.registries[name]
     as_writer(user, registry)
     reference = new(registry)
@@ -88,7 +87,7 @@ def test_the_upload_of_the_probe_is_cancelled(user: User, the_lab: Lab, name: st
         202,
     )
     assert kept(registry, reference, "_uploads/*") != []
-    assert len(kept(registry, reference, UNFINISHED)) == left
+    assert kept(registry, reference, UNFINISHED) == []
     assert kept(registry, reference, TAGS) == []
 
 

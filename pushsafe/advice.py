@@ -119,8 +119,8 @@ def _unclear(refusal: Refusal) -> tuple[str, tuple[str, ...]]:
     if probe is not None and accepted(probe):
         who = _who(refusal) if probe.sent else "anybody"
         said = (
-            f"{registry} refused the push, and lets {who} start an upload now, so neither the login nor the right to "
-            "write explains it; if it happens again, it is a rule of the registry's"
+            f"{registry} refused the push, and lets {who} start an upload now, so it is not the login; a rule of the "
+            "registry's may be the cause, or a right of its own to replace a tag"
         )
         return said, (f"docker pushsafe {refusal.reference}",)
     said = (

@@ -91,6 +91,7 @@ class CredentialStore:
         self._found: dict[str, Credential] = {}
         self._listed: tuple[str, ...] | None = None
         self._lock = threading.Lock()
+        self._listing = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}
         self._helpers: Running | None = None
         self._closed = False
@@ -224,7 +225,7 @@ class CredentialStore:
         """Asked only for a hint, where there is no credential; once."""
         from pushsafe import credential_helper
 
-        with self._lock:
+        with self._listing:
             if self._listed is None:
                 store, environ = self._store, self._environ
                 self._listed = credential_helper.servers(store, environ, running=self._running()) if store else ()

@@ -146,6 +146,8 @@ def _by_refused_probe(refusal: Refusal, probe: Evidence, login: Evidence | None)
         return _missing_right(refusal, None) if known else None
     if login is None and "invalid_token" in probe.challenge:  # RFC 6750; a token that docker's configuration holds
         return DenialReason.CREDENTIAL_REJECTED
+    if granted is not None and _PUSH_ACTIONS & set(granted) and not (probe.status == 403 and probe.code):
+        return None  # the registry does not trust its own token server, or whoever stands before it refused
     if probe.status == 403 or accepted(login) or "insufficient_scope" in probe.challenge:
         return _missing_right(refusal, granted)
     return None
@@ -181,7 +183,7 @@ def _missing_right(refusal: Refusal, granted: tuple[str, ...] | None) -> DenialR
     if own:
         if own.lower() != refusal.reference.repository.partition("/")[0].lower():
             return DenialReason.NAMESPACE_NOT_YOURS
-        if granted is not None:
+        if granted is not None and not _PUSH_ACTIONS & set(granted):
             return DenialReason.TOKEN_SCOPE_TOO_SMALL
     return DenialReason.NO_WRITE_PERMISSION
 

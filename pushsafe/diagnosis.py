@@ -13,7 +13,7 @@ from pushsafe.denial import foresee
 from pushsafe.errors import PushsafeError
 from pushsafe.evidence import Refusal, accepted, beforehand, check_of, credential_evidence, refused
 from pushsafe.gateways import Gateways
-from pushsafe.gathering import Gathering
+from pushsafe.gathering import Gathering, require_one_platform
 from pushsafe.model import (
     CredentialKind,
     Denial,
@@ -124,6 +124,8 @@ def run(request: PushRequest, gateways: Gateways, now: Callable[[], float] = tim
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
     findings += lint((fact,), Needs.FACTS)
+    if not forbidden(findings):
+        require_one_platform(request)
     problem, refusal = gathering.engine_problem, beforehand(fact, now())
     verdict = foresee(refusal)
     steps = (
@@ -289,7 +291,7 @@ def _of_evidence(item: Evidence, present: bool, bearer: bool) -> Iterator[Step]:
         case Stage.LOGIN:
             yield Step(f"login{as_nobody}", status, f"what docker login asks: {item}")
         case Stage.PROBE:
-            done = "; an upload was started, and cancelled" if accepted(item) else ""
+            done = "; an upload was started" if accepted(item) else ""
             yield Step(f"push probe{as_nobody}", status, f"{item}{done}")
         case Stage.ENGINE_AUTH:
             yield Step("login (engine)", status, str(item))

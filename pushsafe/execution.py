@@ -12,7 +12,7 @@ from pushsafe.denial import classify, foresee, needs_investigation
 from pushsafe.errors import EngineFailed, EngineUnreachable, UsageError
 from pushsafe.evidence import Refusal, beforehand, check_of, credential_evidence
 from pushsafe.gateways import Gateways, Observer
-from pushsafe.gathering import Gathering, investigate
+from pushsafe.gathering import Gathering, investigate, require_one_platform
 from pushsafe.model import (
     Credential,
     Denial,
@@ -40,6 +40,7 @@ from pushsafe.model import (
     Report,
     RepositoryCheck,
     RunError,
+    Severity,
     Stage,
     StoreKind,
     TagResult,
@@ -103,8 +104,10 @@ class Execution:
             elif self._results:
                 why_not = "the push of another listed tag would be refused"
             else:
-                self._require_one_platform()
+                require_one_platform(self._request)
                 if self._request.pushes:
+                    if warnings := [one for one in self._findings if one.severity is not Severity.INFO]:
+                        self._observer.warned(warnings)
                     self._push_all(facts)
                 else:
                     self._results = {str(fact.reference): _ready(fact) for fact in facts}
@@ -136,13 +139,6 @@ class Execution:
             if verdict is not None:
                 outcome = Denied(verdict, Stage.PROBE) if isinstance(verdict, Denial) else Failed(verdict)
                 self._results[str(fact.reference)] = TagResult(fact.reference, outcome, NotChecked(_UNPUSHED))
-
-    def _require_one_platform(self) -> None:
-        if len(self._request.platforms) > 1:
-            raise UsageError(
-                "--platform takes one platform for each push",
-                "leave it out: an engine whose store holds several platforms pushes them all",
-            )
 
     # ------------------------------------------------------------------ pushing
 
@@ -180,11 +176,11 @@ class Execution:
             answer = error
         except KeyboardInterrupt:
             cut = NotPushed("interrupted while it was being pushed; the registry may hold it")
-            self._results[str(fact.reference)] = TagResult(fact.reference, cut, NotChecked("the run was interrupted"))
+            self._results[str(fact.reference)] = TagResult(fact.reference, cut, NotChecked("the run ended before"))
             raise
         if isinstance(answer, EngineAccepted):
             # All that is known until it is read back: what an interrupted run has to say of it.
-            pushed, unread = Pushed(answer.digest, answer.layers), NotChecked("the run was interrupted")
+            pushed, unread = Pushed(answer.digest, answer.layers), NotChecked("the run ended before it was read back")
             self._results[str(fact.reference)] = TagResult(fact.reference, pushed, unread)
         elif isinstance(answer, EngineRefused):
             why = NotPushed(f"refused ({answer.evidence.message}); interrupted before the registry was asked why")
@@ -220,7 +216,10 @@ class Execution:
     def _refused(self, fact: Facts, credential: Credential, push: Evidence) -> Outcome:
         evidence: tuple[Evidence, ...] = (credential_evidence(credential), push._replace(sent=credential.present))
         if needs_investigation(push.message):
-            evidence += investigate(self._gateways, fact.reference, credential).evidence
+            found = investigate(self._gateways, fact.reference, credential)
+            evidence += found.evidence
+            if found.problem and all(found.problem not in item.message for item in evidence):
+                evidence += (Evidence(Stage.TOKEN, found.problem),)
         verdict: Denial | Failure = classify(Refusal(fact.reference, credential, evidence, self._now(), _store(fact)))
         return Denied(verdict) if isinstance(verdict, Denial) else Failed(verdict)
 

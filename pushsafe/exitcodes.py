@@ -30,10 +30,10 @@ class ExitCode(IntEnum):
         member.description = description
         return member
 
-    OK = 0, "every tag was pushed and verified"
+    OK = 0, "every tag was pushed and verified; lint and diagnose: nothing speaks against it"
     LINT = 1, "lint findings, nobody being logged in among them; nothing was pushed"
     USAGE = 2, "usage, settings, or a reference that cannot be parsed; nothing was pushed"
-    UNREACHABLE = 3, "the engine or a registry was not reachable"
+    UNREACHABLE = 3, "the engine or a registry was not reachable, or --timeout was over"
     NO_AUTHENTICATION = 4, "denied: no authentication"
     INSUFFICIENT_PERMISSION = 5, "denied: insufficient permission"
     UNCLEAR = 6, "denied: unclear which of the two"

@@ -111,7 +111,7 @@ _LOGIN = re.compile(
 _SUCCESS = re.compile(
     r"^\S+: digest: sha256:[0-9a-f]{64} size: \d+|^login succeeded|^pushed:? \S+|pushing manifest for \S+ .*done$"
     r"|^writing manifest to image destination|^storing signatures"
-    r"|^(?:index\.docker\.io|[\w.-]+\.[\w.-]+(?::\d+)?)/\S+@sha256:[0-9a-f]{64}$",
+    r"|^(?:index\.docker\.io|[\w-]{1,63}(?:\.[\w-]{1,63}){1,20}(?::\d+)?)/\S+@sha256:[0-9a-f]{64}$",
     re.IGNORECASE,
 )
 
@@ -198,6 +198,7 @@ _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\b(basic|bearer)(\s+)(?!(?:realm|token|auth\w*|challenge)\b)[^\s\"',;]{4,}", r"\1\2***"),
         # user:password@host, but no digest of a reference
         (r"://[^\s/@\"']+@", "://***@"),
+        (r"://[^\s/@:\"']+:(?!\d+/)[^\s@\"']*@(?!sha\d+:)", "://***@"),  # a password with a / in it, but no port
         (r"(?<![\w./@-])[\w.+-]+:[^\s/@:\"']+@(?!sha\d+:)(?=[\w.-]+)", "***@"),
         # options of login commands
         (

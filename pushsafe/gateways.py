@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from pushsafe.model import (
     EngineAnswer,
     EngineInfo,
     Evidence,
+    Finding,
     ImageConfig,
     ImageMissing,
     LayerEvent,
@@ -62,8 +63,9 @@ class CredentialGateway(Protocol):
 
 
 class Observer(Protocol):
-    """Who is told how the run goes, from several threads."""
+    """Who is told how the run goes, from several threads; `warned` comes first, where there is something to warn of."""
 
+    def warned(self, findings: Sequence[Finding]) -> None: ...
     def pushing(self, reference: Reference) -> None: ...
     def layer(self, event: LayerEvent) -> None: ...
     def finished(self, result: TagResult) -> None: ...

@@ -32,6 +32,7 @@ from pushsafe.model import (
 )
 from pushsafe.reference import parse
 
+_NOT_ASKED = TagUnknown("the registry was not asked")
 _Images = Mapping[str, LocalImage | ImageMissing]
 
 
@@ -85,12 +86,13 @@ class Gathering:
             for fact in facts
         )
         states = dict(self._states(facts, repositories))
+        unknown = _NOT_ASKED if self._request.asks is not Asks.PREFLIGHT else None
         return tuple(
             fact._replace(
                 credential=repositories[fact.reference.name].result().credential,
                 preflight=repositories[fact.reference.name].result().preflight,
                 ping=pings[fact.reference.registry].result() if pings else None,
-                tag_now=states.get(str(fact.reference)),
+                tag_now=states.get(str(fact.reference), unknown),
             )
             for fact in facts
         )
@@ -196,6 +198,15 @@ class Gathering:
         return Look.manifest_of(self._gateways, reference, credential, digest)
 
 
+def require_one_platform(request: PushRequest) -> None:
+    """Raise UsageError for several platforms, where no rule has refused them before."""
+    if len(request.platforms) > 1:
+        raise UsageError(
+            "--platform takes one platform for each push",
+            "leave it out: an engine whose store holds several platforms pushes them all",
+        )
+
+
 def investigate(gateways: Gateways, reference: Reference, credential: Credential) -> Preflight:
     """Ask the registry itself what a push meets; where only the engine reaches it, ask the engine to log in there."""
     found = gateways.registry().investigate(reference, credential)
@@ -205,7 +216,7 @@ def investigate(gateways: Gateways, reference: Reference, credential: Credential
     if credential.present and credential.kind is not CredentialKind.REGISTRY_TOKEN:  # which that question ignores
         try:
             asked += (gateways.engine().check_login(credential),)
-        except (EngineUnreachable, EngineFailed) as error:
+        except PushsafeError as error:
             asked += (Evidence(Stage.ENGINE_AUTH, error.message),)
     return found._replace(evidence=asked)
 

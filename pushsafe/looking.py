@@ -75,13 +75,14 @@ class Look(NamedTuple):
     def _closely(self, found: ManifestInfo, image: LocalImage) -> TagHeld:
         version = ""
         also: tuple[str, ...] = ()
-        if not found.is_index:
-            whole = self.gateways.registry().manifest(self.fact.reference, self.credential, found.digest, whole=True)
-            if isinstance(whole, ManifestInfo) and whole.config:
-                found = whole
-                if found.config == image.id:
-                    return TagHeld(found)
         with suppress(RegistryUnreachable):  # what is known by now stands; only a warning is lost
+            if not found.is_index:
+                registry = self.gateways.registry()
+                whole = registry.manifest(self.fact.reference, self.credential, found.digest, whole=True)
+                if isinstance(whole, ManifestInfo) and whole.config:
+                    found = whole
+                    if found.config == image.id:
+                        return TagHeld(found)
             if found.config:
                 config = self.gateways.registry().image_config(self.fact.reference, self.credential, found.config)
                 if isinstance(config, ImageConfig):

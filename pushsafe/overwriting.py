@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pushsafe.model import Facts, LocalImage, Platform, TagHeld
+from pushsafe.model import DOCKER_MANIFEST, Facts, LocalImage, Platform, StoreKind, TagHeld
 from pushsafe.platforms import lacking, same
 
 
@@ -25,6 +25,9 @@ def unchanged(fact: Facts) -> bool:
     now, image = fact.tag_now.manifest, fact.image
     if now.is_index:
         return now.digest == image.id and not fact.platforms
+    classic = fact.engine is not None and fact.engine.store is StoreKind.CLASSIC
+    if classic and now.media_type != DOCKER_MANIFEST:
+        return False  # that store writes Docker's own manifests, whatever it was given
     if now.config and now.config == image.id:
         return True
     if now.digest in image.children:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from pushsafe import streams
 from pushsafe.exitcodes import ExitCode, exit_code
-from pushsafe.model import ErrorKind, PushRequest, Report, RunError
+from pushsafe.model import ErrorKind, PushRequest, Report, RunError, Severity
 from pushsafe.report import human
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def show(report: Report, output: Output) -> int:
         problem = streams.show(human.render_quiet(report))
         streams.tell(human.render(_without_verified(report), color=colored(sys.stderr)))
     else:
-        problem = streams.show(human.render(report, color=colored(sys.stdout)))
+        problem = streams.show(human.render(_untold(report), color=colored(sys.stdout)))
     if output.digest_file is not None:
         from pushsafe.report.digests import render
 
@@ -63,6 +63,13 @@ def _without_verified(report: Report) -> Report:
     return report
 
 
+def _untold(report: Report) -> Report:
+    """What a terminal has not shown yet: warnings were told before the push."""
+    told = sys.stderr.isatty() and sys.stdout.isatty() and "push" in dict(report.timings)
+    mentioned = tuple(finding for finding in report.findings if finding.severity is Severity.INFO)
+    return report._replace(findings=mentioned) if told else report
+
+
 def show_errors(errors: Sequence[RunError]) -> None:
     streams.tell(human.render_errors(errors, color=colored(sys.stderr)))
 
@@ -78,7 +85,7 @@ def display(request: PushRequest, output: Output) -> Iterator[Any]:
     if output.quiet:
         shown: Any = Silent()
     elif sys.stderr.isatty():
-        shown = Lazy(Live)
+        shown = Lazy(Live, color=colored(sys.stderr))
     else:
         shown = Lines(0 if request.all_tags else len({str(reference) for reference in request.references}))
     try:

@@ -273,6 +273,8 @@ INDEX = Manifest(
         "manifests": [
             {"digest": REGISTRY, "platform": {"os": f"linux{CONTROLS}", "architecture": PASSWORD, "variant": BASIC}},
             {"digest": ONE.digest, "platform": {"os": "linux", "architecture": "amd64", "os.version": REGISTRY}},
+            {"digest": ONE.digest, "platform": {"os": "linux", "architecture": "amd64"}},
+            {"digest": OTHER.digest, "platform": {"os": "linux", "architecture": "arm64"}},
         ],
     },
     OCI_INDEX,

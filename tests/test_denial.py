@@ -155,8 +155,14 @@ CASES = (
     Case("bearer-grant-without-push", ADA, DENIED, (BEARER, token(200, ("pull",)), probe(401)), NO_RIGHT),
     Case("bearer-empty-grant", ADA, DENIED, (BEARER, token(200, ()), probe(401)), NO_RIGHT),
     Case("bearer-grant-and-no-probe", ADA, DENIED, (BEARER, token(200, ("pull",))), NO_RIGHT),
-    Case("bearer-grant-with-push-and-403", ADA, DENIED, (BEARER, token(200, ("pull", "push")), probe(403)), NO_RIGHT),
-    Case("bearer-grant-of-all-and-403", ADA, DENIED, (BEARER, token(200, ("*",)), probe(403)), NO_RIGHT),
+    Case(
+        "bearer-grant-with-push-and-403",
+        ADA,
+        DENIED,
+        (BEARER, token(200, ("pull", "push")), probe(403, code="DENIED")),
+        NO_RIGHT,
+    ),
+    Case("bearer-grant-of-all-and-403", ADA, DENIED, (BEARER, token(200, ("*",)), probe(403, code="DENIED")), NO_RIGHT),
     Case("opaque-token-and-403", ADA, DENIED, (BEARER, token(200), probe(403)), NO_RIGHT),
     # A token that the server may give to anybody proves no login; a refusal for want of scope does.
     Case("opaque-token-and-401", ADA, INSUFFICIENT, (BEARER, token(200), probe(401)), UNCLEAR),

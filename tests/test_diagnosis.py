@@ -17,6 +17,7 @@ from pushsafe.errors import EngineFailed, EngineUnreachable, RegistryUnreachable
 from pushsafe.exitcodes import ExitCode, exit_code
 from pushsafe.gateways import Gateways
 from pushsafe.model import (
+    DOCKER_MANIFEST,
     Access,
     Credential,
     CredentialKind,
@@ -132,7 +133,7 @@ SAYS: list[tuple[World, ExitCode, dict[str, str]]] = [
             "challenge": f"ok {BEARER}",
             "token": "ok 200; a token was given",
             "grant": "ok pull, push",
-            "push probe": "ok 202; an upload was started, and cancelled",
+            "push probe": "ok 202; an upload was started",
             "tag now": "ok the registry does not hold it",
         },
     ),
@@ -399,7 +400,7 @@ SAYS: list[tuple[World, ExitCode, dict[str, str]]] = [
     (asked(PING, OPAQUE, REFUSED, as_nobody(OPAQUE)), ExitCode.UNCLEAR, {"push probe": "failed 401; *"}),
     # what the tag names now
     (
-        asked(*GOOD, manifest=ManifestInfo(sha("a"), OCI_MANIFEST)),
+        asked(*GOOD, manifest=ManifestInfo(sha("a"), DOCKER_MANIFEST)),
         ExitCode.OK,
         {"tag now": f"ok {sha('a')}"},
     ),

@@ -356,3 +356,22 @@ def test_every_meaning_of_words_has_a_saying() -> None:
 
     assert {row.meaning for row in TABLE} <= set(_SAYINGS)
     assert not set(_SAYINGS) & {DenialReason.UNCLEAR, DenialReason.CREDENTIAL_NOT_SENT, FailureKind.REDUCED}
+
+
+PINNED = f"denied: https://registry.test:5000/app@sha256:{'a' * 64}"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("denied: https://ada:pa/ss@registry.test/v2/", "denied: https://***@registry.test/v2/"),
+        ("denied: https://ada:secret@registry.test/v2/", "denied: https://***@registry.test/v2/"),
+        (
+            f"denied: https://registry.test:5000/app@sha256:{'a' * 64}",
+            f"denied: https://registry.test:5000/app@sha256:{'a' * 64}",
+        ),
+    ],
+    ids=["a slash in it", "plain", "a port and a digest"],
+)
+def test_a_password_in_an_address_is_masked(text: str, shown: str) -> None:
+    assert explain(text).message == shown

@@ -115,7 +115,17 @@ CASES = (
     # ------------------------------------------------------------------ the right
     Case("a-grant-without-push", ADA, (BEARER, token(200, ("pull",)), probe(401)), NO_RIGHT),
     Case("an-empty-grant", ADA, (BEARER, token(200, ()), probe(401)), NO_RIGHT),
-    Case("a-grant-and-403", ADA, (BEARER, token(200, PUSH), probe(403)), NO_RIGHT),
+    Case("a-grant-and-403", ADA, (BEARER, token(200, PUSH), probe(403, code="DENIED")), NO_RIGHT),
+    # Whoever stands before the registry refused, or the registry does not trust the token server.
+    Case("a-grant-and-403-of-nobody", ADA, (BEARER, token(200, PUSH), probe(403)), None),
+    Case("a-grant-and-401", ADA, (BEARER, token(200, PUSH), probe(401)), None),
+    Case(
+        "a-grant-and-403-at-home",
+        HUB,
+        (BEARER, token(200, PUSH), probe(403, code="DENIED")),
+        NO_RIGHT,
+        "docker.io/ada/app:1",
+    ),
     Case("basic-and-403", ADA, (BASIC, token(200), probe(403)), NO_RIGHT),
     Case("basic-and-401", ADA, (BASIC, token(200), probe(401)), NO_RIGHT),
     Case("registry-token", ADA._replace(kind=CredentialKind.REGISTRY_TOKEN), (BEARER, probe(403)), NO_RIGHT),

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from pushsafe.model import Facts, ImageMissing, LocalImage, ManifestInfo, Platform, TagAbsent, TagHeld, TagUnknown
+from pushsafe.model import (
+    DOCKER_MANIFEST,
+    Facts,
+    ImageMissing,
+    LocalImage,
+    ManifestInfo,
+    Platform,
+    StoreKind,
+    TagAbsent,
+    TagHeld,
+    TagUnknown,
+)
 from pushsafe.overwriting import pushed, unchanged
 from tests.rules.facts import facts, held, image
-from tests.values import AMD64, ARM64, OCI_INDEX, sha
+from tests.values import AMD64, ARM64, OCI_INDEX, OCI_MANIFEST, sha
 
 GIVEN = "registry.test/my-api:1"
 INDEX = LocalImage(sha("a"), (AMD64, ARM64), children=(sha("1"), sha("2")))
@@ -80,3 +91,12 @@ def test_pushed(
 )
 def test_unchanged(fact: Facts, expected: bool) -> None:
     assert unchanged(fact) is expected
+
+
+@pytest.mark.parametrize("media_type", [DOCKER_MANIFEST, OCI_MANIFEST])
+@pytest.mark.parametrize("store", StoreKind)
+def test_the_classic_store_writes_dockers_manifests(media_type: str, store: StoreKind) -> None:
+    """Pulled with an OCI manifest and pushed again, the tag names another digest."""
+    now = TagHeld(ManifestInfo(sha("b"), media_type))
+    written_anew = store is StoreKind.CLASSIC and media_type == OCI_MANIFEST
+    assert unchanged(facts(GIVEN, image=PULLED, now=now, store=store)) is not written_anew

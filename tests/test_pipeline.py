@@ -79,7 +79,14 @@ def test_the_observer_is_told_of_each() -> None:
     for name in (ONE, TWO):
         told = [what for what in world.observer.told if name in what]
         assert told == [f"pushing {name}", f"layer {name} reused", f"finished {name}"]
-    assert sorted(map(str, world.observer.results)) == sorted(map(str, report.results))
+    told_of = sorted(map(str, world.observer.results))
+    assert told_of == sorted(str(result._replace(before=None)) for result in report.results)
+
+
+def test_warnings_are_told_before_the_push() -> None:
+    world = World()
+    world.run(ONE, ONE)  # PS107
+    assert world.observer.told[:2] == ["warned PS107", f"pushing {ONE}"]
 
 
 def test_every_phase_is_timed() -> None:

@@ -456,7 +456,7 @@ def test_without_a_preflight_only_logins_are_asked_for_before_the_push() -> None
     report = world.run(ONE, asks=Asks.LOGIN)
     assert kinds(report) == ["Pushed"]
     assert world.registry.asked == ["ping registry.test", f"manifest {ONE}"]
-    assert (report.preflight, report.results[0].before) == ((), None)
+    assert (report.preflight, report.results[0].before) == ((), TagUnknown("the registry was not asked"))
 
 
 @pytest.mark.parametrize(
@@ -527,7 +527,7 @@ def test_a_bug_in_it_is_not_swallowed(registry: Registry) -> None:
 
 
 def test_what_has_expired_is_judged_by_the_clock_of_the_run() -> None:
-    refused = answers(ping(401), token(200, ("pull", "push")), probe(403))
+    refused = answers(ping(401), token(200, ("pull", "push")), probe(403, code="DENIED"))
     for expires, reason in ((NOW, DenialReason.CREDENTIAL_EXPIRED), (NOW + 1, DenialReason.NO_WRITE_PERMISSION)):
         login = logged_in(expires=expires)
         world = World(

@@ -31,7 +31,8 @@ def diagnose(session: Session, reference: str, format_: str, platform: str | Non
     """Tell step by step what a push of REF would meet; the command to run when a push was denied.
 
     Engine, image, credential and its source, the registry's challenge, the token and what it grants, an upload that is
-    started and cancelled, and what the tag names now. Nothing is pushed. The exit code is that of the push.
+    started and cancelled, and what the tag names now. Nothing is pushed. The exit code is that of the
+    push, as far as it can be told beforehand.
     """
     read = parse(reference)
     try:

@@ -20,8 +20,9 @@ from pushsafe.showing import colored, end
 def explain_error(_session: object, text: tuple[str, ...], format_: str) -> int:
     """Tell what an error message of a push means, by its words alone.
 
-    TEXT is the message, or - for standard input: `docker push REF 2>&1 | docker pushsafe explain-error -`. Where words
-    do not decide, the cause is `unclear`, and the answer names the command that tells.
+    TEXT is the message, or - for standard input: `docker push REF 2>&1 | docker pushsafe explain-error -`. Of a long
+    text the last 64 KiB count. Where words do not decide, the cause is `unclear`, and the answer names the command
+    that tells.
     """
     from pushsafe.explanation import explain
     from pushsafe.report import explanation as report

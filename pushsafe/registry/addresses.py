@@ -24,6 +24,8 @@ def is_insecure(registry: str, insecure_registries: tuple[str, ...]) -> bool:
 
     As moby's `registry/config.go` does: by exact name with its port, else by the addresses the host name stands for.
     """
+    if registry == "docker.io":
+        return False  # it is in the engine's index of secure registries, which comes first
     if is_loopback(registry) or registry in insecure_registries:
         return True
     networks = [network for entry in insecure_registries if (network := _network(entry)) and not network.is_loopback]

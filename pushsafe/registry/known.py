@@ -48,7 +48,7 @@ KNOWN: tuple[KnownRegistry, ...] = (
         source="https://docs.docker.com/security/access-tokens/",
         example="docker.io/NAMESPACE/NAME",
         depth=(2, 2),
-        account=r"(?P<own>.+)",
+        account=r"(?P<own>[A-Za-z0-9]+)",
     ),
     KnownRegistry(
         name="GitHub Container Registry",

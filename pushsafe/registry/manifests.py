@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Any
 
 from pushsafe.model import INDEX_TYPES, MANIFEST_TYPES, ImageConfig, ManifestInfo, Platform
@@ -11,6 +12,7 @@ from pushsafe.registry.transport import Response
 from pushsafe.sanitize import clean
 
 ACCEPT = ", ".join((*INDEX_TYPES, *MANIFEST_TYPES))
+_WORD = re.compile(r"[A-Za-z0-9._-]{0,60}")
 _VERSION = "org.opencontainers.image.version"
 """OCI image specification, `annotations.md`; builders write it as a label of the config."""
 
@@ -78,8 +80,11 @@ def _size(entry: dict[str, Any]) -> int:
 
 
 def _platform(found: Any) -> Platform | None:
-    """The platform of an index's entry or of a config; attestations name `unknown/unknown` and are none."""
+    """The platform of an index's entry or of a config; attestations name `unknown/unknown` and are none.
+
+    Platforms are written into commands to paste, so whatever a shell might take for more than a word is none either.
+    """
     if not isinstance(found, dict) or found.get("os") in (None, "", "unknown"):
         return None
-    parts = [clean(str(found.get(key) or ""), limit=60) for key in ("os", "architecture", "variant", "os.version")]
-    return Platform(*parts)
+    parts = [str(found.get(key) or "") for key in ("os", "architecture", "variant", "os.version")]
+    return Platform(*parts) if all(_WORD.fullmatch(part) for part in parts) else None

@@ -1,4 +1,8 @@
-"""Asking a registry, question by question, what a push to one repository meets; nothing is written there."""
+"""Asking a registry, question by question, what a push to one repository meets.
+
+Nothing is written there. But Quay makes a repository that does not exist when a token to push to it is asked for by
+somebody who may make it (quay/quay `endpoints/v2/v2auth.py`), as it does for every `docker push`.
+"""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from pushsafe.sanitize import remember
 
 PULL, PUSH = "pull", "pull,push"
 """The actions of a token's scope (distribution `spec/auth/scope.md`)."""
+_REFUSED = (401, 403)
 _LIFE = 45.0
 """Seconds for which a token is used again: one that names no lifetime has 60 (distribution `spec/auth/token.md`)."""
 
@@ -22,6 +23,7 @@ class Tokens:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self._tokens: dict[tuple[str, str, str, bool], tuple[Token, float]] = {}
+        self._locks: dict[tuple[str, str, str, bool], threading.Lock] = {}
         self._lock = threading.Lock()
 
     def token(
@@ -30,13 +32,17 @@ class Tokens:
         """The token for `actions` in a repository, or the server's refusal; without actions, what `docker login` asks
         for: a token of no scope."""
         key = (endpoint.registry, repository, actions, credential is not None)
-        token = self._kept(key)
-        if token is None:
-            scope = f"repository:{repository}:{actions}" if actions else ""
-            token = fetch_token(self._transport, endpoint, challenge, scope, repository, credential)
-            remember((token.value,))
-            with self._lock:
-                self._tokens[key] = token, time.monotonic()
+        with self._lock:
+            lock = self._locks.setdefault(key, threading.Lock())
+        with lock:
+            token = self._kept(key)
+            if token is None:
+                scope = f"repository:{repository}:{actions}" if actions else ""
+                token = fetch_token(self._transport, endpoint, challenge, scope, repository, credential)
+                remember((token.value,))
+                if token.value or token.status in _REFUSED:  # a server that is busy may answer the next time
+                    with self._lock:
+                        self._tokens[key] = token, time.monotonic()
         return token
 
     def authorization(

@@ -344,12 +344,18 @@ def _new_pool(verify: bool, proxy: str, contexts: Contexts) -> urllib3.PoolManag
     return pools
 
 
+def _place(url: str) -> tuple[str | None, str | None, int | None]:
+    """Scheme, host and port, as urllib3 compares them before it sends a credential along."""
+    parts = urllib3.util.parse_url(url)
+    return parts.scheme, parts.host, parts.port or {"http": 80, "https": 443}.get(parts.scheme or "")
+
+
 def _is_elsewhere(url: str, response: urllib3.BaseHTTPResponse) -> bool:
     """Whether one of the redirects that were followed left the place that was asked."""
-    asked = urllib3.util.parse_url(url)
+    asked = _place(url)
     for step in response.retries.history if response.retries else ():
         url = urljoin(url, step.redirect_location or "")
-        if urllib3.util.parse_url(url)[:1] + urllib3.util.parse_url(url)[2:4] != asked[:1] + asked[2:4]:
+        if _place(url) != asked:
             return True
     return False
 

@@ -86,6 +86,11 @@ def render_errors(errors: Iterable[RunError], *, color: bool = False) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
+def render_findings(findings: Iterable[Finding], *, color: bool = False) -> str:
+    """Findings alone, for stderr."""
+    return "".join(f"{line}\n" for finding in findings for line in _finding(finding, Ink(color)))
+
+
 def render_quiet(report: Report) -> str:
     """Each tag that is in place and verified, one a line, as `docker push --quiet` does."""
     return "".join(dict.fromkeys(f"{result.reference}\n" for result in report.results if result.confirmed))
@@ -123,7 +128,7 @@ def _untold(check: RepositoryCheck, ink: Ink) -> Iterator[str]:
 
 def _results(report: Report, ink: Ink, evidence: bool) -> Iterator[Iterable[str]]:
     """One block a result; a refusal for the very reason of an earlier one is not told twice."""
-    accepted = {check.name for check in report.preflight if check.verdict is PreflightVerdict.ACCEPTED}
+    verdicts = {check.name: check.verdict for check in report.preflight}
     told: dict[tuple[str, tuple[str, ...]], Reference] = {}
     for result in report.results:
         name = ink(str(result.reference), BOLD)
@@ -145,8 +150,7 @@ def _results(report: Report, ink: Ink, evidence: bool) -> Iterator[Iterable[str]
             case NotPushed(why_not):
                 yield (f"{ink('-', YELLOW, BOLD)} {name} not pushed: {why_not}",)
             case Ready():
-                said = "may be pushed" if result.reference.name in accepted else "nothing speaks against a push"
-                yield (f"{ink('✓', GREEN, BOLD)} {name} {ink(said, GREEN)}{_now(result.before)}",)
+                yield (_ready(name, verdicts.get(result.reference.name), result.before, ink),)
 
 
 def _refused(
@@ -159,6 +163,18 @@ def _refused(
     yield f"  {why}"
     yield from _evidence(evidence, ink)
     yield from _next(commands, ink)
+
+
+def _ready(name: str, verdict: PreflightVerdict | None, before: TagState | None, ink: Ink) -> str:
+    match verdict:
+        case PreflightVerdict.ACCEPTED:
+            return f"{ink('✓', GREEN, BOLD)} {name} {ink('may be pushed', GREEN)}{_now(before)}"
+        case None:
+            said = "nothing on this machine speaks against a push"
+            return f"{ink('✓', GREEN, BOLD)} {name} {ink(said, GREEN)}{_now(before)}"
+        case _:
+            said = "nothing that could be asked speaks against a push"
+            return f"{ink('?', YELLOW, BOLD)} {name} {ink(said, YELLOW)}{_now(before)}"
 
 
 def _now(state: TagState | None) -> str:
@@ -235,7 +251,9 @@ def _summary(report: Report, ink: Ink) -> str:
     good = sum(result.confirmed for result in report.results)
     seconds = dict(report.timings).get("total", 0.0)
     if ready := sum(isinstance(result.outcome, Ready) for result in report.results):
-        return ink(f"{ready} of {listed} checked; nothing was pushed", GREEN)
+        unknown = sum(check.verdict is PreflightVerdict.UNKNOWN for check in report.preflight)
+        said = f"{ready} of {listed} checked; nothing was pushed"
+        return ink(f"{said}; {unknown} could not be told beforehand", YELLOW) if unknown else ink(said, GREEN)
     if good == listed:
         return f"{ink(f'{good} of {listed} pushed and verified', GREEN)} in {seconds:.1f} s"
     if any(isinstance(result.outcome, Pushed) for result in report.results):

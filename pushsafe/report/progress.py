@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol, TextIO, cast
 
-from pushsafe.model import Denied, Failed, LayerEvent, LayerState, Pushed, Reference, TagResult
+from pushsafe.model import Denied, Failed, Finding, LayerEvent, LayerState, Pushed, Reference, TagResult
+from pushsafe.report.human import render_findings
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -39,6 +40,7 @@ class _Patient:
 class Display(Protocol):
     """An observer of the run that is closed at its end."""
 
+    def warned(self, findings: Sequence[Finding]) -> None: ...
     def pushing(self, reference: Reference) -> None: ...
     def layer(self, event: LayerEvent) -> None: ...
     def finished(self, result: TagResult) -> None: ...
@@ -48,6 +50,7 @@ class Display(Protocol):
 class Silent:
     """For `--quiet` and machine formats on a terminal nobody looks at."""
 
+    def warned(self, findings: Sequence[Finding]) -> None: ...
     def pushing(self, reference: Reference) -> None: ...
     def layer(self, event: LayerEvent) -> None: ...
     def finished(self, result: TagResult) -> None: ...
@@ -72,11 +75,18 @@ class Lines(Silent):
 
 
 class Lazy:
-    """A display that is made when the first push starts: a refusal needs none."""
+    """A display that is made when the first push starts: a refusal needs none.
 
-    def __init__(self, make: Callable[[], Display]) -> None:
+    Warnings are told before that, while a person at the terminal can still think better of it.
+    """
+
+    def __init__(self, make: Callable[[], Display], *, color: bool = False) -> None:
         self._make = make
+        self._color = color
         self._made: Display | None = None
+
+    def warned(self, findings: Sequence[Finding]) -> None:
+        _Patient(sys.stderr).write(render_findings(findings, color=self._color))
 
     def pushing(self, reference: Reference) -> None:
         self._made = self._made or self._make()
@@ -118,6 +128,9 @@ class Live:
         console = Console(stderr=True, file=cast(TextIO, _Patient(sys.stderr)))
         self._region = Region(get_renderable=self._render, console=console, transient=True)
         self._region.start()
+
+    def warned(self, findings: Sequence[Finding]) -> None:
+        """They are told before this is made."""
 
     def pushing(self, reference: Reference) -> None:
         with self._lock:

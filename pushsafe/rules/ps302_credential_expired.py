@@ -10,7 +10,7 @@ from pushsafe.rules.rule import Needs, Problem, Rule, accepted_upload, first_per
 
 
 def check(facts: Sequence[Facts]) -> Iterator[Problem]:
-    for fact in first_per_registry(fact for fact in facts if not _was_accepted(fact)):
+    for fact in first_per_registry(fact for fact in facts if not accepted_upload(fact)):
         credential = fact.credential
         if credential is None or credential.expires is None or credential.expires > fact.now:
             continue
@@ -20,12 +20,6 @@ def check(facts: Sequence[Facts]) -> Iterator[Problem]:
             f"{_ago(fact.now - credential.expires)}",
             login_command(fact.reference.registry),
         )
-
-
-def _was_accepted(fact: Facts) -> bool:
-    """Whether the registry let us start an upload with the credential: it knows best how long that is good for."""
-    accepted = accepted_upload(fact)
-    return accepted is not None and accepted.sent is True
 
 
 def _ago(seconds: float) -> str:

@@ -15,13 +15,12 @@ def check(facts: Sequence[Facts]) -> Iterator[Problem]:
     clear = [fact for fact in endangered if fact.ping and fact.ping.cleartext]
     for fact in first_per_registry([*foreign, *clear]):
         registry = fact.reference.registry
-        scheme = "http" if fact.ping and fact.ping.cleartext else "https"
         if fact.preflight and fact.preflight.unsafe_realm:
             yield Problem(
                 fact.reference,
                 f"{registry} wants the credential sent to {fact.preflight.unsafe_realm} over plain HTTP, where "
                 "everybody on the way can read it",
-                f"curl -sSi {scheme}://{registry}/v2/   (the realm in its WWW-Authenticate has to be https)",
+                f"docker pushsafe diagnose {fact.reference}   (the realm in its challenge has to be https)",
                 Severity.ERROR,
             )
         else:

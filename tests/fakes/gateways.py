@@ -17,6 +17,7 @@ from pushsafe.model import (
     EngineAnswer,
     EngineInfo,
     Evidence,
+    Finding,
     ImageConfig,
     ImageMissing,
     LayerEvent,
@@ -198,6 +199,9 @@ class Observed:
         with self._lock:
             self.told.append(what)
         self.on(what)
+
+    def warned(self, findings: Sequence[Finding]) -> None:
+        self._tell(f"warned {' '.join(finding.code for finding in findings)}")
 
     def pushing(self, reference: Reference) -> None:
         self._tell(f"pushing {reference}")

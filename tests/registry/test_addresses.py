@@ -38,6 +38,7 @@ INSECURE = [
     ("[fd00::1]:5000", ("fd00::/8",), True),
     ("registry.test:5000", ("not/a/network", ""), False),
     ("unknown.test:5000", ("10.0.0.0/8",), False),
+    ("docker.io", ("docker.io", "0.0.0.0/0"), False),  # first in the engine's index, as a secure one
 ]
 
 

@@ -117,3 +117,15 @@ def test_tags_that_are_looked_at_side_by_side_each_get_the_other_token() -> None
         with ThreadPoolExecutor(2) as pool:
             found = list(pool.map(lambda tag: asked.manifest(at(registry, tag), somebody()), ("1", "2")))
     assert [type(one).__name__ for one in found] == ["ManifestInfo"] * 2
+
+
+@pytest.mark.parametrize(("status", "asked_again"), [(503, True), (429, True), (401, False), (403, False)])
+def test_a_token_server_that_was_busy_is_asked_again(status: int, asked_again: bool) -> None:
+    server = on("GET", "/token", Answer(status), Answer(200, {"token": PUSHING}))
+    with FakeRegistry(ping(WANTED), *uploads(), server) as registry:
+        asked = new()
+        assert asked.investigate(at(registry), somebody()).evidence[-1].status != 202
+        again = asked.investigate(at(registry), somebody()).evidence[-1]
+        assert (again.status == 202) is asked_again
+        # A 403 is asked about once more, without a scope.
+        assert len(registry.find("GET", "/token")) == (2 if asked_again or status == 403 else 1)

@@ -52,7 +52,7 @@ def test_does_not_fire(credential: Credential | None) -> None:
         (None, True),
         (Preflight(problem="no answer"), True),
         (asked((403, True)), True),
-        (asked((202, False)), True),
+        (asked((202, False)), False),  # the engine sends none there either
         (asked((401, False), (202, True)), False),
     ],
     ids=["not-asked", "no-answer", "refused", "accepted-from-nobody", "accepted"],

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pushsafe.advice import denial, failure
-from pushsafe.evidence import REFUSED, Refusal, accepted, refused
+from pushsafe.evidence import REFUSED, Refusal, accepted, grants_push, refused
 from pushsafe.model import Denial, DenialReason, Evidence, Failure, FailureKind, Stage, StoreKind
 from pushsafe.registry.known import own_namespace
 from pushsafe.words import Undecided, meaning
 
-_PUSH_ACTIONS = {"push", "*"}
 # What registries and engines say to nobody in particular; a denial in other words may have any other cause.
 _REGISTRIES_WORDS = (
     "requested access to the resource is denied",
@@ -70,11 +69,11 @@ def _by_evidence(refusal: Refusal) -> DenialReason | FailureKind | None:
     if not refusal.credential.present:
         return _anonymous(refusal)
     token = refusal.of(Stage.TOKEN, sent=True)
-    probe = refusal.of(Stage.PROBE, sent=True) or refusal.of(Stage.PROBE)
+    probe = refusal.probe
     login = token or refusal.of(Stage.ENGINE_AUTH)
     answers = tuple(item for item in (login, probe) if item is not None)
     told = next((found for item in answers if (found := _told(item)) is not None), None)
-    if _expired(refusal) and (told is DenialReason.CREDENTIAL_REJECTED or any(map(refused, answers))):
+    if refusal.expired and (told is DenialReason.CREDENTIAL_REJECTED or any(map(refused, answers))):
         return DenialReason.CREDENTIAL_EXPIRED
     if told is not None:
         return told
@@ -85,7 +84,7 @@ def _by_evidence(refusal: Refusal) -> DenialReason | FailureKind | None:
         if token.message == _GITLAB_KNOWS_YOU or accepted(again):
             return _missing_right(refusal, None)
         return DenialReason.CREDENTIAL_REJECTED if refused(again) else None
-    if token is not None and token.granted is not None and not _PUSH_ACTIONS & set(token.granted):
+    if token is not None and token.granted is not None and not grants_push(token.granted):
         # A probe that succeeds all the same contradicts the grant: then neither decides.
         return None if accepted(probe) else _missing_right(refusal, token.granted)
     if probe is not None:
@@ -146,7 +145,7 @@ def _by_refused_probe(refusal: Refusal, probe: Evidence, login: Evidence | None)
         return _missing_right(refusal, None) if known else None
     if login is None and "invalid_token" in probe.challenge:  # RFC 6750; a token that docker's configuration holds
         return DenialReason.CREDENTIAL_REJECTED
-    if granted is not None and _PUSH_ACTIONS & set(granted) and not (probe.status == 403 and probe.code):
+    if grants_push(granted) and not (probe.status == 403 and probe.code):
         return None  # the registry does not trust its own token server, or whoever stands before it refused
     if probe.status == 403 or accepted(login) or "insufficient_scope" in probe.challenge:
         return _missing_right(refusal, granted)
@@ -183,10 +182,6 @@ def _missing_right(refusal: Refusal, granted: tuple[str, ...] | None) -> DenialR
     if own:
         if own.lower() != refusal.reference.repository.partition("/")[0].lower():
             return DenialReason.NAMESPACE_NOT_YOURS
-        if granted is not None and not _PUSH_ACTIONS & set(granted):
+        if granted is not None and not grants_push(granted):
             return DenialReason.TOKEN_SCOPE_TOO_SMALL
     return DenialReason.NO_WRITE_PERMISSION
-
-
-def _expired(refusal: Refusal) -> bool:
-    return refusal.credential.expires is not None and refusal.credential.expires <= refusal.now

@@ -11,22 +11,19 @@ from typing import NamedTuple
 from pushsafe.advice import denial, failure
 from pushsafe.denial import foresee
 from pushsafe.errors import PushsafeError
-from pushsafe.evidence import Refusal, accepted, beforehand, check_of, credential_evidence, refused
+from pushsafe.evidence import Refusal, accepted, beforehand, check_of, credential_evidence, grants_push, refused
 from pushsafe.gateways import Gateways
 from pushsafe.gathering import Gathering, require_one_platform
 from pushsafe.model import (
     CredentialKind,
     Denial,
     DenialReason,
-    Denied,
     Evidence,
     Facts,
-    Failed,
     Failure,
     FailureKind,
     Finding,
     LocalImage,
-    NotChecked,
     NotPushed,
     Outcome,
     Platform,
@@ -42,7 +39,7 @@ from pushsafe.model import (
     TagResult,
     TagUnknown,
 )
-from pushsafe.results import error_of, report_of
+from pushsafe.results import UNPUSHED, error_of, outcome_of, report_of
 from pushsafe.rules import Needs, lint
 from pushsafe.rules import refused as forbidden
 from pushsafe.words import meaning
@@ -135,7 +132,7 @@ def run(request: PushRequest, gateways: Gateways, now: Callable[[], float] = tim
         _of_tag(fact),
     )
     outcome = _outcome(fact, refusal, verdict, problem, findings)
-    result = TagResult(reference, outcome, NotChecked("nothing was pushed"))
+    result = TagResult(reference, outcome, UNPUSHED)
     report = report_of((fact,), findings, {str(reference): result}, "", (("total", time.monotonic() - started),))
     errors = (error_of(problem),) if problem else ()
     checks = (check_of(fact, verdict),)
@@ -160,15 +157,12 @@ def _outcome(
         verdict = denial(refusal, DenialReason.UNCLEAR) if _is_refused(refusal) else _out_of_reach(fact, refusal)
     if verdict is None:
         return Ready()
-    return Denied(verdict, Stage.PROBE) if isinstance(verdict, Denial) else Failed(verdict)
+    return outcome_of(verdict, Stage.PROBE)
 
 
 def _is_refused(refusal: Refusal) -> bool:
     """Whether what a push asks for was refused, for a reason that nothing tells."""
-    present = refusal.credential.present
-    return refused(refusal.of(Stage.PROBE, sent=present) or refusal.of(Stage.PROBE)) or refused(
-        refusal.of(Stage.TOKEN, sent=present)
-    )
+    return refused(refusal.probe) or refused(refusal.of(Stage.TOKEN, sent=refusal.credential.present))
 
 
 def _out_of_reach(fact: Facts, refusal: Refusal) -> Failure | None:
@@ -226,9 +220,9 @@ def _of_credential(refusal: Refusal) -> Step:
             return Step("credential", StepStatus.OK, f"none was found for {credential.registry}, and none is needed")
         case SourceKind.NONE:
             return Step("credential", StepStatus.UNKNOWN, f"none was found for {credential.registry}, so none is sent")
-    over = credential.expires is not None and credential.expires <= refusal.now
     detail = credential_evidence(credential).message
-    return Step("credential", StepStatus.OK, f"{detail}; it says itself that it has expired" if over else detail)
+    over = "; it says itself that it has expired" if refusal.expired else ""
+    return Step("credential", StepStatus.OK, f"{detail}{over}")
 
 
 def _of_registry(fact: Facts, refusal: Refusal, verdict: Denial | Failure | None) -> Iterator[Step]:
@@ -317,7 +311,7 @@ def _of_ping(item: Evidence) -> Iterator[Step]:
 def _of_grant(name: str, granted: tuple[str, ...] | None, *, compared: bool) -> Step:
     if granted is None:
         return Step(name, StepStatus.COMPARED if compared else StepStatus.UNKNOWN, "the token does not tell")
-    enough = bool({"push", "*"} & set(granted))
+    enough = grants_push(granted)
     status = StepStatus.COMPARED if compared else StepStatus.OK if enough else StepStatus.FAILED
     listed = ", ".join(granted)
     if enough:

@@ -44,6 +44,16 @@ class Refusal(NamedTuple):
         found = meaning(push.message if push else "")
         return found is Undecided.REFUSAL or isinstance(found, DenialReason)
 
+    @property
+    def probe(self) -> Evidence | None:
+        """What the credential's own upload met; nobody's, where none was started with the credential."""
+        return self.of(Stage.PROBE, sent=True) or self.of(Stage.PROBE)
+
+    @property
+    def expired(self) -> bool:
+        """Whether the credential says itself that its time is over."""
+        return self.credential.expires is not None and self.credential.expires <= self.now
+
     def of(self, stage: Stage, *, sent: bool | None = None) -> Evidence | None:
         """The last evidence of a stage: later answers know more. `sent`: only of a question asked with the credential,
         or only of one asked as nobody."""
@@ -82,6 +92,11 @@ def refused(item: Evidence | None) -> bool:
     return item is not None and item.status in REFUSED
 
 
+def grants_push(actions: tuple[str, ...] | None) -> bool:
+    """Whether the actions that a token names let it write (distribution `spec/auth/scope.md`)."""
+    return bool({"push", "*"} & set(actions or ()))
+
+
 def check_of(fact: Facts, verdict: Denial | Failure | None) -> RepositoryCheck:
     """What the preflight of a fact's repository came to, `verdict` being what it lets foresee."""
     name, preflight = fact.reference.name, fact.preflight or Preflight()
@@ -90,8 +105,7 @@ def check_of(fact: Facts, verdict: Denial | Failure | None) -> RepositoryCheck:
     if verdict is not None:
         return RepositoryCheck(name, PreflightVerdict.REFUSED, verdict.message, preflight.evidence)
     refusal = beforehand(fact, fact.now)
-    probe = refusal.of(Stage.PROBE, sent=True) or refusal.of(Stage.PROBE)  # nobody's is for comparison then
-    if preflight.problem or not accepted(probe):
+    if preflight.problem or not accepted(refusal.probe):
         detail = preflight.problem or f"its answers do not tell ({refusal.evidence[-1]})"
         return RepositoryCheck(name, PreflightVerdict.UNKNOWN, detail, preflight.evidence)
     return RepositoryCheck(name, PreflightVerdict.ACCEPTED, "", preflight.evidence)

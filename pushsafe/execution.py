@@ -15,8 +15,6 @@ from pushsafe.gateways import Gateways, Observer
 from pushsafe.gathering import Gathering, investigate, require_one_platform
 from pushsafe.model import (
     Credential,
-    Denial,
-    Denied,
     EngineAccepted,
     EngineAnswer,
     EngineReduced,
@@ -47,7 +45,7 @@ from pushsafe.model import (
     Verification,
     Verified,
 )
-from pushsafe.results import OUT_OF_TIME, error_of, out_of_time, report_of
+from pushsafe.results import OUT_OF_TIME, UNPUSHED, error_of, out_of_time, outcome_of, report_of
 from pushsafe.rules import Needs, lint, refused
 from pushsafe.verification import verify
 
@@ -62,7 +60,6 @@ _WHY_NOT = {
     ErrorKind.ENGINE: "the engine failed",
     ErrorKind.USAGE: "the request cannot be carried out",
 }
-_UNPUSHED = "nothing was pushed"
 _T = TypeVar("_T")
 
 
@@ -137,8 +134,8 @@ class Execution:
         for fact in facts:
             verdict = verdicts.get(fact.reference.name)
             if verdict is not None:
-                outcome = Denied(verdict, Stage.PROBE) if isinstance(verdict, Denial) else Failed(verdict)
-                self._results[str(fact.reference)] = TagResult(fact.reference, outcome, NotChecked(_UNPUSHED))
+                outcome = outcome_of(verdict, Stage.PROBE)
+                self._results[str(fact.reference)] = TagResult(fact.reference, outcome, UNPUSHED)
 
     # ------------------------------------------------------------------ pushing
 
@@ -184,7 +181,7 @@ class Execution:
             self._results[str(fact.reference)] = TagResult(fact.reference, pushed, unread)
         elif isinstance(answer, EngineRefused):
             why = NotPushed(f"refused ({answer.evidence.message}); interrupted before the registry was asked why")
-            self._results[str(fact.reference)] = TagResult(fact.reference, why, NotChecked(_UNPUSHED))
+            self._results[str(fact.reference)] = TagResult(fact.reference, why, UNPUSHED)
         return self._pool.submit(self._settle, fact, credential, answer, began)
 
     def _settle(
@@ -192,7 +189,7 @@ class Execution:
     ) -> None:
         """Turn the engine's answer into a result, and tell of it."""
         outcome: Outcome
-        verification: Verification = NotChecked(_UNPUSHED)
+        verification: Verification = UNPUSHED
         match answer:
             case EngineAccepted(digest, layers):
                 registry, engine = self._gateways.registry(), self._gateways.engine()
@@ -220,15 +217,14 @@ class Execution:
             evidence += found.evidence
             if found.problem and all(found.problem not in item.message for item in evidence):
                 evidence += (Evidence(Stage.TOKEN, found.problem),)
-        verdict: Denial | Failure = classify(Refusal(fact.reference, credential, evidence, self._now(), _store(fact)))
-        return Denied(verdict) if isinstance(verdict, Denial) else Failed(verdict)
+        return outcome_of(classify(Refusal(fact.reference, credential, evidence, self._now(), _store(fact))))
 
 
 # ---------------------------------------------------------------------- small parts
 
 
 def _ready(fact: Facts) -> TagResult:
-    return TagResult(fact.reference, Ready(), NotChecked(_UNPUSHED))
+    return TagResult(fact.reference, Ready(), UNPUSHED)
 
 
 def _store(fact: Facts) -> StoreKind | None:

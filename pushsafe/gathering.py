@@ -1,4 +1,4 @@
-"""The facts of a run: engine, credential stores and registries are asked side by side, and nobody judges yet."""
+"""The facts of a run: engine, credential stores and registries are asked side by side."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from typing import NamedTuple
 
 from pushsafe.denial import foresee
-from pushsafe.errors import EngineFailed, EngineUnreachable, PushsafeError, UsageError
+from pushsafe.errors import EngineFailed, EngineUnreachable, PushsafeError, RegistryUnreachable, UsageError
 from pushsafe.evidence import beforehand
 from pushsafe.gateways import EngineGateway, Gateways
 from pushsafe.looking import Look
@@ -162,7 +162,9 @@ class Gathering:
             credential, preflight = future.result()
             if preflight is None:
                 continue
-            own = {str(fact.reference): fact for fact in facts if fact.reference.name == names[future]}
+            own = {str(one.reference): one for one in facts if one.reference.name == names[future]}
+            first = next(iter(own.values()))._replace(credential=credential, preflight=preflight)
+            wanted = self._patient or not _is_refused(first)
             for name, fact in own.items():
                 if not fact.reference.tag:
                     continue
@@ -171,7 +173,7 @@ class Gathering:
                     asked[name] = self._pool.submit(look.through_engine, preflight.problem)
                 elif preflight.problem:
                     yield name, TagUnknown(preflight.problem)
-                elif self._patient or not _is_refused(fact._replace(credential=credential, preflight=preflight)):
+                elif wanted:
                     asked[name] = self._pool.submit(look.now)
         for name, state in asked.items():
             yield name, state.result()
@@ -195,7 +197,11 @@ class Gathering:
         if not isinstance(reference, Reference) or not digest:
             return None
         credential = self._gateways.credentials.lookup(reference.registry)
-        return Look.manifest_of(self._gateways, reference, credential, digest)
+        try:
+            found = self._gateways.registry().manifest(reference, credential, digest)
+        except RegistryUnreachable:
+            return None  # only a hint is lost: the image itself is complete
+        return found if isinstance(found, ManifestInfo) else None
 
 
 def require_one_platform(request: PushRequest) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from pushsafe.errors import EngineFailed, EngineUnreachable, RegistryUnreachable
@@ -16,13 +15,12 @@ from pushsafe.model import (
     ImageConfig,
     LocalImage,
     ManifestInfo,
-    Reference,
     TagAbsent,
     TagHeld,
     TagState,
     TagUnknown,
 )
-from pushsafe.overwriting import unchanged
+from pushsafe.overwriting import matching, unchanged
 from pushsafe.versions import higher, local_version
 
 _NOT_FOUND = 404
@@ -59,17 +57,6 @@ class Look(NamedTuple):
             return TagUnknown(f"{why}; {error.message}")
         return TagHeld(found) if isinstance(found, ManifestInfo) else _not_held(found, f"{why}; through the engine:")
 
-    @staticmethod
-    def manifest_of(
-        gateways: Gateways, reference: Reference, credential: Credential, digest: str
-    ) -> ManifestInfo | None:
-        """What a digest names, if its registry tells; only a hint is lost where it does not."""
-        try:
-            found = gateways.registry().manifest(reference, credential, digest)
-        except RegistryUnreachable:
-            return None
-        return found if isinstance(found, ManifestInfo) else None
-
     # ------------------------------------------------------------------ more closely
 
     def _closely(self, found: ManifestInfo, image: LocalImage) -> TagHeld:
@@ -94,7 +81,7 @@ class Look(NamedTuple):
     def _higher_versions(self, found: ManifestInfo) -> tuple[str, ...]:
         """The tag of a higher version than the local image's that names the same as a moving tag does now."""
         reference, policy = self.fact.reference, self.fact.policy
-        if not any(fnmatchcase(reference.tag, pattern) for pattern in policy.moving):
+        if not matching(reference.tag, policy.moving):
             return ()
         version = local_version(self.fact, self.facts)
         if not version:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
+
 from pushsafe.model import DOCKER_MANIFEST, Facts, LocalImage, Platform, StoreKind, TagHeld
 from pushsafe.platforms import lacking, same
 
@@ -12,6 +14,11 @@ def pushed(fact: Facts) -> tuple[Platform, ...]:
         return ()
     held = (one for one in fact.image.platforms if one.os and one.architecture)
     return tuple(one for one in held if not fact.platforms or any(same(one, wanted) for wanted in fact.platforms))
+
+
+def matching(tag: str, patterns: tuple[str, ...]) -> str:
+    """The first pattern of a TagPolicy that a tag matches, else an empty string."""
+    return next((pattern for pattern in patterns if fnmatchcase(tag, pattern)), "")
 
 
 def unchanged(fact: Facts) -> bool:

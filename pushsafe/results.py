@@ -6,9 +6,24 @@ from collections.abc import Mapping, Sequence
 
 from pushsafe import __version__
 from pushsafe.errors import EngineFailed, PushsafeError, UsageError
-from pushsafe.model import ErrorKind, Facts, Finding, NotChecked, NotPushed, Report, RunError, TagResult
+from pushsafe.model import (
+    Denial,
+    Denied,
+    ErrorKind,
+    Facts,
+    Failed,
+    Failure,
+    Finding,
+    NotChecked,
+    NotPushed,
+    Report,
+    RunError,
+    Stage,
+    TagResult,
+)
 
 OUT_OF_TIME = "the time for the whole run was over"
+UNPUSHED = NotChecked("nothing was pushed")
 
 
 def out_of_time() -> RunError:
@@ -25,6 +40,11 @@ def error_of(error: PushsafeError) -> RunError:
     return RunError(kind, error.message, error.hint)
 
 
+def outcome_of(verdict: Denial | Failure, stage: Stage = Stage.PUSH) -> Denied | Failed:
+    """What became of a tag whose push was refused at this stage."""
+    return Denied(verdict, stage) if isinstance(verdict, Denial) else Failed(verdict)
+
+
 def report_of(
     facts: Sequence[Facts],
     findings: tuple[Finding, ...],
@@ -39,7 +59,7 @@ def report_of(
         results=tuple(
             results[str(fact.reference)]._replace(reference=fact.reference, before=fact.tag_now)
             if str(fact.reference) in results
-            else TagResult(fact.reference, NotPushed(why_not), NotChecked("nothing was pushed"), before=fact.tag_now)
+            else TagResult(fact.reference, NotPushed(why_not), UNPUSHED, before=fact.tag_now)
             for fact in facts
         ),
         timings=tuple((phase, round(seconds, 4)) for phase, seconds in timings),

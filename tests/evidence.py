@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pushsafe.model import Evidence, Stage
+from pushsafe.model import DenialReason, Evidence, Stage
 
 
 def ping(status: int, challenge: str = 'Bearer realm="https://auth.test/token"') -> Evidence:
@@ -32,3 +32,11 @@ BASIC = ping(401, 'Basic realm="registry"')
 BEARER = ping(401)
 OPEN = ping(200)
 AWAY = Evidence(Stage.PING, "not reachable from here: connection refused")
+
+NOT_LOGGED_IN = DenialReason.NOT_LOGGED_IN
+REJECTED = DenialReason.CREDENTIAL_REJECTED
+EXPIRED = DenialReason.CREDENTIAL_EXPIRED
+NOT_SENT = DenialReason.CREDENTIAL_NOT_SENT
+NO_RIGHT = DenialReason.NO_WRITE_PERMISSION
+FOREIGN = DenialReason.NAMESPACE_NOT_YOURS
+SMALL_SCOPE = DenialReason.TOKEN_SCOPE_TOO_SMALL

@@ -20,7 +20,23 @@ from pushsafe.model import (
     Stage,
     StoreKind,
 )
-from tests.evidence import AWAY, BASIC, BEARER, OPEN, engine_login, login, probe, token
+from tests.evidence import (
+    AWAY,
+    BASIC,
+    BEARER,
+    EXPIRED,
+    FOREIGN,
+    NO_RIGHT,
+    NOT_LOGGED_IN,
+    NOT_SENT,
+    OPEN,
+    REJECTED,
+    SMALL_SCOPE,
+    engine_login,
+    login,
+    probe,
+    token,
+)
 from tests.values import broken, logged_in, nobody, ref, said
 
 NOW = 1_700_000_000.0
@@ -37,13 +53,6 @@ HUB = logged_in("docker.io", "ada")
 ROBOT = logged_in("quay.io", "team+ci")
 NOBODY = nobody()
 
-NOT_LOGGED_IN = DenialReason.NOT_LOGGED_IN
-REJECTED = DenialReason.CREDENTIAL_REJECTED
-EXPIRED = DenialReason.CREDENTIAL_EXPIRED
-NOT_SENT = DenialReason.CREDENTIAL_NOT_SENT
-NO_RIGHT = DenialReason.NO_WRITE_PERMISSION
-FOREIGN = DenialReason.NAMESPACE_NOT_YOURS
-SMALL_SCOPE = DenialReason.TOKEN_SCOPE_TOO_SMALL
 UNCLEAR = DenialReason.UNCLEAR
 
 

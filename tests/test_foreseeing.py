@@ -20,7 +20,24 @@ from pushsafe.model import (
     Preflight,
     StoreKind,
 )
-from tests.evidence import AWAY, BASIC, BEARER, OPEN, engine_login, login, ping, probe, token
+from tests.evidence import (
+    AWAY,
+    BASIC,
+    BEARER,
+    EXPIRED,
+    FOREIGN,
+    NO_RIGHT,
+    NOT_LOGGED_IN,
+    NOT_SENT,
+    OPEN,
+    REJECTED,
+    SMALL_SCOPE,
+    engine_login,
+    login,
+    ping,
+    probe,
+    token,
+)
 from tests.values import AMD64, broken, logged_in, nobody, ref
 
 NOW = 1_700_000_000.0
@@ -31,13 +48,6 @@ ROBOT = logged_in("quay.io", "team+ci")
 NOBODY = nobody()
 PUSH = ("pull", "push")
 
-NOT_LOGGED_IN = DenialReason.NOT_LOGGED_IN
-REJECTED = DenialReason.CREDENTIAL_REJECTED
-EXPIRED = DenialReason.CREDENTIAL_EXPIRED
-NOT_SENT = DenialReason.CREDENTIAL_NOT_SENT
-NO_RIGHT = DenialReason.NO_WRITE_PERMISSION
-FOREIGN = DenialReason.NAMESPACE_NOT_YOURS
-SMALL_SCOPE = DenialReason.TOKEN_SCOPE_TOO_SMALL
 MISSING, POLICY = FailureKind.REPOSITORY_MISSING, FailureKind.POLICY
 
 UNKNOWN_NAME = "repository name not known to registry"

@@ -284,6 +284,14 @@ def test_one_platform_of_a_known_index_is_not_pushed_in_silence(
     assert pushes(world) == ([] if found else [ONE])
 
 
+@pytest.mark.parametrize(("answer", "expected"), [(SOURCE_INDEX, SOURCE_INDEX), (NOT_THERE, None), (AWAY, None)])
+def test_what_a_digest_names(
+    answer: ManifestInfo | Evidence | RegistryUnreachable, expected: ManifestInfo | None, pool: ThreadPoolExecutor
+) -> None:
+    (fact,) = gather(World(Engine(images=PULLED_IMAGE), Registry({PULLED: answer})), pool, ONE)
+    assert fact.source_index == expected
+
+
 def test_what_several_tags_were_pulled_from_is_asked_once() -> None:
     images = dict.fromkeys((ONE, TWO, THREE), LocalImage(sha("a"), (AMD64,), repo_digests=(PULLED,)))
     world = World(Engine(StoreKind.CLASSIC, images), registry=Registry({PULLED: SOURCE_INDEX}))

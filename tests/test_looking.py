@@ -184,9 +184,3 @@ def test_through_the_engine(answer: Scripted[ManifestInfo | Evidence], expected:
     assert Look(world.gateways, fact, logged_in(), (fact,)).through_engine(WHY) == expected
     assert world.engine.asked == [f"distribution {API}:1"]
     assert world.registry.asked == []
-
-
-@pytest.mark.parametrize(("answer", "expected"), [(INDEX, INDEX), (NOT_THERE, None), (AWAY, None)])
-def test_what_a_digest_names(answer: Scripted[ManifestInfo | Evidence], expected: ManifestInfo | None) -> None:
-    registry = Registry({f"{API}@{sha('7')}": answer})
-    assert Look.manifest_of(World(registry=registry).gateways, ref(API), logged_in(), sha("7")) == expected

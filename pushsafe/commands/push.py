@@ -42,7 +42,7 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
         (
             click.argument("references", nargs=-1, metavar="REF [REF...]"),
             click.option(
-                "-a", "--all-tags", is_flag=True, help="Push every tag that the engine holds of each REF, a repository."
+                "-a", "--all-tags", is_flag=True, help="Take every tag that the engine holds of each REF, a repository."
             ),
             click.option("--allow", multiple=True, metavar="CODE", help="Let one rule pass for this run; repeatable."),
             click.option(
@@ -63,7 +63,7 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "--platform",
                 metavar="OS/ARCH",
-                help="Push this platform of a multi-platform image only (Docker 27 or newer).",
+                help="Take this platform of a multi-platform image only (Docker 27 or newer).",
             ),
             click.option(
                 "--timeout", metavar="TIME", help="End the whole run after TIME: seconds, or as 90s, 5m, 1h30m."

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
-
 from pushsafe.model import Facts, LocalImage, Severity, TagHeld, TagUnknown
-from pushsafe.overwriting import unchanged
+from pushsafe.overwriting import matching, unchanged
 from pushsafe.rules.rule import Needs, Problem, Rule, each
 
 
@@ -13,7 +11,7 @@ def check(facts: Facts) -> Problem | None:
     if not isinstance(facts.image, LocalImage):
         return None
     reference, now = facts.reference, facts.tag_now
-    immutable = _pattern(reference.tag, facts.policy.immutable)
+    immutable = matching(reference.tag, facts.policy.immutable)
     look = f"docker buildx imagetools inspect {reference}"
     if isinstance(now, TagUnknown) and immutable:
         said = f"{reference.tag!r} must not change ({immutable!r} is immutable), and whether it exists is not known"
@@ -24,13 +22,9 @@ def check(facts: Facts) -> Problem | None:
     if immutable:
         fix = f"docker tag {reference} {reference.name}:NEW-TAG"
         return Problem(reference, f"{said}; it must not change ({immutable!r} is immutable)", fix, Severity.ERROR)
-    if _pattern(reference.tag, facts.policy.moving):
+    if matching(reference.tag, facts.policy.moving):
         return Problem(reference, f"{said}; it is meant to move", look, Severity.INFO)
     return Problem(reference, f"{said}, which this push would replace", look)
-
-
-def _pattern(tag: str, patterns: tuple[str, ...]) -> str:
-    return next((pattern for pattern in patterns if fnmatchcase(tag, pattern)), "")
 
 
 def _named(now: TagHeld) -> str:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from fnmatch import fnmatchcase
 
 from pushsafe.model import Facts, LocalImage, Severity, TagHeld
-from pushsafe.overwriting import unchanged
+from pushsafe.overwriting import matching, unchanged
 from pushsafe.rules.rule import Needs, Problem, Rule, each
 from pushsafe.versions import higher, local_version, version_of
 
@@ -17,7 +16,7 @@ def check(facts: Sequence[Facts]) -> Iterator[Problem]:
 
 def _goes_back(fact: Facts, facts: Sequence[Facts]) -> Problem | None:
     reference, now = fact.reference, fact.tag_now
-    if not any(fnmatchcase(reference.tag, pattern) for pattern in fact.policy.moving):
+    if not matching(reference.tag, fact.policy.moving):
         return None
     if not isinstance(now, TagHeld) or not isinstance(fact.image, LocalImage) or unchanged(fact):
         return None

@@ -25,15 +25,20 @@ _OF_OTHERS = (
 )
 _LARGEST_FILE = 64 * 1024  # bytes; a project's file may be a link to something endless
 _LONGEST_TIMEOUT = 24 * 3600
+_MOST_RETRIES = 100
 _WORDS = {**dict.fromkeys(("1", "true", "yes", "on"), True), **dict.fromkeys(("0", "false", "no", "off"), False)}
 _NONE: Mapping[str, object] = MappingProxyType({})
 
 
 class Settings(NamedTuple):
-    """What holds for a run. `timeout` is in seconds, for the whole run; None means that there is none."""
+    """What holds for a run. `timeout` is in seconds, for the whole run; None means that there is none.
+
+    `retries` is how often a request is sent again.
+    """
 
     preflight: bool = True
     timeout: float | None = None
+    retries: int = 3
     policy: TagPolicy = TagPolicy()
 
 
@@ -82,7 +87,7 @@ def load(environ: Mapping[str, str], cwd: Path, given: Mapping[str, object] = _N
     options = {f"--{name}": value for name, value in given.items() if value is not None}
     values.update(_layer(options, "", lambda one: one.option, lambda one: f"{one.option} {_plain(one)}"))
     policy = TagPolicy(values["moving-tags"], values["immutable-tags"])
-    return Settings(values["preflight"], values["timeout"], policy)
+    return Settings(values["preflight"], values["timeout"], values["retries"], policy)
 
 
 def seconds(text: str) -> float:
@@ -247,6 +252,18 @@ def _bounded(value: float) -> float:
     return float(value)
 
 
+def _number(text: str) -> object:
+    return int(text) if re.fullmatch("[0-9]{1,9}", text) else text
+
+
+def _retries(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"{_written(value)} is no whole number")
+    if not 0 <= value <= _MOST_RETRIES:
+        raise ValueError(f"{value} is out of range: 0 to {_MOST_RETRIES}")
+    return value
+
+
 def _split(text: str) -> object:
     return [one.strip() for one in text.split(",")] if text else []
 
@@ -316,6 +333,15 @@ SETTINGS = (
         example="5m",
         parse=str,
         read=_timeout,
+    ),
+    Setting(
+        "retries",
+        "a whole number, 0 to 100",
+        "how often a request is sent again that met a busy registry (429, 502, 503, 504) or a dropped connection",
+        default=_DEFAULTS.retries,
+        example=5,
+        parse=_number,
+        read=_retries,
     ),
     Setting(
         "moving-tags",

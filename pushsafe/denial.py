@@ -6,7 +6,7 @@ from pushsafe.advice import denial, failure
 from pushsafe.evidence import REFUSED, Refusal, accepted, grants_push, refused
 from pushsafe.model import Denial, DenialReason, Evidence, Failure, FailureKind, Stage, StoreKind
 from pushsafe.registry.known import own_namespace
-from pushsafe.words import Undecided, meaning
+from pushsafe.words import Undecided, is_dropped, meaning
 
 # What registries and engines say to nobody in particular; a denial in other words may have any other cause.
 _REGISTRIES_WORDS = (
@@ -37,14 +37,16 @@ def classify(refusal: Refusal) -> Denial | Failure:
     the words. Where neither decides, the denial is of the kind UNCLEAR, and says what would tell.
     """
     push = refusal.of(Stage.PUSH)
-    words = meaning(push.message if push else "")
+    said = push.message if push else ""
+    words = meaning(said)
     if isinstance(words, FailureKind):
         return failure(refusal, words)
     verdict = _by_evidence(refusal)
     if verdict is None and isinstance(words, DenialReason):
         verdict = words
     if verdict is None and words is Undecided.UNKNOWN:
-        verdict = FailureKind.REGISTRY_ERROR
+        # A registry, or who stands before it, may drop a connection for any reason: asked first, it has not named one.
+        verdict = FailureKind.NETWORK if is_dropped(said) else FailureKind.REGISTRY_ERROR
     if isinstance(verdict, FailureKind):
         return failure(refusal, verdict)
     return denial(refusal, verdict or DenialReason.UNCLEAR)

@@ -54,6 +54,7 @@ def image(answer: Mapping[str, Any]) -> LocalImage:
         size=int(answer.get("Size") or 0),
         children=children(answer),
         version=shown(labels.get(_VERSION)),
+        names=tuple(full(name) for name in map(shown, answer.get("RepoTags") or ())),
     )
 
 
@@ -122,6 +123,14 @@ def insecure_registries(config: Mapping[str, Any]) -> tuple[str, ...]:
     indexes = config.get("IndexConfigs") or {}
     hosts = (shown(name) for name, index in indexes.items() if not (index or {}).get("Secure", True))
     return (*networks, *hosts)
+
+
+def full(name: str) -> str:
+    """A name as a Reference is written, from what the engine shows (`app:1` for `docker.io/library/app:1`)."""
+    first, slash, _ = name.partition("/")
+    if slash and (set(first) & set(".:") or first == "localhost" or first != first.lower()):
+        return name
+    return f"docker.io/{name}" if slash else f"docker.io/library/{name}"
 
 
 def familiar(name: str) -> str:

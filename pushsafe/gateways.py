@@ -17,13 +17,16 @@ from pushsafe.model import (
     ImageMissing,
     LayerEvent,
     LocalImage,
+    ManifestContent,
     ManifestInfo,
     Platform,
     Preflight,
     Reference,
     RegistryPing,
     TagResult,
+    Wait,
 )
+from pushsafe.patience import NO_PATIENCE, Patience
 
 
 class EngineGateway(Protocol):
@@ -49,8 +52,21 @@ class RegistryGateway(Protocol):
 
     def ping(self, registry: str) -> RegistryPing: ...
     def manifest(
-        self, reference: Reference, credential: Credential, digest: str = "", *, whole: bool = False
+        self,
+        reference: Reference,
+        credential: Credential,
+        digest: str = "",
+        *,
+        whole: bool = False,
+        known: ManifestInfo | None = None,
+        patience: Patience = NO_PATIENCE,
     ) -> ManifestInfo | Evidence: ...
+    def content(
+        self, reference: Reference, credential: Credential, digest: str, patience: Patience = NO_PATIENCE
+    ) -> ManifestContent | Evidence: ...
+    def put(
+        self, reference: Reference, credential: Credential, content: ManifestContent, patience: Patience = NO_PATIENCE
+    ) -> Evidence: ...
     def investigate(self, reference: Reference, credential: Credential) -> Preflight: ...
     def image_config(self, reference: Reference, credential: Credential, digest: str) -> ImageConfig | Evidence: ...
     def tags(self, reference: Reference, credential: Credential) -> tuple[str, ...] | Evidence: ...
@@ -63,11 +79,17 @@ class CredentialGateway(Protocol):
 
 
 class Observer(Protocol):
-    """Who is told how the run goes, from several threads; `warned` comes first, where there is something to warn of."""
+    """Who is told how the run goes, from several threads.
+
+    `warned` comes first, where there is something to warn of, then `planned` with every tag that will have a result of
+    its own. The engine pushes several tags at a time, and many are finished that it never pushed.
+    """
 
     def warned(self, findings: Sequence[Finding]) -> None: ...
+    def planned(self, tags: Sequence[Reference]) -> None: ...
     def pushing(self, reference: Reference) -> None: ...
     def layer(self, event: LayerEvent) -> None: ...
+    def waiting(self, wait: Wait) -> None: ...
     def finished(self, result: TagResult) -> None: ...
 
 

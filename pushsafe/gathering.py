@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from itertools import islice
 from typing import NamedTuple
 
 from pushsafe.denial import foresee
@@ -101,15 +102,14 @@ class Gathering:
 
     def _ask_engine(self, facts: tuple[Facts, ...]) -> tuple[tuple[Facts, ...], EngineInfo, _Images]:
         engine = self._connect()
-        images = self._ask_for_images(engine, facts)
+        first = self._ask_for_images(engine, facts, 1)
         # In this thread: a ping may wait for what it says, and must not hold the last thread that could ask.
         info = self._ask_for_info(engine)
         if self._request.all_tags:
             facts = tuple(expanded for fact in facts for expanded in _expand(fact, engine))
-            images = self._ask_for_images(engine, facts)
         if self._request.platforms:
             engine.require_platform_option()
-        return facts, info, {name: image.result() for name, image in images.items()}
+        return facts, info, self._images(engine, facts, {name: image.result() for name, image in first.items()})
 
     def _connect(self) -> EngineGateway:
         try:
@@ -127,10 +127,26 @@ class Gathering:
             self._gateways.tell_engine_info(info)
 
     def _ask_for_images(
-        self, engine: EngineGateway, facts: tuple[Facts, ...]
+        self, engine: EngineGateway, facts: Iterable[Facts], most: int
     ) -> dict[str, Future[LocalImage | ImageMissing]]:
         wanted = {str(fact.reference): fact.reference for fact in facts if fact.reference.tag}
-        return {name: self._pool.submit(engine.image, reference) for name, reference in wanted.items()}
+        return {name: self._pool.submit(engine.image, wanted[name]) for name in islice(wanted, most)}
+
+    def _images(
+        self, engine: EngineGateway, facts: tuple[Facts, ...], found: dict[str, LocalImage | ImageMissing]
+    ) -> _Images:
+        """Every listed image. The answer for one names all its tags, so few questions are asked where they are of few
+        images: twice as many each time."""
+        most = 1
+        while True:
+            for image in [one for one in found.values() if isinstance(one, LocalImage)]:
+                found.update(dict.fromkeys(image.names, image))
+            missing = [fact for fact in facts if str(fact.reference) not in found]
+            most *= 2
+            asked = self._ask_for_images(engine, missing, most)
+            if not asked:
+                return found
+            found.update({name: image.result() for name, image in asked.items()})
 
     # ------------------------------------------------------------------ registries and credentials
 

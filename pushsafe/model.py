@@ -119,7 +119,9 @@ class Asks(Enum):
 class PushRequest(NamedTuple):
     """What the user asked for: every listed reference in the order it was listed.
 
-    Without `pushes` the run ends before the first push: everything is checked, nothing is sent.
+    Without `pushes` the run ends before the first push: everything is checked, nothing is sent; a `planned` one says
+    how it would go. With `push_each` the engine pushes every tag. `retries` is how often a request is sent again that
+    met a busy server or a dropped connection.
     """
 
     references: tuple[Reference, ...]
@@ -129,6 +131,9 @@ class PushRequest(NamedTuple):
     policy: TagPolicy = TagPolicy()
     asks: Asks = Asks.PREFLIGHT
     pushes: bool = True
+    planned: bool = False
+    push_each: bool = False
+    retries: int = 3
 
 
 # --------------------------------------------------------------------------- credentials
@@ -251,7 +256,8 @@ class LocalImage(NamedTuple):
     `repo_digests` are `name@sha256:...` strings: where the image came from or was pushed to before.
     `platforms` holds what is present; `missing` what the image's index names but the store lacks
     (known to the containerd store only). `children` are the digests that its index names, where the engine lists them
-    (containerd store, API 1.48). `version` is the label `org.opencontainers.image.version`.
+    (containerd store, API 1.48). `version` is the label `org.opencontainers.image.version`. `names` are all that the
+    engine has for it, written out as a Reference is.
     """
 
     id: str
@@ -261,6 +267,7 @@ class LocalImage(NamedTuple):
     size: int = 0
     children: tuple[str, ...] = ()
     version: str = ""
+    names: tuple[str, ...] = ()
 
     def is_named(self, digest: str) -> bool:
         """Whether a digest of a registry is this image's, as far as the engine tells."""
@@ -291,6 +298,14 @@ class ManifestInfo(NamedTuple):
     @property
     def is_index(self) -> bool:
         return self.media_type in INDEX_TYPES
+
+
+class ManifestContent(NamedTuple):
+    """A manifest or index byte for byte: put under another tag of its repository, it has the same digest there."""
+
+    digest: str
+    media_type: str
+    body: bytes
 
 
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
@@ -507,6 +522,85 @@ class Failure(NamedTuple):
     next: tuple[str, ...] = ()
 
 
+# --------------------------------------------------------------------------- the plan
+
+
+class How(Enum):
+    """How a tag gets to name its image."""
+
+    PUSHED = "pushed"
+    """The engine pushes it."""
+    TAGGED = "tagged"
+    """The content is in its repository, and the manifest is put under the tag directly."""
+    ALREADY_THERE = "already-there"
+    """The tag names that very digest already."""
+
+
+class Batch(NamedTuple):
+    """One image in one repository: `source` is the tag that has or brings the content, `followers` are its other tags.
+
+    Without `pushed` the source is in place by then. `direct`: followers get the manifest put by us, else the engine
+    pushes them, too.
+    """
+
+    source: Reference
+    followers: tuple[Reference, ...] = ()
+    pushed: bool = True
+    direct: bool = True
+
+
+class Lane(NamedTuple):
+    """What goes to one registry, one batch after the other: each finds the layers of those before it to mount."""
+
+    registry: str
+    batches: tuple[Batch, ...]
+
+
+class Step(NamedTuple):
+    """What happens to one tag: for one that is tagged, `source` is the tag whose manifest it gets.
+
+    `last` tells that it waits until every other tag is in place.
+    """
+
+    reference: Reference
+    how: How
+    source: Reference | None = None
+    last: bool = False
+
+
+class PushPlan(NamedTuple):
+    """How a push goes: `kept` tags name their image already; lanes run side by side; those of `last`, the moving tags,
+    only after every other tag is in place."""
+
+    kept: tuple[Reference, ...] = ()
+    lanes: tuple[Lane, ...] = ()
+    last: tuple[Lane, ...] = ()
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """One for each tag, in the order in which they begin."""
+        found = [Step(reference, How.ALREADY_THERE) for reference in self.kept]
+        for lanes, last in ((self.lanes, False), (self.last, True)):
+            for batch in (batch for lane in lanes for batch in lane.batches):
+                if batch.pushed:
+                    found.append(Step(batch.source, How.PUSHED, last=last))
+                for follower in batch.followers:
+                    tagged = Step(follower, How.TAGGED, batch.source, last)
+                    found.append(tagged if batch.direct else Step(follower, How.PUSHED, last=last))
+        return tuple(found)
+
+
+class Wait(NamedTuple):
+    """A pause of so many seconds before something is tried again: who made us wait (a host), and what it did.
+
+    Read together they are a sentence: `registry.example.com` `answers 429 (too many requests)`.
+    """
+
+    who: str
+    why: str
+    seconds: float
+
+
 # --------------------------------------------------------------------------- what the engine answers
 
 
@@ -572,11 +666,16 @@ EngineAnswer = EngineAccepted | EngineReduced | EngineRefused
 
 
 class Pushed(NamedTuple):
-    """The engine says the tag is in place and names `digest`."""
+    """The tag names `digest`, as engine or registry say; it is not read back yet.
+
+    `layers` are those of the engine's push, `None` where it had nothing to do with it. `because` says why the engine
+    had to push what was to be tagged.
+    """
 
     digest: str
-    layers: Layers
-    how: Literal["pushed"] = "pushed"
+    layers: Layers | None = None
+    how: How = How.PUSHED
+    because: str = ""
 
 
 class Denied(NamedTuple):
@@ -685,7 +784,11 @@ class RepositoryCheck(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What a run found and did; renderers turn it into text, `exitcodes.exit_code` into a number."""
+    """What a run found and did; renderers turn it into text, `exitcodes.exit_code` into a number.
+
+    `timings` are seconds by phase, for as long as anything of it was under way: phases overlap. `plan` is there where
+    it was asked for.
+    """
 
     version: str
     errors: tuple[RunError, ...] = ()
@@ -694,3 +797,4 @@ class Report(NamedTuple):
     preflight: tuple[RepositoryCheck, ...] = ()
     timings: tuple[tuple[str, float], ...] = ()
     interrupted: bool = False
+    plan: PushPlan | None = None

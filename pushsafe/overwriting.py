@@ -40,3 +40,17 @@ def unchanged(fact: Facts) -> bool:
     if now.digest in image.children:
         return bool(fact.platforms) and not (now.platforms and lacking(fact.platforms, now.platforms))
     return image.is_named(now.digest)
+
+
+def names_already(fact: Facts) -> bool:
+    """Whether the tag names the very digest that the image has at a registry, as far as the engine's store knows that.
+
+    The classic store knows no manifest's digest but those that it has pulled or pushed before. The same config is less
+    than the same digest: the store compresses layers anew, and its manifest may turn out another.
+    """
+    if not isinstance(fact.tag_now, TagHeld) or not isinstance(fact.image, LocalImage) or not unchanged(fact):
+        return False
+    now = fact.tag_now.manifest
+    if now.digest in fact.image.children:
+        return bool(now.platforms)  # unchanged() takes an unknown platform for the one asked for
+    return fact.image.is_named(now.digest)

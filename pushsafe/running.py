@@ -51,7 +51,7 @@ def run(session: Session, request: PushRequest, output: Output, timeout: float |
             # Imported here: `--help`, `rules` and a bad reference need none of it.
             from pushsafe.pipeline import run as run_pipeline
 
-            with display(request, output) as shown:
+            with display(output) as shown:
                 done.append(run_pipeline(request, outside, shown))
     except PushsafeError as error:
         done.append(_nothing_done(request, "the run ended before it")._replace(errors=(error_of(error),)))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from pushsafe import streams
 from pushsafe.exitcodes import ExitCode, exit_code
-from pushsafe.model import ErrorKind, PushRequest, Report, RunError, Severity
+from pushsafe.model import ErrorKind, Report, RunError, Severity
 from pushsafe.report import human
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ class Output(NamedTuple):
     format: str
     quiet: bool = False
     digest_file: DigestFile | None = None
+    timings: bool = False
 
 
 def show(report: Report, output: Output) -> int:
@@ -35,9 +36,9 @@ def show(report: Report, output: Output) -> int:
         problem = streams.show(json.render(report))
     elif output.quiet:
         problem = streams.show(human.render_quiet(report))
-        streams.tell(human.render(_without_verified(report), color=colored(sys.stderr)))
+        streams.tell(human.render(_without_verified(report), color=colored(sys.stderr), timings=output.timings))
     else:
-        problem = streams.show(human.render(_untold(report), color=colored(sys.stdout)))
+        problem = streams.show(human.render(_untold(report), color=colored(sys.stdout), timings=output.timings))
     if output.digest_file is not None:
         from pushsafe.report.digests import render
 
@@ -79,15 +80,16 @@ def colored(stream: TextIO) -> bool:
 
 
 @contextmanager
-def display(request: PushRequest, output: Output) -> Iterator[Any]:
-    from pushsafe.report.progress import Lazy, Lines, Live, Silent
+def display(output: Output) -> Iterator[Any]:
+    from pushsafe.report.lines import Lines
+    from pushsafe.report.progress import Lazy, Live, Silent
 
     if output.quiet:
         shown: Any = Silent()
     elif sys.stderr.isatty():
         shown = Lazy(Live, color=colored(sys.stderr))
     else:
-        shown = Lines(0 if request.all_tags else len({str(reference) for reference in request.references}))
+        shown = Lines()
     try:
         yield shown
     finally:

@@ -18,18 +18,27 @@ from pushsafe.model import (
     Verification,
     Verified,
 )
+from pushsafe.patience import NO_PATIENCE, Patience
 
 PATIENCE = (0.25, 0.5, 1.0, 2.0)
 """Seconds between looks at a registry that does not show a new tag at once."""
 
 _NOT_FOUND = 404
+_BUSY = (502, 503, 504)  # asked again already, as often as the user wants
 # distribution 2.8 answers 500 for a manifest whose link is being written anew by another tag's push.
 _SERVER_ERROR = 500
 
 
 class AsksRegistry(Protocol):
     def manifest(
-        self, reference: Reference, credential: Credential, digest: str = "", *, whole: bool = False
+        self,
+        reference: Reference,
+        credential: Credential,
+        digest: str = "",
+        *,
+        whole: bool = False,
+        known: ManifestInfo | None = None,
+        patience: Patience = NO_PATIENCE,
     ) -> ManifestInfo | Evidence: ...
 
 
@@ -46,6 +55,8 @@ def verify(
     *,
     whole: bool = False,
     children: tuple[str, ...] = (),
+    known: ManifestInfo | None = None,
+    patience: Patience = NO_PATIENCE,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Verification:
     """Compare what the registry names under a tag with `digest`, asking again while it shows something older.
@@ -53,8 +64,9 @@ def verify(
     The registry is asked directly; where it cannot be reached from here or will not show the tag to this
     account, through the engine. Read `whole`, the manifest tells the sizes of its layers. `children` are the digests
     that the pushed index names, as far as they are known here: through the engine an index does not tell them.
+    `known` is what another tag of the repository was verified to name: the same digest again is held with all it names.
     """
-    look = _Look(reference, credential, registry, engine, whole, children)
+    look = _Look(reference, credential, registry, engine, whole, children, known, patience)
     found = look.at(digest)
     for pause in PATIENCE:
         if not _may_change(found):
@@ -73,12 +85,16 @@ class _Look(NamedTuple):
     engine: AsksEngine
     whole: bool
     children: tuple[str, ...]
+    known: ManifestInfo | None
+    patience: Patience
 
     def at(self, digest: str) -> Verification:
         children = self.children
         try:
             answer = self._ask_registry()
             if isinstance(answer, ManifestInfo):
+                if self.known is not None and answer.digest == digest == self.known.digest:
+                    return Verified(self.known, "registry")
                 children = answer.children
                 return self._compare(digest, answer, "registry", self._ask_registry)
             if answer.status == _NOT_FOUND:
@@ -129,7 +145,9 @@ class _Look(NamedTuple):
         return Verified(found._replace(layers=layers), via)
 
     def _ask_registry(self, child: str = "") -> ManifestInfo | Evidence:
-        return self.registry.manifest(self.reference, self.credential, child, whole=self.whole)
+        return self.registry.manifest(
+            self.reference, self.credential, child, whole=self.whole, known=self.known, patience=self.patience
+        )
 
     def _ask_engine(self, child: str = "") -> ManifestInfo | Evidence:
         reference = self.reference
@@ -144,4 +162,4 @@ def _may_change(found: Verification) -> bool:
 
 
 def _is_server_error(answer: Evidence) -> bool:
-    return answer.status is not None and answer.status >= _SERVER_ERROR
+    return answer.status is not None and answer.status >= _SERVER_ERROR and answer.status not in _BUSY

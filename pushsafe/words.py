@@ -239,6 +239,16 @@ TABLE: tuple[Row, ...] = (
     ),
 )
 
+_DROPPED = (
+    r"connection reset|broken pipe|use of closed network connection|server closed idle connection|\bgoaway\b"
+    r"|(?:\bunexpected |: )eof\b"
+)
+"""Go `net`, `net/http`, `io`: what is left of a connection that the other side, or something between, has closed."""
+_BUSY = (
+    r"\btoomanyrequests\b|\btoo many requests\b|(?:http|status|code):? (?:429|50[234])\b"
+    r"|502 bad gateway|503 service unavailable|504 gateway"
+)
+
 _COMPILED: list[tuple[re.Pattern[str], Meaning]] = []
 
 
@@ -250,3 +260,13 @@ def meaning(text: str) -> Meaning:
         if pattern.search(text):
             return found
     return Undecided.UNKNOWN
+
+
+def is_dropped(text: str) -> bool:
+    """Whether a text tells of a connection that was dropped, which says nothing of the reason."""
+    return bool(re.search(_DROPPED, text, re.IGNORECASE))
+
+
+def may_pass(text: str) -> bool:
+    """Whether a text tells of a busy server or a dropped connection: what may be over at the next try."""
+    return is_dropped(text) or bool(re.search(_BUSY, text, re.IGNORECASE))

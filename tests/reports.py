@@ -5,6 +5,7 @@ from __future__ import annotations
 from pushsafe.advice import denial
 from pushsafe.evidence import Refusal
 from pushsafe.model import (
+    Batch,
     Denial,
     DenialKind,
     DenialReason,
@@ -15,6 +16,8 @@ from pushsafe.model import (
     Failure,
     FailureKind,
     Finding,
+    How,
+    Lane,
     Layers,
     ManifestInfo,
     Mismatch,
@@ -25,6 +28,7 @@ from pushsafe.model import (
     Platform,
     PreflightVerdict,
     Pushed,
+    PushPlan,
     Ready,
     Reference,
     Report,
@@ -168,6 +172,24 @@ _MOVES = _OVERWRITES._replace(
     fix=f"docker buildx imagetools inspect {reference('latest')}",
 )
 
+_PLAN = PushPlan(
+    kept=(reference("1.3"),),
+    lanes=(
+        Lane(HOST, (Batch(reference("1.4.2"), (reference("1.4"),)), Batch(reference("1", "myorg/web")))),
+        Lane("other.example.com", (Batch(reference("1.4.2")._replace(registry="other.example.com"), direct=False),)),
+    ),
+    last=(Lane(HOST, (Batch(reference("1.4.2"), (reference("latest"),), pushed=False),)),),
+)
+
+
+def _planned(plan: PushPlan) -> Report:
+    results = tuple(TagResult(step.reference, Ready(), UNASKED) for step in plan.steps)
+    return Report("0.1.0", results=results, timings=(("gather", 0.2), ("total", 0.3)), plan=plan)
+
+
+PUSHED = How.PUSHED
+_FOUND = Verified(ManifestInfo(DIGEST, MANIFEST, (Platform("linux", "amd64"),)), "registry")
+
 REPORTS: dict[str, Report] = {
     "verified": report(
         ("1.4.2", Pushed(DIGEST, Layers(3, 1, 1, 12_345_678)), Verified(ManifestInfo(DIGEST, MANIFEST), "registry")),
@@ -179,6 +201,31 @@ REPORTS: dict[str, Report] = {
             ),
         ),
         findings=(_finding(Severity.WARNING),),
+    ),
+    "many-tags": before(
+        report(
+            ("1.4.2", Pushed(DIGEST, Layers(1, 1, 18, 12_345_678)), _FOUND),
+            ("1.4", Pushed(DIGEST, None, How.TAGGED), _FOUND),
+            ("1", Pushed(DIGEST, None, How.TAGGED), _FOUND),
+            ("1.3", Pushed(DIGEST, None, How.ALREADY_THERE), _FOUND),
+            ("stable", Pushed(DIGEST, Layers(reused=20), because="the registry answers 403 to the manifest"), _FOUND),
+        ),
+        *(TagAbsent(), TagAbsent(), TagHeld(ManifestInfo(OTHER, MANIFEST))),
+        *(TagHeld(ManifestInfo(DIGEST, MANIFEST)), TagUnknown("the registry answers 500")),
+    ),
+    "dry-run": _planned(_PLAN),
+    "dry-run-of-moving-tags": _planned(
+        PushPlan(last=(Lane(HOST, (Batch(reference("latest"), (reference("edge"),)),)),))
+    ),
+    "tagged-not-confirmed": report(
+        ("1", Pushed(DIGEST, None, How.TAGGED), Mismatch(DIGEST, OTHER)),
+        ("2", Pushed(DIGEST, None, How.TAGGED), Missing("registry.example.com/myorg/my-api:2")),
+        ("3", Pushed(DIGEST, None, How.ALREADY_THERE), NotChecked("the registry answers 403")),
+        (
+            "latest",
+            NotPushed("it moves only when every other tag is in place, and registry.example.com/x:1 is not"),
+            UNASKED,
+        ),
     ),
     "refused-by-lint": report(
         ("1", NotPushed("a finding forbids it"), UNASKED),
@@ -233,8 +280,8 @@ REPORTS: dict[str, Report] = {
     "preflight-unknown-and-pushed": before(
         report(
             *(
-                (tag, Pushed(DIGEST, Layers(reused=1)), Verified(ManifestInfo(DIGEST, MANIFEST), "engine"))
-                for tag in ("1", "2", "3", "4")
+                (tag, Pushed(DIGEST, Layers(reused=1), how), Verified(ManifestInfo(DIGEST, MANIFEST), "engine"))
+                for tag, how in (("1", PUSHED), ("2", How.ALREADY_THERE), ("3", PUSHED), ("4", PUSHED))
             )
         )._replace(preflight=(_UNKNOWN,)),
         TagHeld(ManifestInfo(OTHER, MANIFEST)),

@@ -153,10 +153,11 @@ echo '{{"ServerURL": "x", "Username": "ada", "Secret": "{PASSWORD}" '
 exit 1
 """
 EXPLODE = """
-import pushsafe.execution as e
-def explode(self, fact, credential, *_):
-    raise ValueError("bug " + credential.secret.reveal()) from KeyError(credential.secret.reveal())
-e.Execution._settle = explode
+import pushsafe.delivery as d
+def explode(self, fact, *_):
+    secret = fact.credential.secret.reveal()
+    raise ValueError("bug " + secret) from KeyError(secret)
+d.Delivery.read_back = explode
 """
 
 SCENARIOS: dict[str, Scenario] = {

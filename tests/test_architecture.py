@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "pushsafe").rglob("*.py"))
 
 LINES = 400
-LONGER = {"pushsafe.model": 720}  # data only, in one place on purpose
+LONGER = {"pushsafe.model": 840}  # data only, in one place on purpose
 """Modules that may be longer, and how long."""
 
 HEAVY = {"docker", "requests", "urllib3", "rich", "packaging"}
@@ -101,7 +101,9 @@ PURE: dict[str, set[str]] = {
     "pushsafe.advice": MODEL | KNOWN | {"pushsafe.words", "pushsafe.evidence", "pushsafe.neighbours"},
     "pushsafe.denial": MODEL | KNOWN | {"pushsafe.words", "pushsafe.evidence", "pushsafe.advice"},
     "pushsafe.explanation": MODEL | KNOWN | {"pushsafe.words", "pushsafe.sanitize"},
-    "pushsafe.plan": MODEL,
+    "pushsafe.plan": MODEL | {"pushsafe.overwriting"},
+    "pushsafe.patience": MODEL,
+    "pushsafe.stopwatch": set(),
     "pushsafe.platforms": MODEL,
     "pushsafe.overwriting": MODEL | {"pushsafe.platforms"},
     "pushsafe.versions": MODEL,
@@ -177,7 +179,12 @@ def test_no_other_library_is_used() -> None:
     assert used - set(OWNERS) - {"packaging"} == set()
 
 
-RUN = [f"pushsafe.{name}" for name in ("pipeline", "execution", "gathering", "looking", "verification", "diagnosis")]
+RUN = [
+    f"pushsafe.{name}"
+    for name in (
+        *("pipeline", "execution", "gathering", "looking", "pushing", "delivery", "verification", "diagnosis"),
+    )
+]
 
 
 def test_the_run_knows_no_gateway() -> None:

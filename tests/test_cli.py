@@ -223,7 +223,7 @@ def test_verified_through_the_engine(tmp_path: Path) -> None:
         program = Program(tmp_path, engine.host)
         done = program("--digest-file", "digests", name)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert "pushed and verified (through the engine)" in done.stdout
+        assert "already there and verified (through the engine)" in done.stdout
         assert (tmp_path / "digests").read_text() == f"{name}@{digest}\n"
         assert [file.name for file in tmp_path.glob(".digests*")] == []
 
@@ -601,7 +601,8 @@ def test_a_terminal_is_not_waited_for(program: Program) -> None:
         (["ex"], {"explain-error", "explain"}),
         (["--no-p"], {"--no-preflight"}),
         (["--pre"], {"--preflight"}),
-        (["--ti"], {"--timeout"}),
+        (["--ti"], {"--timeout", "--timings"}),
+        (["--timeo"], {"--timeout"}),
         (["lint", "--o"], {"--offline"}),
         (["lint", "--no"], set()),
         (["lint", "--ti"], {"--timeout"}),

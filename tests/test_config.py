@@ -29,7 +29,10 @@ WITHOUT_FILES = "PUSHSAFE_CONFIG=FILE reads another settings file, an empty PUSH
 A_TIME = "neither a time such as 90s, 5m, 1h30m nor a number of seconds"
 A_RANGE = "out of range: more than 0 seconds, at most 24 hours"
 A_SET = "its [, ] or ! is no part of a set such as [0-9] or [!0-9]"
-VARIABLES = "PUSHSAFE_PREFLIGHT, PUSHSAFE_TIMEOUT, PUSHSAFE_MOVING_TAGS, PUSHSAFE_IMMUTABLE_TAGS, PUSHSAFE_CONFIG"
+VARIABLES = (
+    "PUSHSAFE_PREFLIGHT, PUSHSAFE_TIMEOUT, PUSHSAFE_RETRIES, PUSHSAFE_MOVING_TAGS, PUSHSAFE_IMMUTABLE_TAGS, "
+    "PUSHSAFE_CONFIG"
+)
 
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -70,6 +73,7 @@ def value(settings: Settings, name: str) -> object:
     return {
         "preflight": settings.preflight,
         "timeout": settings.timeout,
+        "retries": settings.retries,
         "moving-tags": settings.policy.moving,
         "immutable-tags": settings.policy.immutable,
     }[name]
@@ -92,6 +96,7 @@ class Said(NamedTuple):
 TWO: dict[str, tuple[Said, Said]] = {
     "preflight": (Said("true", "1", True, True), Said("false", "off", False, False)),
     "timeout": (Said("90", "1m30s", "90s", 90.0), Said('"5m"', "300", 300, 300.0)),
+    "retries": (Said("0", "0", 0, 0), Said("7", "07", 7, 7)),
     "moving-tags": (Said('["a", "b*"]', "a,b*", ("a", "b*"), ("a", "b*")), Said("[]", "", [], ())),
     "immutable-tags": (Said('["v1"]', "v1", ["v1"], ("v1",)), Said('["v?"]', " v? ", ["v?"], ("v?",))),
 }
@@ -108,7 +113,7 @@ def loaded(place: Place, name: str, said: Mapping[str, Said]) -> Settings:
 
 
 def test_nothing_said_is_the_default(place: Place) -> None:
-    assert place.load() == Settings(preflight=True, timeout=None, policy=TagPolicy())
+    assert place.load() == Settings(preflight=True, timeout=None, retries=3, policy=TagPolicy())
     assert {setting.name: setting.default for setting in SETTINGS} == {name: value(Settings(), name) for name in TWO}
 
 
@@ -456,7 +461,11 @@ def test_patterns_that_match_no_tag(name: str, pattern: str, problem: str, place
         ("moving_tags = []", 'there is no setting "moving_tags"', "moving-tags"),
         ("PREFLIGHT = true", 'there is no setting "PREFLIGHT"', "preflight"),
         ("[immutable]\ntags = []", 'there is no setting "immutable"', "immutable-tags"),
-        ("colour = 1", 'there is no setting "colour"', "one of preflight, timeout, moving-tags, immutable-tags"),
+        (
+            "colour = 1",
+            'there is no setting "colour"',
+            "one of preflight, timeout, retries, moving-tags, immutable-tags",
+        ),
         ('preflight = "yes"', 'preflight: "yes" is neither true nor false', "preflight = false"),
         ("preflight = 1", "preflight: 1 is neither true nor false", "preflight = false"),
         ("[preflight]\nx = 1", 'preflight: {"x": 1} is neither true nor false', "preflight = false"),

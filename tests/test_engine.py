@@ -23,7 +23,7 @@ from requests.utils import select_proxy
 
 from pushsafe import engine as engine_module
 from pushsafe.engine import Engine
-from pushsafe.engine_answers import Names
+from pushsafe.engine_answers import Names, full
 from pushsafe.errors import EngineFailed, EngineUnreachable, UsageError
 from pushsafe.model import (
     Credential,
@@ -119,7 +119,16 @@ def test_an_image() -> None:
     with FakeEngine({str(APP): image}) as engine:
         found = to(engine).image(APP)
     arm = Platform("linux", "arm64", "v8")
-    assert found == LocalImage(sha("a"), (arm,), (), ("registry.test/acme/app@" + DIGEST,), 7)
+    digests = ("registry.test/acme/app@" + DIGEST,)
+    assert found == LocalImage(sha("a"), (arm,), (), digests, 7, names=(str(APP),))
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["alpine:3", "acme/app:1", "localhost/app:1", "Host/app:1", "registry.test/app:1", "host:5000/app:1", "a/b/c:1"],
+)
+def test_what_the_engine_calls_an_image_is_written_out_as_a_reference(given: str) -> None:
+    assert full(given) == str(ref(given))
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,7 @@ REJECTED = Preflight((Evidence(Stage.TOKEN, "", status=401, sent=True),))
 NO_RIGHT = Preflight(
     (Evidence(Stage.TOKEN, "", status=200, sent=True), Evidence(Stage.PROBE, "", status=403, sent=True))
 )
+FORBIDDEN = Evidence(Stage.PUSH, "", status=403)
 NOT_FOUND = Evidence(Stage.VERIFY, "", status=404)
 AWAY = RegistryUnreachable("registry.test: connection refused")
 ONLY_THE_ENGINE = Preflight(problem=AWAY.message)
@@ -64,7 +65,7 @@ DOWN = EngineUnreachable("no engine answers", "sudo systemctl start docker")
 @pytest.fixture(autouse=True)
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pushsafe.verification.PATIENCE", ())
-    monkeypatch.setattr("pushsafe.execution.LAST_ANSWERS", 5.0)
+    monkeypatch.setattr("pushsafe.pushing.LAST_ANSWERS", 5.0)
 
 
 # ---------------------------------------------------------------------- refused by the registry
@@ -77,7 +78,8 @@ def verdict(report: Report, index: int = 0) -> Denial:
 
 
 def test_one_denied_tag_does_not_hide_the_others() -> None:
-    world = World(engine=Engine(push_answers={TWO: DENIED}), registry=Registry(preflights={API: (NO_RIGHT,)}))
+    registry = Registry(preflights={API: (NO_RIGHT,)}, puts={TWO: FORBIDDEN})
+    world = World(engine=Engine(push_answers={TWO: DENIED}), registry=registry)
     report = world.run(ONE, TWO, THREE)
     assert kinds(report) == ["Pushed", "Denied", "Pushed"]
     assert verdict(report, 1).reason is DenialReason.NO_WRITE_PERMISSION
@@ -141,12 +143,13 @@ def test_an_index_that_the_engine_reduced_is_a_failure() -> None:
         engine=Engine(StoreKind.CONTAINERD, push_answers={ONE: EngineReduced(sha("1"), sha("2"), "linux/amd64")})
     )
     report = world.run(ONE, TWO)
+    assert pushes(world) == [ONE]  # it would be reduced under every other tag as well
+    assert kinds(report) == ["Failed", "Failed"]
     outcome = report.results[0].outcome
     assert isinstance(outcome, Failed)
     assert outcome.failure.kind is FailureKind.REDUCED
     assert "linux/amd64" in outcome.failure.message
     assert sha("1") in outcome.failure.message
-    assert kinds(report) == ["Failed", "Pushed"]
     assert exit_code(report) is ExitCode.FAILED
 
 
@@ -245,7 +248,7 @@ def test_an_engine_that_dies_in_the_middle_hides_no_other_result(
     failure: EngineUnreachable | EngineFailed, kind: FailureKind, code: ExitCode, commands: tuple[str, ...]
 ) -> None:
     world = World(engine=Engine(push_answers={TWO: failure}))
-    report = world.run(ONE, TWO, THREE)
+    report = world.run(ONE, TWO, THREE, push_each=True)
     assert kinds(report) == ["Pushed", "Failed", "Pushed"]
     outcome = report.results[1].outcome
     assert isinstance(outcome, Failed)
@@ -266,7 +269,7 @@ def test_an_engine_that_answers_nonsense_to_the_reading_back_has_pushed_all_the_
 
 def test_an_interrupted_push_keeps_the_results_so_far() -> None:
     world = World(engine=Engine(push_answers={TWO: KeyboardInterrupt()}))
-    report = world.run(ONE, TWO, THREE)
+    report = world.run(ONE, TWO, THREE, push_each=True)
     assert report.interrupted
     assert kinds(report) == ["Pushed", "NotPushed", "NotPushed"]
     assert isinstance(report.results[0].verification, Verified)
@@ -287,7 +290,7 @@ def test_what_was_pushed_and_not_read_back_yet_is_not_called_unpushed() -> None:
 
 
 def test_an_interrupted_run_does_not_wait_for_a_silent_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pushsafe.execution.LAST_ANSWERS", 0.01)
+    monkeypatch.setattr("pushsafe.pushing.LAST_ANSWERS", 0.01)
     silent = threading.Event()
 
     def never() -> ManifestInfo:
@@ -296,7 +299,7 @@ def test_an_interrupted_run_does_not_wait_for_a_silent_registry(monkeypatch: pyt
 
     world = World(engine=Engine(push_answers={TWO: KeyboardInterrupt()}), registry=Registry({ONE: never}))
     try:
-        report = world.run(ONE, TWO)
+        report = world.run(ONE, TWO, push_each=True)
     finally:
         silent.set()
     assert report.results[0].outcome == Pushed(DIGEST, Layers(reused=1))

@@ -97,6 +97,36 @@ def test_what_is_not_asked_is_not_filled_in(
     assert isinstance(fact.image, LocalImage)
 
 
+@pytest.mark.parametrize(
+    ("images", "inspected"),
+    [
+        ({f"{API}:{tag}": "a" for tag in range(20)}, 1),
+        ({f"{API}:{tag}": "ab"[tag % 2] for tag in range(20)}, 3),
+        ({f"{API}:{tag}": "0123456789abcdef"[tag] for tag in range(16)}, 16),
+    ],
+    ids=["one-image", "two-images", "as-many-images-as-tags"],
+)
+def test_images_are_asked_for_by_one_of_their_names(
+    images: dict[str, str], inspected: int, pool: ThreadPoolExecutor
+) -> None:
+    def image(digit: str) -> LocalImage:
+        return LocalImage(sha(digit), (AMD64,), names=tuple(name for name, one in images.items() if one == digit))
+
+    world = World(Engine(images={name: image(digit) for name, digit in images.items()}))
+    facts = gather(world, pool, *images)
+    assert [fact.image.id for fact in facts if isinstance(fact.image, LocalImage)] == [
+        sha(one) for one in images.values()
+    ]
+    assert len(world.engine.inspected) == inspected
+
+
+def test_missing_images_are_each_asked_for_once(pool: ThreadPoolExecutor) -> None:
+    world = World(Engine(images={}))
+    names = [f"{API}:{tag}" for tag in range(20)]
+    assert {fact.image for fact in gather(world, pool, *names)} == {ImageMissing()}
+    assert sorted(world.engine.inspected) == sorted(names)
+
+
 def test_repositories_are_asked_side_by_side(pool: ThreadPoolExecutor) -> None:
     both = threading.Barrier(2, timeout=10)
 

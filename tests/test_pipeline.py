@@ -64,7 +64,7 @@ def all_tags(text: str) -> Reference:
 
 def test_every_tag_is_pushed_in_the_listed_order_and_read_back() -> None:
     world = World()
-    report = world.run(TWO, ONE, THREE)
+    report = world.run(TWO, ONE, THREE, push_each=True)
     assert pushes(world) == [TWO, ONE, THREE]
     assert [str(result.reference) for result in report.results] == [TWO, ONE, THREE]
     assert [result.outcome for result in report.results] == [Pushed(DIGEST, Layers(reused=1))] * 3
@@ -76,9 +76,10 @@ def test_every_tag_is_pushed_in_the_listed_order_and_read_back() -> None:
 def test_the_observer_is_told_of_each() -> None:
     world = World()
     report = world.run(ONE, TWO)
-    for name in (ONE, TWO):
-        told = [what for what in world.observer.told if name in what]
-        assert told == [f"pushing {name}", f"layer {name} reused", f"finished {name}"]
+    assert world.observer.told[0] == f"planned {ONE} {TWO}"
+    for name, pushed in ((ONE, [f"pushing {ONE}", f"layer {ONE} reused"]), (TWO, [])):
+        told = [what for what in world.observer.told[1:] if name in what]
+        assert told == [*pushed, f"finished {name}"]
     told_of = sorted(map(str, world.observer.results))
     assert told_of == sorted(str(result._replace(before=None)) for result in report.results)
 
@@ -86,11 +87,12 @@ def test_the_observer_is_told_of_each() -> None:
 def test_warnings_are_told_before_the_push() -> None:
     world = World()
     world.run(ONE, ONE)  # PS107
-    assert world.observer.told[:2] == ["warned PS107", f"pushing {ONE}"]
+    assert world.observer.told[:3] == ["warned PS107", f"planned {ONE}", f"pushing {ONE}"]
 
 
 def test_every_phase_is_timed() -> None:
-    assert [name for name, _ in World().run(ONE).timings] == ["gather", "push", "verify", "total"]
+    assert {name for name, _ in World().run(ONE).timings} == {"gather", "push", "verify", "total"}
+    assert {name for name, _ in World().run(ONE, TWO).timings} == {"gather", "push", "tag", "verify", "total"}
 
 
 def test_credential_and_registry_are_asked_once_for_a_registry() -> None:
@@ -115,7 +117,7 @@ def test_one_tag_is_read_back_while_the_next_is_pushed() -> None:
             second_push.set()
 
     world = World(registry=Registry({ONE: wait_for_second}), observer=Observed(on=tell))
-    assert exit_code(world.run(ONE, TWO)) is ExitCode.OK
+    assert exit_code(world.run(ONE, TWO, push_each=True)) is ExitCode.OK
 
 
 @pytest.mark.parametrize(
@@ -274,7 +276,7 @@ def test_an_engine_that_knows_no_platforms_is_told_of() -> None:
 def test_a_tag_listed_twice_is_pushed_once_and_has_two_results() -> None:
     world = World()
     report = world.run(ONE, TWO, ONE)
-    assert pushes(world) == [ONE, TWO]
+    assert (pushes(world), world.registry.tagged) == ([ONE], [TWO])
     assert [str(result.reference) for result in report.results] == [ONE, TWO, ONE]
     assert report.results[0].outcome == report.results[2].outcome
     assert codes(report) == ["PS107"]
@@ -295,7 +297,7 @@ def test_references_keep_what_was_given() -> None:
 
 def test_all_tags_pushes_every_tag_that_the_engine_holds() -> None:
     world = World(engine=Engine(held_tags=("1", "2", "latest")))
-    report = world.run(all_tags(API))
+    report = world.run(all_tags(API), push_each=True)
     assert pushes(world) == [ONE, TWO, f"{API}:latest"]
     assert [str(result.reference) for result in report.results] == pushes(world)
     assert codes(report) == []

@@ -14,7 +14,7 @@ import pytest
 from pushsafe import model
 from pushsafe.exitcodes import ExitCode
 from pushsafe.model import Report
-from pushsafe.report import digests, human
+from pushsafe.report import digests, human, ink
 from pushsafe.report import json as json_report
 from tests.reports import REPORTS
 
@@ -51,7 +51,7 @@ def test_colour_changes_nothing_but_colour(name: str) -> None:
 def test_json_follows_its_schema(name: str) -> None:
     document = json.loads(json_report.render(REPORTS[name]))
     jsonschema.validate(document, SCHEMA, cls=jsonschema.Draft202012Validator)
-    if name in ("denied-beside-pushed", "preflight-denied", "lint-ready"):
+    if name in ("denied-beside-pushed", "preflight-denied", "lint-ready", "many-tags", "dry-run"):
         golden(f"{name}.json", json_report.render(REPORTS[name]))
 
 
@@ -131,4 +131,4 @@ def test_quiet_and_digest_file_hold_only_what_was_verified(report: Report, expec
     ("count", "text"), [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (12_345_678, "12.35 MB"), (5 * 10**12, "5000 GB")]
 )
 def test_size(count: int, text: str) -> None:
-    assert human.size(count) == text
+    assert ink.size(count) == text

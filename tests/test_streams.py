@@ -225,9 +225,9 @@ def test_what_ends_a_run_early_is_reported(
 
 def test_an_interruption_after_the_last_word_loses_no_report(tmp_path: Path) -> None:
     script = (
-        "import sys\nfrom pushsafe import cli\nfrom pushsafe.report import progress\n"
+        "import sys\nfrom pushsafe import cli\nfrom pushsafe.report import lines\n"
         "def close(_): raise KeyboardInterrupt\n"
-        "progress.Lines.close = close\n"
+        "lines.Lines.close = close\n"
         f"sys.exit(cli.main(['{REF}']))"
     )
     with FakeEngine(images=[REF]) as engine:

@@ -20,6 +20,7 @@ from pushsafe.model import (
     Verification,
     Verified,
 )
+from pushsafe.patience import NO_PATIENCE, Patience
 from pushsafe.verification import PATIENCE, verify
 from tests.values import AMD64, ARM64, OCI_INDEX, OCI_MANIFEST, logged_in, ref, sha
 
@@ -50,6 +51,7 @@ class Asked:
     tag: Sequence[Answer]
     children: Mapping[str, Answer] = field(default_factory=dict)
     asked: list[tuple[str, bool]] = field(default_factory=list)
+    retries: set[int] = field(default_factory=set)
 
     def _give(self, found: Answer) -> ManifestInfo | Evidence:
         if isinstance(found, Exception):
@@ -57,9 +59,17 @@ class Asked:
         return found
 
     def manifest(
-        self, reference: Reference, credential: Credential, digest: str = "", *, whole: bool = False
+        self,
+        reference: Reference,
+        credential: Credential,
+        digest: str = "",
+        *,
+        whole: bool = False,
+        known: ManifestInfo | None = None,
+        patience: Patience = NO_PATIENCE,
     ) -> ManifestInfo | Evidence:
         assert reference == REF
+        self.retries.add(patience.retries)
         count = sum(not name for name, _ in self.asked)
         self.asked.append((digest, whole))
         return self._give(self.children[digest] if digest else self.tag[min(count, len(self.tag) - 1)])
@@ -86,9 +96,12 @@ def look(
     engine_children: Mapping[str, Answer] | None = None,
     known: tuple[str, ...] = (),
     whole: bool = False,
+    same: ManifestInfo | None = None,
+    patience: Patience = NO_PATIENCE,
 ) -> Looked:
     asked, asked_engine, pauses = Asked(registry, children or {}), Asked(engine, engine_children or {}), list[float]()
-    found = verify(REF, PUSHED, logged_in(), asked, asked_engine, whole=whole, children=known, sleep=pauses.append)
+    options = {"whole": whole, "children": known, "known": same, "patience": patience}
+    found = verify(REF, PUSHED, logged_in(), asked, asked_engine, **options, sleep=pauses.append)  # type: ignore[arg-type]
     return Looked(found, asked, asked_engine, pauses)
 
 
@@ -120,11 +133,36 @@ def test_what_is_not_there_is_looked_for_until_patience_ends(answers: list[Answe
 
 
 @pytest.mark.parametrize("looks", range(1, len(PATIENCE) + 1))
-@pytest.mark.parametrize("before", [NOT_FOUND, manifest(OLD), answer(503)], ids=["missing", "older", "server-error"])
+@pytest.mark.parametrize("before", [NOT_FOUND, manifest(OLD), answer(500)], ids=["missing", "older", "server-error"])
 def test_a_slow_registry_is_waited_for(before: Answer, looks: int) -> None:
     found = look(*[before] * looks, manifest())
     assert found.verification == Verified(manifest(), "registry")
     assert found.pauses == list(PATIENCE[:looks])
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_a_busy_registry_was_asked_again_by_then(status: int) -> None:
+    found = look(answer(status, "busy"), engine=(DOWN,), patience=Patience(2))
+    assert found.verification == NotChecked(f"the registry answers {status} busy; {DOWN}")
+    assert (found.registry.retries, found.pauses) == ({2}, [])
+
+
+@pytest.mark.parametrize(
+    ("same", "asked"),
+    [(INDEX, [""]), (INDEX._replace(digest=OLD), ["", sha("1"), sha("2")]), (None, ["", sha("1"), sha("2")])],
+    ids=["known", "another", "nothing"],
+)
+def test_what_another_tag_was_verified_to_name_is_not_looked_through_again(
+    same: ManifestInfo | None, asked: list[str]
+) -> None:
+    found = look(INDEX, children={digest: manifest(digest) for digest in INDEX.children}, same=same)
+    assert found.verification == Verified(INDEX, "registry")
+    assert [digest for digest, _ in found.registry.asked] == asked
+
+
+def test_another_digest_than_the_pushed_one_is_a_mismatch_even_if_it_is_known() -> None:
+    found = look(manifest(OLD), same=manifest(OLD))
+    assert found.verification == Mismatch(PUSHED, OLD)
 
 
 def test_patience_is_bounded() -> None:

@@ -19,6 +19,7 @@ _EPILOG = """\b
 Examples:
   docker pushsafe ghcr.io/myorg/my-api:1.4.2 ghcr.io/myorg/my-api:latest
   docker pushsafe -q --digest-file digests.txt -f tags.txt
+  docker pushsafe --dry-run -a registry.example.com/myorg/my-api
   docker --context prod pushsafe registry.example.com/myorg/my-api:1.4.2
 
 \b
@@ -80,25 +81,51 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @_options
 @click.option("--digest-file", metavar="FILE", help="Write REF@DIGEST of every verified tag to FILE, one a line.")
+@click.option("--dry-run", is_flag=True, help="Check everything, show how each tag would get there, and push nothing.")
 @click.option(
     "--preflight/--no-preflight",
     default=None,
     help="Ask each registry first what the push would meet (the default), or do not.",
 )
-@click.option("-q", "--quiet", is_flag=True, help="Print only the references that were pushed and verified.")
+@click.option("--push-each", is_flag=True, help="Let the engine push every tag, those that are there already as well.")
+@click.option(
+    "--retries",
+    type=int,
+    metavar="N",
+    help="Send a request again, up to N times, that met a busy registry or a dropped connection; 3 if not given.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Print only the references that are in place and verified.")
+@click.option("--timings", is_flag=True, help="Show what each phase took; --format json always does.")
 @click.version_option(__version__, "--version", prog_name="docker pushsafe", message="%(prog)s %(version)s")
 @click.pass_obj
-def push(session: Session, /, digest_file: str | None, preflight: bool | None, quiet: bool, **common: Any) -> int:
+def push(
+    session: Session,
+    /,
+    digest_file: str | None,
+    dry_run: bool,
+    preflight: bool | None,
+    push_each: bool,
+    retries: int | None,
+    quiet: bool,
+    timings: bool,
+    **common: Any,
+) -> int:
     """Check, push and verify images.
 
     Refuses a push that would go wrong before a byte is sent, pushes every listed tag, reads each one back from the
     registry, and says of a denial whether nobody was logged in or the account may not write.
     """
-    output = Output(common["format_"], quiet)
+    output = Output(common["format_"], quiet, timings=timings)
     try:
-        settings = session.settings(preflight=preflight, timeout=common["timeout"])
-        asks = Asks.PREFLIGHT if settings.preflight else Asks.LOGIN
-        request = _request(common, settings)._replace(asks=asks)
+        _require_sense(dry_run=dry_run, quiet=quiet, digest_file=digest_file)
+        settings = session.settings(preflight=preflight, timeout=common["timeout"], retries=retries)
+        request = _request(common, settings)._replace(
+            asks=Asks.PREFLIGHT if settings.preflight else Asks.LOGIN,
+            pushes=not dry_run,
+            planned=dry_run,
+            push_each=push_each,
+            retries=settings.retries,
+        )
         if digest_file is not None:
             from pushsafe.digest_file import DigestFile
 
@@ -106,6 +133,14 @@ def push(session: Session, /, digest_file: str | None, preflight: bool | None, q
     except UsageError as error:
         return show(_unusable(error), output)
     return show(run(session, request, output, settings.timeout), output)
+
+
+def _require_sense(*, dry_run: bool, quiet: bool, digest_file: str | None) -> None:
+    """Raise UsageError for options that contradict each other."""
+    if dry_run and quiet:
+        raise UsageError("--dry-run and --quiet: the one shows a plan, the other only what was pushed", "leave one out")
+    if dry_run and digest_file is not None:
+        raise UsageError("--dry-run pushes nothing, so there is no digest to write to --digest-file", "leave one out")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

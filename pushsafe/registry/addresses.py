@@ -1,11 +1,14 @@
-"""What an address says of the way there: loopback, and what the engine's list of insecure registries holds."""
+"""What an address says of the way there: its host, loopback, what the engine's list of insecure registries holds."""
 
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 
 from pushsafe.registry.known import hostname
+
+_PLAIN_URL = re.compile(r"(\w+)://(?:[^/?#@]*@)?((?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?)(?=[/?#]|$)", re.ASCII)
 
 
 def is_loopback(registry: str) -> bool:
@@ -38,6 +41,18 @@ def is_insecure(registry: str, insecure_registries: tuple[str, ...]) -> bool:
     return any(
         ipaddress.ip_address(address.partition("%")[0]) in network for address in addresses for network in networks
     )
+
+
+def origin_of(url: str) -> str:
+    """Scheme and host of a URL: what comes before and after may be what nobody should read."""
+    plain = _PLAIN_URL.match(url)
+    return f"{plain[1]}://{plain[2]}" if plain else "an address that cannot be read"
+
+
+def host_of(url: str) -> str:
+    """Host and port of a URL, as they are written; empty if it cannot be read."""
+    plain = _PLAIN_URL.match(url)
+    return plain[2] if plain else ""
 
 
 def _network(entry: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:

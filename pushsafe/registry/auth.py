@@ -17,6 +17,7 @@ import urllib3
 
 from pushsafe.errors import RegistryUnreachable, UnsafeRealm
 from pushsafe.model import Credential, CredentialKind
+from pushsafe.patience import NO_PATIENCE, Patience
 from pushsafe.registry.addresses import is_loopback
 from pushsafe.registry.transport import Endpoint, Response, Transport
 from pushsafe.sanitize import clean
@@ -90,6 +91,7 @@ def fetch_token(
     scope: str,
     repository: str,
     credential: Credential | None,
+    patience: Patience = NO_PATIENCE,
 ) -> Token:
     """Ask the token server that a challenge names for `scope`, as `credential` or as nobody.
 
@@ -121,6 +123,7 @@ def fetch_token(
             body=urlencode(form).encode(),  # the secret itself: no redirect is followed
             limit=TOKEN_LIMIT,
             registry=endpoint.registry,
+            patience=patience,
         )
     else:
         if credential is not None and credential.username:
@@ -136,6 +139,7 @@ def fetch_token(
             follow=True,
             limit=TOKEN_LIMIT,
             registry=endpoint.registry,
+            patience=patience,
         )
         if credential is not None and response.elsewhere:
             # What comes back is nobody's token, and says nothing of the credential.

@@ -1,6 +1,8 @@
-"""What we ask registries: does it want a login, what does a tag name, and what would a push meet."""
+"""What we ask registries: does it want a login, what does a tag name, what would a push meet; and one more tag."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from pushsafe.errors import RegistryUnreachable
 from pushsafe.model import (
@@ -9,21 +11,25 @@ from pushsafe.model import (
     Credential,
     Evidence,
     ImageConfig,
+    ManifestContent,
     ManifestInfo,
     Preflight,
     Reference,
     RegistryPing,
     Stage,
 )
+from pushsafe.patience import NO_PATIENCE, Patience
 from pushsafe.registry import manifests
 from pushsafe.registry.addresses import is_loopback
 from pushsafe.registry.auth import parse_challenge
 from pushsafe.registry.probe import Probe, evidence
-from pushsafe.registry.tokens import Tokens
-from pushsafe.registry.transport import Endpoint, Response, Transport
+from pushsafe.registry.tokens import PULL, PUSH, Tokens
+from pushsafe.registry.transport import Response, Transport
 from pushsafe.sanitize import clean, remember, secrets_of
 
-_OK, _UNAUTHORIZED = 200, 401
+_OK, _CREATED, _UNAUTHORIZED = 200, 201, 401
+_MISMATCH = "DIGEST_MISMATCH"
+_ACCEPT = {"Accept": manifests.ACCEPT}
 
 
 class Registry:
@@ -65,59 +71,136 @@ class Registry:
         return Probe(self._transport, self._tokens, endpoint, reference.repository, credential).run()
 
     def manifest(
-        self, reference: Reference, credential: Credential, digest: str = "", *, whole: bool = False
+        self,
+        reference: Reference,
+        credential: Credential,
+        digest: str = "",
+        *,
+        whole: bool = False,
+        known: ManifestInfo | None = None,
+        patience: Patience = NO_PATIENCE,
     ) -> ManifestInfo | Evidence:
         """What a tag (or `digest` in the same repository) names; the refusal if that is what comes back.
 
         HEAD, which Docker Hub does not count as a pull; an index is fetched, for its platforms and children, and so is
-        what shall be read `whole`, for its layers' sizes.
+        what shall be read `whole`, for its layers' sizes. Neither is fetched where HEAD names the digest of `known`:
+        that is then the answer.
         """
         path = f"manifests/{digest or reference.tag}"
         response = None
-        if not whole:
-            response = self._read("HEAD", reference, path, credential)
+        if known is not None or not whole:
+            response = self._ask("HEAD", reference, path, credential, patience)
             found, media_type = response.header("docker-content-digest"), manifests.media_type(response)
-            if response.status == _OK and found and media_type not in INDEX_TYPES:
+            if response.status == _OK and known is not None and found == known.digest:
+                return known
+            if response.status == _OK and found and not whole and media_type not in INDEX_TYPES:
                 return ManifestInfo(clean(found, limit=200), media_type)
         if response is None or response.status == _OK:
-            response = self._read("GET", reference, path, credential)
+            response = self._ask("GET", reference, path, credential, patience)
         if response.status != _OK:
             return evidence(Stage.VERIFY, response, sent=credential.present)
         return manifests.read_manifest(response)
 
     def image_config(self, reference: Reference, credential: Credential, digest: str) -> ImageConfig | Evidence:
         """What the config of an image of this repository says (`GET .../blobs/DIGEST`)."""
-        response = self._read("GET", reference, f"blobs/{digest}", credential)
+        response = self._ask("GET", reference, f"blobs/{digest}", credential)
         if response.status != _OK:
             return evidence(Stage.VERIFY, response, sent=credential.present)
         return manifests.read_config(response)
 
     def tags(self, reference: Reference, credential: Credential) -> tuple[str, ...] | Evidence:
         """Up to a thousand tags of the repository, the first page of its list."""
-        response = self._read("GET", reference, "tags/list?n=1000", credential)
+        response = self._ask("GET", reference, "tags/list?n=1000", credential)
         if response.status != _OK:
             return evidence(Stage.VERIFY, response, sent=credential.present)
         return manifests.read_tags(response)
 
+    # ------------------------------------------------------------------ one manifest under several tags
+
+    def content(
+        self, reference: Reference, credential: Credential, digest: str, patience: Patience = NO_PATIENCE
+    ) -> ManifestContent | Evidence:
+        """A manifest or index of the repository byte for byte (`GET .../manifests/DIGEST`).
+
+        An Evidence is the refusal, or tells that what came has another digest (its code is DIGEST_MISMATCH) or is of no
+        type that could be put again.
+        """
+        response = self._ask("GET", reference, f"manifests/{digest}", credential, patience)
+        said = evidence(Stage.VERIFY, response, sent=credential.present)
+        if response.status != _OK:
+            return said
+        found = manifests.digest_of(response.body, digest)
+        if found != digest:
+            return said._replace(code=_MISMATCH, message=f"asked for {clean(digest, limit=200)}, it sent {found}")
+        media_type = manifests.putable_type(response)
+        if not media_type:
+            named = manifests.media_type(response) or "nothing"
+            return said._replace(code="", message=f"what {digest} names is no image or index: its type is {named}")
+        return ManifestContent(digest, media_type, response.body)
+
+    def put(
+        self, reference: Reference, credential: Credential, content: ManifestContent, patience: Patience = NO_PATIENCE
+    ) -> Evidence:
+        """Let a tag name a manifest whose parts the repository holds (`PUT .../manifests/TAG`).
+
+        It does if the status is 201 and the code is empty, and only then. A registry that answers 201 and names another
+        digest has kept something else: the code is then DIGEST_MISMATCH.
+        """
+        path, headers = f"manifests/{reference.tag}", {"Content-Type": content.media_type}
+        response = self._ask("PUT", reference, path, credential, patience, headers=headers, body=content.body)
+        if response.status != _CREATED:
+            return evidence(Stage.PUSH, response, sent=credential.present)
+        # What the body of a success says is no error, whatever it looks like.
+        said = Evidence(Stage.PUSH, "", status=_CREATED, sent=credential.present)
+        found = response.header("docker-content-digest")
+        if found in ("", content.digest):
+            return said
+        message = f"it was sent {content.digest} and says that it keeps {clean(found, limit=200)}"
+        return said._replace(code=_MISMATCH, message=message)
+
     # ------------------------------------------------------------------ authorized requests
 
-    def _read(self, method: str, reference: Reference, path: str, credential: Credential) -> Response:
-        """Send a request as the challenge of `/v2/` asks; a 401 that names another challenge is answered once."""
+    def _ask(
+        self,
+        method: str,
+        reference: Reference,
+        path: str,
+        credential: Credential,
+        patience: Patience = NO_PATIENCE,
+        *,
+        headers: Mapping[str, str] = _ACCEPT,
+        body: bytes | None = None,
+    ) -> Response:
+        """Send a request as the challenge of `/v2/` asks; a 401 that names another challenge is answered once.
+
+        With a `body` it needs the right to push, and goes nowhere else: only reading follows redirects.
+        """
         remember(secrets_of(credential))
         endpoint = self._transport.endpoint(reference.registry)
-        challenge = parse_challenge(endpoint.ping.header("www-authenticate"))
-        who = credential if credential.present else None
         repository = reference.repository
         url = f"{endpoint.base}/v2/{repository}/{path}"
-        sent = self._tokens.authorization(endpoint, challenge, repository, who)
-        response = self._send(method, endpoint, url, sent)
-        if response.status != _UNAUTHORIZED:
-            return response
-        self._tokens.forget(endpoint, repository)  # if it was the one for pushing, another may do
-        challenge = parse_challenge(response.header("www-authenticate"))
-        answer = self._tokens.authorization(endpoint, challenge, repository, who)
-        return response if answer in ({}, sent) else self._send(method, endpoint, url, answer)
 
-    def _send(self, method: str, endpoint: Endpoint, url: str, authorization: dict[str, str]) -> Response:
-        headers = {"Accept": manifests.ACCEPT} | authorization
-        return self._transport.send(method, url, verify=endpoint.verify, headers=headers, follow=True)
+        def authorization(asking: Response) -> dict[str, str]:
+            challenge = parse_challenge(asking.header("www-authenticate"))
+            who = credential if credential.present else None
+            actions = PULL if body is None else PUSH
+            return self._tokens.authorization(endpoint, challenge, repository, who, actions, patience)
+
+        def send(authorized: dict[str, str]) -> Response:
+            return self._transport.send(
+                method,
+                url,
+                verify=endpoint.verify,
+                headers={**headers, **authorized},
+                body=body,
+                follow=body is None,
+                patience=patience,
+            )
+
+        sent = authorization(endpoint.ping)
+        response = send(sent)
+        if response.status != _UNAUTHORIZED or response.elsewhere:  # no credential goes there, nor where it points to
+            return response
+        self._tokens.forget(endpoint, repository, sent)  # if it was the one for pushing, another may do
+        answer = authorization(response)
+        return response if answer in ({}, sent) else send(answer)

@@ -21,12 +21,24 @@ def media_type(response: Response) -> str:
     return clean(response.header("content-type").partition(";")[0], limit=200)
 
 
+def digest_of(body: bytes, like: str) -> str:
+    """The digest by sha512 if that is what `like` is of, else by sha256 (OCI image specification, `descriptor.md`)."""
+    algorithm = "sha512" if like.startswith("sha512:") else "sha256"
+    return f"{algorithm}:{hashlib.new(algorithm, body).hexdigest()}"
+
+
+def putable_type(response: Response) -> str:
+    """The media type under which a manifest or index can be put again; empty if it is none of those that we know.
+
+    Where Content-Type tells another one, the document's own `mediaType` counts.
+    """
+    named = (media_type(response), _object(response).get("mediaType"))
+    return next((kind for kind in named if kind in (*INDEX_TYPES, *MANIFEST_TYPES)), "")
+
+
 def read_manifest(response: Response) -> ManifestInfo:
     """Digest by the content itself, so a header cannot claim another one; platforms and children of an index."""
-    digest = f"sha256:{hashlib.sha256(response.body).hexdigest()}"
-    claimed = response.header("docker-content-digest")
-    if claimed.startswith("sha512:"):
-        digest = f"sha512:{hashlib.sha512(response.body).hexdigest()}"
+    digest = digest_of(response.body, response.header("docker-content-digest"))
     kind = media_type(response)
     document = _object(response)
     if kind not in INDEX_TYPES:

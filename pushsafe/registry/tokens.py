@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 
+from pushsafe.errors import RegistryUnreachable
 from pushsafe.model import Credential, CredentialKind
+from pushsafe.patience import NO_PATIENCE, Patience
+from pushsafe.registry.addresses import origin_of
 from pushsafe.registry.auth import Challenge, Token, basic, fetch_token
 from pushsafe.registry.transport import Endpoint, Transport
 from pushsafe.sanitize import remember
@@ -13,8 +17,11 @@ from pushsafe.sanitize import remember
 PULL, PUSH = "pull", "pull,push"
 """The actions of a token's scope (distribution `spec/auth/scope.md`)."""
 _REFUSED = (401, 403)
+_TOO_MANY, _SERVER_ERROR = 429, 500
 _LIFE = 45.0
 """Seconds for which a token is used again: one that names no lifetime has 60 (distribution `spec/auth/token.md`)."""
+
+_Key = tuple[str, str, str, bool]
 
 
 class Tokens:
@@ -22,48 +29,78 @@ class Tokens:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
-        self._tokens: dict[tuple[str, str, str, bool], tuple[Token, float]] = {}
-        self._locks: dict[tuple[str, str, str, bool], threading.Lock] = {}
+        self._answers: dict[_Key, tuple[Token | RegistryUnreachable, float]] = {}
+        self._locks: dict[_Key, threading.Lock] = {}
         self._lock = threading.Lock()
 
     def token(
-        self, endpoint: Endpoint, challenge: Challenge, repository: str, actions: str, credential: Credential | None
+        self,
+        endpoint: Endpoint,
+        challenge: Challenge,
+        repository: str,
+        actions: str,
+        credential: Credential | None,
+        patience: Patience = NO_PATIENCE,
     ) -> Token:
         """The token for `actions` in a repository, or the server's refusal; without actions, what `docker login` asks
         for: a token of no scope."""
         key = (endpoint.registry, repository, actions, credential is not None)
+        asked = time.monotonic()
         with self._lock:
             lock = self._locks.setdefault(key, threading.Lock())
         with lock:
-            token = self._kept(key)
-            if token is None:
+            answer = self._answer_since(asked, key) or self._kept(key)
+            if answer is None:
                 scope = f"repository:{repository}:{actions}" if actions else ""
-                token = fetch_token(self._transport, endpoint, challenge, scope, repository, credential)
-                remember((token.value,))
-                if token.value or token.status in _REFUSED:  # a server that is busy may answer the next time
-                    with self._lock:
-                        self._tokens[key] = token, time.monotonic()
-        return token
+                try:
+                    answer = fetch_token(self._transport, endpoint, challenge, scope, repository, credential, patience)
+                    remember((answer.value,))
+                except RegistryUnreachable as error:
+                    answer = error
+                with self._lock:
+                    self._answers[key] = answer, time.monotonic()
+        if isinstance(answer, RegistryUnreachable):
+            raise answer
+        return answer
 
     def authorization(
-        self, endpoint: Endpoint, challenge: Challenge, repository: str, credential: Credential | None
+        self,
+        endpoint: Endpoint,
+        challenge: Challenge,
+        repository: str,
+        credential: Credential | None,
+        actions: str = PULL,
+        patience: Patience = NO_PATIENCE,
     ) -> dict[str, str]:
-        """The header for reading in a repository; empty where there is nothing to send."""
+        """The header for PULL or PUSH in a repository; empty where there is nothing to send.
+
+        Raises RegistryUnreachable as well where the token server is busy: a request without its token would be
+        refused, which says nothing of the credential.
+        """
         if credential is not None and credential.kind is CredentialKind.REGISTRY_TOKEN:
             return {"Authorization": f"Bearer {credential.secret.reveal()}"}
         if challenge.scheme == "bearer":
-            token = self._able_to_pull(endpoint, repository, credential is not None)
-            token = token or self.token(endpoint, challenge, repository, PULL, credential)
+            token = self._able_to_pull(endpoint, repository, credential is not None) if actions == PULL else None
+            token = token or self.token(endpoint, challenge, repository, actions, credential, patience)
+            if not token.value and (token.status == _TOO_MANY or token.status >= _SERVER_ERROR):
+                server = origin_of(challenge.parameters.get("realm", ""))
+                raise RegistryUnreachable(f"{server} answers {token.status} to the request for a token")
             return {"Authorization": f"Bearer {token.value}"} if token.value else {}
         if challenge.scheme == "basic" and credential is not None and credential.kind is CredentialKind.BASIC:
             return {"Authorization": basic(credential)}
         return {}
 
-    def forget(self, endpoint: Endpoint, repository: str) -> None:
-        """Drop the token for pushing, which a registry did not take for reading."""
+    def forget(self, endpoint: Endpoint, repository: str, refused: Mapping[str, str]) -> None:
+        """Drop the token for pushing if it is the one that the registry has just refused.
+
+        Another one stays: of several who were refused at the same time, one has fetched it already.
+        """
         with self._lock:
             for sent in (True, False):
-                self._tokens.pop((endpoint.registry, repository, PUSH, sent), None)
+                key = (endpoint.registry, repository, PUSH, sent)
+                token, _ = self._answers.get(key, (None, 0.0))
+                if isinstance(token, Token) and refused.get("Authorization") == f"Bearer {token.value}":
+                    del self._answers[key]
 
     def _able_to_pull(self, endpoint: Endpoint, repository: str, sent: bool) -> Token | None:
         """The token for pushing, where there is one: asking for another costs a round trip."""
@@ -71,7 +108,16 @@ class Tokens:
         readable = token is not None and bool(token.value) and (token.granted is None or "pull" in token.granted)
         return token if readable else None
 
-    def _kept(self, key: tuple[str, str, str, bool]) -> Token | None:
+    def _kept(self, key: _Key) -> Token | None:
+        """A token, or a refusal, while it is young; a server that was busy may answer the next time."""
         with self._lock:
-            token, fetched = self._tokens.get(key, (None, 0.0))
-        return token if token is not None and time.monotonic() - fetched < _LIFE else None
+            answer, fetched = self._answers.get(key, (None, 0.0))
+        if not isinstance(answer, Token) or not (answer.value or answer.status in _REFUSED):
+            return None
+        return answer if time.monotonic() - fetched < _LIFE else None
+
+    def _answer_since(self, asked: float, key: _Key) -> Token | RegistryUnreachable | None:
+        """Whatever came for another thread while this one waited for it: a busy server's pauses are waited for once."""
+        with self._lock:
+            answer, fetched = self._answers.get(key, (None, 0.0))
+        return answer if fetched > asked else None

@@ -1,4 +1,4 @@
-"""HTTP to registries: where one answers, time limits, capped answers, and errors in one sentence."""
+"""HTTP to registries: where one answers, time limits, capped answers."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import http.client
 import io
 import math
 import os
-import re
 import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urljoin
@@ -24,10 +24,12 @@ from urllib3.util import Retry, Timeout
 
 from pushsafe import __version__
 from pushsafe.errors import RegistryUnreachable
+from pushsafe.patience import NO_PATIENCE, Patience
 from pushsafe.proxies import proxy_for
-from pushsafe.registry.addresses import is_insecure, is_loopback
+from pushsafe.registry.addresses import host_of, is_insecure, is_loopback, origin_of
+from pushsafe.registry.retries import Retries
 from pushsafe.registry.tls import NO_CERTIFICATES, Certificates, Contexts, certificates, certs_d, context
-from pushsafe.sanitize import clean
+from pushsafe.registry.unreachable import Dropped, unreachable
 
 CONNECT_TIMEOUT = 10.0
 """Seconds for a connection, TLS included."""
@@ -48,7 +50,6 @@ _USER_AGENT = f"docker-pushsafe/{__version__}"
 _BAD_REQUEST = 400
 _HOSTS = 256  # more than a run speaks to: the connections of a host that is dropped are closed under those who use them
 _PART = 64 * 1024  # bytes read at once: some versions of urllib3 unpack a part whole, to a thousand times its size
-_PLAIN_URL = re.compile(r"(\w+)://(?:[^/?#@]*@)?((?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?)(?=[/?#]|$)", re.ASCII)
 # Only GET and HEAD follow a redirect, and urllib3 takes the credential off when the host changes.
 _REDIRECTS = Retry(total=None, connect=0, read=0, redirect=3, status=0, other=0, raise_on_redirect=False)
 _NO_REDIRECT = Retry(total=None, connect=0, read=0, redirect=0, status=0, other=0, raise_on_redirect=False)
@@ -71,6 +72,16 @@ class Response:
 
     def header(self, name: str) -> str:
         return self.headers.get(name.lower(), "")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Request:
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes | None
+    follow: bool
+    limit: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +116,7 @@ class Transport:
         self._pools: dict[tuple[bool, str, Certificates], urllib3.PoolManager] = {}
         self._endpoints: dict[str, Endpoint | RegistryUnreachable] = {}
         self._held: dict[str, Certificates] = {}
+        self._answered: set[str] = set()
         self._locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
 
@@ -138,38 +150,55 @@ class Transport:
         follow: bool = False,
         limit: int = BODY_LIMIT,
         registry: str = "",
+        patience: Patience = NO_PATIENCE,
     ) -> Response:
-        """Send one request. Raises RegistryUnreachable, whose message never holds a header.
+        """Send one request, and again where that can succeed. Raises RegistryUnreachable, which never holds a header.
 
         `registry` is the one on whose behalf another host is asked, whose certificates then hold; it is the URL's own
         host if not given. An answer that is larger than `limit` is none; what a refusal says is cut at ERROR_LIMIT.
         """
-        left = self._deadline()
+        request = _Request(method, url, {"User-Agent": _USER_AGENT, **(headers or {})}, body, follow, limit)
+        pool = partial(self._pool, url, verify, registry)
+        retries = Retries(host_of(url), patience, self._deadline)
+        while True:
+            try:
+                response = self._send_once(request, pool)
+            except Dropped as dropped:
+                if not retries.after_drop(dropped):
+                    raise
+            else:
+                if not retries.after_answer(response.status, response.header("retry-after")):
+                    return response
+
+    def _send_once(self, request: _Request, pool: Callable[[], urllib3.PoolManager]) -> Response:
+        """One request and its whole answer, in a time of its own."""
+        url, left = request.url, self._deadline()
         if left is not None and left <= 0:
-            raise RegistryUnreachable(f"{_origin(url)}: {_RUN_IS_OVER}")
+            raise RegistryUnreachable(f"{origin_of(url)}: {_RUN_IS_OVER}")
         whole = min(ANSWER_TIMEOUT, math.inf if left is None else left)
         due = time.monotonic() + whole
         _due.set(due)
         try:
-            response = self._pool(url, verify, registry).request(
-                method,
+            response = pool().request(
+                request.method,
                 url,
-                headers={"User-Agent": _USER_AGENT, **(headers or {})},
-                body=body,
-                redirect=follow,
-                retries=_REDIRECTS if follow else _NO_REDIRECT,
+                headers=request.headers,
+                body=request.body,
+                redirect=request.follow,
+                retries=_REDIRECTS if request.follow else _NO_REDIRECT,
                 timeout=Timeout(connect=min(CONNECT_TIMEOUT, whole), read=READ_TIMEOUT),
                 preload_content=False,
             )
-            content = _read(response, url, limit)
+            content = _read(response, url, request.limit)
             response.release_conn()
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            reason = _reason(error)
-            if time.monotonic() >= due:
-                over = left is not None and whole == left
-                reason = _RUN_IS_OVER if over else f"no whole answer within {ANSWER_TIMEOUT:g} seconds"
             # Without its cause, whose words may hold a header or a URL.
-            raise RegistryUnreachable(f"{_origin(url)}: {reason}") from None
+            if time.monotonic() < due:
+                raise unreachable(origin_of(url), error, known=origin_of(url) in self._answered) from None
+            over = left is not None and whole == left
+            reason = _RUN_IS_OVER if over else f"no whole answer within {ANSWER_TIMEOUT:g} seconds"
+            raise RegistryUnreachable(f"{origin_of(url)}: {reason}") from None
+        self._answered.add(origin_of(url))
         headers = {key.lower(): value for key, value in response.headers.itermerged()}
         return Response(response.status, headers, content, _is_elsewhere(url, response))
 
@@ -214,7 +243,7 @@ class Transport:
 
     def _pool(self, url: str, verify: bool, registry: str) -> urllib3.PoolManager:
         proxy = proxy_for(url, os.environ)
-        name = registry or _host(url)
+        name = registry or host_of(url)
         name = "docker.io" if name == _HUB_HOST else name
         with self._lock:
             held = self._certificates(name) if url[:6].lower() == "https:" else NO_CERTIFICATES
@@ -247,7 +276,7 @@ def _read(response: urllib3.BaseHTTPResponse, url: str, limit: int) -> bytes:
             content += part
             if len(content) > limit:
                 if not refused:
-                    raise RegistryUnreachable(f"{_origin(url)}: an answer of more than {limit} bytes")
+                    raise RegistryUnreachable(f"{origin_of(url)}: an answer of more than {limit} bytes")
                 response.close()
                 break
     except BaseException:
@@ -358,43 +387,3 @@ def _is_elsewhere(url: str, response: urllib3.BaseHTTPResponse) -> bool:
         if _place(url) != asked:
             return True
     return False
-
-
-# ---------------------------------------------------------------------- errors
-
-
-def _origin(url: str) -> str:
-    """Scheme and host of a URL: what comes before and after may be what nobody should read."""
-    plain = _PLAIN_URL.match(url)
-    return f"{plain[1]}://{plain[2]}" if plain else "an address that cannot be read"
-
-
-def _host(url: str) -> str:
-    """Host and port of a URL, as they are written."""
-    plain = _PLAIN_URL.match(url)
-    return plain[2] if plain else ""
-
-
-def _reason(error: BaseException) -> str:
-    """What went wrong, in one sentence of the innermost error's words."""
-    chain: list[BaseException] = []
-    seen: BaseException | None = error
-    while seen is not None and seen not in chain:
-        chain.append(seen)
-        seen = getattr(seen, "reason", None) if isinstance(getattr(seen, "reason", None), BaseException) else None
-        seen = seen or chain[-1].__cause__ or chain[-1].__context__
-    for link in reversed(chain):
-        if isinstance(link, OSError) and link.strerror and not isinstance(link, TimeoutError | socket.gaierror):
-            return link.strerror.lower()
-    if any(isinstance(link, socket.gaierror) for link in chain):
-        return "the host name cannot be resolved"
-    if any(isinstance(link, TimeoutError | urllib3.exceptions.TimeoutError) for link in chain):
-        return "no answer in time"
-    if any(isinstance(link, urllib3.exceptions.ProxySchemeUnknown) for link in chain):
-        return "its proxy is of a kind that docker pushsafe does not speak to"
-    # The words of these quote what could not be read: a URL, a header.
-    if any(isinstance(link, urllib3.exceptions.LocationValueError) for link in chain):
-        return "the address cannot be read"
-    if isinstance(chain[-1], ValueError) and not isinstance(chain[-1], OSError):
-        return "the request cannot be written as HTTP"
-    return clean(str(chain[-1]), limit=200) or type(chain[-1]).__name__

@@ -7,6 +7,7 @@ import json
 from pushsafe.diagnosis import Diagnosis, StepStatus
 from pushsafe.exitcodes import exit_code
 from pushsafe.report import human
+from pushsafe.report.ink import BOLD, DIM, GREEN, RED, YELLOW, Ink
 from pushsafe.report.json import SCHEMA, errors_of, finding_of, outcome_of, tag_state_of
 
 _MARKS = {
@@ -17,24 +18,24 @@ _MARKS = {
     StepStatus.COMPARED: "·",
 }
 _COLORS = {
-    StepStatus.OK: human.GREEN,
-    StepStatus.FAILED: human.RED,
-    StepStatus.UNKNOWN: human.YELLOW,
-    StepStatus.SKIPPED: human.DIM,
-    StepStatus.COMPARED: human.DIM,
+    StepStatus.OK: GREEN,
+    StepStatus.FAILED: RED,
+    StepStatus.UNKNOWN: YELLOW,
+    StepStatus.SKIPPED: DIM,
+    StepStatus.COMPARED: DIM,
 }
 
 
 def render(found: Diagnosis, *, color: bool = False) -> str:
     """A line for each step, then what a push would come to and the next command."""
-    ink = human.Ink(color)
+    ink = Ink(color)
     width = max(len(step.name) for step in found.steps)
     steps = "".join(
         f"{ink(_MARKS[step.status], _COLORS[step.status])} {step.name:<{width}}  {step.detail}\n"
         for step in found.steps
     )
     # The step of the engine says what is wrong with it; what mends it is left to say.
-    hints = "".join(f"  try: {ink(error.hint, human.BOLD)}\n" for error in found.report.errors if error.hint)
+    hints = "".join(f"  try: {ink(error.hint, BOLD)}\n" for error in found.report.errors if error.hint)
     return f"{steps}\n{hints}{human.render(found.report, color=color, evidence=False)}"
 
 

@@ -10,6 +10,7 @@ from pushsafe.model import (
     Evidence,
     Failed,
     Finding,
+    How,
     Layers,
     Mismatch,
     Missing,
@@ -31,8 +32,9 @@ from pushsafe.model import (
     TagUnknown,
     Verified,
 )
+from pushsafe.report import plan, summary
+from pushsafe.report.ink import BOLD, DIM, GREEN, RED, YELLOW, Ink, layers_line
 
-RED, GREEN, YELLOW, BOLD, DIM = "31", "32", "33", "1", "2"
 _STAGES = {
     Stage.CREDENTIAL: "credential",
     Stage.PING: "registry",
@@ -47,19 +49,11 @@ _SAME = {DenialReason.NOT_LOGGED_IN: "PS301", DenialReason.CREDENTIAL_EXPIRED: "
 """The rules whose findings say no more than a denial for this reason does."""
 
 
-class Ink:
-    """Colours a text, or leaves it as it is."""
+def render(report: Report, *, color: bool = False, evidence: bool = True, timings: bool = False) -> str:
+    """Findings, one block for each listed reference, the plan where one was asked for, and a line that sums up.
 
-    def __init__(self, color: bool) -> None:
-        self._color = color
-
-    def __call__(self, text: str, *codes: str) -> str:
-        return f"\x1b[{';'.join(codes)}m{text}\x1b[0m" if self._color and codes else text
-
-
-def render(report: Report, *, color: bool = False, evidence: bool = True) -> str:
-    """Findings, one block for each listed reference, and a line that sums up; denials without their `evidence`, where
-    that is shown in another way."""
+    Denials without their `evidence`, where that is shown in another way; with `timings` what each phase took.
+    """
     ink = Ink(color)
     blocks: list[Iterable[str]] = [
         _finding(finding, ink) for finding in report.findings if not _said_by_denial(finding, report)
@@ -69,9 +63,11 @@ def render(report: Report, *, color: bool = False, evidence: bool = True) -> str
     blocks += [_untold(check, ink) for check in unknown if check.name in listed]
     if report.interrupted or any(not isinstance(result.outcome, NotPushed) for result in report.results):
         blocks += _results(report, ink, evidence)
+    if report.plan is not None:
+        blocks.append(plan.render(report.plan, ink))
     lines = [line for block in blocks for line in block]
-    if report.results:
-        lines += ["", _summary(report, ink)] if lines else [_summary(report, ink)]
+    if last := summary.render(report, ink, timings=timings):
+        lines += ["", *last] if lines else last
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -133,8 +129,8 @@ def _results(report: Report, ink: Ink, evidence: bool) -> Iterator[Iterable[str]
     for result in report.results:
         name = ink(str(result.reference), BOLD)
         match result.outcome:
-            case Pushed(digest, layers):
-                yield _pushed(result, name, digest, layers, ink)
+            case Pushed():
+                yield _pushed(result, result.outcome, name, ink)
             case Denied(denial):
                 first = told.setdefault((denial.summary, denial.next), result.reference)
                 reason = f" ({denial.reason.value})" if denial.reason.value != denial.kind.value else ""
@@ -189,46 +185,47 @@ def _now(state: TagState | None) -> str:
             return ""
 
 
-def _replaced(digest: str, before: TagState | None) -> str:
+def _replaced(pushed: Pushed, before: TagState | None) -> str:
     """What a push did to the tag, where that was looked at."""
     match before:
-        case TagHeld(manifest):
-            return "; the tag named that already" if manifest.digest == digest else f"; replaced {manifest.digest}"
+        case TagHeld(manifest) if manifest.digest != pushed.digest:
+            return f"replaced {manifest.digest}"
         case TagAbsent():
-            return "; a new tag"
+            return "a new tag"
         case _:
             return ""
 
 
-def _pushed(result: TagResult, name: str, digest: str, layers: Layers, ink: Ink) -> Iterator[str]:
+def _pushed(result: TagResult, pushed: Pushed, name: str, ink: Ink) -> Iterator[str]:
+    did = {How.PUSHED: "pushed", How.TAGGED: "tagged", How.ALREADY_THERE: "already there"}[pushed.how]
     match result.verification:
         case Verified(manifest, via):
             through = " (through the engine)" if via == "engine" else ""
-            yield f"{ink('✓', GREEN, BOLD)} {name} {ink('pushed and verified', GREEN)}{through}"
+            yield f"{ink('✓', GREEN, BOLD)} {name} {ink(f'{did} and verified', GREEN)}{through}"
             platforms = ", ".join(map(str, manifest.platforms))
-            yield ink(f"  {digest}{f'  {platforms}' if platforms else ''}", DIM)
-        case Mismatch(pushed, found):
-            yield f"{ink('✗', RED, BOLD)} {name} {ink('pushed, but the registry holds something else', RED)}"
-            yield f"  pushed {pushed}"
+            yield ink(f"  {pushed.digest}{f'  {platforms}' if platforms else ''}", DIM)
+        case Mismatch(wanted, found):
+            yield f"{ink('✗', RED, BOLD)} {name} {ink(f'{did}, but the registry holds something else', RED)}"
+            yield f"  {'pushed' if pushed.how is How.PUSHED else 'wanted'} {wanted}"
             yield f"  found  {found}"
         case Missing(what):
-            yield f"{ink('✗', RED, BOLD)} {name} {ink('pushed, but the registry does not show it', RED)}"
+            yield f"{ink('✗', RED, BOLD)} {name} {ink(f'{did}, but the registry does not show it', RED)}"
             yield f"  missing: {what}"
-            yield f"  pushed {digest}"
+            yield f"  {did} {pushed.digest}"
         case NotChecked(why):
-            yield f"{ink('?', YELLOW, BOLD)} {name} {ink('pushed, but it could not be read back', YELLOW)}"
+            yield f"{ink('?', YELLOW, BOLD)} {name} {ink(f'{did}, but it could not be read back', YELLOW)}"
             yield f"  {why}"
-            yield f"  pushed {digest}"
-    yield ink(f"  {_layers(layers)}{_replaced(digest, result.before)}", DIM)
+            yield f"  {did} {pushed.digest}"
+    details = (_layers(pushed.layers) if pushed.layers else "", _replaced(pushed, result.before))
+    if any(details):
+        yield ink(f"  {'; '.join(filter(None, details))}", DIM)
+    if pushed.because:
+        yield ink(f"  pushed by the engine, because it could not be tagged directly: {pushed.because}", DIM)
 
 
 def _layers(layers: Layers) -> str:
-    counted = ((layers.reused, "reused"), (layers.mounted, "mounted"), (layers.sent, "sent"))
-    total = layers.reused + layers.mounted + layers.sent
-    parts = [f"{number} {what}" for number, what in counted if number]
-    least = "at least " if layers.unsized else ""
-    sent = f" ({least}{size(layers.bytes_sent)})" if layers.bytes_sent else ""
-    return f"{total} layer{'' if total == 1 else 's'}: {', '.join(parts) or 'none'}{sent}"
+    counted = (layers.reused, layers.mounted, layers.sent, layers.bytes_sent)
+    return layers_line(*counted, least=bool(layers.unsized))
 
 
 def _evidence(evidence: Iterable[Evidence], ink: Ink) -> Iterator[str]:
@@ -241,42 +238,3 @@ def _evidence(evidence: Iterable[Evidence], ink: Ink) -> Iterator[str]:
 def _next(commands: Iterable[str], ink: Ink) -> Iterator[str]:
     for command in commands:
         yield f"  next: {ink(command, BOLD)}"
-
-
-# ---------------------------------------------------------------------- the last line
-
-
-def _summary(report: Report, ink: Ink) -> str:
-    listed = len(report.results)
-    good = sum(result.confirmed for result in report.results)
-    seconds = dict(report.timings).get("total", 0.0)
-    if ready := sum(isinstance(result.outcome, Ready) for result in report.results):
-        unknown = sum(check.verdict is PreflightVerdict.UNKNOWN for check in report.preflight)
-        said = f"{ready} of {listed} checked; nothing was pushed"
-        return ink(f"{said}; {unknown} could not be told beforehand", YELLOW) if unknown else ink(said, GREEN)
-    if good == listed:
-        return f"{ink(f'{good} of {listed} pushed and verified', GREEN)} in {seconds:.1f} s"
-    if any(isinstance(result.outcome, Pushed) for result in report.results):
-        said = f"{good} of {listed} pushed and verified"
-    elif report.interrupted:
-        return ink("interrupted; no push came to its end", RED)
-    else:
-        said = "nothing was pushed"
-    codes = dict.fromkeys(
-        finding.code for finding in report.findings if finding.severity is Severity.ERROR and not finding.allowed
-    )
-    if report.interrupted:
-        said += "; interrupted"
-    elif codes:
-        said += f"; docker pushsafe explain {next(iter(codes))} tells more"
-    return ink(said, RED)
-
-
-def size(count: int) -> str:
-    """Bytes as docker writes them: decimal units, three digits."""
-    amount = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if amount < 1000 or unit == "GB":
-            return f"{amount:.4g} {unit}" if unit != "B" else f"{count} B"
-        amount /= 1000
-    raise AssertionError("unreachable")

@@ -12,6 +12,7 @@ from pushsafe.model import (
     Failed,
     Failure,
     Finding,
+    Layers,
     Mismatch,
     Missing,
     NotChecked,
@@ -21,6 +22,7 @@ from pushsafe.model import (
     Ready,
     Report,
     RepositoryCheck,
+    Step,
     TagAbsent,
     TagHeld,
     TagResult,
@@ -28,6 +30,7 @@ from pushsafe.model import (
     TagUnknown,
     Verified,
 )
+from pushsafe.report.summary import summarize
 
 SCHEMA = 1
 """Raised when a field goes or changes its meaning; new fields do not raise it."""
@@ -44,7 +47,9 @@ def render(report: Report) -> str:
         "errors": errors_of(report),
         "findings": [finding_of(finding) for finding in report.findings],
         "preflight": [_check(check) for check in report.preflight],
+        "plan": [_step(step) for step in report.plan.steps] if report.plan is not None else None,
         "results": [_result(result) for result in report.results],
+        "summary": _summary(report),
         "timings": dict(report.timings),
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
@@ -83,14 +88,9 @@ def outcome_of(outcome: Outcome) -> _Object:
     """What became of a push, as the fields of an object: its name, and what is known of it."""
     found: _Object = {"outcome": "", "why": "", "digest": None, "layers": None, "denial": None, "failure": None}
     match outcome:
-        case Pushed(digest, layers, how):
-            counted = {
-                "reused": layers.reused,
-                "mounted": layers.mounted,
-                "sent": layers.sent,
-                "bytes_sent": None if layers.unsized else layers.bytes_sent,
-            }
-            return found | {"outcome": how, "digest": digest, "layers": counted}
+        case Pushed(digest, layers, how, because):
+            counted = _layers(layers) if layers is not None else None
+            return found | {"outcome": how.value, "digest": digest, "layers": counted, "why": because}
         case Denied():
             return found | {"outcome": "denied", "denial": _denial(outcome)}
         case Failed(failure):
@@ -99,6 +99,34 @@ def outcome_of(outcome: Outcome) -> _Object:
             return found | {"outcome": "not-pushed", "why": why}
         case Ready():
             return found | {"outcome": "ready"}
+
+
+def _layers(layers: Layers) -> _Object:
+    return {
+        "reused": layers.reused,
+        "mounted": layers.mounted,
+        "sent": layers.sent,
+        "bytes_sent": None if layers.unsized else layers.bytes_sent,
+    }
+
+
+def _summary(report: Report) -> _Object:
+    found = summarize(report)
+    return {
+        "tags": found.tags,
+        "verified": found.confirmed,
+        **{how.value: number for how, number in found.how},
+        "layers": _layers(found.layers),
+    }
+
+
+def _step(step: Step) -> _Object:
+    return {
+        "reference": str(step.reference),
+        "how": step.how.value,
+        "source": str(step.source) if step.source is not None else None,
+        "last": step.last,
+    }
 
 
 def _verification(result: TagResult) -> _Object:

@@ -1,48 +1,33 @@
-"""Progress on stderr while a run goes on: live on a terminal, a line for each finished tag elsewhere."""
+"""Progress on a terminal while a run goes on: every push and layer live, and nothing of it left at the end."""
 
 from __future__ import annotations
 
 import sys
 import threading
-from collections import Counter
+import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol, TextIO, cast
+from typing import TYPE_CHECKING, Protocol, TextIO, cast
 
-from pushsafe.model import Denied, Failed, Finding, LayerEvent, LayerState, Pushed, Reference, TagResult
+from pushsafe.model import Finding, LayerEvent, LayerState, Reference, TagResult, Wait
 from pushsafe.report.human import render_findings
+from pushsafe.report.ink import size
+from pushsafe.report.lines import Patient
+from pushsafe.report.underway import Push, Underway, many, pause, plain
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
     from rich.progress import Progress, TaskID
-
-
-class _Patient:
-    """A stream that loses what it cannot write: nobody who pushes cares whether progress is read."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        with suppress(OSError):
-            self._stream.write(text)
-        self.flush()
-        return len(text)
-
-    def flush(self) -> None:
-        with suppress(OSError):
-            self._stream.flush()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+    from rich.text import Text
 
 
 class Display(Protocol):
     """An observer of the run that is closed at its end."""
 
     def warned(self, findings: Sequence[Finding]) -> None: ...
+    def planned(self, tags: Sequence[Reference]) -> None: ...
     def pushing(self, reference: Reference) -> None: ...
     def layer(self, event: LayerEvent) -> None: ...
+    def waiting(self, wait: Wait) -> None: ...
     def finished(self, result: TagResult) -> None: ...
     def close(self) -> None: ...
 
@@ -51,31 +36,16 @@ class Silent:
     """For `--quiet` and machine formats on a terminal nobody looks at."""
 
     def warned(self, findings: Sequence[Finding]) -> None: ...
+    def planned(self, tags: Sequence[Reference]) -> None: ...
     def pushing(self, reference: Reference) -> None: ...
     def layer(self, event: LayerEvent) -> None: ...
+    def waiting(self, wait: Wait) -> None: ...
     def finished(self, result: TagResult) -> None: ...
     def close(self) -> None: ...
 
 
-class Lines(Silent):
-    """One line for each finished tag: what a CI log can hold."""
-
-    def __init__(self, total: int, stream: TextIO | None = None) -> None:
-        """`total` is the number of tags, 0 where it is not known."""
-        self._total = total
-        self._done = 0
-        self._stream = stream or sys.stderr
-        self._lock = threading.Lock()
-
-    def finished(self, result: TagResult) -> None:
-        with self._lock:
-            self._done += 1
-            count = f"{self._done}/{self._total}" if self._total else f"{self._done}"
-            _Patient(self._stream).write(f"[{count}] {result.reference} {said(result)}\n")
-
-
 class Lazy:
-    """A display that is made when the first push starts: a refusal needs none.
+    """A display that is made when it is clear what is pushed: a refusal needs none.
 
     Warnings are told before that, while a person at the terminal can still think better of it.
     """
@@ -86,15 +56,23 @@ class Lazy:
         self._made: Display | None = None
 
     def warned(self, findings: Sequence[Finding]) -> None:
-        _Patient(sys.stderr).write(render_findings(findings, color=self._color))
+        Patient(sys.stderr).write(render_findings(findings, color=self._color))
+
+    def planned(self, tags: Sequence[Reference]) -> None:
+        self._made = self._made or self._make()
+        self._made.planned(tags)
 
     def pushing(self, reference: Reference) -> None:
-        self._made = self._made or self._make()
-        self._made.pushing(reference)
+        if self._made:
+            self._made.pushing(reference)
 
     def layer(self, event: LayerEvent) -> None:
         if self._made:
             self._made.layer(event)
+
+    def waiting(self, wait: Wait) -> None:
+        if self._made:
+            self._made.waiting(wait)
 
     def finished(self, result: TagResult) -> None:
         if self._made:
@@ -106,79 +84,141 @@ class Lazy:
 
 
 class Live:
-    """The tag that is being pushed and each of its layers that travels, with bytes and rate; wiped at the end."""
+    """Every push under way and each of its layers that travels, with bytes and rate; wiped at the end.
 
-    def __init__(self) -> None:
+    A layer is known by its push and its name: two pushes may send the same one.
+    """
+
+    def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         # rich is imported for terminals only: it costs more than the rest of a start together.
         from rich.console import Console
         from rich.live import Live as Region
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+        from rich.table import Column
 
+        self._console = console or Console(file=cast(TextIO, Patient(sys.stderr)))
+        self._clock = clock
+        # Each bar is drawn as a table of its own, so what may differ in width has a least one.
         self._bars: Progress = Progress(
             TextColumn("  {task.description}", markup=False),
             BarColumn(bar_width=24),
-            DownloadColumn(),
-            TransferSpeedColumn(),
+            DownloadColumn(table_column=Column(no_wrap=True, min_width=14)),
+            TransferSpeedColumn(table_column=Column(no_wrap=True)),
+            console=self._console,
+            get_time=clock,
         )
-        self._headline = ""
-        self._done = 0
-        self._states: dict[str, LayerState] = {}
-        self._tasks: dict[str, TaskID] = {}
+        self._rate: Progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            TransferSpeedColumn(table_column=Column(no_wrap=True)),
+            console=self._console,
+            get_time=clock,
+        )
+        self._all: TaskID = self._rate.add_task("", total=None)
+        self._tasks: dict[tuple[str, str], TaskID] = {}
+        self._waits: dict[str, tuple[float, Wait]] = {}
+        self._run = Underway()
         self._lock = threading.Lock()
-        console = Console(stderr=True, file=cast(TextIO, _Patient(sys.stderr)))
-        self._region = Region(get_renderable=self._render, console=console, transient=True)
+        self._region = Region(get_renderable=self.render, console=self._console, transient=True)
         self._region.start()
 
     def warned(self, findings: Sequence[Finding]) -> None:
         """They are told before this is made."""
 
+    def planned(self, tags: Sequence[Reference]) -> None:
+        with self._lock:
+            self._run.planned(tags)
+
     def pushing(self, reference: Reference) -> None:
         with self._lock:
-            self._headline = f"pushing {reference}"
-            self._states.clear()
-            for task in self._tasks.values():
-                self._bars.remove_task(task)
-            self._tasks.clear()
+            self._run.pushing(reference)
+            self._drop(str(reference))
 
     def layer(self, event: LayerEvent) -> None:
         with self._lock:
-            self._states[event.layer] = event.state
-            if event.state not in (LayerState.PUSHING, LayerState.SENT) or not event.total:
+            if not self._run.layer(event):
                 return
-            task = self._tasks.get(event.layer)
-            if task is None:
-                task = self._tasks[event.layer] = self._bars.add_task("", total=None)
-            total = max(event.total, event.current)
-            current = total if event.state is LayerState.SENT else event.current
-            description = f"{event.layer:<12} {event.state.value:<8}"
-            self._bars.update(task, description=description, total=total, completed=current)
+            self._rate.update(self._all, completed=self._run.travelled)
+            key = (str(event.reference), event.layer)
+            if event.state is not LayerState.PUSHING:
+                if key in self._tasks:
+                    self._bars.remove_task(self._tasks.pop(key))
+            elif event.total:
+                if key not in self._tasks:
+                    self._tasks[key] = self._bars.add_task(f"{plain(event.layer):<12} pushing", total=None)
+                self._bars.update(self._tasks[key], total=max(event.total, event.current), completed=event.current)
 
-    def finished(self, _result: TagResult) -> None:
+    def waiting(self, wait: Wait) -> None:
         with self._lock:
-            self._done += 1
+            self._waits[wait.who] = (self._clock() + wait.seconds, wait)
+
+    def finished(self, result: TagResult) -> None:
+        with self._lock:
+            self._run.finished(result)
+            self._drop(str(result.reference))
 
     def close(self) -> None:
         self._region.stop()
 
-    def _render(self) -> RenderableType:
+    def render(self) -> RenderableType:
+        """What the terminal shows now: lines that are fewer than it has, each of them one that does not wrap."""
         from rich.console import Group
-        from rich.text import Text
 
         with self._lock:
-            counts = Counter(self._states.values())
-            layers = ", ".join(f"{number} {state.value}" for state, number in counts.items())
-            done = f"{self._done} done, " if self._done else ""
-            return Group(Text(f"{done}{self._headline}  {layers}".rstrip()), self._bars)
+            run = self._run
+            # One line stays free: where the cursor ends below the last one, what has scrolled away cannot be wiped.
+            room = max(self._console.height - 1, 1)
+            tags = f"{run.done} of {run.total} {many(run.total, 'tag')}" if run.total else f"{run.done} done"
+            last = [*self._pause(), *self._sent()]
+            rows = [_line(tags), *self._pushes(room - 1 - len(last)), *last]
+            return Group(*rows[:room])
+
+    def _pushes(self, room: int) -> list[RenderableType]:
+        """The pushes and their bars, in at most so many lines; pushes go before bars."""
+        tasks = {task.id: task for task in self._bars.tasks}
+        bars: dict[str, list[RenderableType]] = {name: [] for name in self._run.pushes}
+        for (name, _layer), task in self._tasks.items():
+            bars[name].append(self._bars.make_tasks_table([tasks[task]]))
+        wanted = len(bars) + len(self._tasks)
+        spare = room if wanted <= room else max(room - 1, 0)  # the last line tells how many there are no lines for
+        shown = list(self._run.pushes.items())[:spare]
+        left = spare - len(shown)
+        rows: list[RenderableType] = []
+        for name, push in shown:
+            rows += [self._headed(push), *bars[name][:left]]
+            left -= min(left, len(bars[name]))
+        return rows if wanted <= room else [*rows, _line(f"  and {wanted - len(rows)} more")]
+
+    def _headed(self, push: Push) -> Text:
+        """A push in one line; what is too long for it loses its beginning: the tag tells most."""
+        counts = f"   {push.counts}" if push.counts else ""
+        room = max(self._console.width - len("pushing ") - len(counts), len("…:1.2.3"))
+        name = push.name if len(push.name) <= room else f"…{push.name[1 - room :]}"
+        return _line(f"pushing {name}{counts}")
+
+    def _pause(self) -> list[RenderableType]:
+        """The pause that ends last."""
+        now = self._clock()
+        self._waits = {who: (until, wait) for who, (until, wait) in self._waits.items() if until > now}
+        if not self._waits:
+            return []
+        until, wait = max(self._waits.values(), key=lambda one: one[0])
+        return [_line(pause(wait, until - now))]
+
+    def _sent(self) -> list[RenderableType]:
+        if not self._run.travelled:
+            return []
+        sent = f"sent {size(self._run.travelled)} of {size(self._run.travelled + self._run.remaining)}"
+        self._rate.update(self._all, description=sent)
+        return [self._rate.make_tasks_table(self._rate.tasks)]
+
+    def _drop(self, reference: str) -> None:
+        """Take the bars of a push away."""
+        for key in [key for key in self._tasks if key[0] == reference]:
+            self._bars.remove_task(self._tasks.pop(key))
 
 
-def said(result: TagResult) -> str:
-    """A result in a few words."""
-    match result.outcome:
-        case Pushed():
-            return "pushed and verified" if result.confirmed else "pushed, not confirmed"
-        case Denied(denial):
-            return f"denied: {denial.reason.value}"
-        case Failed(failure):
-            return f"failed: {failure.kind.value}"
-        case _:
-            return "not pushed"
+def _line(text: str) -> Text:
+    """A text as it stands, in one line."""
+    from rich.text import Text
+
+    return Text(text, no_wrap=True, overflow="ellipsis")

@@ -24,6 +24,7 @@ from pushsafe.model import (
     Layers,
     LayerState,
     LocalImage,
+    ManifestContent,
     ManifestInfo,
     Platform,
     Preflight,
@@ -35,13 +36,16 @@ from pushsafe.model import (
     StoreKind,
     TagPolicy,
     TagResult,
+    Wait,
 )
+from pushsafe.patience import NO_PATIENCE, Patience
 from pushsafe.pipeline import run
 from tests.values import AMD64, OCI_MANIFEST, logged_in, ref, sha
 
 DIGEST = sha("d")
 LOGGED_IN = Evidence(Stage.ENGINE_AUTH, "login succeeded", status=200, sent=True)
 NOT_THERE = Evidence(Stage.VERIFY, "manifest unknown", status=404, code="MANIFEST_UNKNOWN")
+PUT = Evidence(Stage.PUSH, "", status=201, sent=True)
 ACCEPTED = Preflight((Evidence(Stage.PROBE, "", status=202, sent=True),))
 NOW = 1_700_000_000.0
 POLICY = TagPolicy()
@@ -85,6 +89,7 @@ class Engine:
     login_answer: Scripted[Evidence] = LOGGED_IN
     platform_option: Scripted[None] = None
     pushed: list[tuple[str, Platform | None]] = field(default_factory=list)
+    inspected: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
 
     def info(self) -> EngineInfo:
@@ -95,6 +100,7 @@ class Engine:
         give(self.platform_option)
 
     def image(self, reference: Reference) -> LocalImage | ImageMissing:
+        self.inspected.append(str(reference))
         if self.images is None:
             return LocalImage(sha("a"), (AMD64,))
         return self.images.get(str(reference), ImageMissing())
@@ -126,6 +132,7 @@ class Engine:
 class Registry:
     """`manifests` by `name:tag` once that is in `pushed`, or by `name@digest`; `held` are the tags before their push.
 
+    `puts` are the answers to a manifest that is put under `name:tag`, `contents` manifests by `name@digest`.
     `preflights` by repository, the last one for ever: what is asked first, and again after a refusal; it is accepted
     where nothing is scripted. `configs` by digest; `listed` are the tags of every repository.
     """
@@ -137,6 +144,10 @@ class Registry:
     configs: Mapping[str, Scripted[ImageConfig | Evidence]] = field(default_factory=dict)
     listed: Scripted[tuple[str, ...] | Evidence] = ()
     pings: Mapping[str, Scripted[RegistryPing]] = field(default_factory=dict)
+    puts: Mapping[str, Scripted[Evidence]] = field(default_factory=dict)
+    contents: Mapping[str, Scripted[ManifestContent | Evidence]] = field(default_factory=dict)
+    tagged: list[str] = field(default_factory=list)
+    patience: list[int] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
 
     def ping(self, registry: str) -> RegistryPing:
@@ -144,13 +155,37 @@ class Registry:
         return give(self.pings.get(registry, RegistryPing(Access.LOGIN_WANTED, "/v2/ answers 401 without one")))
 
     def manifest(
-        self, reference: Reference, credential: Credential, digest: str = "", *, whole: bool = False
+        self,
+        reference: Reference,
+        credential: Credential,
+        digest: str = "",
+        *,
+        whole: bool = False,
+        known: ManifestInfo | None = None,
+        patience: Patience = NO_PATIENCE,
     ) -> ManifestInfo | Evidence:
         name = f"{reference.name}@{digest}" if digest else str(reference)
         self.asked.append(f"manifest {name}{' whole' if whole else ''}")
-        if digest or name in [pushed for pushed, _ in self.pushed]:
+        if digest or name in [*self.tagged, *(pushed for pushed, _ in self.pushed)]:
             return give(self.manifests.get(name, single()))
         return give(self.held.get(name, NOT_THERE))
+
+    def content(
+        self, reference: Reference, credential: Credential, digest: str, patience: Patience = NO_PATIENCE
+    ) -> ManifestContent | Evidence:
+        name = f"{reference.name}@{digest}"
+        self.asked.append(f"content {name}")
+        return give(self.contents.get(name, ManifestContent(digest, OCI_MANIFEST, b"{}")))
+
+    def put(
+        self, reference: Reference, credential: Credential, content: ManifestContent, patience: Patience = NO_PATIENCE
+    ) -> Evidence:
+        self.asked.append(f"put {reference}")
+        self.patience.append(patience.retries)
+        said: Evidence = give(self.puts.get(str(reference), PUT))
+        if said.status == PUT.status:
+            self.tagged.append(str(reference))
+        return said
 
     def investigate(self, reference: Reference, credential: Credential) -> Preflight:
         earlier = self.asked.count(f"investigate {reference.name}")
@@ -203,6 +238,12 @@ class Observed:
     def warned(self, findings: Sequence[Finding]) -> None:
         self._tell(f"warned {' '.join(finding.code for finding in findings)}")
 
+    def planned(self, tags: Sequence[Reference]) -> None:
+        self._tell(f"planned {' '.join(map(str, tags))}")
+
+    def waiting(self, wait: Wait) -> None:
+        self._tell(f"waiting {wait.who}: {wait.why}")
+
     def pushing(self, reference: Reference) -> None:
         self._tell(f"pushing {reference}")
 
@@ -252,11 +293,16 @@ class World:
         asks: Asks = Asks.LOGIN,
         pushes: bool = True,
         policy: TagPolicy = POLICY,
+        planned: bool = False,
+        push_each: bool = False,
+        retries: int = 3,
     ) -> Report:
         """Push texts, without a preflight unless it is asked for; with References of no tag it is `--all-tags`."""
         references = tuple(ref(one) if isinstance(one, str) else one for one in given)
         all_tags = not all(reference.tag for reference in references)
-        request = PushRequest(references, frozenset(allowed), all_tags, platforms, policy, asks, pushes)
+        request = PushRequest(
+            references, frozenset(allowed), all_tags, platforms, policy, asks, pushes, planned, push_each, retries
+        )
         return run(request, self.gateways, self.observer, lambda: NOW)
 
 

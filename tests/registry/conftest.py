@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from urllib3.util.ssl_ import create_urllib3_context
 
+from pushsafe.registry import retries
 from tests.fakes.registry import Certificate, certificate
 
 Names = Callable[..., None]
@@ -50,6 +51,14 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds of every pause between two tries, none of which takes any time."""
+    asked: list[float] = []
+    monkeypatch.setattr(retries, "sleep", asked.append)
+    return asked
 
 
 @pytest.fixture

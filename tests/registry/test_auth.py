@@ -13,6 +13,7 @@ import pytest
 
 from pushsafe.errors import RegistryUnreachable
 from pushsafe.model import Credential, CredentialKind, CredentialSource, Secret, SourceKind
+from pushsafe.patience import NO_PATIENCE, Patience
 from pushsafe.registry.auth import (
     TOKEN_LIMIT,
     Challenge,
@@ -285,6 +286,7 @@ class Watched(Transport):
         follow: bool = False,
         limit: int = 0,
         registry: str = "",
+        patience: Patience = NO_PATIENCE,
     ) -> Response:
         self.sent.append((url, (headers or {}).get("Authorization", ""), verify))
         return Response(200, {}, b'{"token": "opaque"}')

@@ -1,0 +1,333 @@
+"""Bringing one tag after the other to its registry, reading each one back, and keeping what became of it."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from pushsafe.denial import classify, needs_investigation
+from pushsafe.errors import EngineFailed, EngineUnreachable, RegistryUnreachable
+from pushsafe.evidence import Refusal, accepted, credential_evidence
+from pushsafe.gateways import Gateways, Observer
+from pushsafe.gathering import investigate
+from pushsafe.model import (
+    Access,
+    Credential,
+    EngineAccepted,
+    EngineAnswer,
+    EngineReduced,
+    EngineRefused,
+    Evidence,
+    Facts,
+    Failed,
+    Failure,
+    FailureKind,
+    How,
+    LayerEvent,
+    Layers,
+    LocalImage,
+    ManifestContent,
+    ManifestInfo,
+    Mismatch,
+    Missing,
+    NotChecked,
+    NotPushed,
+    Outcome,
+    Pushed,
+    PushRequest,
+    Reference,
+    Stage,
+    TagHeld,
+    TagResult,
+    Verification,
+    Verified,
+    Wait,
+)
+from pushsafe.patience import Patience
+from pushsafe.results import UNPUSHED, outcome_of
+from pushsafe.stopwatch import Stopwatch
+from pushsafe.verification import verify
+from pushsafe.words import is_dropped, may_pass
+
+PAUSE = 1.0
+"""Seconds, and up to twice as many, before the engine tries again; a busy registry gets three times as long."""
+
+_CUT = NotPushed("interrupted while it was being pushed; the registry may hold it")
+_UNREAD = NotChecked("the run ended before it was read back")
+_ENDED = NotChecked("the run ended before")
+_T = TypeVar("_T")
+_Answer = EngineAnswer | EngineUnreachable | EngineFailed
+
+
+class Stopped(Exception):
+    """The run is over, and whoever still works for it may stop."""
+
+
+class Delivery:
+    """The tags of one run; for any number of threads.
+
+    `results` has for each tag what is known of it at any moment: what an interrupted run has to say.
+    """
+
+    def __init__(
+        self,
+        request: PushRequest,
+        gateways: Gateways,
+        observer: Observer,
+        now: Callable[[], float],
+        watch: Stopwatch,
+    ) -> None:
+        self._gateways = gateways
+        self._observer = observer
+        self._now = now
+        self._watch = watch
+        self._retries = request.retries
+        self._patience = Patience(request.retries, self._tell_wait)
+        self._began: dict[str, float] = {}
+        self._stopped = threading.Event()
+        self._gone: dict[str, Failure] = {}
+        self.results: dict[str, TagResult] = {}
+
+    # ------------------------------------------------------------------ what a tag comes to
+
+    def push(self, fact: Facts, because: str = "") -> Outcome:
+        """Let the engine push a tag: what came of it, not read back yet. `because`: why it was not tagged directly."""
+        self._begin(fact)
+        with self._watch.phase("push"):
+            answer = self._ask_engine(fact)
+        outcome: Outcome
+        match answer:
+            case EngineAccepted(digest, layers):
+                how = How.ALREADY_THERE if before(fact) == digest else How.PUSHED
+                outcome = Pushed(digest, layers, how, because)
+                self._keep(fact, outcome, _UNREAD)
+                return outcome
+            case EngineReduced(original, pushed, platform):
+                outcome = Failed(_reduced(fact.reference, original, pushed, platform))
+            case EngineUnreachable() | EngineFailed():
+                kind = FailureKind.NETWORK if isinstance(answer, EngineUnreachable) else FailureKind.LOCAL
+                outcome = Failed(Failure(kind, answer.message, next=(answer.hint,) if answer.hint else ()))
+            case EngineRefused(evidence):
+                why = f"refused ({evidence.message}); interrupted before the registry was asked why"
+                self._keep(fact, NotPushed(why), UNPUSHED)
+                outcome = self._refused(fact, evidence)
+        self.finish(fact, outcome)
+        return outcome
+
+    def tag(self, fact: Facts, content: ManifestContent) -> str:
+        """Put a manifest of the repository under a tag; why that is not possible, empty if it is done."""
+        self._begin(fact)
+        with self._watch.phase("tag"):
+            try:
+                said = self._gateways.registry().put(fact.reference, _credential(fact), content, self._patience)
+            except RegistryUnreachable as error:
+                return error.message
+        if not accepted(said) or said.code:
+            return f"the registry answers {said} to the manifest"
+        self._keep(fact, Pushed(content.digest, how=How.TAGGED), _UNREAD)
+        return ""
+
+    def leave(self, fact: Facts, digest: str) -> None:
+        """A tag that names its image already."""
+        self._begin(fact)
+        self._keep(fact, Pushed(digest, how=How.ALREADY_THERE), _UNREAD)
+
+    def finish(self, fact: Facts, outcome: Outcome, verification: Verification = UNPUSHED) -> None:
+        """The last word on a tag, told at once."""
+        result = self._keep(fact, outcome, verification)
+        if not self._stopped.is_set():
+            self._observer.finished(result)
+
+    def content(self, fact: Facts, digest: str) -> ManifestContent | str:
+        """A manifest of the repository, byte for byte; or why it cannot be had."""
+        with self._watch.phase("tag"):
+            try:
+                found = self._gateways.registry().content(fact.reference, _credential(fact), digest, self._patience)
+            except RegistryUnreachable as error:
+                return error.message
+        return found if isinstance(found, ManifestContent) else f"the registry answers {found} for the manifest"
+
+    # ------------------------------------------------------------------ reading back
+
+    def read_back(self, fact: Facts, known: ManifestInfo | None = None) -> Verification:
+        """Read a tag back that is in place by what engine or registry say, and tell of it.
+
+        `known` is what another tag of the repository was verified to name.
+        """
+        outcome, verification = self._look(fact, known)
+        self.finish(fact, outcome, verification)
+        return verification
+
+    def confirm(self, fact: Facts) -> Verification:
+        """Read a tag back that named its image already when it was looked at; one that was moved since is pushed."""
+        outcome, verification = self._look(fact, None)
+        if isinstance(verification, Mismatch | Missing):
+            return self.read_back(fact) if isinstance(self.push(fact), Pushed) else UNPUSHED
+        self.finish(fact, outcome, verification)
+        return verification
+
+    def _look(self, fact: Facts, known: ManifestInfo | None) -> tuple[Pushed, Verification]:
+        outcome = self.results[str(fact.reference)].outcome
+        if not isinstance(outcome, Pushed):
+            raise AssertionError("nothing was pushed that could be read back")
+        with self._watch.phase("verify"):
+            verification = verify(
+                fact.reference,
+                outcome.digest,
+                _credential(fact),
+                self._gateways.registry(),
+                self._gateways.engine(),
+                whole=bool(outcome.layers and outcome.layers.unsized),
+                children=_children(fact, outcome.digest),
+                known=known,
+                patience=self._patience,
+            )
+        if outcome.layers:
+            outcome = outcome._replace(layers=_sized(outcome.layers, verification))
+        return outcome, _with_platforms(verification, fact)
+
+    # ------------------------------------------------------------------ a registry that goes away
+
+    def gone(self, fact: Facts) -> Failure | None:
+        """Why there is no use in trying: the last push to the registry failed, and it does not answer us any more."""
+        failure = self._gone.get(fact.reference.registry)
+        if failure is None or not _was_reached(fact):
+            return None
+        try:
+            self._gateways.registry().manifest(fact.reference, _credential(fact))
+        except RegistryUnreachable as error:
+            said = f"{fact.reference.registry} does not answer any more: {error.message}"
+            commands = failure.next if failure.kind is FailureKind.NETWORK else ()
+            return Failure(FailureKind.NETWORK, said, (Evidence(Stage.PING, error.message),), commands)
+        return None
+
+    # ------------------------------------------------------------------ the end
+
+    def stop(self) -> None:
+        """Nobody is told of anything any more, and pushes end at their next word."""
+        self._stopped.set()
+
+    @property
+    def stopped(self) -> bool:
+        return self._stopped.is_set()
+
+    # ------------------------------------------------------------------ small parts
+
+    def _begin(self, fact: Facts) -> None:
+        self._began.setdefault(str(fact.reference), time.monotonic())
+        self._keep(fact, _CUT, _ENDED)
+
+    def _keep(self, fact: Facts, outcome: Outcome, verification: Verification) -> TagResult:
+        name = str(fact.reference)
+        seconds = round(time.monotonic() - self._began.setdefault(name, time.monotonic()), 4)
+        result = TagResult(fact.reference, outcome, verification, seconds)
+        self.results[name] = result
+        return result
+
+    def _ask_engine(self, fact: Facts) -> _Answer:
+        """The engine's answer; asked again once, where a busy registry or a dropped connection may be over by then."""
+        answer = self._push_once(fact)
+        if not isinstance(answer, EngineRefused) or not self._retries or not may_pass(answer.evidence.message):
+            return answer
+        dropped = is_dropped(answer.evidence.message)
+        seconds = PAUSE * (1 if dropped else 3) * (1 + random.random())  # noqa: S311 - only spreads the load
+        why = "dropped the engine's connection" if dropped else f"told the engine: {answer.evidence.message}"
+        self._tell_wait(Wait(fact.reference.registry, why, seconds))
+        self._stopped.wait(seconds)
+        return self._push_once(fact)
+
+    def _push_once(self, fact: Facts) -> _Answer:
+        self._require_running()
+        self._observer.pushing(fact.reference)
+        platform = fact.platforms[0] if fact.platforms else None
+
+        def on_layer(event: LayerEvent) -> None:
+            self._require_running()  # an exception ends the request, and so the engine's push
+            self._observer.layer(event)
+
+        try:
+            return self._gateways.engine().push(fact.reference, _credential(fact), platform, on_layer)
+        except (EngineUnreachable, EngineFailed) as error:
+            return error
+
+    def _require_running(self) -> None:
+        if self._stopped.is_set():
+            raise Stopped
+
+    def _tell_wait(self, wait: Wait) -> None:
+        if not self._stopped.is_set():
+            self._observer.waiting(wait)
+
+    def _refused(self, fact: Facts, push: Evidence) -> Outcome:
+        credential = _credential(fact)
+        evidence: tuple[Evidence, ...] = (credential_evidence(credential), push._replace(sent=credential.present))
+        if needs_investigation(push.message):
+            found = investigate(self._gateways, fact.reference, credential)
+            evidence += found.evidence
+            if found.problem and all(found.problem not in item.message for item in evidence):
+                evidence += (Evidence(Stage.TOKEN, found.problem),)
+        store = fact.engine.store if fact.engine else None
+        verdict = classify(Refusal(fact.reference, credential, evidence, self._now(), store))
+        if isinstance(verdict, Failure):
+            self._gone[fact.reference.registry] = verdict
+        return outcome_of(verdict)
+
+
+def before(fact: Facts) -> str:
+    """The digest that the tag named before the push; empty where there was none, or nobody could tell."""
+    return fact.tag_now.manifest.digest if isinstance(fact.tag_now, TagHeld) else ""
+
+
+def _credential(fact: Facts) -> Credential:
+    return _known(fact.credential)
+
+
+def _known(value: _T | None) -> _T:
+    if value is None:
+        raise AssertionError("a fact that gathering fills in is missing")
+    return value
+
+
+def _was_reached(fact: Facts) -> bool:
+    """Whether the registry has answered us in this run."""
+    if fact.preflight is not None:
+        return not fact.preflight.problem
+    return fact.ping is not None and fact.ping.access is not Access.UNKNOWN
+
+
+def _sized(layers: Layers, verification: Verification) -> Layers:
+    """Fill in the sizes that the engine did not name: the containerd store calls a layer by its digest's start."""
+    if not layers.unsized or not isinstance(verification, Verified):
+        return layers
+    sizes = {digest.partition(":")[2]: number for digest, number in verification.manifest.layers}
+    found = {short: number for short in layers.unsized for full, number in sizes.items() if full.startswith(short)}
+    return layers._replace(
+        bytes_sent=layers.bytes_sent + sum(found.values()),
+        unsized=tuple(short for short in layers.unsized if short not in found),
+    )
+
+
+def _children(fact: Facts, digest: str) -> tuple[str, ...]:
+    """What the pushed index names, if it is the local image still (the containerd store's ID is its digest)."""
+    return fact.image.children if isinstance(fact.image, LocalImage) and fact.image.id == digest else ()
+
+
+def _with_platforms(verification: Verification, fact: Facts) -> Verification:
+    """A single manifest names no platform; its digest being the pushed one's, it has the local image's."""
+    if not isinstance(verification, Verified) or verification.manifest.is_index or verification.manifest.platforms:
+        return verification
+    local = fact.image.platforms if isinstance(fact.image, LocalImage) else ()
+    platforms = fact.platforms or (local if len(local) == 1 else ())
+    return verification._replace(manifest=verification.manifest._replace(platforms=platforms))
+
+
+def _reduced(reference: Reference, original: str, pushed: str, platform: str) -> Failure:
+    return Failure(
+        FailureKind.REDUCED,
+        f"the engine pushed one platform ({platform or pushed}) in place of the multi-platform image {original}, "
+        "because the content of the others is not in its store",
+        next=(f"docker pull --platform PLATFORM {reference}   (for each missing platform, then push again)",),
+    )

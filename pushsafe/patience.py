@@ -1,0 +1,26 @@
+"""How long a busy server or a dropped connection is put up with, and who is told of the pauses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pushsafe.model import Wait
+
+LONGEST_WAIT = 60.0
+"""Seconds that a server may ask us to wait before the next try; one that asks for more is not waited for."""
+
+
+def _untold(_wait: Wait) -> None:
+    """Nobody is told."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How often a request is sent again where that can help; `tell` is called before each pause, from any thread."""
+
+    retries: int = 0
+    tell: Callable[[Wait], None] = _untold
+
+
+NO_PATIENCE = Patience()

@@ -1,0 +1,215 @@
+"""Carrying out a plan: registries side by side, an image's content once, its other tags directly, moving tags last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from typing import Any, NamedTuple
+
+from pushsafe.delivery import Delivery, before
+from pushsafe.evidence import refused
+from pushsafe.model import (
+    Batch,
+    DenialKind,
+    Denied,
+    Facts,
+    Failed,
+    FailureKind,
+    Lane,
+    LocalImage,
+    ManifestInfo,
+    NotPushed,
+    Outcome,
+    Pushed,
+    PushPlan,
+    Reference,
+    Stage,
+    Verification,
+    Verified,
+)
+from pushsafe.plan import promoted
+
+LANES = 8
+"""Registries that are pushed to at the same time."""
+_SPREADING = 8
+"""Images whose further tags are put in place at the same time, while their registry's next push goes on."""
+LAST_ANSWERS = 2.0
+"""Seconds that an interrupted run waits for what it asked already."""
+
+
+class _Brought(NamedTuple):
+    """A batch whose source names its image in the repository, by this digest."""
+
+    batch: Batch
+    digest: str
+
+
+class Pushing:
+    """One run's pushes. `pool` runs the many short questions, never anything that waits for another part of them."""
+
+    def __init__(self, delivery: Delivery, facts: Iterable[Facts], pool: ThreadPoolExecutor) -> None:
+        self._delivery = delivery
+        self._facts: Mapping[str, Facts] = {str(fact.reference): fact for fact in facts}
+        self._pool = pool
+        self._reading: dict[str, Future[Verification]] = {}
+
+    def carry_out(self, plan: PushPlan) -> None:
+        """Give every tag of the plan its result. Raises KeyboardInterrupt with what is known by then in `results`."""
+        lanes = max(len(plan.lanes), len(plan.last), 1)
+        threads = ThreadPoolExecutor(min(lanes, LANES) + _SPREADING, thread_name_prefix="pushsafe-push")
+        try:
+            self._go(threads, plan.lanes, plan.kept)
+            if plan.last:
+                self._go_last(threads, plan)
+        except BaseException as error:
+            self._delivery.stop()
+            if isinstance(error, KeyboardInterrupt):
+                wait(tuple(self._reading.values()), timeout=LAST_ANSWERS)
+            raise
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    def _go(self, threads: ThreadPoolExecutor, lanes: Sequence[Lane], kept: Iterable[Reference] = ()) -> None:
+        for reference in kept:
+            self._delivery.leave(self._fact(reference), before(self._fact(reference)))
+            self._reading[str(reference)] = self._pool.submit(self._delivery.confirm, self._fact(reference))
+        # More lanes than there is room for wait for their turn, so that the spreading always has threads.
+        turns = [lanes[number::LANES] for number in range(min(len(lanes), LANES))]
+        _finish([threads.submit(self._follow, threads, turn) for turn in turns])
+        _finish(tuple(self._reading.values()))
+
+    def _go_last(self, threads: ThreadPoolExecutor, plan: PushPlan) -> None:
+        """The moving tags: only if every other one is in place."""
+        results = self._delivery.results
+        others = (str(step.reference) for step in plan.steps if not step.last)
+        late = next((name for name in others if not results[name].confirmed), "")
+        if not late:
+            self._go(threads, plan.last)
+            return
+        for step in plan.steps:
+            if step.last:
+                why = NotPushed(f"it moves only when every other tag is in place, and {late} is not")
+                self._delivery.finish(self._fact(step.reference), why)
+
+    # ------------------------------------------------------------------ one registry
+
+    def _follow(self, threads: ThreadPoolExecutor, lanes: Iterable[Lane]) -> None:
+        """One batch after the other; the further tags of one are put in place while the next one is pushed."""
+        spreading: list[Future[None]] = []
+        try:
+            for batch in (batch for lane in lanes for batch in lane.batches):
+                brought = self._bring(batch)
+                if brought is None:
+                    continue
+                if batch.direct:
+                    spreading.append(threads.submit(self._spread, brought))
+                else:
+                    self._spread(brought)
+        finally:
+            wait(spreading)  # one image's trouble shall not keep the others from being read back
+        _finish(spreading)
+
+    def _bring(self, batch: Batch | None) -> _Brought | None:
+        """Get an image into its repository; `None` where that failed, and every tag of it has its result."""
+        while batch is not None:
+            fact = self._fact(batch.source)
+            if not batch.pushed:
+                result = self._delivery.results[str(batch.source)].outcome
+                return _Brought(batch, result.digest if isinstance(result, Pushed) else before(fact))
+            gone = self._delivery.gone(fact)
+            if gone is not None:
+                self._delivery.finish(fact, Failed(gone))
+            outcome = self._delivery.push(fact) if gone is None else Failed(gone)
+            if isinstance(outcome, Pushed):
+                self._read_back(fact)
+                return _Brought(batch, outcome.digest)
+            if _holds_for_all(outcome):
+                for reference in batch.followers:
+                    self._delivery.finish(self._fact(reference), outcome)
+                return None
+            batch = promoted(batch)
+        return None
+
+    # ------------------------------------------------------------------ further tags
+
+    def _spread(self, brought: _Brought) -> None:
+        """Put the other tags of an image in place: directly and side by side, or else through the engine."""
+        batch, digest = brought
+        facts = {str(reference): self._fact(reference) for reference in batch.followers}
+        there = [name for name, fact in facts.items() if batch.direct and before(fact) == digest]
+        for name in there:
+            self._delivery.leave(facts[name], digest)
+        wanted = {name: fact for name, fact in facts.items() if name not in there}
+        closed = self._tag(batch, digest, wanted) if batch.direct else dict.fromkeys(wanted, "")
+        if len(closed) < len(facts):
+            known = self._known(batch.source)
+            # Only now: distribution 2.8 answers 500 for a manifest while another tag's push writes its link anew.
+            _finish([self._read_back(fact, known) for name, fact in facts.items() if name not in closed])
+        for name, because in closed.items():
+            self._push_instead(facts[name], because)
+
+    def _tag(self, batch: Batch, digest: str, facts: Mapping[str, Facts]) -> dict[str, str]:
+        """Put the manifest under each tag; those where that way is closed, and why."""
+        if not facts:
+            return {}
+        content = self._delivery.content(self._fact(batch.source), digest)
+        if isinstance(content, str):
+            return dict.fromkeys(facts, content)
+        put = {name: self._pool.submit(self._delivery.tag, fact, content) for name, fact in facts.items()}
+        wait(put.values())
+        return {name: why for name, future in put.items() if (why := future.result())}
+
+    def _push_instead(self, fact: Facts, because: str) -> None:
+        gone = self._delivery.gone(fact)
+        if gone is not None:
+            self._delivery.finish(fact, Failed(gone))
+        elif isinstance(self._delivery.push(fact, because), Pushed):
+            self._read_back(fact)
+
+    # ------------------------------------------------------------------ small parts
+
+    def _read_back(self, fact: Facts, known: ManifestInfo | None = None) -> Future[Verification]:
+        future = self._pool.submit(self._delivery.read_back, fact, known)
+        self._reading[str(fact.reference)] = future
+        return future
+
+    def _known(self, source: Reference) -> ManifestInfo | None:
+        """The index that the source was verified to name: what that names needs no second look under another tag."""
+        reading = self._reading.get(str(source))
+        fact = self._fact(source)
+        single = isinstance(fact.image, LocalImage) and not fact.image.children
+        if reading is None or single or reading.exception() is not None:
+            return None  # there is nothing to wait for, or whoever waits for the source is told
+        found = reading.result()
+        return found.manifest if isinstance(found, Verified) and found.via == "registry" else None
+
+    def _fact(self, reference: Reference) -> Facts:
+        return self._facts[str(reference)]
+
+
+def _holds_for_all(outcome: Outcome) -> bool:
+    """Whether what one tag's push came to would be that of every other tag of the image there.
+
+    A registry may refuse a single tag, for that is immutable or protected; then the next one is tried.
+    """
+    match outcome:
+        case Denied(denial):
+            asked = (item for item in denial.evidence if item.stage in (Stage.TOKEN, Stage.PROBE))
+            return denial.kind is DenialKind.NO_AUTHENTICATION or any(map(refused, asked))
+        case Failed(failure) if failure.kind is FailureKind.NETWORK:
+            return bool(failure.evidence)  # else it was the engine that went away, and may be back
+        case Failed(failure):
+            return failure.kind in (FailureKind.REPOSITORY_MISSING, FailureKind.REDUCED)
+        case _:
+            return False
+
+
+def _finish(work: Sequence[Future[Any]]) -> None:
+    """Wait for all of it, and raise what went wrong; an interruption at once."""
+    wait(work, return_when=FIRST_EXCEPTION)
+    for future in work:
+        if future.done() and isinstance(future.exception(), KeyboardInterrupt):
+            future.result()
+    wait(work)
+    for future in work:
+        future.result()

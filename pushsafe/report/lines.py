@@ -1,0 +1,149 @@
+"""Progress for whoever reads it later, in a CI log: a line for each finished tag, and now and then how it stands."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, TextIO
+
+from pushsafe.model import Denied, Failed, Finding, How, LayerEvent, Pushed, Reference, TagResult, Wait
+from pushsafe.report.ink import size
+from pushsafe.report.underway import Underway, pause, plain, standing
+
+INTERVAL = 10.0
+"""Seconds that pass at least between two lines of one kind that tell of no result."""
+
+_DONE = {
+    How.PUSHED: ("pushed and verified", "pushed, not confirmed"),
+    How.TAGGED: ("tagged and verified", "tagged, not confirmed"),
+    How.ALREADY_THERE: ("already there and verified", "already there, not confirmed"),
+}
+"""What is said of a tag that is in place: confirmed, and not."""
+
+
+class Patient:
+    """A stream that loses what it cannot write: nobody who pushes cares whether progress is read."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):  # ValueError: it was closed, or has no such characters
+            self._stream.write(text)
+        self.flush()
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def every(seconds: float, do: Callable[[], None]) -> Callable[[], None]:
+    """Do something again and again in a thread of its own; calling what is returned ends that."""
+    over = threading.Event()
+
+    def again() -> None:
+        while not over.wait(seconds):
+            do()
+
+    thread = threading.Thread(target=again, name="progress", daemon=True)
+    thread.start()
+
+    def end() -> None:
+        over.set()
+        thread.join(1.0)  # no longer: it may be writing to a pipe that nobody reads
+
+    return end
+
+
+class Lines:
+    """A line for each finished tag, for a pause, and, while nothing is finished for long, of how it stands.
+
+    A thread looks whether such a line is due: an engine may be silent for long.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        repeat: Callable[[float, Callable[[], None]], Callable[[], None]] = every,
+    ) -> None:
+        """`repeat` calls a function every so many seconds until what it returns is called."""
+        self._stream = Patient(stream or sys.stderr)
+        self._clock = clock
+        self._repeat = repeat
+        self._end: Callable[[], None] | None = None
+        self._lock = threading.Lock()
+        self._run = Underway()
+        # What was told last, when, and how many bytes had travelled by then.
+        self._told, self._since, self._travelled = "", clock(), 0
+        self._waited: float | None = None
+
+    def warned(self, findings: Sequence[Finding]) -> None:
+        """The report has them."""
+
+    def planned(self, tags: Sequence[Reference]) -> None:
+        with self._lock:
+            self._run.planned(tags)
+            self._note()
+            self._end = self._end or self._repeat(1.0, self._look)
+
+    def pushing(self, reference: Reference) -> None:
+        with self._lock:
+            self._run.pushing(reference)
+
+    def layer(self, event: LayerEvent) -> None:
+        with self._lock:
+            self._run.layer(event)
+
+    def waiting(self, wait: Wait) -> None:
+        with self._lock:
+            now = self._clock()
+            if self._waited is None or now - self._waited >= INTERVAL:
+                self._waited = now
+                self._stream.write(f"{pause(wait, wait.seconds)}\n")
+
+    def finished(self, result: TagResult) -> None:
+        with self._lock:
+            self._run.finished(result)
+            count = f"{self._run.done}/{self._run.total}" if self._run.total else f"{self._run.done}"
+            self._stream.write(f"[{count}] {plain(str(result.reference))} {said(result)}\n")
+            self._note()
+
+    def close(self) -> None:
+        if self._end:
+            self._end()
+
+    def _look(self) -> None:
+        """Write how it stands, if that is due and news."""
+        with self._lock:
+            seconds = self._clock() - self._since
+            line = standing(self._run)
+            if seconds < INTERVAL or line == self._told:
+                return
+            rate = int((self._run.travelled - self._travelled) / seconds)
+            self._stream.write(f"... {line}{f', {size(rate)}/s' if rate else ''}\n")
+            self._note()
+
+    def _note(self) -> None:
+        self._told, self._since, self._travelled = standing(self._run), self._clock(), self._run.travelled
+
+
+def said(result: TagResult) -> str:
+    """A result in a few words."""
+    match result.outcome:
+        case Pushed(how=how):
+            confirmed, unconfirmed = _DONE[how]
+            return confirmed if result.confirmed else unconfirmed
+        case Denied(denial):
+            return f"denied: {denial.reason.value}"
+        case Failed(failure):
+            return f"failed: {failure.kind.value}"
+        case _:
+            return "not pushed"

@@ -1,0 +1,97 @@
+"""What a whole run came to: how many tags, how they got there, and what travelled."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from pushsafe.model import How, Layers, PreflightVerdict, Pushed, Ready, Report, Severity
+from pushsafe.report.ink import GREEN, RED, YELLOW, Ink, layers_line
+
+
+class Summary(NamedTuple):
+    """Tags of a run, each counted once: those in place and verified, and of these by how they got there.
+
+    `layers` are those of every push of the engine, `pushes` how many pushes that were.
+    """
+
+    tags: int
+    confirmed: int
+    how: tuple[tuple[How, int], ...]
+    layers: Layers
+    pushes: int
+
+
+def summarize(report: Report) -> Summary:
+    """Count what a report says."""
+    results = {str(result.reference): result for result in report.results}.values()
+    confirmed = [result.outcome for result in results if result.confirmed and isinstance(result.outcome, Pushed)]
+    pushed = [result.outcome for result in results if isinstance(result.outcome, Pushed)]
+    engines = [outcome.layers for outcome in pushed if outcome.layers is not None]
+    return Summary(
+        tags=len(results),
+        confirmed=len(confirmed),
+        how=tuple((how, sum(outcome.how is how for outcome in confirmed)) for how in How),
+        layers=Layers(
+            reused=sum(layers.reused for layers in engines),
+            mounted=sum(layers.mounted for layers in engines),
+            sent=sum(layers.sent for layers in engines),
+            bytes_sent=sum(layers.bytes_sent for layers in engines),
+            unsized=tuple(layer for layers in engines for layer in layers.unsized),
+        ),
+        pushes=len(engines),
+    )
+
+
+def render(report: Report, ink: Ink, *, timings: bool = False) -> list[str]:
+    """The last lines of the report for a person; with `timings` what each phase took."""
+    lines = [_verdict(report, ink), *_details(summarize(report))] if report.results else []
+    if timings and report.timings:
+        took = ", ".join(f"{phase} {seconds:.2f} s" for phase, seconds in report.timings)
+        lines.append(f"time: {took}   (phases overlap)")
+    return lines
+
+
+def _verdict(report: Report, ink: Ink) -> str:
+    found = summarize(report)
+    if ready := sum(isinstance(result.outcome, Ready) for result in report.results):
+        return _checked(report, ready, ink)
+    if found.confirmed == found.tags:
+        seconds = dict(report.timings).get("total", 0.0)
+        return f"{ink(_in_place(found), GREEN)} in {seconds:.1f} s"
+    if any(isinstance(result.outcome, Pushed) for result in report.results):
+        said = _in_place(found)
+    elif report.interrupted:
+        return ink("interrupted; no push came to its end", RED)
+    else:
+        said = "nothing was pushed"
+    codes = dict.fromkeys(
+        finding.code for finding in report.findings if finding.severity is Severity.ERROR and not finding.allowed
+    )
+    if report.interrupted:
+        said += "; interrupted"
+    elif codes:
+        said += f"; docker pushsafe explain {next(iter(codes))} tells more"
+    return ink(said, RED)
+
+
+def _checked(report: Report, ready: int, ink: Ink) -> str:
+    unknown = sum(check.verdict is PreflightVerdict.UNKNOWN for check in report.preflight)
+    said = f"{ready} of {len(report.results)} checked; nothing was pushed"
+    return ink(f"{said}; {unknown} could not be told beforehand", YELLOW) if unknown else ink(said, GREEN)
+
+
+def _in_place(found: Summary) -> str:
+    only_pushed = dict(found.how)[How.PUSHED] == found.confirmed
+    return f"{found.confirmed} of {found.tags} {'pushed' if only_pushed else 'in place'} and verified"
+
+
+def _details(found: Summary) -> list[str]:
+    """How the tags got there, and what travelled; nothing where the one tag's own lines say it all."""
+    if found.tags < 2 or not found.confirmed:
+        return []
+    said = ", ".join(f"{number} {how.value.replace('-', ' ')}" for how, number in found.how if number)
+    if found.pushes:
+        layers = found.layers
+        counted = (layers.reused, layers.mounted, layers.sent, layers.bytes_sent)
+        said += f"; {layers_line(*counted, least=bool(layers.unsized))}"
+    return [said]

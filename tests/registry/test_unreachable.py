@@ -1,0 +1,97 @@
+"""Which errors of the way there are dropped connections, and the one sentence that each becomes."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+
+import pytest
+import urllib3
+from urllib3 import exceptions
+
+from pushsafe.registry.unreachable import Dropped, unreachable
+
+ORIGIN = "https://registry.test"
+_POOL = urllib3.HTTPSConnectionPool("registry.test")
+_CONNECTION = urllib3.connection.HTTPSConnection("registry.test")
+
+
+def exhausted(error: Exception) -> exceptions.MaxRetryError:
+    """As urllib3 hands it out after its only try."""
+    return exceptions.MaxRetryError(_POOL, "/v2/?secret", error)
+
+
+def aborted(error: Exception) -> exceptions.MaxRetryError:
+    return exhausted(exceptions.ProtocolError("Connection aborted.", error))
+
+
+RESET = ConnectionResetError(104, "Connection reset by peer")
+CLOSED = http.client.RemoteDisconnected("Remote end closed connection without response")
+REFUSED = ConnectionRefusedError(111, "Connection refused")
+TLS_EOF = ssl.SSLEOFError(8, "EOF occurred in violation of protocol")
+UNTRUSTED = ssl.SSLCertVerificationError(1, "certificate verify failed: self-signed certificate")
+
+
+def not_made(error: OSError) -> exceptions.MaxRetryError:
+    failed = exceptions.NewConnectionError(_CONNECTION, "Failed to establish a new connection")
+    failed.__cause__ = error
+    return exhausted(failed)
+
+
+# The error, whether it is a dropped connection (to a registry that answered before, too), and what is said.
+ERRORS: dict[str, tuple[BaseException, str, str]] = {
+    "reset": (aborted(RESET), "dropped", "connection reset by peer"),
+    "reset while a body is sent": (
+        exceptions.ProtocolError("Connection aborted.", RESET),
+        "dropped",
+        "connection reset by peer",
+    ),
+    "closed": (aborted(CLOSED), "dropped", "the connection was closed without an answer"),
+    "broken pipe": (aborted(BrokenPipeError(32, "Broken pipe")), "dropped", "broken pipe"),
+    "aborted": (
+        aborted(ConnectionAbortedError(103, "Software caused connection abort")),
+        "dropped",
+        "software caused connection abort",
+    ),
+    "cut off": (
+        exceptions.ProtocolError("Connection broken", exceptions.IncompleteRead(3, 7)),
+        "dropped",
+        "the answer broke off",
+    ),
+    "a chunk cut off": (
+        exceptions.ProtocolError("Connection broken", http.client.IncompleteRead(b"")),
+        "dropped",
+        "the answer broke off",
+    ),
+    "TLS closed": (exhausted(exceptions.SSLError(TLS_EOF)), "dropped", "EOF occurred in violation of protocol"),
+    "refused": (not_made(REFUSED), "refused", "connection refused"),
+    "refused by the proxy": (
+        exhausted(exceptions.ProxyError("Unable to connect to proxy", not_made(REFUSED))),
+        "refused",
+        "through its proxy: connection refused",
+    ),
+    "no route": (not_made(OSError(113, "No route to host")), "no", "no route to host"),
+    "no name": (not_made(socket.gaierror(-2, "Name or service not known")), "no", "the host name cannot be resolved"),
+    "timed out": (exhausted(exceptions.ReadTimeoutError(_POOL, "/", "Read timed out.")), "no", "no answer in time"),
+    "timed out below": (aborted(TimeoutError("timed out")), "no", "no answer in time"),
+    "timed out by the system": (not_made(TimeoutError(110, "Connection timed out")), "no", "no answer in time"),
+    "untrusted": (
+        exhausted(exceptions.SSLError(UNTRUSTED)),
+        "no",
+        "certificate verify failed: self-signed certificate",
+    ),
+    "no HTTP": (aborted(http.client.BadStatusLine("SSH-2.0")), "no", "SSH-2.0"),
+    "no URL": (exceptions.LocationParseError("http://secret@"), "no", "the address cannot be read"),
+    "no header": (ValueError("Invalid header value b'secret'"), "no", "the request cannot be written as HTTP"),
+}
+
+
+@pytest.mark.parametrize(("error", "kind", "said"), ERRORS.values(), ids=ERRORS)
+@pytest.mark.parametrize("known", [True, False])
+def test_errors(error: BaseException, kind: str, said: str, known: bool) -> None:
+    found = unreachable(ORIGIN, error, known=known)
+    assert isinstance(found, Dropped) is (kind == "dropped" or (kind == "refused" and known))
+    assert getattr(found, "refused", False) is (kind == "refused" and known)
+    assert found.message == f"{ORIGIN}: {said}"
+    assert "secret" not in found.message

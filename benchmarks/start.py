@@ -15,8 +15,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from tests import lab
 
@@ -26,13 +28,26 @@ LAUNCHER = ROOT / "docker-pushsafe"
 
 def measure(commands: Mapping[str, Sequence[str]], environ: Mapping[str, str], runs: int) -> dict[str, list[float]]:
     """Seconds of each command, run in turns; the first round, which fills caches, does not count."""
-    found: dict[str, list[float]] = {name: [] for name in commands}
-    for round_ in range(runs + 1):
-        for name, command in commands.items():
-            started = time.perf_counter()
-            subprocess.run(command, env=dict(environ), capture_output=True, check=False)
-            if round_:
-                found[name].append(time.perf_counter() - started)
+
+    def turn(command: Sequence[str]) -> float:
+        started = time.perf_counter()
+        subprocess.run(command, env=dict(environ), capture_output=True, check=False)
+        return time.perf_counter() - started
+
+    turns = {name: functools.partial(turn, command) for name, command in commands.items()}
+    in_turns(turns, 1)
+    return in_turns(turns, runs)
+
+
+Key = TypeVar("Key")
+
+
+def in_turns(turns: Mapping[Key, Callable[[], float]], runs: int) -> dict[Key, list[float]]:
+    """The seconds that each turn says it took, one round after the other."""
+    found: dict[Key, list[float]] = {name: [] for name in turns}
+    for _ in range(runs):
+        for name, turn in turns.items():
+            found[name].append(turn())
     return found
 
 
@@ -57,28 +72,43 @@ def line(name: str, seconds: Sequence[float], limit: float | None) -> str:
 
 
 def compare(take: Callable[[], Seconds], limits: Limits) -> list[str]:
-    """Measure, print and judge; once more if something is over, for that may be the machine's doing."""
-    faults: list[str] = []
-    for again in (False, True):
-        found = take()
+    """Measure, print and judge; once more if something is over."""
+
+    def judge(found: Seconds) -> list[str]:
         wanted = limits(found)
         for name, seconds in found.items():
             print(line(name, seconds, wanted.get(name)))
-        faults = over(found, wanted)
-        if not faults:
-            break
-        if not again:
-            print("over its limit, so once more:", "; ".join(faults))
-    return faults
+        return over(found, wanted)
+
+    return settle(take, judge)[1]
 
 
-def main() -> int:
-    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 20
+Found = TypeVar("Found")
+
+
+def settle(take: Callable[[], Found], judge: Callable[[Found], list[str]]) -> tuple[Found, list[str]]:
+    """What was measured and what is over; measured once more if something is, for that may be the machine's doing."""
+    found = take()
+    if faults := judge(found):
+        print("over its limit, so once more:", "; ".join(faults))
+        found = take()
+        faults = judge(found)
+    return found, faults
+
+
+@contextmanager
+def surroundings() -> Iterator[Mapping[str, str]]:
+    """A home in which docker finds the plugin: the environment of the commands."""
     with tempfile.TemporaryDirectory() as home:
         plugins = Path(home) / ".docker" / "cli-plugins"
         plugins.mkdir(parents=True)
         (plugins / "docker-pushsafe").symlink_to(LAUNCHER)
-        environ = {"PATH": os.environ["PATH"], "HOME": home, "PUSHSAFE_PYTHON": sys.executable}
+        yield {"PATH": os.environ["PATH"], "HOME": home, "PUSHSAFE_PYTHON": sys.executable}
+
+
+def main() -> int:
+    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 20
+    with surroundings() as environ:
         faults = [*start(environ, runs), *one_tag(environ, runs)]
     print(f"OVER: {'; '.join(faults)}" if faults else "every median is within its limit")
     return 1 if faults else 0

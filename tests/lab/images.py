@@ -1,5 +1,6 @@
 """Images for the tests, made without a network: single-platform ones by hand, indexes by the engine's own builder."""
 
+import gzip
 import hashlib
 import io
 import json
@@ -32,21 +33,39 @@ def load_image(
 def docker_archive(reference: str, layers: Sequence[bytes], platform: str, labels: Mapping[str, str]) -> bytes:
     """What `docker save` of older engines writes, and every engine loads."""
     tars = [_tar({f"layer-{number}": content}) for number, content in enumerate(layers)]
-    system, architecture, *variant = platform.split("/")
-    config = {
-        "architecture": architecture,
-        "os": system,
-        **({"variant": variant[0]} if variant else {}),
-        "created": "2024-01-01T00:00:00Z",
-        "config": {"Labels": dict(labels)},
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(tar).hexdigest()}" for tar in tars]},
-        "history": [{"created": "2024-01-01T00:00:00Z", "created_by": "tests/lab"} for _ in tars],
-    }
-    encoded = json.dumps(config, sort_keys=True).encode()
+    encoded = _config(tars, platform, labels)
     config_name = f"{hashlib.sha256(encoded).hexdigest()}.json"
     names = [f"{number}/layer.tar" for number in range(len(tars))]
     manifest = json.dumps([{"Config": config_name, "RepoTags": [reference], "Layers": names}]).encode()
     return _tar({config_name: encoded, **dict(zip(names, tars, strict=True)), "manifest.json": manifest})
+
+
+def oci_layout(directory: Path, tag: str, layers: Sequence[bytes], platform: str = "linux/amd64") -> None:
+    """Write an OCI image layout with one image of that tag, its layers compressed, as skopeo and oras read it.
+
+    Specification: opencontainers/image-spec image-layout.md.
+    """
+    blobs = directory / "blobs" / "sha256"
+    blobs.mkdir(parents=True)
+
+    def keep(kind: str, content: bytes) -> Mapping[str, object]:
+        digest = hashlib.sha256(content).hexdigest()
+        (blobs / digest).write_bytes(content)
+        return {"mediaType": f"application/vnd.oci.image.{kind}", "digest": f"sha256:{digest}", "size": len(content)}
+
+    tars = [_tar({f"layer-{number}": content}) for number, content in enumerate(layers)]
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": keep("config.v1+json", _config(tars, platform, {})),
+        "layers": [keep("layer.v1.tar+gzip", gzip.compress(tar, mtime=0)) for tar in tars],
+    }
+    named = {
+        **keep("manifest.v1+json", json.dumps(manifest).encode()),
+        "annotations": {"org.opencontainers.image.ref.name": tag},
+    }
+    (directory / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [named]}))
+    (directory / "oci-layout").write_text(json.dumps({"imageLayoutVersion": "1.0.0"}))
 
 
 def build_index(
@@ -103,6 +122,20 @@ def _docker(engine: LabEngine, *arguments: str) -> None:
     )
     if done.returncode:
         raise LabError(f"docker {' '.join(arguments)}: {done.stderr.strip()}")
+
+
+def _config(tars: Sequence[bytes], platform: str, labels: Mapping[str, str]) -> bytes:
+    system, architecture, *variant = platform.split("/")
+    config = {
+        "architecture": architecture,
+        "os": system,
+        **({"variant": variant[0]} if variant else {}),
+        "created": "2024-01-01T00:00:00Z",
+        "config": {"Labels": dict(labels)},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(tar).hexdigest()}" for tar in tars]},
+        "history": [{"created": "2024-01-01T00:00:00Z", "created_by": "tests/lab"} for _ in tars],
+    }
+    return json.dumps(config, sort_keys=True).encode()
 
 
 def _tar(files: Mapping[str, bytes]) -> bytes:

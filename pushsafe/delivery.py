@@ -46,7 +46,7 @@ from pushsafe.model import (
     Verified,
     Wait,
 )
-from pushsafe.patience import Patience
+from pushsafe.patience import NO_PATIENCE, Patience
 from pushsafe.results import UNPUSHED, outcome_of
 from pushsafe.stopwatch import Stopwatch
 from pushsafe.verification import verify
@@ -194,15 +194,21 @@ class Delivery:
     def gone(self, fact: Facts) -> Failure | None:
         """Why there is no use in trying: the last push to the registry failed, and it does not answer us any more."""
         failure = self._gone.get(fact.reference.registry)
-        if failure is None or not _was_reached(fact):
+        why = self._silence(fact) if failure is not None else ""
+        if failure is None or not why:
             return None
-        try:
-            self._gateways.registry().manifest(fact.reference, _credential(fact))
-        except RegistryUnreachable as error:
-            said = f"{fact.reference.registry} does not answer any more: {error.message}"
-            commands = failure.next if failure.kind is FailureKind.NETWORK else ()
-            return Failure(FailureKind.NETWORK, said, (Evidence(Stage.PING, error.message),), commands)
-        return None
+        said = f"{fact.reference.registry} does not answer any more: {why}"
+        commands = failure.next if failure.kind is FailureKind.NETWORK else ()
+        return Failure(FailureKind.NETWORK, said, (Evidence(Stage.PING, why),), commands)
+
+    def _silence(self, fact: Facts, patience: Patience = NO_PATIENCE) -> str:
+        """Why a registry that answered us before does not do so now; empty where it does, or never did."""
+        if _was_reached(fact):
+            try:
+                self._gateways.registry().manifest(fact.reference, _credential(fact), patience=patience)
+            except RegistryUnreachable as error:
+                return error.message
+        return ""
 
     # ------------------------------------------------------------------ the end
 
@@ -237,7 +243,8 @@ class Delivery:
         why = "dropped the engine's connection" if dropped else f"told the engine: {answer.evidence.message}"
         self._tell_wait(Wait(fact.reference.registry, why, seconds))
         self._stopped.wait(seconds)
-        return self._push_once(fact)
+        # An engine that finds nobody there may try for a minute on its own account.
+        return answer if self._silence(fact, self._patience) else self._push_once(fact)
 
     def _push_once(self, fact: Facts) -> _Answer:
         self._require_running()

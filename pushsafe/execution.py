@@ -13,6 +13,7 @@ from pushsafe.evidence import beforehand, check_of
 from pushsafe.gateways import Gateways, Observer
 from pushsafe.gathering import Gathering, require_one_platform
 from pushsafe.model import (
+    Asks,
     ErrorKind,
     Facts,
     Finding,
@@ -72,6 +73,8 @@ class Execution:
         try:
             with self._watch.phase("gather"):
                 facts = Gathering(self._request, self._gateways, self._pool).gather(facts)
+            if self._request.asks is Asks.PREFLIGHT:
+                self._gateways.registry().tidy()
             found = lint(facts, Needs.FACTS, self._request.allowed)
             self._findings += found
             self._foresee(facts)

@@ -13,11 +13,12 @@ from typing import NamedTuple
 import pytest
 
 from pushsafe.errors import RegistryUnreachable
-from pushsafe.model import CredentialKind
+from pushsafe.model import CredentialKind, ManifestContent
 from pushsafe.registry.client import Registry
 from pushsafe.registry.transport import Transport
 from tests.fakes.capture import FakeEngine, Refusal
 from tests.fakes.registry import (
+    OCI_MANIFEST,
     Answer,
     FakeRegistry,
     Request,
@@ -64,6 +65,8 @@ KINDS = {
     "what a tag names, with a token": Kind("HEAD", "/v2/.+/manifests/1", "Bearer", follows=True),
     "manifest": Kind("GET", "/v2/.+/manifests/.+", "Basic", follows=True),
     "manifest with a token": Kind("GET", "/v2/.+/manifests/.+", "Bearer", follows=True),
+    "manifest put": Kind("PUT", "/v2/.+/manifests/1", "Basic", follows=False),
+    "manifest put with a token": Kind("PUT", "/v2/.+/manifests/1", "Bearer", follows=False),
     "config": Kind("GET", "/v2/.+/blobs/sha256:.+", "Basic", follows=True),
     "config with a token": Kind("GET", "/v2/.+/blobs/sha256:.+", "Bearer", follows=True),
     "tags": Kind("GET", "/v2/.+/tags/list", "Basic", follows=True),
@@ -77,14 +80,18 @@ def ask_everything(registry: FakeRegistry, kind: CredentialKind) -> None:
     reference, credential = ref(f"{registry.host}/acme/app:1"), logged_in(registry.host)._replace(kind=kind)
     asked.ping(registry.host)
     asked.investigate(reference, credential)
+    asked.tidy()
     for question in (
         lambda: asked.manifest(reference, credential),
         lambda: asked.manifest(reference, credential, ONE.digest, whole=True),
         lambda: asked.image_config(reference, credential, CONFIG),
         lambda: asked.tags(reference, credential),
+        lambda: asked.content(reference, credential, ONE.digest),
+        lambda: asked.put(reference, credential, ManifestContent(ONE.digest, OCI_MANIFEST, ONE.body)),
     ):
         with suppress(RegistryUnreachable):
             question()
+    asked.close()
 
 
 @pytest.mark.parametrize("status", [302, 307])
@@ -107,6 +114,7 @@ def test_no_redirect_carries_a_credential_along(kind: Kind, to: str, status: int
         *manifests("acme/app", {"1": ONE}),
         on("GET", "/v2/.+/blobs/.+", Answer(200, {})),
         on("GET", "/v2/.+/tags/list", Answer(200, {"tags": ["1"]})),
+        on("PUT", "/v2/.+/manifests/1", Answer(201)),
     ]
     tokens = [*token_server(TOKEN), on("POST", "/token", Answer(200, {"token": TOKEN}))]
     usual = basic_registry(store) if kind.scheme == "Basic" else bearer_registry(store, tokens=tokens)

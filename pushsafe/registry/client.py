@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import queue
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from pushsafe.errors import RegistryUnreachable
 from pushsafe.model import (
@@ -32,6 +34,11 @@ _MISMATCH = "DIGEST_MISMATCH"
 _ACCEPT = {"Accept": manifests.ACCEPT}
 
 
+LAST_ANSWERS = 2.0
+"""Seconds that the end of a run waits for an upload to be cancelled."""
+_TIDYING = 16  # uploads that are cancelled at a time
+
+
 class Registry:
     """Every registry of one run; for any number of threads.
 
@@ -41,9 +48,24 @@ class Registry:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self._tokens = Tokens(transport)
+        self._unfinished: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._threads: ThreadPoolExecutor | None = None
+        self._tidying: list[Future[None]] = []
 
     def close(self) -> None:
+        """Cancel what is unfinished still, wait for that a moment, and drop all connections."""
+        self.tidy()
+        if self._threads is not None:
+            wait(self._tidying, timeout=LAST_ANSWERS)
+            self._threads.shutdown(wait=False, cancel_futures=True)
         self._transport.close()
+
+    def tidy(self) -> None:
+        """Cancel, beside whatever comes next, the uploads that were started to ask what a push would meet."""
+        while not self._unfinished.empty():
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(_TIDYING, thread_name_prefix="pushsafe-tidy")
+            self._tidying.append(self._threads.submit(self._unfinished.get()))
 
     # ------------------------------------------------------------------ questions
 
@@ -62,13 +84,14 @@ class Registry:
         return RegistryPing(Access.UNKNOWN, f"{endpoint.base}/v2/ answers {status}", cleartext)
 
     def investigate(self, reference: Reference, credential: Credential) -> Preflight:
-        """What a push to the repository meets, asked step by step; nothing is written."""
+        """What a push to the repository meets, asked step by step; the upload that it starts is `tidy`'s to cancel."""
         remember(secrets_of(credential))
         try:
             endpoint = self._transport.endpoint(reference.registry)
         except RegistryUnreachable as error:
             return Preflight(problem=error.message)
-        return Probe(self._transport, self._tokens, endpoint, reference.repository, credential).run()
+        later = self._unfinished.put
+        return Probe(self._transport, self._tokens, endpoint, reference.repository, credential, later).run()
 
     def manifest(
         self,

@@ -6,7 +6,9 @@ somebody who may make it (quay/quay `endpoints/v2/v2auth.py`), as it does for ev
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from urllib.parse import urljoin
 
 import urllib3  # never a part of it first: see auth.py
@@ -22,19 +24,26 @@ _REFUSED = (_UNAUTHORIZED, _FORBIDDEN)
 
 
 class Probe:
-    """One repository's questions: challenge, login, grant, and an upload that is started and cancelled.
+    """One repository's questions: challenge, login, grant, and an upload that is started, to be cancelled `later`.
 
     A refusal that fits a wrong credential and a missing right alike leads to one or two questions more, which tell
     them apart; none takes more than six requests in all.
     """
 
     def __init__(
-        self, transport: Transport, tokens: Tokens, endpoint: Endpoint, repository: str, credential: Credential
+        self,
+        transport: Transport,
+        tokens: Tokens,
+        endpoint: Endpoint,
+        repository: str,
+        credential: Credential,
+        later: Callable[[Callable[[], None]], None],
     ) -> None:
         self._transport = transport
         self._tokens = tokens
         self._endpoint = endpoint
         self._repository = repository
+        self._later = later
         self._credential = credential if credential.present else None
         self._evidence: list[Evidence] = []
 
@@ -141,24 +150,27 @@ class Probe:
     # ------------------------------------------------------------------ the upload
 
     def _upload(self, authorization: str, *, sent: bool) -> Response:
-        """Start an upload as a push would, and cancel it where the registry let us."""
+        """Start an upload as a push would; where the registry let us, it is cancelled while the run goes on."""
         headers = {"Authorization": authorization} if authorization else {}
         url = f"{self._endpoint.base}/v2/{self._repository}/blobs/uploads/"
         response = self._transport.send("POST", url, verify=self._endpoint.verify, headers=headers, body=b"")
         self._evidence.append(evidence(Stage.PROBE, response, sent=sent))
         if response.status == _ACCEPTED:
-            # The registry drops unfinished uploads by itself, and what was learnt stands.
-            with suppress(RegistryUnreachable, ValueError):
-                self._cancel(urljoin(url, response.header("location")), url, headers)
+            self._later(partial(self._cancel, response.header("location"), url, headers))
         return response
 
-    def _cancel(self, upload: str, url: str, headers: dict[str, str]) -> None:
-        """Cancel an upload that was started at `url`, and wait for it.
+    def _cancel(self, location: str, url: str, headers: dict[str, str]) -> None:
+        """Cancel an upload that was started at `url`; what goes wrong changes nothing.
 
-        Another origin gets neither the credential nor a DELETE, which may be anybody's to whom a registry points.
+        The registry drops unfinished uploads by itself, and what was learnt stands. Another origin gets neither the
+        credential nor a DELETE, which may be anybody's to whom a registry points.
         """
-        if upload == url or _origin(upload) != _origin(url):
-            return
+        with suppress(RegistryUnreachable, ValueError):
+            upload = urljoin(url, location)
+            if upload != url and _origin(upload) == _origin(url):
+                self._delete(upload, headers)
+
+    def _delete(self, upload: str, headers: dict[str, str]) -> None:
         response = self._transport.send("DELETE", upload, verify=self._endpoint.verify, headers=headers)
         challenge = parse_challenge(response.header("www-authenticate"))
         if response.status not in _REFUSED or not headers or "delete" not in challenge.parameters.get("scope", ""):

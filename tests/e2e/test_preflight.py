@@ -116,11 +116,13 @@ def test_questions_and_connections_of_a_push(user: User, the_lab: Lab, tags: int
         assert done.status == 0, done.stdout + done.stderr
         ours = [one for one in registry.requests if one.headers["user-agent"].startswith("docker-pushsafe/")]
     asked = [str(one).replace("/v2/team/app", "") for one in ours]
-    assert [*asked[:2], asked[2].rpartition("/")[0]] == ["GET /v2/", "POST /blobs/uploads/", "DELETE /blobs/uploads"]
+    assert asked[:2] == ["GET /v2/", "POST /blobs/uploads/"]
+    (cancelled,) = (one for one in asked if one.startswith("DELETE /blobs/uploads/"))
+    asked.remove(cancelled)
     looks = [f"HEAD /manifests/{number}" for number in range(1, tags + 1)]
     digest = done.results[0]["digest"]
     put = [f"GET /manifests/{digest}", *(f"PUT /manifests/{number}" for number in range(2, tags + 1))]
-    assert sorted(asked[3:]) == sorted([*looks, *looks, *(put if tags > 1 else [])])  # before, after, between
+    assert sorted(asked[2:]) == sorted([*looks, *looks, *(put if tags > 1 else [])])  # before, after, between
     if tags == 1:
         assert len({one.connection for one in ours}) == 1
 

@@ -193,6 +193,9 @@ class Registry:
         scripted = self.preflights.get(reference.name, (ACCEPTED,))
         return give(scripted[min(earlier, len(scripted) - 1)])
 
+    def tidy(self) -> None:
+        self.asked.append("tidy")
+
     def image_config(self, reference: Reference, credential: Credential, digest: str) -> ImageConfig | Evidence:
         self.asked.append(f"config {reference.name}@{digest}")
         return give(self.configs.get(digest, ImageConfig(AMD64)))

@@ -6,6 +6,7 @@ from pushsafe.model import (
     Credential,
     CredentialKind,
     CredentialSource,
+    Preflight,
     Reference,
     Secret,
     SourceKind,
@@ -41,6 +42,14 @@ def at(registry: FakeRegistry, tag: str = "1") -> Reference:
 
 def new() -> Registry:
     return Registry(Transport())
+
+
+def investigate(registry: FakeRegistry, credential: Credential) -> Preflight:
+    """What a push of the tag 1 meets; what that left unfinished is cancelled by then."""
+    asked = new()
+    found = asked.investigate(at(registry), credential)
+    asked.close()
+    return found
 
 
 def who(request: Request) -> str:

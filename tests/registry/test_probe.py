@@ -46,8 +46,7 @@ from tests.registry.asking import (
     OPAQUE,
     PASSWORD,
     PULL_PUSH,
-    at,
-    new,
+    investigate,
     somebody,
 )
 
@@ -217,7 +216,7 @@ CASES = {
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_investigation(case: Case) -> None:
     with FakeRegistry(case.rules) as registry:
-        found = new().investigate(at(registry), case.credential).evidence
+        found = investigate(registry, case.credential).evidence
         assert [(one.stage, one.status, one.code, one.sent, one.granted) for one in found] == list(case.expected)
         # Nobody's token is no credential.
         carried = {one.method for one in registry.requests if one.authorization and case.credential.present}
@@ -232,7 +231,7 @@ def test_a_credential_that_nobody_asked_for_goes_to_the_registry_alone() -> None
         away = redirect(f"{other.base}/v2/")
         elsewhere = ping(lambda request: away if request.authorization else OK)
         with FakeRegistry(elsewhere, *uploads(DENIED)) as registry:
-            found = new().investigate(at(registry), somebody()).evidence
+            found = investigate(registry, somebody()).evidence
     assert [(one.stage, one.status, one.sent) for one in found] == [
         (Stage.PING, 200, False),
         (Stage.PROBE, 403, False),
@@ -244,14 +243,14 @@ def test_a_credential_that_nobody_asked_for_goes_to_the_registry_alone() -> None
 
 def test_what_the_evidence_of_a_ping_says() -> None:
     with FakeRegistry(bearer_registry()) as registry:
-        (first, *_) = new().investigate(at(registry), NOBODY).evidence
+        (first, *_) = investigate(registry, NOBODY).evidence
         assert first.message == f"GET {registry.base}/v2/ without a credential"
         assert first.challenge == f'Bearer realm="{registry.base}/token"'
 
 
 def test_a_push_is_what_a_token_is_asked_for() -> None:
     with FakeRegistry(bearer_registry()) as registry:
-        new().investigate(at(registry), somebody())
+        investigate(registry, somebody())
         assert registry.find("GET", "/token")[0].query["scope"] == "repository:acme/app:pull,push"
 
 
@@ -259,7 +258,7 @@ def test_a_foreign_plain_token_server_hears_nothing() -> None:
     with FakeRegistry() as elsewhere:
         realm = f"http://auth.test:{elsewhere.port}/token"
         with FakeRegistry(bearer_registry(realm=realm, tokens=[])) as registry:
-            found = new().investigate(at(registry), somebody())
+            found = investigate(registry, somebody())
             assert "over plain HTTP" in found.problem
             assert found.unsafe_realm == f"auth.test:{elsewhere.port}"
             assert [one.stage for one in found.evidence] == [Stage.PING]
@@ -283,7 +282,7 @@ def started(location: str) -> Answer:
 )
 def test_an_upload_is_cancelled_where_it_is(location: str) -> None:
     with FakeRegistry(basic_registry(upload=started(location))) as registry:
-        new().investigate(at(registry), somebody())
+        investigate(registry, somebody())
         (cancel,) = registry.find("DELETE", "/v2/acme/app/blobs/uploads/u1")
         assert (cancel.authorization, cancel.query["_state"]) == (basic_header("ada", PASSWORD), "x/y")
         assert registry.find("POST", ".*")[0].headers["content-length"] == "0"
@@ -308,7 +307,7 @@ def test_an_upload_elsewhere_is_left_alone(location: str) -> None:
     with FakeRegistry() as elsewhere, FakeRegistry() as registry:
         to = location.format(port=elsewhere.port, own=registry.host, own_port=registry.port)
         registry.rules += basic_registry(upload=started(to))
-        found = new().investigate(at(registry), somebody()).evidence
+        found = investigate(registry, somebody()).evidence
         assert found[-1].status == 202
         assert elsewhere.requests == []
         assert registry.find("DELETE", ".*") == []
@@ -318,13 +317,13 @@ def test_an_upload_elsewhere_is_left_alone(location: str) -> None:
 def test_a_cancelling_that_fails_changes_nothing(answer: Answer) -> None:
     rules = [on("DELETE", ".*", answer), *basic_registry()]
     with FakeRegistry(rules) as registry:
-        found = new().investigate(at(registry), somebody()).evidence
+        found = investigate(registry, somebody()).evidence
         assert (found[-1].stage, found[-1].status) == (Stage.PROBE, 202)
 
 
 def test_only_an_accepted_upload_is_cancelled() -> None:
     with FakeRegistry(open_registry(upload=DENIED.having(Location="/v2/acme/app/blobs/uploads/u1"))) as registry:
-        new().investigate(at(registry), NOBODY)
+        investigate(registry, NOBODY)
         assert registry.seen() == ["GET /v2/", "POST /v2/acme/app/blobs/uploads/"]
 
 
@@ -350,7 +349,7 @@ def test_a_right_of_its_own_to_cancel_is_asked_for(granted: tuple[str, ...] | No
 
     rules = [on("DELETE", ".*", cancel), *bearer_registry(tokens=[on("GET", "/token", token)], token=pushing)]
     with FakeRegistry(rules) as registry:
-        assert new().investigate(at(registry), somebody()).evidence[-1].status == 202
+        assert investigate(registry, somebody()).evidence[-1].status == 202
         assert [one.authorization for one in registry.find("DELETE", ".*")] == [
             f"Bearer {pushing}",
             *([f"Bearer {deleting}"] if cancelled else []),

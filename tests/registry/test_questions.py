@@ -43,6 +43,7 @@ from tests.registry.asking import (
     PASSWORD,
     PULL_PUSH,
     at,
+    investigate,
     new,
     questions,
     somebody,
@@ -163,7 +164,7 @@ SEQUENCES: dict[str, tuple[Sequence[Rule], Credential, list[str]]] = {
 @pytest.mark.parametrize(("rules", "credential", "expected"), SEQUENCES.values(), ids=SEQUENCES)
 def test_questions(rules: Sequence[Rule], credential: Credential, expected: list[str]) -> None:
     with FakeRegistry(rules) as registry:
-        new().investigate(at(registry), credential)
+        investigate(registry, credential)
         assert questions(registry) == expected
         assert len(registry.requests) <= REQUESTS
 
@@ -175,7 +176,7 @@ LOGINS = [(quirk, meets) for quirk in QUIRKS for meets in quirk.meets]
 def test_no_registry_is_asked_more_than_six_times(quirk: Quirk, meets: Meets) -> None:
     user, password = meets.login or ("", "")
     with FakeRegistry(quirk.rules(Storing())) as registry:
-        new().investigate(at(registry), somebody(user=user, secret=password) if meets.login else NOBODY)
+        investigate(registry, somebody(user=user, secret=password) if meets.login else NOBODY)
         assert len(registry.requests) <= REQUESTS
 
 
@@ -189,7 +190,7 @@ def test_no_registry_is_asked_more_than_six_times(quirk: Quirk, meets: Meets) ->
 )
 def test_nobodys_questions_name_nobody(rules: Sequence[Rule]) -> None:
     with FakeRegistry(rules) as registry:
-        new().investigate(at(registry), somebody())
+        investigate(registry, somebody())
         _, _, _, token, *others = registry.requests
         assert (token.authorization, token.query.get("account"), token.body) == ("", None, b"")
         assert token.query["scope"] == f"repository:{NAME}:pull,push"
@@ -214,7 +215,7 @@ DROPPED = Answer(drop=True)
 )
 def test_what_was_learnt_until_an_answer_stayed_away_is_kept(rules: Sequence[Rule], stages: list[Stage]) -> None:
     with FakeRegistry(rules) as registry:
-        found = new().investigate(at(registry), somebody())
+        found = investigate(registry, somebody())
     assert [one.stage for one in found.evidence] == stages
     assert found.problem
     assert found.unsafe_realm == ""

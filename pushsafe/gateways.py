@@ -29,7 +29,28 @@ from pushsafe.model import (
 from pushsafe.patience import NO_PATIENCE, Patience
 
 
-class EngineGateway(Protocol):
+class AsksRegistry(Protocol):
+    """Asks a registry what a tag names."""
+
+    def manifest(
+        self,
+        reference: Reference,
+        credential: Credential,
+        digest: str = "",
+        *,
+        whole: bool = False,
+        known: ManifestInfo | None = None,
+        patience: Patience = NO_PATIENCE,
+    ) -> ManifestInfo | Evidence: ...
+
+
+class AsksEngine(Protocol):
+    """Asks a registry the same through the engine."""
+
+    def distribution(self, reference: Reference, credential: Credential) -> ManifestInfo | Evidence: ...
+
+
+class EngineGateway(AsksEngine, Protocol):
     """What the run asks of an engine; every method raises EngineUnreachable when it is down."""
 
     def info(self) -> EngineInfo: ...
@@ -43,24 +64,13 @@ class EngineGateway(Protocol):
         platform: Platform | None,
         on_layer: Callable[[LayerEvent], None],
     ) -> EngineAnswer: ...
-    def distribution(self, reference: Reference, credential: Credential) -> ManifestInfo | Evidence: ...
     def check_login(self, credential: Credential) -> Evidence: ...
 
 
-class RegistryGateway(Protocol):
+class RegistryGateway(AsksRegistry, Protocol):
     """What the run asks of registries; all but `ping` and `investigate` raise RegistryUnreachable."""
 
     def ping(self, registry: str) -> RegistryPing: ...
-    def manifest(
-        self,
-        reference: Reference,
-        credential: Credential,
-        digest: str = "",
-        *,
-        whole: bool = False,
-        known: ManifestInfo | None = None,
-        patience: Patience = NO_PATIENCE,
-    ) -> ManifestInfo | Evidence: ...
     def content(
         self, reference: Reference, credential: Credential, digest: str, patience: Patience = NO_PATIENCE
     ) -> ManifestContent | Evidence: ...

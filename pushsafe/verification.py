@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 from pushsafe.errors import EngineFailed, EngineUnreachable, RegistryUnreachable
+from pushsafe.gateways import AsksEngine, AsksRegistry
 from pushsafe.model import (
     Credential,
     Evidence,
@@ -27,23 +28,6 @@ _NOT_FOUND = 404
 _BUSY = (502, 503, 504)  # asked again already, as often as the user wants
 # distribution 2.8 answers 500 for a manifest whose link is being written anew by another tag's push.
 _SERVER_ERROR = 500
-
-
-class AsksRegistry(Protocol):
-    def manifest(
-        self,
-        reference: Reference,
-        credential: Credential,
-        digest: str = "",
-        *,
-        whole: bool = False,
-        known: ManifestInfo | None = None,
-        patience: Patience = NO_PATIENCE,
-    ) -> ManifestInfo | Evidence: ...
-
-
-class AsksEngine(Protocol):
-    def distribution(self, reference: Reference, credential: Credential) -> ManifestInfo | Evidence: ...
 
 
 def verify(

@@ -27,7 +27,15 @@ def test_no_page_of_a_rule_that_is_gone() -> None:
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", "docs/architecture.md", "docs/exit-codes.md", "docs/settings.md", "CHANGELOG.md"]
+    "document",
+    [
+        "README.md",
+        "docs/architecture.md",
+        "docs/exit-codes.md",
+        "docs/settings.md",
+        "docs/performance.md",
+        "CHANGELOG.md",
+    ],
 )
 def test_links_lead_somewhere(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")

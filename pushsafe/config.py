@@ -252,8 +252,9 @@ def _bounded(value: float) -> float:
     return float(value)
 
 
-def _number(text: str) -> object:
-    return int(text) if re.fullmatch("[0-9]{1,9}", text) else text
+def whole_number(text: str) -> object:
+    """The number that a text writes; the text itself where it writes none, for `load` to refuse."""
+    return int(text) if re.fullmatch("-?[0-9]{1,9}", text) else text
 
 
 def _retries(value: object) -> int:
@@ -337,10 +338,11 @@ SETTINGS = (
     Setting(
         "retries",
         "a whole number, 0 to 100",
-        "how often a request is sent again that met a busy registry (429, 502, 503, 504) or a dropped connection",
+        "how often what met a busy registry (429, 502, 503, 504) or a dropped connection is tried again; "
+        "the engine's own push once, 0 for never",
         default=_DEFAULTS.retries,
         example=5,
-        parse=_number,
+        parse=whole_number,
         read=_retries,
     ),
     Setting(

@@ -55,7 +55,7 @@ from pushsafe.words import is_dropped, may_pass
 PAUSE = 1.0
 """Seconds, and up to twice as many, before the engine tries again; a busy registry gets three times as long."""
 
-_CUT = NotPushed("interrupted while it was being pushed; the registry may hold it")
+_CUT = NotPushed("cut off while it was being pushed; the registry may hold it", begun=True)
 _UNREAD = NotChecked("the run ended before it was read back")
 _ENDED = NotChecked("the run ended before")
 _T = TypeVar("_T")
@@ -85,6 +85,7 @@ class Delivery:
         self._now = now
         self._watch = watch
         self._retries = request.retries
+        self._push_each = request.push_each
         self._patience = Patience(request.retries, self._tell_wait)
         self._began: dict[str, float] = {}
         self._stopped = threading.Event()
@@ -101,7 +102,8 @@ class Delivery:
         outcome: Outcome
         match answer:
             case EngineAccepted(digest, layers):
-                how = How.ALREADY_THERE if before(fact) == digest else How.PUSHED
+                there = before(fact) == digest and not self._push_each
+                how = How.ALREADY_THERE if there else How.PUSHED
                 outcome = Pushed(digest, layers, how, because)
                 self._keep(fact, outcome, _UNREAD)
                 return outcome
@@ -111,8 +113,8 @@ class Delivery:
                 kind = FailureKind.NETWORK if isinstance(answer, EngineUnreachable) else FailureKind.LOCAL
                 outcome = Failed(Failure(kind, answer.message, next=(answer.hint,) if answer.hint else ()))
             case EngineRefused(evidence):
-                why = f"refused ({evidence.message}); interrupted before the registry was asked why"
-                self._keep(fact, NotPushed(why), UNPUSHED)
+                why = f"refused ({evidence.message}); cut off before the registry was asked why"
+                self._keep(fact, NotPushed(why, begun=True), UNPUSHED)
                 outcome = self._refused(fact, evidence)
         self.finish(fact, outcome)
         return outcome

@@ -690,9 +690,13 @@ class Failed(NamedTuple):
 
 
 class NotPushed(NamedTuple):
-    """No push of this tag came to its end, and why: a finding, an interruption, an engine that is down."""
+    """No push of this tag came to its end, and why: a finding, an interruption, an engine that is down.
+
+    `begun` tells that one had begun, so that nobody knows what the registry holds.
+    """
 
     why: str
+    begun: bool = False
 
 
 class Ready(NamedTuple):

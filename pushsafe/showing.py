@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from pushsafe.digest_file import DigestFile
 
 
+_PUSHING = frozenset(("push", "tag", "verify"))
+"""Phases that begin only when the warnings have been told."""
+
+
 class Output(NamedTuple):
     """How the report is shown, and where else it is written."""
 
@@ -66,7 +70,7 @@ def _without_verified(report: Report) -> Report:
 
 def _untold(report: Report) -> Report:
     """What a terminal has not shown yet: warnings were told before the push."""
-    told = sys.stderr.isatty() and sys.stdout.isatty() and "push" in dict(report.timings)
+    told = sys.stderr.isatty() and sys.stdout.isatty() and not _PUSHING.isdisjoint(dict(report.timings))
     mentioned = tuple(finding for finding in report.findings if finding.severity is Severity.INFO)
     return report._replace(findings=mentioned) if told else report
 

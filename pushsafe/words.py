@@ -93,7 +93,7 @@ TABLE: tuple[Row, ...] = (
         "Go net/http",
     ),
     Row(
-        r"\btoomanyrequests: |\"code\": ?\"toomanyrequests|\btoo many requests\b|(?:http|status|code):? 429\b"
+        r"\btoomanyrequests:(?:\s|$)|\"code\": ?\"toomanyrequests|\btoo many requests\b|(?:http|status|code):? 429\b"
         r"|pull rate limit|too many failed login attempts",
         FailureKind.RATE_LIMITED,
         "distribution api/errcode, Docker Hub, containers/image",
@@ -112,7 +112,7 @@ TABLE: tuple[Row, ...] = (
         "Go net, net/http",
     ),
     Row(
-        r"client\.timeout exceeded|request canceled while waiting",
+        r"client\.timeout exceeded|request canceled while waiting|context deadline exceeded",
         FailureKind.NETWORK,
         "Go net/http",
     ),

@@ -44,6 +44,7 @@ from pushsafe.model import (
     Verification,
     Verified,
 )
+from pushsafe.results import out_of_time
 from pushsafe.rules.ps301_not_logged_in import RULE as PS301
 from tests.values import logged_in, nobody
 
@@ -213,6 +214,10 @@ REPORTS: dict[str, Report] = {
         *(TagAbsent(), TagAbsent(), TagHeld(ManifestInfo(OTHER, MANIFEST))),
         *(TagHeld(ManifestInfo(DIGEST, MANIFEST)), TagUnknown("the registry answers 500")),
     ),
+    "out-of-time": report(
+        ("1", NotPushed("cut off while it was being pushed; the registry may hold it", begun=True), UNASKED),
+        ("2", NotPushed("the time for the whole run was over"), UNASKED),
+    )._replace(errors=(out_of_time(),)),
     "dry-run": _planned(_PLAN),
     "dry-run-of-moving-tags": _planned(
         PushPlan(last=(Lane(HOST, (Batch(reference("latest"), (reference("edge"),)),)),))

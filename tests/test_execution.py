@@ -273,7 +273,7 @@ def test_an_interrupted_push_keeps_the_results_so_far() -> None:
     assert report.interrupted
     assert kinds(report) == ["Pushed", "NotPushed", "NotPushed"]
     assert isinstance(report.results[0].verification, Verified)
-    cut = NotPushed("interrupted while it was being pushed; the registry may hold it")
+    cut = NotPushed("cut off while it was being pushed; the registry may hold it", begun=True)
     assert [result.outcome for result in report.results[1:]] == [cut, NotPushed("interrupted")]
     assert pushes(world) == [ONE, TWO]
     assert exit_code(report) is ExitCode.INTERRUPTED
@@ -304,7 +304,9 @@ def test_an_interrupted_run_does_not_wait_for_a_silent_registry(monkeypatch: pyt
         silent.set()
     assert report.results[0].outcome == Pushed(DIGEST, Layers(reused=1))
     assert isinstance(report.results[0].verification, NotChecked)
-    assert report.results[1].outcome == NotPushed("interrupted while it was being pushed; the registry may hold it")
+    assert report.results[1].outcome == NotPushed(
+        "cut off while it was being pushed; the registry may hold it", begun=True
+    )
 
 
 @pytest.mark.parametrize(

@@ -432,7 +432,7 @@ def test_a_token_for_the_registry_itself_is_no_login_for_the_engine_to_try() -> 
     [
         (Asks.NOTHING, set()),
         (Asks.LOGIN, {"ping"}),
-        (Asks.PREFLIGHT, {"ping", "investigate", "manifest"}),
+        (Asks.PREFLIGHT, {"ping", "investigate", "manifest", "tidy"}),
     ],
 )
 def test_lint_asks_what_it_may_and_pushes_nothing(asks: Asks, asked: set[str]) -> None:

@@ -131,6 +131,11 @@ def test_push_each_leaves_everything_to_the_engine() -> None:
     assert how(report) == ["pushed"] * 3
 
 
+def test_push_each_says_that_it_pushed_what_was_there() -> None:
+    report = push(World(registry=Registry(held={ONE: single()})), ONE, push_each=True)
+    assert [result.outcome for result in report.results] == [PUSHED]
+
+
 # ---------------------------------------------------------------------- side by side, and in turn
 
 
@@ -491,7 +496,7 @@ def test_an_interruption_ends_a_push_at_its_next_word() -> None:
         if thread.name.startswith("pushsafe-push"):
             thread.join(10)
     assert report.interrupted
-    cut = NotPushed("interrupted while it was being pushed; the registry may hold it")
+    cut = NotPushed("cut off while it was being pushed; the registry may hold it", begun=True)
     assert [result.outcome for result in report.results] == [cut, cut]
     assert [type(error).__name__ for error in ended] == ["Stopped"]
     assert not [one for one in world.observer.told if one.startswith("finished")]

@@ -90,9 +90,9 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--push-each", is_flag=True, help="Let the engine push every tag, those that are there already as well.")
 @click.option(
     "--retries",
-    type=int,
     metavar="N",
-    help="Send a request again, up to N times, that met a busy registry or a dropped connection; 3 if not given.",
+    help="Try again what met a busy registry or a dropped connection: up to N times (3 if not given), the engine's own "
+    "push once.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print only the references that are in place and verified.")
 @click.option("--timings", is_flag=True, help="Show what each phase took; --format json always does.")
@@ -105,7 +105,7 @@ def push(
     dry_run: bool,
     preflight: bool | None,
     push_each: bool,
-    retries: int | None,
+    retries: str | None,
     quiet: bool,
     timings: bool,
     **common: Any,
@@ -118,7 +118,8 @@ def push(
     output = Output(common["format_"], quiet, timings=timings)
     try:
         _require_sense(dry_run=dry_run, quiet=quiet, digest_file=digest_file)
-        settings = session.settings(preflight=preflight, timeout=common["timeout"], retries=retries)
+        again = None if retries is None else config.whole_number(retries)
+        settings = session.settings(preflight=preflight, timeout=common["timeout"], retries=again)
         request = _request(common, settings)._replace(
             asks=Asks.PREFLIGHT if settings.preflight else Asks.LOGIN,
             pushes=not dry_run,

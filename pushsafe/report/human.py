@@ -16,6 +16,7 @@ from pushsafe.model import (
     Missing,
     NotChecked,
     NotPushed,
+    Outcome,
     PreflightVerdict,
     Pushed,
     Ready,
@@ -61,7 +62,7 @@ def render(report: Report, *, color: bool = False, evidence: bool = True, timing
     listed = {result.reference.name for result in report.results}
     unknown = (check for check in report.preflight if check.verdict is PreflightVerdict.UNKNOWN)
     blocks += [_untold(check, ink) for check in unknown if check.name in listed]
-    if report.interrupted or any(not isinstance(result.outcome, NotPushed) for result in report.results):
+    if report.interrupted or any(_tells(result.outcome) for result in report.results):
         blocks += _results(report, ink, evidence)
     if report.plan is not None:
         blocks.append(plan.render(report.plan, ink))
@@ -69,6 +70,11 @@ def render(report: Report, *, color: bool = False, evidence: bool = True, timing
     if last := summary.render(report, ink, timings=timings):
         lines += ["", *last] if lines else last
     return "".join(f"{line}\n" for line in lines)
+
+
+def _tells(outcome: Outcome) -> bool:
+    """Whether it is more than that nothing was pushed, which the last line says of all."""
+    return not isinstance(outcome, NotPushed) or outcome.begun
 
 
 def render_errors(errors: Iterable[RunError], *, color: bool = False) -> str:
@@ -123,14 +129,17 @@ def _untold(check: RepositoryCheck, ink: Ink) -> Iterator[str]:
 
 
 def _results(report: Report, ink: Ink, evidence: bool) -> Iterator[Iterable[str]]:
-    """One block a result; a refusal for the very reason of an earlier one is not told twice."""
+    """One block a result; neither the reason of a refusal nor the digest of a tag is told twice."""
+    shown: set[str] = set()
     verdicts = {check.name: check.verdict for check in report.preflight}
     told: dict[tuple[str, tuple[str, ...]], Reference] = {}
     for result in report.results:
         name = ink(str(result.reference), BOLD)
         match result.outcome:
             case Pushed():
-                yield _pushed(result, result.outcome, name, ink)
+                again = result.outcome.layers is None and result.outcome.digest in shown
+                shown.add(result.outcome.digest)
+                yield _pushed(result, result.outcome, name, ink, brief=again)
             case Denied(denial):
                 first = told.setdefault((denial.summary, denial.next), result.reference)
                 reason = f" ({denial.reason.value})" if denial.reason.value != denial.kind.value else ""
@@ -145,7 +154,7 @@ def _results(report: Report, ink: Ink, evidence: bool) -> Iterator[Iterable[str]
                 yield _refused(name, f"failed: {failure.kind.value}", *why, same, ink)
             case NotPushed(why_not):
                 yield (f"{ink('-', YELLOW, BOLD)} {name} not pushed: {why_not}",)
-            case Ready():
+            case Ready() if report.plan is None:  # which shows every tag
                 yield (_ready(name, verdicts.get(result.reference.name), result.before, ink),)
 
 
@@ -196,14 +205,20 @@ def _replaced(pushed: Pushed, before: TagState | None) -> str:
             return ""
 
 
-def _pushed(result: TagResult, pushed: Pushed, name: str, ink: Ink) -> Iterator[str]:
+def _pushed(result: TagResult, pushed: Pushed, name: str, ink: Ink, *, brief: bool) -> Iterator[str]:
+    """A tag that is in place; a `brief` one names a digest that was shown before."""
     did = {How.PUSHED: "pushed", How.TAGGED: "tagged", How.ALREADY_THERE: "already there"}[pushed.how]
+    details = [_layers(pushed.layers)] if pushed.layers else []
+    details += filter(None, [_replaced(pushed, result.before)])
     match result.verification:
         case Verified(manifest, via):
             through = " (through the engine)" if via == "engine" else ""
-            yield f"{ink('✓', GREEN, BOLD)} {name} {ink(f'{did} and verified', GREEN)}{through}"
-            platforms = ", ".join(map(str, manifest.platforms))
-            yield ink(f"  {pushed.digest}{f'  {platforms}' if platforms else ''}", DIM)
+            aside = "" if pushed.layers else ink("".join(f"; {detail}" for detail in details), DIM)
+            details = details if pushed.layers else []
+            yield f"{ink('✓', GREEN, BOLD)} {name} {ink(f'{did} and verified', GREEN)}{through}{aside}"
+            if not brief:
+                platforms = ", ".join(map(str, manifest.platforms))
+                yield ink(f"  {pushed.digest}{f'  {platforms}' if platforms else ''}", DIM)
         case Mismatch(wanted, found):
             yield f"{ink('✗', RED, BOLD)} {name} {ink(f'{did}, but the registry holds something else', RED)}"
             yield f"  {'pushed' if pushed.how is How.PUSHED else 'wanted'} {wanted}"
@@ -216,9 +231,8 @@ def _pushed(result: TagResult, pushed: Pushed, name: str, ink: Ink) -> Iterator[
             yield f"{ink('?', YELLOW, BOLD)} {name} {ink(f'{did}, but it could not be read back', YELLOW)}"
             yield f"  {why}"
             yield f"  {did} {pushed.digest}"
-    details = (_layers(pushed.layers) if pushed.layers else "", _replaced(pushed, result.before))
-    if any(details):
-        yield ink(f"  {'; '.join(filter(None, details))}", DIM)
+    if details:
+        yield ink(f"  {'; '.join(details)}", DIM)
     if pushed.because:
         yield ink(f"  pushed by the engine, because it could not be tagged directly: {pushed.because}", DIM)
 

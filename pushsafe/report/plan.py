@@ -24,10 +24,11 @@ def render(plan: PushPlan, ink: Ink) -> list[str]:
 
 
 def _lines(steps: Iterable[Step], ink: Ink) -> Iterator[str]:
-    for step in steps:
+    named = [(step, f"{step.reference.repository}{step.reference.tag_suffix}") for step in steps]
+    width = max((len(name) for _, name in named), default=0)
+    for step, name in named:
         verb, why = _said(step)
-        name = f"{step.reference.repository}{step.reference.tag_suffix}"
-        yield f"    {verb:<5} {name}  {ink(why, DIM)}"
+        yield f"    {verb:<5} {name:<{width}}  {ink(why, DIM)}"
 
 
 def _said(step: Step) -> tuple[str, str]:

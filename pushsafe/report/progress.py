@@ -101,7 +101,7 @@ class Live:
         # Each bar is drawn as a table of its own, so what may differ in width has a least one.
         self._bars: Progress = Progress(
             TextColumn("  {task.description}", markup=False),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=24, complete_style="cyan", finished_style="cyan"),
             DownloadColumn(table_column=Column(no_wrap=True, min_width=14)),
             TransferSpeedColumn(table_column=Column(no_wrap=True)),
             console=self._console,
@@ -190,7 +190,7 @@ class Live:
 
     def _headed(self, push: Push) -> Text:
         """A push in one line; what is too long for it loses its beginning: the tag tells most."""
-        counts = f"   {push.counts}" if push.counts else ""
+        counts = f"   layers: {push.counts}" if push.counts else ""
         room = max(self._console.width - len("pushing ") - len(counts), len("…:1.2.3"))
         name = push.name if len(push.name) <= room else f"…{push.name[1 - room :]}"
         return _line(f"pushing {name}{counts}")
@@ -207,8 +207,8 @@ class Live:
     def _sent(self) -> list[RenderableType]:
         if not self._run.travelled:
             return []
-        sent = f"sent {size(self._run.travelled)} of {size(self._run.travelled + self._run.remaining)}"
-        self._rate.update(self._all, description=sent)
+        # Not of how many: layers that wait have no size yet.
+        self._rate.update(self._all, description=f"sent {size(self._run.travelled)}")
         return [self._rate.make_tasks_table(self._rate.tasks)]
 
     def _drop(self, reference: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from pushsafe.model import How, Layers, PreflightVerdict, Pushed, Ready, Report, Severity
+from pushsafe.model import Denied, Failed, How, Layers, NotPushed, PreflightVerdict, Pushed, Ready, Report, Severity
 from pushsafe.report.ink import GREEN, RED, YELLOW, Ink, layers_line
 
 
@@ -59,9 +59,11 @@ def _verdict(report: Report, ink: Ink) -> str:
         seconds = dict(report.timings).get("total", 0.0)
         return f"{ink(_in_place(found), GREEN)} in {seconds:.1f} s"
     if any(isinstance(result.outcome, Pushed) for result in report.results):
-        said = _in_place(found)
+        said = "; ".join(filter(None, (_in_place(found), _lost(report))))
     elif report.interrupted:
         return ink("interrupted; no push came to its end", RED)
+    elif any(isinstance(result.outcome, NotPushed) and result.outcome.begun for result in report.results):
+        said = "no push came to its end"
     else:
         said = "nothing was pushed"
     codes = dict.fromkeys(
@@ -72,6 +74,14 @@ def _verdict(report: Report, ink: Ink) -> str:
     elif codes:
         said += f"; docker pushsafe explain {next(iter(codes))} tells more"
     return ink(said, RED)
+
+
+def _lost(report: Report) -> str:
+    """What became of the tags that are not in place."""
+    results = {str(result.reference): result.outcome for result in report.results}.values()
+    kinds = ((Denied, "denied"), (Failed, "failed"), (NotPushed, "not pushed"))
+    counted = [(sum(isinstance(outcome, kind) for outcome in results), said) for kind, said in kinds]
+    return ", ".join(f"{number} {said}" for number, said in counted if number)
 
 
 def _checked(report: Report, ready: int, ink: Ink) -> str:

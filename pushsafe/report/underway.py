@@ -61,11 +61,6 @@ class Underway:
     def done(self) -> int:
         return len(self._done)
 
-    @property
-    def remaining(self) -> int:
-        """The bytes that have still to travel, as far as the engine has named them."""
-        return sum(push.size - push.sent for push in self.pushes.values())
-
     def planned(self, tags: Iterable[Reference]) -> None:
         self.total = len({str(tag) for tag in tags})
 

@@ -181,10 +181,17 @@ def test_a_push_that_the_engine_reduced_to_one_platform_is_a_failure(user: User,
     plain = subprocess.run(["docker", "push", "-q", reference], env=environ, capture_output=True, check=False)
     assert plain.returncode == 0, "docker push itself no longer reduces in silence"
 
-    done = user.push_json(engine.host, reference)
+    refused = user.push_json(engine.host, reference)
+    assert (refused.status, "PS204" in refused.codes) == (1, True)
+    assert "the engine has no content for linux/arm64" in refused.report["findings"][0]["message"]
+
+    done = user.push_json(engine.host, "--allow", "PS204", reference)
     assert done.status == 7, done.stdout
     assert done.results[0]["failure"]["kind"] == "reduced-to-one-platform"
     assert "linux/amd64" in done.results[0]["failure"]["message"]
+
+    one = user.push_json(engine.host, "--platform", "linux/amd64", "--allow", "PS206", reference)
+    assert (one.status, one.results[0]["platforms"]) == (0, ["linux/amd64"]), one.stdout
 
 
 def test_platform(user: User, the_lab: Lab) -> None:

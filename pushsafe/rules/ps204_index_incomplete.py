@@ -1,0 +1,56 @@
+"""PS204: the image's index names platforms whose content this engine does not have."""
+
+from __future__ import annotations
+
+from pushsafe.model import Facts, LocalImage, Severity
+from pushsafe.platforms import listed, option
+from pushsafe.rules.rule import Needs, Problem, Rule, each
+
+
+def check(facts: Facts) -> Problem | None:
+    image, reference = facts.image, facts.reference
+    if facts.platforms or not isinstance(image, LocalImage) or not image.missing:
+        return None
+    named = (*image.platforms, *image.missing)
+    build = f"docker buildx build --platform {option(named)} -t {reference} --push ."
+    ways = [f"build and push them all ({build})"]
+    if image.platforms:
+        ways.insert(0, f"push one on purpose (docker pushsafe --platform {image.platforms[0]} {reference})")
+    pull = _pull(image)
+    return Problem(
+        reference,
+        f"the index {image.id} names {listed(named)}, and the engine has no content for {listed(image.missing)}: "
+        f"its push would put a single platform in the index's place. Pull what is missing, or {', or '.join(ways)}",
+        pull or build,
+    )
+
+
+def _pull(image: LocalImage) -> str:
+    """What fetches the missing content, where it is known whence the index came."""
+    source = next((name for name in image.repo_digests if name.endswith(f"@{image.id}")), "")
+    if not source:
+        return ""
+    return " && ".join(
+        f"docker pull --platform {platform} {source}" for platform in dict.fromkeys(map(str, image.missing))
+    )
+
+
+RULE = Rule(
+    code="PS204",
+    slug="index-incomplete",
+    severity=Severity.ERROR,
+    needs=Needs.FACTS,
+    summary="the image's index names platforms whose content is not here",
+    explanation=(
+        "The containerd image store keeps an index even where it holds only some of its platforms: `docker pull` "
+        "fetches the machine's own, `docker image rm --platform` drops one. `docker push` of such an image pushes a "
+        "single platform in the place of the index, prints a note, and exits 0; machines of the other platforms fail "
+        "afterwards."
+    ),
+    example="docker pull alpine && docker tag alpine ghcr.io/myorg/base:1 && docker pushsafe ghcr.io/myorg/base:1",
+    fix=(
+        "Pull the missing platforms (`docker pull --platform P SOURCE`), or push one platform on purpose "
+        "(`--platform P`), or build all of them with the buildx command of the finding."
+    ),
+    check=each(check),
+)

@@ -6,15 +6,14 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from typing import TypeVar
 
+from pushsafe.availability import Availability
 from pushsafe.denial import classify, needs_investigation
 from pushsafe.errors import EngineFailed, EngineUnreachable, RegistryUnreachable
 from pushsafe.evidence import Refusal, accepted, credential_evidence
 from pushsafe.gateways import Gateways, Observer
 from pushsafe.gathering import investigate
 from pushsafe.model import (
-    Access,
     Credential,
     EngineAccepted,
     EngineAnswer,
@@ -31,8 +30,6 @@ from pushsafe.model import (
     LocalImage,
     ManifestContent,
     ManifestInfo,
-    Mismatch,
-    Missing,
     NotChecked,
     NotPushed,
     Outcome,
@@ -46,7 +43,8 @@ from pushsafe.model import (
     Verified,
     Wait,
 )
-from pushsafe.patience import NO_PATIENCE, Patience
+from pushsafe.overwriting import pushed
+from pushsafe.patience import Patience
 from pushsafe.results import UNPUSHED, outcome_of
 from pushsafe.stopwatch import Stopwatch
 from pushsafe.verification import verify
@@ -55,10 +53,11 @@ from pushsafe.words import is_dropped, may_pass
 PAUSE = 1.0
 """Seconds, and up to twice as many, before the engine tries again; a busy registry gets three times as long."""
 
+_TOO_MANY, _SERVER_ERROR = 429, 500
+_BUSY = (_TOO_MANY, 502, 503, 504)
 _CUT = NotPushed("cut off while it was being pushed; the registry may hold it", begun=True)
 _UNREAD = NotChecked("the run ended before it was read back")
 _ENDED = NotChecked("the run ended before")
-_T = TypeVar("_T")
 _Answer = EngineAnswer | EngineUnreachable | EngineFailed
 
 
@@ -89,7 +88,7 @@ class Delivery:
         self._patience = Patience(request.retries, self._tell_wait)
         self._began: dict[str, float] = {}
         self._stopped = threading.Event()
-        self._gone: dict[str, Failure] = {}
+        self._availability = Availability(gateways)
         self.results: dict[str, TagResult] = {}
 
     # ------------------------------------------------------------------ what a tag comes to
@@ -107,8 +106,8 @@ class Delivery:
                 outcome = Pushed(digest, layers, how, because)
                 self._keep(fact, outcome, _UNREAD)
                 return outcome
-            case EngineReduced(original, pushed, platform):
-                outcome = Failed(_reduced(fact.reference, original, pushed, platform))
+            case EngineReduced(original, left, platform):
+                outcome = Failed(_reduced(fact.reference, original, left, platform))
             case EngineUnreachable() | EngineFailed():
                 kind = FailureKind.NETWORK if isinstance(answer, EngineUnreachable) else FailureKind.LOCAL
                 outcome = Failed(Failure(kind, answer.message, next=(answer.hint,) if answer.hint else ()))
@@ -120,17 +119,32 @@ class Delivery:
         return outcome
 
     def tag(self, fact: Facts, content: ManifestContent) -> str:
-        """Put a manifest of the repository under a tag; why that is not possible, empty if it is done."""
+        """Put a manifest of the repository under a tag; why the engine has to push it, empty if that is settled."""
+        self._require_running()
         self._begin(fact)
         with self._watch.phase("tag"):
             try:
                 said = self._gateways.registry().put(fact.reference, _credential(fact), content, self._patience)
+                why = "" if accepted(said) and not said.code else f"the registry answers {said} to the manifest"
+                lost = said.status is not None and said.status >= _SERVER_ERROR
             except RegistryUnreachable as error:
-                return error.message
-        if not accepted(said) or said.code:
-            return f"the registry answers {said} to the manifest"
-        self._keep(fact, Pushed(content.digest, how=How.TAGGED), _UNREAD)
-        return ""
+                said, why, lost = None, error.message, True
+            if lost and self._names(fact, content.digest):
+                why = ""  # it was put, and only the answer was lost
+        if not why:
+            self._keep(fact, Pushed(content.digest, how=How.TAGGED), _UNREAD)
+        elif said is not None and (failure := _busy(said)):
+            self.finish(fact, Failed(failure))
+            return ""
+        return why
+
+    def _names(self, fact: Facts, digest: str) -> bool:
+        """Whether the tag is known to name a digest."""
+        try:
+            found = self._gateways.registry().manifest(fact.reference, _credential(fact))
+        except RegistryUnreachable:
+            return False
+        return isinstance(found, ManifestInfo) and found.digest == digest
 
     def leave(self, fact: Facts, digest: str) -> None:
         """A tag that names its image already."""
@@ -143,14 +157,17 @@ class Delivery:
         if not self._stopped.is_set():
             self._observer.finished(result)
 
-    def content(self, fact: Facts, digest: str) -> ManifestContent | str:
-        """A manifest of the repository, byte for byte; or why it cannot be had."""
+    def content(self, fact: Facts, digest: str) -> ManifestContent | Failure | str:
+        """A manifest of the repository, byte for byte; or why there is none, a Failure where asking on is no use."""
+        self._require_running()
         with self._watch.phase("tag"):
             try:
                 found = self._gateways.registry().content(fact.reference, _credential(fact), digest, self._patience)
             except RegistryUnreachable as error:
                 return error.message
-        return found if isinstance(found, ManifestContent) else f"the registry answers {found} for the manifest"
+        if isinstance(found, ManifestContent):
+            return found
+        return _busy(found) or f"the registry answers {found} for the manifest"
 
     # ------------------------------------------------------------------ reading back
 
@@ -160,14 +177,6 @@ class Delivery:
         `known` is what another tag of the repository was verified to name.
         """
         outcome, verification = self._look(fact, known)
-        self.finish(fact, outcome, verification)
-        return verification
-
-    def confirm(self, fact: Facts) -> Verification:
-        """Read a tag back that named its image already when it was looked at; one that was moved since is pushed."""
-        outcome, verification = self._look(fact, None)
-        if isinstance(verification, Mismatch | Missing):
-            return self.read_back(fact) if isinstance(self.push(fact), Pushed) else UNPUSHED
         self.finish(fact, outcome, verification)
         return verification
 
@@ -191,36 +200,15 @@ class Delivery:
             outcome = outcome._replace(layers=_sized(outcome.layers, verification))
         return outcome, _with_platforms(verification, fact)
 
-    # ------------------------------------------------------------------ a registry that goes away
-
     def gone(self, fact: Facts) -> Failure | None:
-        """Why there is no use in trying: the last push to the registry failed, and it does not answer us any more."""
-        failure = self._gone.get(fact.reference.registry)
-        why = self._silence(fact) if failure is not None else ""
-        if failure is None or not why:
-            return None
-        said = f"{fact.reference.registry} does not answer any more: {why}"
-        commands = failure.next if failure.kind is FailureKind.NETWORK else ()
-        return Failure(FailureKind.NETWORK, said, (Evidence(Stage.PING, why),), commands)
-
-    def _silence(self, fact: Facts, patience: Patience = NO_PATIENCE) -> str:
-        """Why a registry that answered us before does not do so now; empty where it does, or never did."""
-        if _was_reached(fact):
-            try:
-                self._gateways.registry().manifest(fact.reference, _credential(fact), patience=patience)
-            except RegistryUnreachable as error:
-                return error.message
-        return ""
+        """Why there is no use in trying: the registry does not answer any more."""
+        return self._availability.gone(fact, _credential(fact))
 
     # ------------------------------------------------------------------ the end
 
     def stop(self) -> None:
         """Nobody is told of anything any more, and pushes end at their next word."""
         self._stopped.set()
-
-    @property
-    def stopped(self) -> bool:
-        return self._stopped.is_set()
 
     # ------------------------------------------------------------------ small parts
 
@@ -246,7 +234,8 @@ class Delivery:
         self._tell_wait(Wait(fact.reference.registry, why, seconds))
         self._stopped.wait(seconds)
         # An engine that finds nobody there may try for a minute on its own account.
-        return answer if self._silence(fact, self._patience) else self._push_once(fact)
+        silent = self._availability.silence(fact, _credential(fact), self._patience)
+        return answer if silent else self._push_once(fact)
 
     def _push_once(self, fact: Facts) -> _Answer:
         self._require_running()
@@ -281,8 +270,16 @@ class Delivery:
         store = fact.engine.store if fact.engine else None
         verdict = classify(Refusal(fact.reference, credential, evidence, self._now(), store))
         if isinstance(verdict, Failure):
-            self._gone[fact.reference.registry] = verdict
+            self._availability.note(fact.reference.registry, verdict)
         return outcome_of(verdict)
+
+
+def _busy(said: Evidence) -> Failure | None:
+    """The failure of who met a busy registry as often as it was to be tried: more questions only add to its load."""
+    if said.status not in _BUSY:
+        return None
+    kind = FailureKind.RATE_LIMITED if said.status == _TOO_MANY else FailureKind.REGISTRY_ERROR
+    return Failure(kind, f"the registry was busy at every try: {said}", (said,))
 
 
 def before(fact: Facts) -> str:
@@ -291,20 +288,9 @@ def before(fact: Facts) -> str:
 
 
 def _credential(fact: Facts) -> Credential:
-    return _known(fact.credential)
-
-
-def _known(value: _T | None) -> _T:
-    if value is None:
+    if fact.credential is None:
         raise AssertionError("a fact that gathering fills in is missing")
-    return value
-
-
-def _was_reached(fact: Facts) -> bool:
-    """Whether the registry has answered us in this run."""
-    if fact.preflight is not None:
-        return not fact.preflight.problem
-    return fact.ping is not None and fact.ping.access is not Access.UNKNOWN
+    return fact.credential
 
 
 def _sized(layers: Layers, verification: Verification) -> Layers:
@@ -328,15 +314,15 @@ def _with_platforms(verification: Verification, fact: Facts) -> Verification:
     """A single manifest names no platform; its digest being the pushed one's, it has the local image's."""
     if not isinstance(verification, Verified) or verification.manifest.is_index or verification.manifest.platforms:
         return verification
-    local = fact.image.platforms if isinstance(fact.image, LocalImage) else ()
-    platforms = fact.platforms or (local if len(local) == 1 else ())
+    ours = pushed(fact)
+    platforms = ours if len(ours) == 1 else ()
     return verification._replace(manifest=verification.manifest._replace(platforms=platforms))
 
 
-def _reduced(reference: Reference, original: str, pushed: str, platform: str) -> Failure:
+def _reduced(reference: Reference, original: str, left: str, platform: str) -> Failure:
     return Failure(
         FailureKind.REDUCED,
-        f"the engine pushed one platform ({platform or pushed}) in place of the multi-platform image {original}, "
+        f"the engine pushed one platform ({platform or left}) in place of the multi-platform image {original}, "
         "because the content of the others is not in its store",
         next=(f"docker pull --platform PLATFORM {reference}   (for each missing platform, then push again)",),
     )

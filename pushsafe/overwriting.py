@@ -53,4 +53,4 @@ def names_already(fact: Facts) -> bool:
     now = fact.tag_now.manifest
     if now.digest in fact.image.children:
         return bool(now.platforms)  # unchanged() takes an unknown platform for the one asked for
-    return fact.image.is_named(now.digest)
+    return fact.image.is_named(now.digest) and (not fact.platforms or bool(pushed(fact)))

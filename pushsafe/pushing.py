@@ -14,6 +14,7 @@ from pushsafe.model import (
     Denied,
     Facts,
     Failed,
+    Failure,
     FailureKind,
     Lane,
     LocalImage,
@@ -35,6 +36,9 @@ _SPREADING = 8
 """Images whose further tags are put in place at the same time, while their registry's next push goes on."""
 LAST_ANSWERS = 2.0
 """Seconds that an interrupted run waits for what it asked already."""
+
+
+_OF_EVERY_TAG = (FailureKind.REPOSITORY_MISSING, FailureKind.REDUCED, FailureKind.RATE_LIMITED)
 
 
 class _Brought(NamedTuple):
@@ -72,7 +76,7 @@ class Pushing:
     def _go(self, threads: ThreadPoolExecutor, lanes: Sequence[Lane], kept: Iterable[Reference] = ()) -> None:
         for reference in kept:
             self._delivery.leave(self._fact(reference), before(self._fact(reference)))
-            self._reading[str(reference)] = self._pool.submit(self._delivery.confirm, self._fact(reference))
+            self._read_back(self._fact(reference))
         # More lanes than there is room for wait for their turn, so that the spreading always has threads.
         turns = [lanes[number::LANES] for number in range(min(len(lanes), LANES))]
         _finish([threads.submit(self._follow, threads, turn) for turn in turns])
@@ -124,8 +128,9 @@ class Pushing:
                 self._read_back(fact)
                 return _Brought(batch, outcome.digest)
             if _holds_for_all(outcome):
+                shared = _of_the_others(outcome, batch.source)
                 for reference in batch.followers:
-                    self._delivery.finish(self._fact(reference), outcome)
+                    self._delivery.finish(self._fact(reference), shared)
                 return None
             batch = promoted(batch)
         return None
@@ -141,10 +146,12 @@ class Pushing:
             self._delivery.leave(facts[name], digest)
         wanted = {name: fact for name, fact in facts.items() if name not in there}
         closed = self._tag(batch, digest, wanted) if batch.direct else dict.fromkeys(wanted, "")
-        if len(closed) < len(facts):
+        results = self._delivery.results
+        put = [fact for name, fact in facts.items() if name not in closed and isinstance(results[name].outcome, Pushed)]
+        if put:
             known = self._known(batch.source)
             # Only now: distribution 2.8 answers 500 for a manifest while another tag's push writes its link anew.
-            _finish([self._read_back(fact, known) for name, fact in facts.items() if name not in closed])
+            _finish([self._read_back(fact, known) for fact in put])
         for name, because in closed.items():
             self._push_instead(facts[name], because)
 
@@ -155,6 +162,10 @@ class Pushing:
         content = self._delivery.content(self._fact(batch.source), digest)
         if isinstance(content, str):
             return dict.fromkeys(facts, content)
+        if isinstance(content, Failure):
+            for fact in facts.values():
+                self._delivery.finish(fact, Failed(content))
+            return {}
         put = {name: self._pool.submit(self._delivery.tag, fact, content) for name, fact in facts.items()}
         wait(put.values())
         return {name: why for name, future in put.items() if (why := future.result())}
@@ -194,14 +205,22 @@ def _holds_for_all(outcome: Outcome) -> bool:
     """
     match outcome:
         case Denied(denial):
-            asked = (item for item in denial.evidence if item.stage in (Stage.TOKEN, Stage.PROBE))
-            return denial.kind is DenialKind.NO_AUTHENTICATION or any(map(refused, asked))
+            asked = [item for item in denial.evidence if item.stage in (Stage.TOKEN, Stage.PROBE)]
+            told = [item for item in asked if item.sent] or asked  # what nobody met says nothing of the account
+            return denial.kind is DenialKind.NO_AUTHENTICATION or any(map(refused, told[-1:]))
         case Failed(failure) if failure.kind is FailureKind.NETWORK:
             return bool(failure.evidence)  # else it was the engine that went away, and may be back
         case Failed(failure):
-            return failure.kind in (FailureKind.REPOSITORY_MISSING, FailureKind.REDUCED)
+            return failure.kind in _OF_EVERY_TAG
         case _:
             return False
+
+
+def _of_the_others(outcome: Outcome, source: Reference) -> Outcome:
+    """The same for tags that were not tried; what the engine did to the first one, it did not do to them."""
+    if isinstance(outcome, Failed) and outcome.failure.kind is FailureKind.REDUCED:
+        return NotPushed(f"the engine would put one platform alone in its place, as it did under {source.tag!r}")
+    return outcome
 
 
 def _finish(work: Sequence[Future[Any]]) -> None:

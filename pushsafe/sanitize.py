@@ -8,6 +8,7 @@ import re
 import threading
 import unicodedata
 from collections.abc import Iterable
+from typing import NamedTuple
 from urllib.parse import quote, quote_plus
 
 from pushsafe.model import Credential
@@ -22,7 +23,23 @@ _JWT = re.compile(r"\beyJ(?:[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*
 _SHORTEST_SECRET = 3
 _SECRET_FIELDS = ("password", "identitytoken", "registrytoken")
 
-_remembered: tuple[str, ...] = ()
+
+class _Secrets(NamedTuple):
+    """What is masked, the longest first: as it is, and as it looks on one line. Made once, as every text needs it."""
+
+    as_they_are: tuple[str, ...] = ()
+    on_one_line: tuple[str, ...] = ()
+
+    def with_more(self, secrets: Iterable[str]) -> _Secrets:
+        new = {one for one in secrets if len(one) >= _SHORTEST_SECRET}.difference(self.as_they_are)
+        if not new:
+            return self
+        return _Secrets(
+            _longest_first((*self.as_they_are, *new)), _longest_first((*self.on_one_line, *map(_one_line, new)))
+        )
+
+
+_remembered = _Secrets()
 _lock = threading.Lock()
 
 
@@ -30,14 +47,14 @@ def remember(secrets: Iterable[str]) -> None:
     """From now on `clean` masks these in whatever text, wherever in this program it comes from."""
     global _remembered
     with _lock:
-        _remembered = _longest_first((*_remembered, *secrets))
+        _remembered = _remembered.with_more(secrets)
 
 
 def forget() -> None:
     """Forget what was remembered: for tests, which are many runs in one process."""
     global _remembered
     with _lock:
-        _remembered = ()
+        _remembered = _Secrets()
 
 
 def clean(text: str, secrets: Iterable[str] = (), limit: int = LIMIT) -> str:
@@ -47,10 +64,12 @@ def clean(text: str, secrets: Iterable[str] = (), limit: int = LIMIT) -> str:
     `secrets`, of those remembered, and anything that looks like a bearer token becomes `***`. A secret of fewer than
     3 characters is not masked by itself, only in its encodings.
     """
-    known = _longest_first((*_remembered, *secrets))
+    if not text:
+        return ""
+    known = _remembered.with_more(secrets)
     # Twice: as it came, and as it will be seen, for a secret that invisible characters are strewn into.
-    line = _one_line(_masked(text, known)[: limit * 8])
-    line = _masked(line, _longest_first(map(_one_line, known)))
+    line = _one_line(_masked(text, known.as_they_are)[: limit * 8])
+    line = _masked(line, known.on_one_line)
     line = _JWT.sub("***", _AUTHORIZATION.sub(r"\1 ***", line))
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
@@ -86,7 +105,8 @@ def _masked(text: str, secrets: Iterable[str]) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join("".join(map(_fit, text)).split())
+    fit = text if text.isprintable() else "".join(map(_fit, text))
+    return " ".join(fit.split())
 
 
 def _fit(character: str) -> str:

@@ -182,7 +182,8 @@ def test_no_other_library_is_used() -> None:
 RUN = [
     f"pushsafe.{name}"
     for name in (
-        *("pipeline", "execution", "gathering", "looking", "pushing", "delivery", "verification", "diagnosis"),
+        *("pipeline", "execution", "gathering", "looking", "pushing", "delivery", "availability", "verification"),
+        "diagnosis",
     )
 ]
 

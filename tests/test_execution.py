@@ -144,7 +144,7 @@ def test_an_index_that_the_engine_reduced_is_a_failure() -> None:
     )
     report = world.run(ONE, TWO)
     assert pushes(world) == [ONE]  # it would be reduced under every other tag as well
-    assert kinds(report) == ["Failed", "Failed"]
+    assert kinds(report) == ["Failed", "NotPushed"]
     outcome = report.results[0].outcome
     assert isinstance(outcome, Failed)
     assert outcome.failure.kind is FailureKind.REDUCED

@@ -185,6 +185,8 @@ PULLED = LocalImage(sha("a"), (AMD64,), repo_digests=(f"{API}@{sha('d')}",))
         (fact(f"{API}:1", PULLED, held(sha("d"), OCI_INDEX), engine=CLASSIC), False),
         (fact(f"{API}:1", PULLED, held(sha("9"), DOCKER_MANIFEST, config=sha("a")), engine=CLASSIC), False),
         (fact(f"{API}:1", ImageMissing(), held()), False),
+        (fact(f"{API}:1", IMAGE, held(), platforms=(AMD64,)), True),
+        (fact(f"{API}:1", IMAGE, held(), platforms=(ARM64,)), False),
     ],
     ids=[
         "containerd",
@@ -199,6 +201,8 @@ PULLED = LocalImage(sha("a"), (AMD64,), repo_digests=(f"{API}@{sha('d')}",))
         "classic-holds-no-index",
         "classic-same-config-only",
         "no-image",
+        "of-the-platform-asked-for",
+        "of-another-platform",
     ],
 )
 def test_only_the_very_digest_is_there_already(one: Facts, kept: bool) -> None:

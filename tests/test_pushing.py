@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Callable, Sequence
 
@@ -193,13 +194,16 @@ def test_what_is_there_is_not_pushed_but_read_once_more() -> None:
 
 
 @pytest.mark.parametrize("since", [ManifestInfo(sha("0"), OCI_MANIFEST), NOT_THERE], ids=["moved", "deleted"])
-def test_what_has_changed_since_it_was_looked_at_is_pushed(since: ManifestInfo | Evidence) -> None:
+def test_what_has_changed_since_it_was_looked_at_is_somebody_elses_to_change(since: ManifestInfo | Evidence) -> None:
+    """Pushing it now would replace what no rule has looked at; and moving tags stay where they are."""
     looks = iter([ManifestInfo(sha("a"), OCI_MANIFEST), since])
-    image = {ONE: LocalImage(sha("a"), (AMD64,))}
-    world = World(Engine(StoreKind.CONTAINERD, images=image), Registry(held={ONE: lambda: next(looks)}))
-    report = push(world, ONE)
-    assert pushes(world) == [ONE]
-    assert (how(report), exit_code(report)) == (["pushed"], ExitCode.OK)
+    images = dict.fromkeys((ONE, LATEST), LocalImage(sha("a"), (AMD64,)))
+    world = World(Engine(StoreKind.CONTAINERD, images=images), Registry(held={ONE: lambda: next(looks)}))
+    report = push(world, ONE, LATEST)
+    assert (pushes(world), world.registry.tagged) == ([], [])
+    assert how(report) == ["already-there", "NotPushed"]
+    assert isinstance(report.results[0].verification, Mismatch | Missing)
+    assert exit_code(report) is ExitCode.NOT_CONFIRMED
 
 
 def test_what_names_the_digest_of_the_push_needs_no_manifest() -> None:
@@ -333,9 +337,13 @@ DENIED = "denied: requested access to the resource is denied"
         (refused("no basic auth credentials"), None, [ONE], ["Denied", "Denied", "Denied"]),
         (refused("name unknown: repository not known"), None, [ONE], ["Failed", "Failed", "Failed"]),
         (refused("dial tcp: lookup registry.test: no such host"), None, [ONE], ["Failed", "Failed", "Failed"]),
-        (EngineReduced(sha("1"), sha("2"), "linux/amd64"), None, [ONE], ["Failed", "Failed", "Failed"]),
+        (refused("too many failed login attempts"), None, [ONE], ["Failed", "Failed", "Failed"]),
+        (EngineReduced(sha("1"), sha("2"), "linux/amd64"), None, [ONE], ["Failed", "NotPushed", "NotPushed"]),
     ],
-    ids=["immutable", "denied-for-the-tag", "no-right", "not-logged-in", "no-repository", "no-way-there", "reduced"],
+    ids=[
+        *("immutable", "denied-for-the-tag", "no-right", "not-logged-in", "no-repository", "no-way-there"),
+        *("rate-limited", "reduced"),
+    ],
 )
 def test_what_a_failure_of_the_first_means_for_the_others(
     answer: EngineAnswer, again: Preflight | None, pushed: list[str], came_to: list[str]
@@ -346,6 +354,51 @@ def test_what_a_failure_of_the_first_means_for_the_others(
     report = push(world, ONE, TWO, THREE)
     assert (pushes(world), how(report)) == (pushed, came_to)
     assert len(world.observer.results) == 3
+
+
+def test_what_nobody_may_do_says_nothing_of_the_account() -> None:
+    """A registry whose `/v2/` is open: the first upload was tried as nobody, the second one with the credential."""
+    answers = (Evidence(Stage.PROBE, "", status=401, sent=False), Evidence(Stage.PROBE, "", status=202, sent=True))
+    registry = Registry(preflights={API: (Preflight(answers),)})
+    world = World(Engine(StoreKind.CONTAINERD, push_answers={ONE: refused(DENIED)}), registry)
+    assert how(push(world, ONE, TWO, THREE)) == ["Denied", "pushed", "tagged"]
+
+
+# ---------------------------------------------------------------------- a registry that is busy
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(429, FailureKind.RATE_LIMITED), (502, FailureKind.REGISTRY_ERROR), (503, FailureKind.REGISTRY_ERROR)],
+)
+@pytest.mark.parametrize("where", ["the manifest", "the tag"])
+def test_a_registry_that_stays_busy_is_spared_the_engines_pushes(where: str, status: int, kind: FailureKind) -> None:
+    busy = answered(status)
+    registry = Registry(contents={f"{API}@{DIGEST}": busy}) if where == "the manifest" else Registry(puts={TWO: busy})
+    world = World(registry=registry)
+    report = push(world, ONE, TWO)
+    assert pushes(world) == [ONE]
+    assert how(report) == ["pushed", "Failed"]
+    outcome = report.results[1].outcome
+    assert isinstance(outcome, Failed)
+    assert (outcome.failure.kind, outcome.failure.message) == (
+        kind,
+        f"the registry was busy at every try: {status}; no",
+    )
+
+
+@pytest.mark.parametrize("answer", [AWAY, answered(500)], ids=["dropped", "in-trouble"])
+def test_a_manifest_that_was_put_though_its_answer_was_lost_is_there(answer: Scripted[Evidence]) -> None:
+    world = World(registry=Registry(held={TWO: twice_held(NOT_THERE, single())}, puts={TWO: answer}))
+    report = push(world, ONE, TWO)
+    assert pushes(world) == [ONE]
+    assert [result.outcome for result in report.results] == [PUSHED, TAGGED]
+    assert exit_code(report) is ExitCode.OK
+
+
+def twice_held(first: ManifestInfo | Evidence, then: ManifestInfo | Evidence) -> Callable[[], ManifestInfo | Evidence]:
+    looks = iter([first])
+    return lambda: next(looks, then)
 
 
 # ---------------------------------------------------------------------- once more
@@ -500,6 +553,34 @@ def test_an_interruption_ends_a_push_at_its_next_word() -> None:
     assert [result.outcome for result in report.results] == [cut, cut]
     assert [type(error).__name__ for error in ended] == ["Stopped"]
     assert not [one for one in world.observer.told if one.startswith("finished")]
+
+
+def test_an_interruption_puts_no_further_tag() -> None:
+    """A signal, which reaches the main thread while others put tags; one tag is read back slowly all the while."""
+    names = [f"{API}:{number}" for number in range(500)]
+    over = threading.Event()
+
+    def interrupt() -> Evidence:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        return answered(201)
+
+    def slow() -> Evidence:
+        over.wait(0.02)
+        return answered(201)
+
+    def late() -> ManifestInfo:
+        over.wait(10)
+        return single()
+
+    registry = Registry({names[0]: late}, puts={**dict.fromkeys(names, slow), names[40]: interrupt})
+    world = World(registry=registry)
+    report = push(world, *names)
+    over.set()
+    assert report.interrupted
+    put = {name for name in names[1:] if f"put {name}" in world.registry.asked}
+    assert len(put) < 200
+    untouched = [result.outcome for result in report.results[1:] if str(result.reference) not in put]
+    assert set(untouched) == {NotPushed("interrupted")}
 
 
 def test_an_interruption_keeps_what_was_tagged() -> None:

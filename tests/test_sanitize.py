@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from pushsafe import sanitize
 from pushsafe.model import Secret
 from pushsafe.sanitize import LIMIT, clean, forget, remember, secrets_of
 from tests.values import broken, logged_in, nobody
@@ -146,3 +147,21 @@ def test_a_secret_never_shows_itself() -> None:
     credential = logged_in(secret=SECRET)
     assert SECRET not in f"{credential} {credential!r} {credential.secret} {credential.secret!r}"
     assert credential.secret.reveal() == SECRET
+
+
+def test_what_is_masked_is_prepared_once_however_many_texts_are_cleaned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run of many repositories has a token for each, and cleans thousands of texts."""
+    lines: list[str] = []
+    one_line = sanitize._one_line
+
+    def counted(text: str) -> str:
+        lines.append(text)
+        return one_line(text)
+
+    tokens = [f"token-{number}" for number in range(100)]
+    monkeypatch.setattr(sanitize, "_one_line", counted)
+    sanitize.remember(tokens)
+    assert len(lines) == len(tokens)
+    sanitize.remember(tokens[:50])
+    assert [sanitize.clean(f"said {token}") for token in tokens] == ["said ***"] * len(tokens)
+    assert len(lines) == 2 * len(tokens)

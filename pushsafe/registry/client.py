@@ -34,8 +34,7 @@ _MISMATCH = "DIGEST_MISMATCH"
 _ACCEPT = {"Accept": manifests.ACCEPT}
 
 
-LAST_ANSWERS = 2.0
-"""Seconds that the end of a run waits for an upload to be cancelled."""
+_LAST_CANCELS = 2.0  # seconds that the end of a run waits for them
 _TIDYING = 16  # uploads that are cancelled at a time
 
 
@@ -56,7 +55,7 @@ class Registry:
         """Cancel what is unfinished still, wait for that a moment, and drop all connections."""
         self.tidy()
         if self._threads is not None:
-            wait(self._tidying, timeout=LAST_ANSWERS)
+            wait(self._tidying, timeout=_LAST_CANCELS)
             self._threads.shutdown(wait=False, cancel_futures=True)
         self._transport.close()
 

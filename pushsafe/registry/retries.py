@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from time import sleep
 
@@ -15,6 +16,11 @@ from pushsafe.registry.unreachable import Dropped
 _BUSY = {429: "answers 429 (too many requests)", 502: "answers 502", 503: "answers 503", 504: "answers 504"}
 # The pauses of a busy server, in seconds: 0.25 to 0.5, 0.5 to 0.75, 1 to 1.25, and so on.
 _FACTOR, _JITTER, _LONGEST_BACKOFF = 0.125, 0.25, 30.0
+
+
+def spread() -> float:
+    """A bit of a second by chance, so that those who were sent away together do not come back together."""
+    return random.random() * _JITTER  # noqa: S311 - nothing depends on its being hard to guess
 
 
 class Retries:
@@ -53,11 +59,13 @@ class Retries:
         return True
 
     def _asked_for(self, retry_after: str) -> float:
-        """Seconds that the server asks us to wait; 0 where it does not, or in a way that cannot be read."""
+        """Seconds that the server asks us to wait, and a bit, for it may have asked many at once; 0 where it does not
+        ask, or in a way that cannot be read."""
         try:
-            return self._policy.parse_retry_after(retry_after)
+            seconds = self._policy.parse_retry_after(retry_after)
         except (urllib3.exceptions.InvalidHeader, ValueError, OverflowError):
             return 0.0
+        return seconds + spread() if seconds else 0.0
 
     def _backoff(self) -> float:
         """urllib3's pause, which is none the first time, as if there had been one retry more."""
@@ -67,7 +75,7 @@ class Retries:
     def _pause(self, seconds: float, why: str) -> bool:
         """Wait, unless it would take too long."""
         left = self._left()
-        if seconds > LONGEST_WAIT or (left is not None and seconds >= left):
+        if seconds > LONGEST_WAIT + _JITTER or (left is not None and seconds >= left):
             return False
         if seconds > 0:
             self._tell(Wait(self._who, why, seconds))

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from pushsafe.model import Denied, Failed, How, Layers, NotPushed, PreflightVerdict, Pushed, Ready, Report, Severity
+from pushsafe.model import (
+    Denied,
+    Failed,
+    FailureKind,
+    How,
+    Layers,
+    NotPushed,
+    Outcome,
+    PreflightVerdict,
+    Pushed,
+    Ready,
+    Report,
+    Severity,
+)
 from pushsafe.report.ink import GREEN, RED, YELLOW, Ink, layers_line
 
 
@@ -62,7 +75,7 @@ def _verdict(report: Report, ink: Ink) -> str:
         said = "; ".join(filter(None, (_in_place(found), _lost(report))))
     elif report.interrupted:
         return ink("interrupted; no push came to its end", RED)
-    elif any(isinstance(result.outcome, NotPushed) and result.outcome.begun for result in report.results):
+    elif any(_begun(result.outcome) for result in report.results):
         said = "no push came to its end"
     else:
         said = "nothing was pushed"
@@ -74,6 +87,17 @@ def _verdict(report: Report, ink: Ink) -> str:
     elif codes:
         said += f"; docker pushsafe explain {next(iter(codes))} tells more"
     return ink(said, RED)
+
+
+def _begun(outcome: Outcome) -> bool:
+    """Whether something may have got there all the same."""
+    match outcome:
+        case NotPushed():
+            return outcome.begun
+        case Failed(failure):
+            return failure.kind in (FailureKind.REDUCED, FailureKind.NETWORK)
+        case _:
+            return False
 
 
 def _lost(report: Report) -> str:

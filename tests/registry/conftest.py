@@ -58,6 +58,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds of every pause between two tries, none of which takes any time."""
     asked: list[float] = []
     monkeypatch.setattr(retries, "sleep", asked.append)
+    monkeypatch.setattr(retries, "spread", lambda: 0.0)
     return asked
 
 

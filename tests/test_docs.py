@@ -72,7 +72,7 @@ def test_the_picture_is_of_this_program() -> None:
         "$ docker pushsafe my-api:1.4.2",
         "PS101",
         "denied: insufficient-permission",
-        "3 of 3 pushed and verified",
+        "3 of 3 in place and verified",
     ):
         assert words in text
     assert "fake-" not in text

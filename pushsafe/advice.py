@@ -156,5 +156,7 @@ def _failure_commands(reference: Reference, kind: FailureKind) -> tuple[str, ...
             return (command,) if command else ()
         case FailureKind.LOCAL:
             return ("docker image ls",)
+        case FailureKind.RATE_LIMITED:
+            return (f"docker pushsafe {reference}   (again, in a while)",)
         case _:
             return ()

@@ -133,7 +133,7 @@ class Delivery:
                 why = ""  # it was put, and only the answer was lost
         if not why:
             self._keep(fact, Pushed(content.digest, how=How.TAGGED), _UNREAD)
-        elif said is not None and (failure := _busy(said)):
+        elif said is not None and (failure := _busy(fact, said)):
             self.finish(fact, Failed(failure))
             return ""
         return why
@@ -167,7 +167,7 @@ class Delivery:
                 return error.message
         if isinstance(found, ManifestContent):
             return found
-        return _busy(found) or f"the registry answers {found} for the manifest"
+        return _busy(fact, found) or f"the registry answers {found} for the manifest"
 
     # ------------------------------------------------------------------ reading back
 
@@ -274,12 +274,13 @@ class Delivery:
         return outcome_of(verdict)
 
 
-def _busy(said: Evidence) -> Failure | None:
+def _busy(fact: Facts, said: Evidence) -> Failure | None:
     """The failure of who met a busy registry as often as it was to be tried: more questions only add to its load."""
     if said.status not in _BUSY:
         return None
     kind = FailureKind.RATE_LIMITED if said.status == _TOO_MANY else FailureKind.REGISTRY_ERROR
-    return Failure(kind, f"the registry was busy at every try: {said}", (said,))
+    again = f"docker pushsafe {fact.reference}   (again, in a while)"
+    return Failure(kind, f"the registry was busy at every try: {said}", (said,), (again,))
 
 
 def before(fact: Facts) -> str:

@@ -118,7 +118,8 @@ USAGE = [
     (["-q"], "no reference is given"),
     (["--digest-file", "/no/such/folder/file", "ghcr.io/a/b:1"], "cannot write /no/such/folder/file"),
     (["--digest-file", "/", "ghcr.io/a/b:1"], "cannot write /"),
-    (["lint"], "no reference is given"),
+    (["lint"], "docker pushsafe lint REGISTRY/NAMESPACE/NAME:TAG "),
+    (["-a"], "docker pushsafe -a REGISTRY/NAMESPACE/NAME "),
     (["lint", "--no-preflight", "ghcr.io/a/b:1"], "--no-preflight"),
     (["lint", "--digest-file", "x", "ghcr.io/a/b:1"], "--digest-file"),
     (["diagnose"], "Missing argument 'REF'"),
@@ -141,7 +142,9 @@ def test_what_cannot_mean_anything_is_an_error(
 
 
 def test_an_empty_file_of_references_is_an_error(program: Program) -> None:
-    assert program("-f", "-", stdin="# nothing\n\n").returncode == 2
+    done = program("-f", "-", stdin="# nothing\n\n")
+    assert done.returncode == 2
+    assert "no reference is given, nor does - hold one" in done.stderr
 
 
 def test_no_reference_is_an_error_also_where_a_variable_is_empty(program: Program) -> None:

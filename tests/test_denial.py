@@ -525,7 +525,11 @@ def test_an_unclear_denial_says_what_would_tell(name: str, words: str, commands:
             ("ibmcloud cr namespace-add team",),
         ),
         ("registry.test/a/b:1", "name unknown: no such repository", ()),
-        ("registry.test/a/b:1", "toomanyrequests: Rate exceeded", ()),
+        (
+            "registry.test/a/b:1",
+            "toomanyrequests: Rate exceeded",
+            ("docker pushsafe registry.test/a/b:1   (again, in a while)",),
+        ),
     ],
     ids=[
         "network",

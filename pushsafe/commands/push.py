@@ -157,7 +157,7 @@ def lint(session: Session, /, offline: bool, **common: Any) -> int:
     try:
         settings = session.settings(timeout=common["timeout"])
         asks = Asks.NOTHING if offline else Asks.PREFLIGHT
-        request = _request(common, settings)._replace(asks=asks, pushes=False)
+        request = _request(common, settings, "docker pushsafe lint")._replace(asks=asks, pushes=False)
     except UsageError as error:
         return show(_unusable(error), output)
     return show(run(session, request, output, settings.timeout), output)
@@ -171,11 +171,15 @@ class _BadReferences(UsageError):
         self.found = found
 
 
-def _request(common: dict[str, Any], settings: config.Settings) -> PushRequest:
+def _request(common: dict[str, Any], settings: config.Settings, command: str = "docker pushsafe") -> PushRequest:
     texts = [*common["references"], *(line for file in common["files"] for line in arguments.lines(file))]
-    if not texts:
-        raise UsageError("no reference is given", "docker pushsafe REGISTRY/NAMESPACE/NAME:TAG   (--help for options)")
     all_tags = common["all_tags"]
+    if not texts:
+        given = "no reference is given" + (
+            f", nor does {' or '.join(common['files'])} hold one" if common["files"] else ""
+        )
+        written = f"{command} -a REGISTRY/NAMESPACE/NAME" if all_tags else f"{command} REGISTRY/NAMESPACE/NAME:TAG"
+        raise UsageError(given, f"{written}   (--help for options)")
     read = [parse_repository(text) if all_tags else parse(text) for text in texts]
     allowed = frozenset(arguments.code(text) for text in common["allow"])
     platforms = arguments.platforms(common["platform"])

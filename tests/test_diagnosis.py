@@ -149,8 +149,11 @@ SAYS: list[tuple[World, ExitCode, dict[str, str]]] = [
             *GOOD,
             engine=Engine(store=StoreKind.CONTAINERD, images={REF: LocalImage(sha("a"), (AMD64,), (ARM64,))}),
         ),
-        ExitCode.OK,
-        {"engine": "ok * containerd image store", "image": "ok *linux/amd64; not here: linux/arm64*"},
+        ExitCode.LINT,
+        {
+            "engine": "ok * containerd image store",
+            "image": "failed *linux/amd64; not here: linux/arm64; PS204 index-incomplete",
+        },
     ),
     # the credential
     (

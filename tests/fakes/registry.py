@@ -295,11 +295,17 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers.get("Transfer-Encoding") != "chunked":
             return self.rfile.read(int(self.headers.get("Content-Length") or 0))
         body = bytearray()
-        while size := int(self.rfile.readline().partition(b";")[0], 16):
+        while size := self._chunk_size():
             body += self.rfile.read(size)
             self.rfile.readline()
         self.rfile.readline()
         return bytes(body)
+
+    def _chunk_size(self) -> int:
+        line = self.rfile.readline()
+        if not line:  # an engine that was refused elsewhere gives its other uploads up
+            raise ConnectionResetError("the client went away in the middle of its body")
+        return int(line.partition(b";")[0], 16)
 
     def _send(self, answer: Answer) -> None:
         time.sleep(answer.delay)

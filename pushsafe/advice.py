@@ -142,6 +142,11 @@ _SAYINGS = {
 }
 
 
+def again(reference: Reference) -> str:
+    """What to run where a registry is busy."""
+    return f"docker pushsafe {reference}   (again, in a while)"
+
+
 def _failure_commands(reference: Reference, kind: FailureKind) -> tuple[str, ...]:
     registry = reference.registry
     match kind:
@@ -157,6 +162,6 @@ def _failure_commands(reference: Reference, kind: FailureKind) -> tuple[str, ...
         case FailureKind.LOCAL:
             return ("docker image ls",)
         case FailureKind.RATE_LIMITED:
-            return (f"docker pushsafe {reference}   (again, in a while)",)
+            return (again(reference),)
         case _:
             return ()

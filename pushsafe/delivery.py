@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from pushsafe.advice import again
 from pushsafe.availability import Availability
 from pushsafe.denial import classify, needs_investigation
 from pushsafe.errors import EngineFailed, EngineUnreachable, RegistryUnreachable
@@ -44,7 +45,7 @@ from pushsafe.model import (
     Wait,
 )
 from pushsafe.overwriting import pushed
-from pushsafe.patience import Patience
+from pushsafe.patience import BUSY, Patience
 from pushsafe.results import UNPUSHED, outcome_of
 from pushsafe.stopwatch import Stopwatch
 from pushsafe.verification import verify
@@ -54,7 +55,6 @@ PAUSE = 1.0
 """Seconds, and up to twice as many, before the engine tries again; a busy registry gets three times as long."""
 
 _TOO_MANY, _SERVER_ERROR = 429, 500
-_BUSY = (_TOO_MANY, 502, 503, 504)
 _CUT = NotPushed("cut off while it was being pushed; the registry may hold it", begun=True)
 _UNREAD = NotChecked("the run ended before it was read back")
 _ENDED = NotChecked("the run ended before")
@@ -94,7 +94,13 @@ class Delivery:
     # ------------------------------------------------------------------ what a tag comes to
 
     def push(self, fact: Facts, because: str = "") -> Outcome:
-        """Let the engine push a tag: what came of it, not read back yet. `because`: why it was not tagged directly."""
+        """Let the engine push a tag: what came of it, not read back yet. `because`: why it was not tagged directly.
+
+        A registry that has gone away is not tried.
+        """
+        if gone := self._availability.gone(fact, _credential(fact)):
+            self.finish(fact, Failed(gone))
+            return Failed(gone)
         self._begin(fact)
         with self._watch.phase("push"):
             answer = self._ask_engine(fact)
@@ -200,10 +206,6 @@ class Delivery:
             outcome = outcome._replace(layers=_sized(outcome.layers, verification))
         return outcome, _with_platforms(verification, fact)
 
-    def gone(self, fact: Facts) -> Failure | None:
-        """Why there is no use in trying: the registry does not answer any more."""
-        return self._availability.gone(fact, _credential(fact))
-
     # ------------------------------------------------------------------ the end
 
     def stop(self) -> None:
@@ -276,11 +278,10 @@ class Delivery:
 
 def _busy(fact: Facts, said: Evidence) -> Failure | None:
     """The failure of who met a busy registry as often as it was to be tried: more questions only add to its load."""
-    if said.status not in _BUSY:
+    if said.status not in BUSY:
         return None
     kind = FailureKind.RATE_LIMITED if said.status == _TOO_MANY else FailureKind.REGISTRY_ERROR
-    again = f"docker pushsafe {fact.reference}   (again, in a while)"
-    return Failure(kind, f"the registry was busy at every try: {said}", (said,), (again,))
+    return Failure(kind, f"the registry was busy at every try: {said}", (said,), (again(fact.reference),))
 
 
 def before(fact: Facts) -> str:

@@ -10,6 +10,9 @@ from pushsafe.model import Wait
 LONGEST_WAIT = 60.0
 """Seconds that a server may ask us to wait before the next try; one that asks for more is not waited for."""
 
+BUSY = (429, 502, 503, 504)
+"""Statuses of a server that may answer at the next try; every one of them was tried again where that was wanted."""
+
 
 def _untold(_wait: Wait) -> None:
     """Nobody is told."""

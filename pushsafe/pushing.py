@@ -120,10 +120,7 @@ class Pushing:
             if not batch.pushed:
                 result = self._delivery.results[str(batch.source)].outcome
                 return _Brought(batch, result.digest if isinstance(result, Pushed) else before(fact))
-            gone = self._delivery.gone(fact)
-            if gone is not None:
-                self._delivery.finish(fact, Failed(gone))
-            outcome = self._delivery.push(fact) if gone is None else Failed(gone)
+            outcome = self._delivery.push(fact)
             if isinstance(outcome, Pushed):
                 self._read_back(fact)
                 return _Brought(batch, outcome.digest)
@@ -171,10 +168,7 @@ class Pushing:
         return {name: why for name, future in put.items() if (why := future.result())}
 
     def _push_instead(self, fact: Facts, because: str) -> None:
-        gone = self._delivery.gone(fact)
-        if gone is not None:
-            self._delivery.finish(fact, Failed(gone))
-        elif isinstance(self._delivery.push(fact, because), Pushed):
+        if isinstance(self._delivery.push(fact, because), Pushed):
             self._read_back(fact)
 
     # ------------------------------------------------------------------ small parts

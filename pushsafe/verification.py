@@ -19,13 +19,12 @@ from pushsafe.model import (
     Verification,
     Verified,
 )
-from pushsafe.patience import NO_PATIENCE, Patience
+from pushsafe.patience import BUSY, NO_PATIENCE, Patience
 
 PATIENCE = (0.25, 0.5, 1.0, 2.0)
 """Seconds between looks at a registry that does not show a new tag at once."""
 
 _NOT_FOUND = 404
-_BUSY = (502, 503, 504)  # asked again already, as often as the user wants
 # distribution 2.8 answers 500 for a manifest whose link is being written anew by another tag's push.
 _SERVER_ERROR = 500
 
@@ -146,4 +145,4 @@ def _may_change(found: Verification) -> bool:
 
 
 def _is_server_error(answer: Evidence) -> bool:
-    return answer.status is not None and answer.status >= _SERVER_ERROR and answer.status not in _BUSY
+    return answer.status is not None and answer.status >= _SERVER_ERROR and answer.status not in BUSY

@@ -32,8 +32,6 @@ from pushsafe.sanitize import clean, remember, secrets_of
 _OK, _CREATED, _UNAUTHORIZED = 200, 201, 401
 _MISMATCH = "DIGEST_MISMATCH"
 _ACCEPT = {"Accept": manifests.ACCEPT}
-
-
 _LAST_CANCELS = 2.0  # seconds that the end of a run waits for them
 _TIDYING = 16  # uploads that are cancelled at a time
 
@@ -148,16 +146,16 @@ class Registry:
         type that could be put again.
         """
         response = self._ask("GET", reference, f"manifests/{digest}", credential, patience)
-        said = evidence(Stage.VERIFY, response, sent=credential.present)
         if response.status != _OK:
-            return said
+            return evidence(Stage.VERIFY, response, sent=credential.present)
+        odd = Evidence(Stage.VERIFY, "", status=_OK, sent=credential.present)
         found = manifests.digest_of(response.body, digest)
         if found != digest:
-            return said._replace(code=_MISMATCH, message=f"asked for {clean(digest, limit=200)}, it sent {found}")
+            return odd._replace(code=_MISMATCH, message=f"asked for {clean(digest, limit=200)}, it sent {found}")
         media_type = manifests.putable_type(response)
         if not media_type:
             named = manifests.media_type(response) or "nothing"
-            return said._replace(code="", message=f"what {digest} names is no image or index: its type is {named}")
+            return odd._replace(message=f"what {digest} names is no image or index: its type is {named}")
         return ManifestContent(digest, media_type, response.body)
 
     def put(

@@ -10,10 +10,10 @@ import urllib3  # never a part of it first: see auth.py
 from urllib3.util import Retry
 
 from pushsafe.model import Wait
-from pushsafe.patience import LONGEST_WAIT, Patience
+from pushsafe.patience import BUSY, LONGEST_WAIT, Patience
 from pushsafe.registry.unreachable import Dropped
 
-_BUSY = {429: "answers 429 (too many requests)", 502: "answers 502", 503: "answers 503", 504: "answers 504"}
+_SAID = {429: " (too many requests)"}
 # The pauses of a busy server, in seconds: 0.25 to 0.5, 0.5 to 0.75, 1 to 1.25, and so on.
 _FACTOR, _JITTER, _LONGEST_BACKOFF = 0.125, 0.25, 30.0
 
@@ -39,9 +39,9 @@ class Retries:
 
     def after_answer(self, status: int, retry_after: str) -> bool:
         """After an answer and its Retry-After header, empty for none (RFC 9110 section 10.2.3: seconds or a date)."""
-        if status not in _BUSY or not self._count():
+        if status not in BUSY or not self._count():
             return False
-        return self._pause(self._asked_for(retry_after) or self._backoff(), _BUSY[status])
+        return self._pause(self._asked_for(retry_after) or self._backoff(), f"answers {status}{_SAID.get(status, '')}")
 
     def after_drop(self, dropped: Dropped) -> bool:
         """After a connection broke off. The first time there is no pause: most were kept, and closed while idle."""

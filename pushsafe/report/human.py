@@ -11,7 +11,6 @@ from pushsafe.model import (
     Failed,
     Finding,
     How,
-    Layers,
     Mismatch,
     Missing,
     NotChecked,
@@ -208,13 +207,13 @@ def _replaced(pushed: Pushed, before: TagState | None) -> str:
 def _pushed(result: TagResult, pushed: Pushed, name: str, ink: Ink, *, brief: bool) -> Iterator[str]:
     """A tag that is in place; a `brief` one names a digest that was shown before."""
     did = {How.PUSHED: "pushed", How.TAGGED: "tagged", How.ALREADY_THERE: "already there"}[pushed.how]
-    details = [_layers(pushed.layers)] if pushed.layers else []
-    details += filter(None, [_replaced(pushed, result.before)])
+    parts = (layers_line(pushed.layers) if pushed.layers else "", _replaced(pushed, result.before))
+    details = "; ".join(filter(None, parts))
+    short = pushed.layers is None and isinstance(result.verification, Verified)
     match result.verification:
         case Verified(manifest, via):
             through = " (through the engine)" if via == "engine" else ""
-            aside = "" if pushed.layers else ink("".join(f"; {detail}" for detail in details), DIM)
-            details = details if pushed.layers else []
+            aside = ink(f"; {details}", DIM) if short and details else ""
             yield f"{ink('✓', GREEN, BOLD)} {name} {ink(f'{did} and verified', GREEN)}{through}{aside}"
             if not brief:
                 platforms = ", ".join(map(str, manifest.platforms))
@@ -231,15 +230,10 @@ def _pushed(result: TagResult, pushed: Pushed, name: str, ink: Ink, *, brief: bo
             yield f"{ink('?', YELLOW, BOLD)} {name} {ink(f'{did}, but it could not be read back', YELLOW)}"
             yield f"  {why}"
             yield f"  {did} {pushed.digest}"
-    if details:
-        yield ink(f"  {'; '.join(details)}", DIM)
+    if details and not short:
+        yield ink(f"  {details}", DIM)
     if pushed.because:
         yield ink(f"  pushed by the engine, because it could not be tagged directly: {pushed.because}", DIM)
-
-
-def _layers(layers: Layers) -> str:
-    counted = (layers.reused, layers.mounted, layers.sent, layers.bytes_sent)
-    return layers_line(*counted, least=bool(layers.unsized))
 
 
 def _evidence(evidence: Iterable[Evidence], ink: Ink) -> Iterator[str]:

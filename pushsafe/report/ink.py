@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pushsafe.model import Layers
+
 RED, GREEN, YELLOW, BOLD, DIM = "31", "32", "33", "1", "2"
 
 
@@ -25,11 +27,11 @@ def size(count: int) -> str:
     raise AssertionError("unreachable")
 
 
-def layers_line(reused: int, mounted: int, sent: int, bytes_sent: int, *, least: bool = False) -> str:
-    """Layers by what became of them; with `least` more bytes were sent than are known of."""
-    parts = [
-        f"{number} {what}" for number, what in ((reused, "reused"), (mounted, "mounted"), (sent, "sent")) if number
-    ]
-    total = reused + mounted + sent
-    how_much = f" ({'at least ' if least else ''}{size(bytes_sent)})" if bytes_sent else ""
-    return f"{total} layer{'' if total == 1 else 's'}: {', '.join(parts) or 'none'}{how_much}"
+def layers_line(layers: Layers) -> str:
+    """Layers by what became of them, and the bytes that were sent, as far as they are known."""
+    counted = ((layers.reused, "reused"), (layers.mounted, "mounted"), (layers.sent, "sent"))
+    parts = [f"{number} {what}" for number, what in counted if number]
+    total = layers.reused + layers.mounted + layers.sent
+    least = "at least " if layers.unsized else ""
+    sent = f" ({least}{size(layers.bytes_sent)})" if layers.bytes_sent else ""
+    return f"{total} layer{'' if total == 1 else 's'}: {', '.join(parts) or 'none'}{sent}"

@@ -57,15 +57,15 @@ def summarize(report: Report) -> Summary:
 
 def render(report: Report, ink: Ink, *, timings: bool = False) -> list[str]:
     """The last lines of the report for a person; with `timings` what each phase took."""
-    lines = [_verdict(report, ink), *_details(summarize(report))] if report.results else []
+    found = summarize(report)
+    lines = [_verdict(report, found, ink), *_details(found)] if report.results else []
     if timings and report.timings:
         took = ", ".join(f"{phase} {seconds:.2f} s" for phase, seconds in report.timings)
         lines.append(f"time: {took}   (phases overlap)")
     return lines
 
 
-def _verdict(report: Report, ink: Ink) -> str:
-    found = summarize(report)
+def _verdict(report: Report, found: Summary, ink: Ink) -> str:
     if ready := sum(isinstance(result.outcome, Ready) for result in report.results):
         return _checked(report, ready, ink)
     if found.confirmed == found.tags:
@@ -125,7 +125,5 @@ def _details(found: Summary) -> list[str]:
         return []
     said = ", ".join(f"{number} {how.value.replace('-', ' ')}" for how, number in found.how if number)
     if found.pushes:
-        layers = found.layers
-        counted = (layers.reused, layers.mounted, layers.sent, layers.bytes_sent)
-        said += f"; {layers_line(*counted, least=bool(layers.unsized))}"
+        said += f"; {layers_line(found.layers)}"
     return [said]

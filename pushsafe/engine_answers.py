@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pushsafe.model import INDEX_TYPES, LocalImage, ManifestInfo, Platform, Reference
+from pushsafe.reference import parse
 from pushsafe.sanitize import clean
 
 _VERSION = "org.opencontainers.image.version"
@@ -54,7 +55,7 @@ def image(answer: Mapping[str, Any]) -> LocalImage:
         size=int(answer.get("Size") or 0),
         children=children(answer),
         version=shown(labels.get(_VERSION)),
-        names=tuple(full(name) for name in map(shown, answer.get("RepoTags") or ())),
+        names=tuple(str(name) for name in map(parse, answer.get("RepoTags") or ()) if isinstance(name, Reference)),
     )
 
 
@@ -123,14 +124,6 @@ def insecure_registries(config: Mapping[str, Any]) -> tuple[str, ...]:
     indexes = config.get("IndexConfigs") or {}
     hosts = (shown(name) for name, index in indexes.items() if not (index or {}).get("Secure", True))
     return (*networks, *hosts)
-
-
-def full(name: str) -> str:
-    """A name as a Reference is written, from what the engine shows (`app:1` for `docker.io/library/app:1`)."""
-    first, slash, _ = name.partition("/")
-    if slash and (set(first) & set(".:") or first == "localhost" or first != first.lower()):
-        return name
-    return f"docker.io/{name}" if slash else f"docker.io/library/{name}"
 
 
 def familiar(name: str) -> str:

@@ -22,8 +22,9 @@ import requests
 from requests.utils import select_proxy
 
 from pushsafe import engine as engine_module
+from pushsafe import engine_answers as answers
 from pushsafe.engine import Engine
-from pushsafe.engine_answers import Names, full
+from pushsafe.engine_answers import Names
 from pushsafe.errors import EngineFailed, EngineUnreachable, UsageError
 from pushsafe.model import (
     Credential,
@@ -128,7 +129,7 @@ def test_an_image() -> None:
     ["alpine:3", "acme/app:1", "localhost/app:1", "Host/app:1", "registry.test/app:1", "host:5000/app:1", "a/b/c:1"],
 )
 def test_what_the_engine_calls_an_image_is_written_out_as_a_reference(given: str) -> None:
-    assert full(given) == str(ref(given))
+    assert answers.image({"RepoTags": [given, "<none>:<none>"]}).names == (str(ref(given)),)
 
 
 @pytest.mark.parametrize(

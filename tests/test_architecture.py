@@ -17,8 +17,6 @@ ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "pushsafe").rglob("*.py"))
 
 LINES = 400
-LONGER = {"pushsafe.model": 840}  # data only, in one place on purpose
-"""Modules that may be longer, and how long."""
 
 HEAVY = {"docker", "requests", "urllib3", "rich", "packaging"}
 
@@ -89,10 +87,10 @@ def below(*prefixes: str) -> list[str]:
 
 # ---------------------------------------------------------------------- pure modules
 
-MODEL = {"pushsafe.model"}
+MODEL = set(below("pushsafe.model"))
 KNOWN = {"pushsafe.registry.known"}
 PURE: dict[str, set[str]] = {
-    "pushsafe.model": set(),
+    "pushsafe.model": MODEL,
     "pushsafe.errors": set(),
     "pushsafe.registry.known": set(),
     "pushsafe.reference": MODEL,
@@ -130,6 +128,8 @@ QUOTING = {"pushsafe.sanitize": {"urllib"}}  # urllib.parse, to know a secret th
 
 
 def allowed(module: str) -> set[str]:
+    if module in MODEL:
+        return MODEL
     if module.startswith("pushsafe.rules.ps"):
         return ALLOWED_OF_RULES
     if module.startswith("pushsafe.report."):
@@ -139,7 +139,7 @@ def allowed(module: str) -> set[str]:
     return PURE[module]
 
 
-PURE_MODULES = sorted({*below("pushsafe.rules", "pushsafe.report"), *(set(PURE) & set(MODULES))})
+PURE_MODULES = sorted({*below("pushsafe.model", "pushsafe.rules", "pushsafe.report"), *(set(PURE) & set(MODULES))})
 
 
 @pytest.mark.parametrize("module", PURE_MODULES)
@@ -273,7 +273,7 @@ def test_a_module_says_in_one_sentence_what_it_is_for(module: str) -> None:
 @pytest.mark.parametrize("module", MODULES)
 def test_a_module_is_of_one_subject(module: str) -> None:
     lines = MODULES[module].read_text(encoding="utf-8").count("\n")
-    assert lines <= LONGER.get(module, LINES)
+    assert lines <= LINES
 
 
 @pytest.mark.parametrize("module", MODULES)

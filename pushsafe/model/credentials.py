@@ -1,0 +1,97 @@
+"""Credentials, and secrets that never show themselves."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple
+
+
+class Secret:
+    """A secret that never shows itself; `reveal()` is the only way to read it."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __repr__(self) -> str:
+        return "***"
+
+    __str__ = __repr__
+
+
+class CredentialKind(Enum):
+    """How a registry is told who asks (docker/cli `cli/config/types/authconfig.go`)."""
+
+    BASIC = "basic"
+    IDENTITY_TOKEN = "identity-token"
+    REGISTRY_TOKEN = "registry-token"
+
+
+class SourceKind(Enum):
+    """Where docker found a credential, or that it found none, or that the looking itself failed."""
+
+    NONE = "none"
+    FILE = "config-file"
+    HELPER = "helper"
+    ENVIRONMENT = "environment"
+    BROKEN = "broken"
+
+
+class CredentialSource(NamedTuple):
+    """`name` is the file, helper or variable; `problem` says what broke (BROKEN only)."""
+
+    kind: SourceKind
+    name: str = ""
+    problem: str = ""
+
+    def __str__(self) -> str:
+        match self.kind:
+            case SourceKind.NONE:
+                return "none"
+            case SourceKind.FILE:
+                return f"the config file {self.name}"
+            case SourceKind.HELPER:
+                return f"the credential helper docker-credential-{self.name}"
+            case SourceKind.ENVIRONMENT:
+                return f"the environment variable {self.name}"
+            case SourceKind.BROKEN:
+                return f"{self.name}: {self.problem}"
+
+
+class Credential(NamedTuple):
+    """The credential docker itself would send to `registry`; a missing or broken one is a value too.
+
+    `key` is the server address docker stores it under (`https://index.docker.io/v1/` for Docker Hub).
+    `expires` is seconds since the epoch, where the secret itself says so (a JWT, an ECR password).
+    `elsewhere` names the other servers for which this user has credentials (names only). `sent` are the fields that
+    docker sends to the engine where `kind` and `secret` do not say them all, e.g. a password beside a token.
+    `callers_config` is the config file of the user who called sudo, where that one names a login for this registry.
+    """
+
+    registry: str
+    key: str
+    source: CredentialSource
+    kind: CredentialKind = CredentialKind.BASIC
+    username: str = ""
+    secret: Secret = Secret("")
+    expires: float | None = None
+    elsewhere: tuple[str, ...] = ()
+    sent: tuple[tuple[str, Secret], ...] = ()
+    callers_config: str = ""
+
+    @property
+    def present(self) -> bool:
+        return self.source.kind not in (SourceKind.NONE, SourceKind.BROKEN)

@@ -1,0 +1,77 @@
+"""What a run found and did."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple
+
+from pushsafe.model.evidence import Evidence, TagState
+from pushsafe.model.outcomes import Outcome, Pushed, Verification, Verified
+from pushsafe.model.plan import PushPlan
+from pushsafe.model.references import Reference
+from pushsafe.model.verdicts import Finding
+
+
+class TagResult(NamedTuple):
+    """Exactly one per listed reference, in the listed order. `before` is what the tag named before the push."""
+
+    reference: Reference
+    outcome: Outcome
+    verification: Verification
+    seconds: float = 0.0
+    before: TagState | None = None
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether the registry holds what was pushed, shown by reading it back."""
+        return isinstance(self.outcome, Pushed) and isinstance(self.verification, Verified)
+
+
+class ErrorKind(Enum):
+    """What ends a run before, or without, a result of a push."""
+
+    USAGE = "usage"
+    UNREACHABLE = "unreachable"
+    ENGINE = "engine"
+
+
+class RunError(NamedTuple):
+    """Something that concerns the whole run, e.g. a reference that cannot be read or an engine that is down."""
+
+    kind: ErrorKind
+    message: str
+    hint: str = ""
+
+
+class PreflightVerdict(Enum):
+    """What the preflight of one repository came to."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
+class RepositoryCheck(NamedTuple):
+    """The preflight of one repository (`name` with its registry); `detail` says why it is refused or unknown."""
+
+    name: str
+    verdict: PreflightVerdict
+    detail: str = ""
+    evidence: tuple[Evidence, ...] = ()
+
+
+class Report(NamedTuple):
+    """What a run found and did; renderers turn it into text, `exitcodes.exit_code` into a number.
+
+    `timings` are seconds by phase, for as long as anything of it was under way: phases overlap. `plan` is there where
+    it was asked for.
+    """
+
+    version: str
+    errors: tuple[RunError, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    results: tuple[TagResult, ...] = ()
+    preflight: tuple[RepositoryCheck, ...] = ()
+    timings: tuple[tuple[str, float], ...] = ()
+    interrupted: bool = False
+    plan: PushPlan | None = None

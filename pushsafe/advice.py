@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pushsafe.evidence import Refusal, accepted
-from pushsafe.model import Denial, DenialKind, DenialReason, Failure, FailureKind, Reference, SourceKind, Stage
+from pushsafe.model import Denial, DenialKind, DenialReason, Facts, Failure, FailureKind, SourceKind, Stage
 from pushsafe.neighbours import near_miss
 from pushsafe.registry.known import creation_command, hostname, known, login_command, own_namespace
 from pushsafe.words import meaning
@@ -14,6 +14,7 @@ _KINDS = {
     DenialReason.CREDENTIAL_EXPIRED: DenialKind.NO_AUTHENTICATION,
     DenialReason.CREDENTIAL_NOT_SENT: DenialKind.NO_AUTHENTICATION,
     DenialReason.NO_WRITE_PERMISSION: DenialKind.INSUFFICIENT_PERMISSION,
+    DenialReason.NO_READ_PERMISSION: DenialKind.INSUFFICIENT_PERMISSION,
     DenialReason.NAMESPACE_NOT_YOURS: DenialKind.INSUFFICIENT_PERMISSION,
     DenialReason.TOKEN_SCOPE_TOO_SMALL: DenialKind.INSUFFICIENT_PERMISSION,
     DenialReason.UNCLEAR: DenialKind.UNCLEAR,
@@ -26,6 +27,19 @@ def denial(refusal: Refusal, reason: DenialReason) -> Denial:
     return Denial(_KINDS[reason], reason, summary, refusal.evidence, commands)
 
 
+def of_reading(refusal: Refusal, verdict: Denial | None) -> Denial:
+    """A denial of reading, by what was found out of the login as if of a push; `None` where nothing decided."""
+    if verdict is None:
+        said = (
+            f"{refusal.reference.registry} does not let {_who(refusal)} read {refusal.reference.repository}, and would "
+            "not tell why; a login that fails now means the credential, one that succeeds means the right to read"
+        )
+        return Denial(DenialKind.UNCLEAR, DenialReason.UNCLEAR, said, refusal.evidence, _login(refusal))
+    if verdict.kind is DenialKind.NO_AUTHENTICATION:
+        return verdict
+    return denial(refusal, DenialReason.NO_READ_PERMISSION)
+
+
 def failure(refusal: Refusal, kind: FailureKind) -> Failure:
     """A failure of this kind. The message is that of the evidence which says so: the engine's own, or the registry's
     answer to us."""
@@ -36,7 +50,7 @@ def failure(refusal: Refusal, kind: FailureKind) -> Failure:
         if told is not None and told is not push:
             said = told.message or told.code
             message = f"{message} ({said})" if message else said
-    return Failure(kind, message or "the push failed", refusal.evidence, _failure_commands(refusal.reference, kind))
+    return Failure(kind, message or "the push failed", refusal.evidence, _failure_commands(refusal, kind))
 
 
 def _who(refusal: Refusal) -> str:
@@ -93,6 +107,15 @@ def _no_right(refusal: Refusal) -> tuple[str, tuple[str, ...]]:
     return said, _other_login(refusal)
 
 
+def _no_right_to_read(refusal: Refusal) -> tuple[str, tuple[str, ...]]:
+    reference = refusal.reference
+    said = (
+        f"{_who(refusal)} is logged in to {reference.registry} and may not read {reference.repository}; that needs the "
+        "right to pull"
+    )
+    return said, _other_login(refusal)
+
+
 def _foreign_namespace(refusal: Refusal) -> tuple[str, tuple[str, ...]]:
     reference, row = refusal.reference, known(refusal.reference.registry)
     namespace, _, name = reference.repository.partition("/")
@@ -101,7 +124,9 @@ def _foreign_namespace(refusal: Refusal) -> tuple[str, tuple[str, ...]]:
         f"the namespace {namespace!r} is not that of {_who(refusal)}, and {row.name} gives that account no right to "
         f"push there; that needs {row.right}"
     )
-    return said, (f"docker tag {reference} {reference.registry}/{own}/{name}:{reference.tag}", *_other_login(refusal))
+    better = f"{reference.registry}/{own}/{name}"
+    renamed = f"docker tag {reference} {better}:{reference.tag}" if refusal.by_name else again_with(f"-t {better}:TAG")
+    return said, (renamed, *_other_login(refusal))
 
 
 def _small_scope(refusal: Refusal) -> tuple[str, tuple[str, ...]]:
@@ -122,7 +147,7 @@ def _unclear(refusal: Refusal) -> tuple[str, tuple[str, ...]]:
             f"{registry} refused the push, and lets {who} start an upload now, so it is not the login; a rule of the "
             "registry's may be the cause, or a right of its own to replace a tag"
         )
-        return said, (f"docker pushsafe {refusal.reference}",)
+        return said, (f"docker pushsafe {refusal.reference}" if refusal.by_name else again_with(),)
     said = (
         f"{registry} refused, in words that fit a wrong credential and a missing right alike, and would not tell which "
         "when it was asked; a login that fails now means the credential, one that succeeds means the right"
@@ -136,19 +161,25 @@ _SAYINGS = {
     DenialReason.CREDENTIAL_EXPIRED: _expired_token,
     DenialReason.CREDENTIAL_NOT_SENT: _not_sent,
     DenialReason.NO_WRITE_PERMISSION: _no_right,
+    DenialReason.NO_READ_PERMISSION: _no_right_to_read,
     DenialReason.NAMESPACE_NOT_YOURS: _foreign_namespace,
     DenialReason.TOKEN_SCOPE_TOO_SMALL: _small_scope,
     DenialReason.UNCLEAR: _unclear,
 }
 
 
-def again(reference: Reference) -> str:
-    """What to run where a registry is busy."""
-    return f"docker pushsafe {reference}   (again, in a while)"
+def again(tag: Facts | Refusal) -> str:
+    """What to run for a tag whose registry is busy."""
+    return f"docker pushsafe {tag.reference}   (again, in a while)" if tag.by_name else again_with("", "in a while")
 
 
-def _failure_commands(reference: Reference, kind: FailureKind) -> tuple[str, ...]:
-    registry = reference.registry
+def again_with(words: str = "", aside: str = "") -> str:
+    """What to run where the reference alone is no command: the command that was run, with other words."""
+    return f"the same again{f' with {words}' if words else ''}{f', {aside}' if aside else ''}"
+
+
+def _failure_commands(refusal: Refusal, kind: FailureKind) -> tuple[str, ...]:
+    reference, registry = refusal.reference, refusal.reference.registry
     match kind:
         case FailureKind.NETWORK:
             host = "registry-1.docker.io" if registry == "docker.io" else registry
@@ -162,6 +193,6 @@ def _failure_commands(reference: Reference, kind: FailureKind) -> tuple[str, ...
         case FailureKind.LOCAL:
             return ("docker image ls",)
         case FailureKind.RATE_LIMITED:
-            return (again(reference),)
+            return (again(refusal),)
         case _:
             return ()

@@ -6,9 +6,28 @@ import re
 import sys
 from pathlib import Path
 
-from pushsafe.errors import UsageError
-from pushsafe.model import BadReference, ErrorKind, Platform, RunError
+from pushsafe.errors import PushsafeError, UsageError
+from pushsafe.model import BadReference, ErrorKind, Place, Platform, RunError, Source
+from pushsafe.platforms import read
+from pushsafe.reference import parse
+from pushsafe.results import error_of
 from pushsafe.rules import RULES, Rule
+
+
+class BadReferences(UsageError):
+    """References that the grammar refuses, every one of them, and what they were to be."""
+
+    def __init__(self, found: tuple[BadReference, ...], use: str = "pushed to") -> None:
+        super().__init__("references that cannot be read")
+        self.found = found
+        self.use = use
+
+
+def errors_of(error: PushsafeError) -> tuple[RunError, ...]:
+    """What ended a run, one for each reference that cannot be read."""
+    if isinstance(error, BadReferences):
+        return tuple(bad_reference(one, error.use) for one in error.found)
+    return (error_of(error),)
 
 
 def lines(file: str) -> list[str]:
@@ -36,9 +55,10 @@ def message(words: tuple[str, ...]) -> str:
     return sys.stdin.buffer.read().decode("utf-8", "replace")
 
 
-def bad_reference(item: BadReference) -> RunError:
+def bad_reference(item: BadReference, use: str = "pushed to") -> RunError:
+    """Why a text is no reference that could be put to this use."""
     reasons = "; ".join(item.reasons)
-    return RunError(ErrorKind.USAGE, f"{item.given!r} cannot be pushed to: {reasons}", item.repair)
+    return RunError(ErrorKind.USAGE, f"{item.given!r} cannot be {use}: {reasons}", item.repair)
 
 
 def code(text: str) -> str:
@@ -57,8 +77,32 @@ def platforms(text: str | None) -> tuple[Platform, ...]:
         return ()
     found = []
     for item in text.split(","):
-        parts = item.strip().lower().split("/")
-        if len(parts) not in (2, 3) or not all(part.replace(".", "").replace("-", "").isalnum() for part in parts):
+        platform = read(item)
+        if platform is None:
             raise UsageError(f"{item!r} is not a platform", "--platform OS/ARCH[/VARIANT], e.g. linux/arm64")
-        found.append(Platform(*parts))
+        found.append(platform)
     return tuple(dict.fromkeys(found))
+
+
+_PLACES = {"docker-daemon:": Place.ENGINE, "docker://": Place.REGISTRY}
+"""Where a source is, as skopeo writes it (containers/image `containers-transports(5)`)."""
+_BY_DIGEST = re.compile(r"(.+)@((?:sha256|sha512):\w+)")
+_WHOLE_DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
+
+
+def source(text: str) -> Source | BadReference:
+    """What an index is put together from: a reference, or `NAME@DIGEST` at a registry."""
+    transport = next((one for one in _PLACES if text.startswith(one)), "")
+    place, name, digest = _PLACES.get(transport, Place.EITHER), text.removeprefix(transport), ""
+    if named := _BY_DIGEST.fullmatch(name):
+        name, digest = named.groups()
+    found = parse(name)
+    if isinstance(found, BadReference):
+        return found
+    if digest and not _WHOLE_DIGEST.fullmatch(digest):
+        return BadReference(text, (f"{digest} is no whole digest",))
+    if digest and place is Place.ENGINE:
+        return BadReference(
+            text, ("the engine has an image by its name and tag, a registry by a digest",), f"docker://{name}@{digest}"
+        )
+    return Source(text, found, digest, Place.REGISTRY if digest else place)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import click
 
 from pushsafe import __version__, plugin, streams
+from pushsafe.commands.buildx import buildx
 from pushsafe.commands.diagnose import diagnose
 from pushsafe.commands.explain_error import explain_error
 from pushsafe.commands.push import lint, push
@@ -25,6 +26,7 @@ _DOCKERS = ("--context", "-c", "--host", "-H", "--config", "--tls", "--tlsverify
 
 
 _COMMANDS: dict[str, click.Command] = {
+    "buildx": buildx,
     "lint": lint,
     "diagnose": diagnose,
     "explain-error": explain_error,

@@ -6,12 +6,14 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import NamedTuple
 
 from pushsafe.advice import again
 from pushsafe.availability import Availability
 from pushsafe.denial import classify, needs_investigation
 from pushsafe.errors import EngineFailed, EngineUnreachable, RegistryUnreachable
-from pushsafe.evidence import Refusal, accepted, credential_evidence
+from pushsafe.evidence import Refusal, accepted, credential_evidence, pushing_store
 from pushsafe.gateways import Gateways, Observer
 from pushsafe.gathering import investigate
 from pushsafe.model import (
@@ -34,12 +36,14 @@ from pushsafe.model import (
     NotChecked,
     NotPushed,
     Outcome,
+    Platform,
     Pushed,
     PushRequest,
     Reference,
     Stage,
     TagHeld,
     TagResult,
+    Upcoming,
     Verification,
     Verified,
     Wait,
@@ -54,7 +58,7 @@ from pushsafe.words import is_dropped, may_pass
 PAUSE = 1.0
 """Seconds, and up to twice as many, before the engine tries again; a busy registry gets three times as long."""
 
-_TOO_MANY, _SERVER_ERROR = 429, 500
+_NOT_FOUND, _TOO_MANY, _SERVER_ERROR = 404, 429, 500
 _CUT = NotPushed("cut off while it was being pushed; the registry may hold it", begun=True)
 _UNREAD = NotChecked("the run ended before it was read back")
 _ENDED = NotChecked("the run ended before")
@@ -80,16 +84,25 @@ class Delivery:
         watch: Stopwatch,
     ) -> None:
         self._gateways = gateways
-        self._observer = observer
+        self.observer = observer
         self._now = now
         self._watch = watch
         self._retries = request.retries
         self._push_each = request.push_each
-        self._patience = Patience(request.retries, self._tell_wait)
+        self.patience = Patience(request.retries, self._tell_wait)
         self._began: dict[str, float] = {}
         self._stopped = threading.Event()
         self._availability = Availability(gateways)
         self.results: dict[str, TagResult] = {}
+
+    def begin(self, fact: Facts, cut: NotPushed) -> None:
+        """Somebody else starts to push a tag; `cut` is what became of it should the run end before anything else."""
+        self._began.setdefault(str(fact.reference), time.monotonic())
+        self._keep(fact, cut, _ENDED)
+
+    def phase(self, name: str) -> AbstractContextManager[None]:
+        """Everything within counts for this phase of the run."""
+        return self._watch.phase(name)
 
     # ------------------------------------------------------------------ what a tag comes to
 
@@ -113,44 +126,80 @@ class Delivery:
                 self._keep(fact, outcome, _UNREAD)
                 return outcome
             case EngineReduced(original, left, platform):
-                outcome = Failed(_reduced(fact.reference, original, left, platform))
+                outcome = Failed(_reduced(fact.carrier or str(fact.reference), original, left, platform))
             case EngineUnreachable() | EngineFailed():
                 kind = FailureKind.NETWORK if isinstance(answer, EngineUnreachable) else FailureKind.LOCAL
                 outcome = Failed(Failure(kind, answer.message, next=(answer.hint,) if answer.hint else ()))
             case EngineRefused(evidence):
                 why = f"refused ({evidence.message}); cut off before the registry was asked why"
                 self._keep(fact, NotPushed(why, begun=True), UNPUSHED)
-                outcome = self._refused(fact, evidence)
+                outcome = self.refused(fact, evidence)
         self.finish(fact, outcome)
         return outcome
 
     def tag(self, fact: Facts, content: ManifestContent) -> str:
         """Put a manifest of the repository under a tag; why the engine has to push it, empty if that is settled."""
-        self._require_running()
-        self._begin(fact)
-        with self._watch.phase("tag"):
-            try:
-                said = self._gateways.registry().put(fact.reference, _credential(fact), content, self._patience)
-                why = "" if accepted(said) and not said.code else f"the registry answers {said} to the manifest"
-                lost = said.status is not None and said.status >= _SERVER_ERROR
-            except RegistryUnreachable as error:
-                said, why, lost = None, error.message, True
-            if lost and self._names(fact, content.digest):
-                why = ""  # it was put, and only the answer was lost
+        said, why = self._put(fact, content)
         if not why:
             self._keep(fact, Pushed(content.digest, how=How.TAGGED), _UNREAD)
-        elif said is not None and (failure := _busy(fact, said)):
+        elif said is not None and (failure := busy(fact, said)):
             self.finish(fact, Failed(failure))
             return ""
         return why
 
-    def _names(self, fact: Facts, digest: str) -> bool:
+    def put(self, fact: Facts, content: ManifestContent, layers: Layers | None) -> None:
+        """Put a manifest under a tag that no engine could push: what came of it, not read back yet.
+
+        `layers` are those that were brought for it.
+        """
+        said, why = self._put(fact, content)
+        if not why:
+            self._keep(fact, Pushed(content.digest, layers, How.TAGGED), _UNREAD)
+        elif said is None:
+            self.finish(fact, Failed(Failure(FailureKind.NETWORK, why, next=(again(fact),))))
+        else:
+            self.finish(fact, self.declined(fact, said))
+
+    def declined(self, fact: Facts, said: Evidence) -> Outcome:
+        """What a registry's refusal to take a manifest or a blob comes to."""
+        failure = busy(fact, said)
+        # Worded as the engines word it.
+        words = f"{said.code.lower()}: {said.message}" if said.code else said.message or f"it answers {said.status}"
+        return Failed(failure) if failure else self.refused(fact, said._replace(message=words))
+
+    def _put(self, fact: Facts, content: ManifestContent) -> tuple[Evidence | None, str]:
+        """What the registry says to a manifest, and why that is no success: empty where the tag names it."""
+        self.require_running()
+        self._begin(fact)
+        with self._watch.phase("tag"):
+            said: Evidence | None = None
+            try:
+                said = self._gateways.registry().put(fact.reference, _credential(fact), content, self.patience)
+                why = "" if accepted(said) and not said.code else f"the registry answers {said} to the manifest"
+                lost = said.status is not None and said.status >= _SERVER_ERROR
+            except RegistryUnreachable as error:
+                why, lost = error.message, True
+            if lost and self.names(fact, content.digest):
+                why = ""  # it was put, and only the answer was lost
+        return said, why
+
+    def names(self, fact: Facts, digest: str) -> bool:
         """Whether the tag is known to name a digest."""
+        return self.digest_now(fact) == digest
+
+    def digest_now(self, fact: Facts) -> str | None:
+        """What the registry says that the tag names; empty for nothing, `None` where it does not say."""
         try:
             found = self._gateways.registry().manifest(fact.reference, _credential(fact))
         except RegistryUnreachable:
-            return False
-        return isinstance(found, ManifestInfo) and found.digest == digest
+            return None
+        if isinstance(found, ManifestInfo):
+            return found.digest
+        return "" if found.status == _NOT_FOUND else None
+
+    def place(self, fact: Facts, outcome: Pushed) -> None:
+        """A tag that names its image now, by what whoever put it there says."""
+        self._keep(fact, outcome, _UNREAD)
 
     def leave(self, fact: Facts, digest: str) -> None:
         """A tag that names its image already."""
@@ -161,19 +210,34 @@ class Delivery:
         """The last word on a tag, told at once."""
         result = self._keep(fact, outcome, verification)
         if not self._stopped.is_set():
-            self._observer.finished(result)
+            self.observer.finished(result)
+
+    def refused(self, fact: Facts, push: Evidence) -> Outcome:
+        """What a refused push comes to, by what was said of it and what the registry says when it is asked."""
+        credential = _credential(fact)
+        evidence: tuple[Evidence, ...] = (credential_evidence(credential), push._replace(sent=credential.present))
+        if needs_investigation(push.message):
+            found = investigate(self._gateways, fact.reference, credential)
+            evidence += found.evidence
+            if found.problem and all(found.problem not in item.message for item in evidence):
+                evidence += (Evidence(Stage.TOKEN, found.problem),)
+        refusal = Refusal(fact.reference, credential, evidence, self._now(), pushing_store(fact), fact.by_name)
+        verdict = classify(refusal)
+        if isinstance(verdict, Failure):
+            self._availability.note(fact.reference.registry, verdict)
+        return outcome_of(verdict)
 
     def content(self, fact: Facts, digest: str) -> ManifestContent | Failure | str:
         """A manifest of the repository, byte for byte; or why there is none, a Failure where asking on is no use."""
-        self._require_running()
+        self.require_running()
         with self._watch.phase("tag"):
             try:
-                found = self._gateways.registry().content(fact.reference, _credential(fact), digest, self._patience)
+                found = self._gateways.registry().content(fact.reference, _credential(fact), digest, self.patience)
             except RegistryUnreachable as error:
                 return error.message
         if isinstance(found, ManifestContent):
             return found
-        return _busy(fact, found) or f"the registry answers {found} for the manifest"
+        return busy(fact, found) or f"the registry answers {found} for the manifest"
 
     # ------------------------------------------------------------------ reading back
 
@@ -196,11 +260,12 @@ class Delivery:
                 outcome.digest,
                 _credential(fact),
                 self._gateways.registry(),
-                self._gateways.engine(),
+                _Engine(self._gateways),
                 whole=bool(outcome.layers and outcome.layers.unsized),
                 children=_children(fact, outcome.digest),
                 known=known,
-                patience=self._patience,
+                platforms=_asked_for(fact),
+                patience=self.patience,
             )
         if outcome.layers:
             outcome = outcome._replace(layers=_sized(outcome.layers, verification))
@@ -215,8 +280,7 @@ class Delivery:
     # ------------------------------------------------------------------ small parts
 
     def _begin(self, fact: Facts) -> None:
-        self._began.setdefault(str(fact.reference), time.monotonic())
-        self._keep(fact, _CUT, _ENDED)
+        self.begin(fact, _CUT)
 
     def _keep(self, fact: Facts, outcome: Outcome, verification: Verification) -> TagResult:
         name = str(fact.reference)
@@ -236,52 +300,48 @@ class Delivery:
         self._tell_wait(Wait(fact.reference.registry, why, seconds))
         self._stopped.wait(seconds)
         # An engine that finds nobody there may try for a minute on its own account.
-        silent = self._availability.silence(fact, _credential(fact), self._patience)
+        silent = self._availability.silence(fact, _credential(fact), self.patience)
         return answer if silent else self._push_once(fact)
 
     def _push_once(self, fact: Facts) -> _Answer:
-        self._require_running()
-        self._observer.pushing(fact.reference)
+        self.require_running()
+        self.observer.pushing(fact.reference)
         platform = fact.platforms[0] if fact.platforms else None
 
         def on_layer(event: LayerEvent) -> None:
-            self._require_running()  # an exception ends the request, and so the engine's push
-            self._observer.layer(event)
+            self.require_running()  # an exception ends the request, and so the engine's push
+            self.observer.layer(event)
 
         try:
             return self._gateways.engine().push(fact.reference, _credential(fact), platform, on_layer)
         except (EngineUnreachable, EngineFailed) as error:
             return error
 
-    def _require_running(self) -> None:
+    def require_running(self) -> None:
+        """Raise Stopped where the run is over."""
         if self._stopped.is_set():
             raise Stopped
 
     def _tell_wait(self, wait: Wait) -> None:
         if not self._stopped.is_set():
-            self._observer.waiting(wait)
-
-    def _refused(self, fact: Facts, push: Evidence) -> Outcome:
-        credential = _credential(fact)
-        evidence: tuple[Evidence, ...] = (credential_evidence(credential), push._replace(sent=credential.present))
-        if needs_investigation(push.message):
-            found = investigate(self._gateways, fact.reference, credential)
-            evidence += found.evidence
-            if found.problem and all(found.problem not in item.message for item in evidence):
-                evidence += (Evidence(Stage.TOKEN, found.problem),)
-        store = fact.engine.store if fact.engine else None
-        verdict = classify(Refusal(fact.reference, credential, evidence, self._now(), store))
-        if isinstance(verdict, Failure):
-            self._availability.note(fact.reference.registry, verdict)
-        return outcome_of(verdict)
+            self.observer.waiting(wait)
 
 
-def _busy(fact: Facts, said: Evidence) -> Failure | None:
+class _Engine(NamedTuple):
+    """The engine, connected to only if it is asked: what is put at a registry directly needs none."""
+
+    gateways: Gateways
+
+    def distribution(self, reference: Reference, credential: Credential) -> ManifestInfo | Evidence:
+        return self.gateways.engine().distribution(reference, credential)
+
+
+def busy(fact: Facts, said: Evidence) -> Failure | None:
     """The failure of who met a busy registry as often as it was to be tried: more questions only add to its load."""
     if said.status not in BUSY:
         return None
     kind = FailureKind.RATE_LIMITED if said.status == _TOO_MANY else FailureKind.REGISTRY_ERROR
-    return Failure(kind, f"the registry was busy at every try: {said}", (said,), (again(fact.reference),))
+    return Failure(kind, f"the registry was busy at every try: {said}", (said,), (again(fact),))
 
 
 def before(fact: Facts) -> str:
@@ -312,19 +372,27 @@ def _children(fact: Facts, digest: str) -> tuple[str, ...]:
     return fact.image.children if isinstance(fact.image, LocalImage) and fact.image.id == digest else ()
 
 
+def _asked_for(fact: Facts) -> tuple[Platform, ...] | None:
+    """The platforms that a tag has to be for; `None` where the digest says it all."""
+    if not isinstance(fact.image, Upcoming):
+        return None
+    return () if fact.image.implied else fact.image.platforms
+
+
 def _with_platforms(verification: Verification, fact: Facts) -> Verification:
     """A single manifest names no platform; its digest being the pushed one's, it has the local image's."""
     if not isinstance(verification, Verified) or verification.manifest.is_index or verification.manifest.platforms:
         return verification
     ours = pushed(fact)
-    platforms = ours if len(ours) == 1 else ()
+    implied = isinstance(fact.image, Upcoming) and fact.image.implied
+    platforms = ours if len(ours) == 1 and not implied else ()
     return verification._replace(manifest=verification.manifest._replace(platforms=platforms))
 
 
-def _reduced(reference: Reference, original: str, left: str, platform: str) -> Failure:
+def _reduced(name: str, original: str, left: str, platform: str) -> Failure:
     return Failure(
         FailureKind.REDUCED,
         f"the engine pushed one platform ({platform or left}) in place of the multi-platform image {original}, "
         "because the content of the others is not in its store",
-        next=(f"docker pull --platform PLATFORM {reference}   (for each missing platform, then push again)",),
+        next=(f"docker pull --platform PLATFORM {name}   (for each missing platform, then push again)",),
     )

@@ -23,6 +23,7 @@ from pushsafe.model import (
     Failure,
     FailureKind,
     Finding,
+    ImageMissing,
     LocalImage,
     NotPushed,
     Outcome,
@@ -207,7 +208,7 @@ def _of_engine(fact: Facts, problem: PushsafeError | None) -> Iterator[Step]:
         absent = f"; not here: {_listed(image.missing)}" if image.missing else ""
         yield Step("image", StepStatus.OK, f"{image.id}  {_listed(image.platforms)}{absent}".rstrip())
     else:
-        near = f"; it has {', '.join(image.near)}" if image and image.near else ""
+        near = f"; it has {', '.join(image.near)}" if isinstance(image, ImageMissing) and image.near else ""
         yield Step("image", StepStatus.FAILED, f"the engine has no such image{near}")
 
 

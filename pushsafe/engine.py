@@ -146,13 +146,16 @@ class Engine:
 
     # ------------------------------------------------------------------ images
 
-    def image(self, reference: Reference) -> LocalImage | ImageMissing:
-        """The image that a push of this reference would send, or the names that look meant instead."""
+    def image(self, reference: Reference, *, near: bool = True) -> LocalImage | ImageMissing:
+        """The image that a push of this reference would send, or the names that look meant instead.
+
+        Without `near` they are not looked for: an engine of thousands of images takes seconds to list them.
+        """
         path = f"/images/{reference}/json"
         # Engines older than API 1.48, and the classic store, ignore what they do not know.
         response = self._get(path, {"manifests": "1"})
         if response.status_code == requests.codes.not_found:
-            return ImageMissing(self._held().near(reference))
+            return ImageMissing(self._held().near(reference) if near else ())
         with _understood(path):
             return answers.image(self._json(path, response))
 
@@ -163,6 +166,14 @@ class Engine:
         filters = {"reference": [re.sub(r"([][*?\\])", r"\\\1", familiar)]}
         listed = (tag.rpartition(":") for tag in self._listed({"filters": json.dumps(filters)}))
         return tuple(sorted({tag for path, _, tag in listed if path in (name, familiar) and _TAG.fullmatch(tag)}))
+
+    def tag(self, image: str, name: Reference) -> None:
+        """Give the image of this ID one more name (`POST /images/ID/tag`)."""
+        self._do("POST", f"/images/{image}/tag", {"repo": name.name, "tag": name.tag})
+
+    def untag(self, name: Reference) -> None:
+        """Take one of its names from an image (`DELETE /images/NAME`)."""
+        self._do("DELETE", f"/images/{name}", {"noprune": "1"})
 
     def _held(self) -> answers.Names:
         """The names of all images, asked for once."""
@@ -265,6 +276,16 @@ class Engine:
             return self._client.get(f"{self._url}{path}", params=dict(params), timeout=TIMEOUT)
         except requests.RequestException as error:
             raise self._failure(error) from error
+
+    def _do(self, method: str, path: str, params: Mapping[str, str]) -> None:
+        """Send an order, whose answer holds nothing but whether it was carried out."""
+        try:
+            response = self._client.request(method, f"{self._url}{path}", params=dict(params), timeout=TIMEOUT)
+        except requests.RequestException as error:
+            raise self._failure(error) from error
+        if not response.ok:
+            said = clean(answers.message(response.text))
+            raise EngineFailed(f"the engine answers {response.status_code} to {method} {path}: {said}")
 
     def _json(self, path: str, response: requests.Response) -> Any:
         if response.status_code != requests.codes.ok:

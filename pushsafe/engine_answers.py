@@ -56,6 +56,7 @@ def image(answer: Mapping[str, Any]) -> LocalImage:
         children=children(answer),
         version=shown(labels.get(_VERSION)),
         names=tuple(str(name) for name in map(parse, answer.get("RepoTags") or ()) if isinstance(name, Reference)),
+        attestations=sum(entry.get("Kind") == "attestation" for entry in answer.get("Manifests") or ()),
     )
 
 

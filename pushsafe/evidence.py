@@ -18,6 +18,7 @@ from pushsafe.model import (
     SourceKind,
     Stage,
     StoreKind,
+    Upcoming,
 )
 from pushsafe.words import Undecided, meaning
 
@@ -29,6 +30,7 @@ class Refusal(NamedTuple):
 
     `now` is seconds since the epoch. `store` is the engine's, which decides whether it sends a credential to a registry
     that does not ask for one. The evidence of stage PUSH is the engine's own message; beforehand there is none.
+    `by_name` is that of the facts.
     """
 
     reference: Reference
@@ -36,6 +38,7 @@ class Refusal(NamedTuple):
     evidence: tuple[Evidence, ...]
     now: float
     store: StoreKind | None = None
+    by_name: bool = True
 
     @property
     def by_words(self) -> bool:
@@ -66,8 +69,14 @@ def beforehand(fact: Facts, now: float) -> Refusal:
     if fact.credential is None or fact.preflight is None:
         raise AssertionError("no preflight was made")
     evidence = (credential_evidence(fact.credential), *fact.preflight.evidence)
-    store = fact.engine.store if fact.engine else None
-    return Refusal(fact.reference, fact.credential, evidence, now, store)
+    return Refusal(fact.reference, fact.credential, evidence, now, pushing_store(fact), fact.by_name)
+
+
+def pushing_store(fact: Facts) -> StoreKind | None:
+    """The store of the engine that pushes; `None` where that is not known, or BuildKit or nobody else but us pushes."""
+    builder = fact.buildx.current if fact.buildx else None
+    by_engine = not isinstance(fact.image, Upcoming) or (builder is not None and builder.driver == "docker")
+    return fact.engine.store if fact.engine and by_engine else None
 
 
 def credential_evidence(credential: Credential) -> Evidence:

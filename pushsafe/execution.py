@@ -11,7 +11,7 @@ from pushsafe.denial import foresee
 from pushsafe.errors import EngineFailed, EngineUnreachable, UsageError
 from pushsafe.evidence import beforehand, check_of
 from pushsafe.gateways import Gateways, Observer
-from pushsafe.gathering import Gathering, require_one_platform
+from pushsafe.gathering import Gathering
 from pushsafe.model import (
     Asks,
     ErrorKind,
@@ -27,7 +27,7 @@ from pushsafe.model import (
     Stage,
     TagResult,
 )
-from pushsafe.plan import plan
+from pushsafe.origins import Refused, origin_of
 from pushsafe.results import OUT_OF_TIME, UNPUSHED, error_of, out_of_time, outcome_of, report_of
 from pushsafe.rules import Needs, lint, refused
 from pushsafe.stopwatch import Stopwatch
@@ -65,6 +65,7 @@ class Execution:
         self._watch = Stopwatch()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="pushsafe")
         self._started = started
+        self._origin = origin_of(request, gateways, self._pool)
 
     def report(self, facts: tuple[Facts, ...]) -> Report:
         interrupted = False
@@ -72,6 +73,7 @@ class Execution:
         why_not = "it was not reached"
         try:
             with self._watch.phase("gather"):
+                facts = self._origin.prepare(facts)
                 facts = Gathering(self._request, self._gateways, self._pool).gather(facts)
             if self._request.asks is Asks.PREFLIGHT:
                 self._gateways.registry().tidy()
@@ -83,8 +85,7 @@ class Execution:
             elif self._results:
                 why_not = "the push of another listed tag would be refused"
             else:
-                require_one_platform(self._request)
-                planned = plan(facts, push_each=self._request.push_each)
+                planned = self._origin.plan(facts)
                 if self._request.pushes:
                     self._push(facts, planned)
                 else:
@@ -93,6 +94,9 @@ class Execution:
         except (EngineUnreachable, EngineFailed, UsageError) as error:
             ended = error_of(error)
             errors, why_not = (ended,), _WHY_NOT[ended.kind]
+        except Refused as error:
+            ended_by = error.outcome
+            self._results = {str(fact.reference): TagResult(fact.reference, ended_by, UNPUSHED) for fact in facts}
         except TimedOut:
             errors, why_not = (out_of_time(),), OUT_OF_TIME
         except KeyboardInterrupt:
@@ -118,17 +122,18 @@ class Execution:
 
     # ------------------------------------------------------------------ the push
 
-    def _push(self, facts: Sequence[Facts], planned: PushPlan) -> None:
+    def _push(self, facts: tuple[Facts, ...], planned: PushPlan) -> None:
         # Imported here: a refusal, and a lint, must not pay for it.
         from pushsafe.delivery import Delivery
-        from pushsafe.pushing import Pushing
 
         if warnings := [one for one in self._findings if one.severity is not Severity.INFO]:
             self._observer.warned(warnings)
-        self._observer.planned([step.reference for step in planned.steps])
+        first = (step.reference for step in planned.steps)
+        tags = {str(reference): reference for reference in (*first, *(fact.reference for fact in facts))}
+        self._observer.planned(tuple(tags.values()))
         delivery = Delivery(self._request, self._gateways, self._observer, self._now, self._watch)
         self._results = delivery.results
-        Pushing(delivery, facts, self._pool).carry_out(planned)
+        self._origin.carry_out(facts, planned, delivery)
 
 
 def _ready(fact: Facts) -> TagResult:

@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pushsafe.model import (
+    BakeTarget,
+    Blob,
+    Build,
+    BuildAnswer,
+    Buildx,
     ConfiguredRegistry,
     Credential,
     EngineAnswer,
@@ -16,6 +21,7 @@ from pushsafe.model import (
     ImageConfig,
     ImageMissing,
     LayerEvent,
+    LayerState,
     LocalImage,
     ManifestContent,
     ManifestInfo,
@@ -23,6 +29,7 @@ from pushsafe.model import (
     Preflight,
     Reference,
     RegistryPing,
+    Repository,
     TagResult,
     Wait,
 )
@@ -42,6 +49,9 @@ class AsksRegistry(Protocol):
         known: ManifestInfo | None = None,
         patience: Patience = NO_PATIENCE,
     ) -> ManifestInfo | Evidence: ...
+    def image_config(
+        self, reference: Reference, credential: Credential, digest: str, patience: Patience = NO_PATIENCE
+    ) -> ImageConfig | Evidence: ...
 
 
 class AsksEngine(Protocol):
@@ -55,8 +65,10 @@ class EngineGateway(AsksEngine, Protocol):
 
     def info(self) -> EngineInfo: ...
     def require_platform_option(self) -> None: ...
-    def image(self, reference: Reference) -> LocalImage | ImageMissing: ...
+    def image(self, reference: Reference, *, near: bool = True) -> LocalImage | ImageMissing: ...
     def tags(self, name: str) -> tuple[str, ...]: ...
+    def tag(self, image: str, name: Reference) -> None: ...
+    def untag(self, name: Reference) -> None: ...
     def push(
         self,
         reference: Reference,
@@ -72,15 +84,36 @@ class RegistryGateway(AsksRegistry, Protocol):
 
     def ping(self, registry: str) -> RegistryPing: ...
     def content(
-        self, reference: Reference, credential: Credential, digest: str, patience: Patience = NO_PATIENCE
+        self, reference: Reference, credential: Credential, digest: str = "", patience: Patience = NO_PATIENCE
     ) -> ManifestContent | Evidence: ...
     def put(
-        self, reference: Reference, credential: Credential, content: ManifestContent, patience: Patience = NO_PATIENCE
+        self,
+        reference: Reference,
+        credential: Credential,
+        content: ManifestContent,
+        patience: Patience = NO_PATIENCE,
+        *,
+        tagged: bool = True,
     ) -> Evidence: ...
-    def investigate(self, reference: Reference, credential: Credential) -> Preflight: ...
+    def bring(
+        self, blob: Blob, source: Repository, target: Repository, on_sent: Callable[[int], None], patience: Patience
+    ) -> LayerState | Evidence: ...
+    def investigate(self, reference: Reference, credential: Credential, reads: str = "") -> Preflight: ...
     def tidy(self) -> None: ...
-    def image_config(self, reference: Reference, credential: Credential, digest: str) -> ImageConfig | Evidence: ...
     def tags(self, reference: Reference, credential: Credential) -> tuple[str, ...] | Evidence: ...
+
+
+class BuildxGateway(Protocol):
+    """What the run asks of buildx; `look` never fails for want of it, but says so; the others raise UsageError.
+
+    Of bake's words `flags` are those before a `--`, and `rest` begins with it.
+    """
+
+    def look(self, builder: str = "") -> Buildx: ...
+    def targets(
+        self, flags: Sequence[str], rest: Sequence[str] = (), definition: bytes | None = None
+    ) -> tuple[BakeTarget, ...]: ...
+    def run(self, build: Build) -> BuildAnswer: ...
 
 
 class CredentialGateway(Protocol):
@@ -120,4 +153,5 @@ class Gateways:
     registry: Callable[[], RegistryGateway]
     credentials: CredentialGateway
     configured: Callable[[], tuple[ConfiguredRegistry, ...]]
+    buildx: Callable[[], BuildxGateway]
     tell_engine_info: Callable[[EngineInfo | None], None] = _nobody

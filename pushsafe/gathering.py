@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from itertools import islice
 from typing import NamedTuple
 
+from pushsafe.builders import needed
 from pushsafe.denial import foresee
 from pushsafe.errors import EngineFailed, EngineUnreachable, PushsafeError, RegistryUnreachable, UsageError
 from pushsafe.evidence import beforehand
@@ -47,8 +48,9 @@ class _Repository(NamedTuple):
 class Gathering:
     """One gathering. `pool` runs the questions to registries and credential helpers.
 
-    A `patient` one goes on without an engine (`engine_problem` says why there is none), and looks at the tags of a
-    repository that refuses the push, too.
+    The engine is asked for the images of the facts that have none, and is needed for those only. A `patient` one goes
+    on without an engine (`engine_problem` says why there is none), and looks at the tags of a repository that refuses
+    the push, too.
     """
 
     def __init__(
@@ -73,13 +75,13 @@ class Gathering:
         try:
             facts, info, images = self._ask_engine(facts)
         except (EngineUnreachable, EngineFailed, UsageError) as error:
-            if not self._patient:
+            if not self._patient and any(fact.image is None for fact in facts):
                 raise
             self.engine_problem = error
         sources = self._sources(images, info)
         facts = tuple(
             fact._replace(
-                image=images.get(str(fact.reference), None if self.engine_problem else ImageMissing()),
+                image=fact.image or images.get(str(fact.reference), None if self.engine_problem else ImageMissing()),
                 engine=info,
                 source_name=sources.get(str(fact.reference), ("", None))[0],
                 source_index=sources.get(str(fact.reference), ("", None))[1],
@@ -88,7 +90,7 @@ class Gathering:
         )
         states = dict(self._states(facts, repositories))
         unknown = _NOT_ASKED if self._request.asks is not Asks.PREFLIGHT else None
-        return tuple(
+        known = tuple(
             fact._replace(
                 credential=repositories[fact.reference.name].result().credential,
                 preflight=repositories[fact.reference.name].result().preflight,
@@ -97,6 +99,10 @@ class Gathering:
             )
             for fact in facts
         )
+        if not any(fact.buildx is None and needed(fact) for fact in known):
+            return known
+        buildx = self._gateways.buildx().look()
+        return tuple(fact._replace(buildx=fact.buildx or buildx) for fact in known)
 
     # ------------------------------------------------------------------ the engine
 
@@ -107,7 +113,7 @@ class Gathering:
         info = self._ask_for_info(engine)
         if self._request.all_tags:
             facts = tuple(expanded for fact in facts for expanded in _expand(fact, engine))
-        if self._request.platforms:
+        if len(self._request.platforms) == 1:  # several are refused in any case, and with a better reason
             engine.require_platform_option()
         return facts, info, self._images(engine, facts, {name: image.result() for name, image in first.items()})
 
@@ -129,7 +135,7 @@ class Gathering:
     def _ask_for_images(
         self, engine: EngineGateway, facts: Iterable[Facts], most: int
     ) -> dict[str, Future[LocalImage | ImageMissing]]:
-        wanted = {str(fact.reference): fact.reference for fact in facts if fact.reference.tag}
+        wanted = {str(fact.reference): fact.reference for fact in facts if fact.reference.tag and fact.image is None}
         return {name: self._pool.submit(engine.image, wanted[name]) for name in islice(wanted, most)}
 
     def _images(
@@ -229,9 +235,10 @@ def require_one_platform(request: PushRequest) -> None:
         )
 
 
-def investigate(gateways: Gateways, reference: Reference, credential: Credential) -> Preflight:
-    """Ask the registry itself what a push meets; where only the engine reaches it, ask the engine to log in there."""
-    found = gateways.registry().investigate(reference, credential)
+def investigate(gateways: Gateways, reference: Reference, credential: Credential, reads: str = "") -> Preflight:
+    """Ask the registry itself what a push meets, or who `reads` a manifest there, by its tag or digest; where only the
+    engine reaches it, ask the engine to log in there."""
+    found = gateways.registry().investigate(reference, credential, reads)
     if not found.problem or found.evidence:
         return found
     asked: tuple[Evidence, ...] = (Evidence(Stage.PING, f"not reachable from here: {found.problem}"),)

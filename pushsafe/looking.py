@@ -19,6 +19,7 @@ from pushsafe.model import (
     TagHeld,
     TagState,
     TagUnknown,
+    Upcoming,
 )
 from pushsafe.overwriting import matching, unchanged
 from pushsafe.versions import higher, local_version
@@ -43,7 +44,7 @@ class Look(NamedTuple):
             if isinstance(found, Evidence):
                 return _not_held(found, "the registry answers")
             held, image = TagHeld(found), self.fact.image
-            if not isinstance(image, LocalImage) or unchanged(self.fact._replace(tag_now=held)):
+            if not isinstance(image, LocalImage | Upcoming) or unchanged(self.fact._replace(tag_now=held)):
                 return held
             return self._closely(found, image)
         except RegistryUnreachable as error:
@@ -59,7 +60,7 @@ class Look(NamedTuple):
 
     # ------------------------------------------------------------------ more closely
 
-    def _closely(self, found: ManifestInfo, image: LocalImage) -> TagHeld:
+    def _closely(self, found: ManifestInfo, image: LocalImage | Upcoming) -> TagHeld:
         version = ""
         also: tuple[str, ...] = ()
         with suppress(RegistryUnreachable):  # what is known by now stands; only a warning is lost
@@ -68,7 +69,7 @@ class Look(NamedTuple):
                 whole = registry.manifest(self.fact.reference, self.credential, found.digest, whole=True)
                 if isinstance(whole, ManifestInfo) and whole.config:
                     found = whole
-                    if found.config == image.id:
+                    if isinstance(image, LocalImage) and found.config == image.id:
                         return TagHeld(found)
             if found.config:
                 config = self.gateways.registry().image_config(self.fact.reference, self.credential, found.config)

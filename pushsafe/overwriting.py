@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
-from pushsafe.model import DOCKER_MANIFEST, Facts, LocalImage, Platform, StoreKind, TagHeld
+from pushsafe.model import DOCKER_MANIFEST, Facts, LocalImage, Platform, StoreKind, TagHeld, Upcoming
 from pushsafe.platforms import lacking, same
 
 
 def pushed(fact: Facts) -> tuple[Platform, ...]:
     """The platforms that the tag would be for; empty where the image is missing, or its platforms are not known."""
-    if not isinstance(fact.image, LocalImage):
+    if not isinstance(fact.image, LocalImage | Upcoming):
         return ()
     held = (one for one in fact.image.platforms if one.os and one.architecture)
     return tuple(one for one in held if not fact.platforms or any(same(one, wanted) for wanted in fact.platforms))
@@ -27,9 +27,13 @@ def unchanged(fact: Facts) -> bool:
     `LocalImage.is_named` would be too little: with the index that an image of the classic store was pulled from, or a
     manifest of the index that is pushed whole, another digest takes the tag's place all the same.
     """
-    if not isinstance(fact.tag_now, TagHeld) or not isinstance(fact.image, LocalImage):
+    if not isinstance(fact.tag_now, TagHeld):
         return False
     now, image = fact.tag_now.manifest, fact.image
+    if isinstance(image, Upcoming):
+        return now.digest == image.digest
+    if not isinstance(image, LocalImage):
+        return False
     if now.is_index:
         return now.digest == image.id and not fact.platforms
     classic = fact.engine is not None and fact.engine.store is StoreKind.CLASSIC

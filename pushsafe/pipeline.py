@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from pushsafe.gateways import Gateways, Observer
-from pushsafe.model import Facts, PushRequest, Report
+from pushsafe.model import Facts, PushRequest, Report, Upcoming
 from pushsafe.results import report_of
 from pushsafe.rules import Needs, lint, refused
 
@@ -15,7 +15,14 @@ def run(request: PushRequest, gateways: Gateways, observer: Observer, now: Calla
     """Push what was asked for, unless a rule forbids it, and say what became of each reference."""
     started = time.monotonic()
     facts = tuple(
-        Facts(reference, gateways.configured(), platforms=request.platforms, now=now(), policy=request.policy)
+        Facts(
+            reference,
+            gateways.configured(),
+            image=None if request.origin is None else Upcoming(()),
+            platforms=request.platforms,
+            now=now(),
+            policy=request.policy,
+        )
         for reference in request.references
     )
     findings = lint(facts, Needs.TEXT, request.allowed)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from pushsafe.model import Platform
 
@@ -16,16 +18,34 @@ _OTHER_NAMES = {
     "armel": ("arm", "v6"),
 }
 _IMPLIED = {"amd64": "v1", "arm64": "v8", "arm": "v7"}
+# containerd/platforms `platforms.go`: `os[(version)]/architecture[/variant]`.
+_WRITTEN = re.compile(r"([\w-]+)(?:\(([\w.+-]+)\))?/([\w-]+)(?:/([\w.-]+))?", re.ASCII)
+_WORD = re.compile(r"[A-Za-z0-9._-]{0,60}")
 _BUILD = 3
 """Parts of a Windows version that name a build; the fourth is its patch level, which nothing depends on."""
 
 
+def read(text: str) -> Platform | None:
+    """A platform as docker writes it, e.g. `linux/arm/v7` or `windows(10.0.17763)/amd64`."""
+    found = _WRITTEN.fullmatch(text.strip().lower())
+    return Platform(found[1], found[3], found[4] or "", found[2] or "") if found else None
+
+
+def of_document(found: Any) -> Platform | None:
+    """The platform of an index's entry or of a config; attestations name `unknown/unknown` and are for none.
+
+    Platforms are written into commands to paste, so whatever a shell might take for more than a word is none either.
+    """
+    if not isinstance(found, dict) or found.get("os") in (None, "", "unknown"):
+        return None
+    parts = [str(found.get(key) or "") for key in ("os", "architecture", "variant", "os.version")]
+    return Platform(*parts) if all(_WORD.fullmatch(part) for part in parts) else None
+
+
 def same(one: Platform, other: Platform) -> bool:
     """Whether an image for one is an image for the other; an `os.version` counts only where both name one."""
-    if _normal(one) != _normal(other):
-        return False
-    builds = [platform.os_version.split(".")[:_BUILD] for platform in (one, other) if platform.os_version]
-    return len(builds) < 2 or builds[0] == builds[1]
+    builds = build_of(one), build_of(other)
+    return normal(one) == normal(other) and (builds[0] == builds[1] or () in builds)
 
 
 def lacking(wanted: Iterable[Platform], held: Sequence[Platform]) -> tuple[Platform, ...]:
@@ -43,7 +63,13 @@ def option(platforms: Iterable[Platform]) -> str:
     return ",".join(dict.fromkeys(map(str, platforms)))
 
 
-def _normal(platform: Platform) -> tuple[str, str, str]:
+def build_of(platform: Platform) -> tuple[str, ...]:
+    """The part of its `os.version` that counts; empty where it names none."""
+    return tuple(platform.os_version.split(".")[:_BUILD]) if platform.os_version else ()
+
+
+def normal(platform: Platform) -> tuple[str, str, str]:
+    """The one name of whatever is one platform but for its `os.version`."""
     system, architecture, variant = (part.lower() for part in platform[:3])
     architecture, meant = _OTHER_NAMES.get(architecture, (architecture, ""))
     variant = variant or meant or _IMPLIED.get(architecture, "")

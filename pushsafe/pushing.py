@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 from pushsafe.delivery import Delivery, before
@@ -79,8 +81,8 @@ class Pushing:
             self._read_back(self._fact(reference))
         # More lanes than there is room for wait for their turn, so that the spreading always has threads.
         turns = [lanes[number::LANES] for number in range(min(len(lanes), LANES))]
-        _finish([threads.submit(self._follow, threads, turn) for turn in turns])
-        _finish(tuple(self._reading.values()))
+        finish([threads.submit(self._follow, threads, turn) for turn in turns])
+        finish(tuple(self._reading.values()))
 
     def _go_last(self, threads: ThreadPoolExecutor, plan: PushPlan) -> None:
         """The moving tags: only if every other one is in place."""
@@ -110,8 +112,8 @@ class Pushing:
                 else:
                     self._spread(brought)
         finally:
-            wait(spreading)  # one image's trouble shall not keep the others from being read back
-        _finish(spreading)
+            _await(spreading)  # one image's trouble shall not keep the others from being read back
+        finish(spreading)
 
     def _bring(self, batch: Batch | None) -> _Brought | None:
         """Get an image into its repository; `None` where that failed, and every tag of it has its result."""
@@ -148,7 +150,7 @@ class Pushing:
         if put:
             known = self._known(batch.source)
             # Only now: distribution 2.8 answers 500 for a manifest while another tag's push writes its link anew.
-            _finish([self._read_back(fact, known) for fact in put])
+            finish([self._read_back(fact, known) for fact in put])
         for name, because in closed.items():
             self._push_instead(facts[name], because)
 
@@ -164,7 +166,7 @@ class Pushing:
                 self._delivery.finish(fact, Failed(content))
             return {}
         put = {name: self._pool.submit(self._delivery.tag, fact, content) for name, fact in facts.items()}
-        wait(put.values())
+        _await(put.values())
         return {name: why for name, future in put.items() if (why := future.result())}
 
     def _push_instead(self, fact: Facts, because: str) -> None:
@@ -217,12 +219,24 @@ def _of_the_others(outcome: Outcome, source: Reference) -> Outcome:
     return outcome
 
 
-def _finish(work: Sequence[Future[Any]]) -> None:
-    """Wait for all of it, and raise what went wrong; an interruption at once."""
-    wait(work, return_when=FIRST_EXCEPTION)
+def finish(work: Sequence[Future[Any]]) -> None:
+    """Wait for all of it, and raise what went wrong; an interruption at once.
+
+    `concurrent.futures.wait` would never end for what an executor's shutdown has cancelled.
+    """
+    ended: SimpleQueue[Future[Any]] = SimpleQueue()
     for future in work:
-        if future.done() and isinstance(future.exception(), KeyboardInterrupt):
+        future.add_done_callback(ended.put)
+    for _ in work:
+        future = ended.get()
+        if not future.cancelled() and isinstance(future.exception(), KeyboardInterrupt):
             future.result()
-    wait(work)
     for future in work:
         future.result()
+
+
+def _await(work: Iterable[Future[Any]]) -> None:
+    """Wait for all of it, whatever it came to."""
+    for future in work:
+        with suppress(CancelledError):
+            future.exception()

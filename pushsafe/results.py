@@ -57,9 +57,9 @@ def report_of(
         version=__version__,
         findings=findings,
         results=tuple(
-            results[str(fact.reference)]._replace(reference=fact.reference, before=fact.tag_now)
-            if str(fact.reference) in results
-            else TagResult(fact.reference, NotPushed(why_not), UNPUSHED, before=fact.tag_now)
+            results.get(str(fact.reference), TagResult(fact.reference, NotPushed(why_not), UNPUSHED))._replace(
+                reference=fact.reference, before=fact.tag_now, carrier=bool(fact.carrier)
+            )
             for fact in facts
         ),
         timings=tuple((phase, round(seconds, 4)) for phase, seconds in timings),

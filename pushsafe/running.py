@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pushsafe import config, plugin, streams
+from pushsafe.arguments import errors_of
 from pushsafe.deadline import TimedOut, deadline
 from pushsafe.errors import PushsafeError
-from pushsafe.model import Facts, PushRequest, Report
+from pushsafe.model import Facts, PushRequest, Reference, Report
 from pushsafe.plugin import DockerFlags
-from pushsafe.results import OUT_OF_TIME, error_of, out_of_time, report_of
+from pushsafe.results import OUT_OF_TIME, out_of_time, report_of
 from pushsafe.showing import Output, display
 
 if TYPE_CHECKING:
@@ -43,24 +44,33 @@ def surroundings(session: Session, timeout: float | None) -> Iterator[Gateways]:
             yield outside
 
 
-def run(session: Session, request: PushRequest, output: Output, timeout: float | None) -> Report:
-    """The report of the run, whatever ends it."""
+def run(
+    session: Session,
+    request: PushRequest | Callable[[Gateways], PushRequest],
+    output: Output,
+    timeout: float | None,
+) -> Report:
+    """The report of the run, whatever ends it; what can only be asked for when something outside was is a function."""
     done: list[Report] = []
+    listed = request.references if isinstance(request, PushRequest) else ()
     try:
         with surroundings(session, timeout) as outside:
+            if not isinstance(request, PushRequest):
+                request = request(outside)
+                listed = request.references
             # Imported here: `--help`, `rules` and a bad reference need none of it.
             from pushsafe.pipeline import run as run_pipeline
 
             with display(output) as shown:
                 done.append(run_pipeline(request, outside, shown))
     except PushsafeError as error:
-        done.append(_nothing_done(request, "the run ended before it")._replace(errors=(error_of(error),)))
+        done.append(_nothing_done(listed, "the run ended before it")._replace(errors=errors_of(error)))
     except TimedOut:
-        done.append(_nothing_done(request, OUT_OF_TIME)._replace(errors=(out_of_time(),)))
+        done.append(_nothing_done(listed, OUT_OF_TIME)._replace(errors=(out_of_time(),)))
     except KeyboardInterrupt:
-        done.append(_nothing_done(request, "interrupted")._replace(interrupted=True))
+        done.append(_nothing_done(listed, "interrupted")._replace(interrupted=True))
     return done[0]  # where the interruption came after the last word, that stands
 
 
-def _nothing_done(request: PushRequest, why: str) -> Report:
-    return report_of([Facts(reference, ()) for reference in request.references], (), {}, why, ())
+def _nothing_done(listed: Iterable[Reference], why: str) -> Report:
+    return report_of([Facts(reference, ()) for reference in listed], (), {}, why, ())

@@ -74,6 +74,14 @@ def clean(text: str, secrets: Iterable[str] = (), limit: int = LIMIT) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
+def clean_line(text: str, limit: int = LIMIT * 8) -> str:
+    """A line of a program's own output with its indentation, made fit to show as `clean` does."""
+    known = _remembered
+    line = _masked(_fitting(_masked(text, known.as_they_are)[: limit * 8]), known.on_one_line).rstrip()
+    line = _JWT.sub("***", _AUTHORIZATION.sub(r"\1 ***", line))
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
 def secrets_of(credential: Credential | None) -> tuple[str, ...]:
     """Every spelling of a credential's secret that could come back: itself, and its encodings in headers and forms."""
     if credential is None:
@@ -105,8 +113,11 @@ def _masked(text: str, secrets: Iterable[str]) -> str:
 
 
 def _one_line(text: str) -> str:
-    fit = text if text.isprintable() else "".join(map(_fit, text))
-    return " ".join(fit.split())
+    return " ".join(_fitting(text).split())
+
+
+def _fitting(text: str) -> str:
+    return text if text.isprintable() else "".join(map(_fit, text))
 
 
 def _fit(character: str) -> str:

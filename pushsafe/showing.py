@@ -17,17 +17,21 @@ if TYPE_CHECKING:
     from pushsafe.digest_file import DigestFile
 
 
-_PUSHING = frozenset(("push", "tag", "verify"))
+_PUSHING = frozenset(("build", "push", "tag", "verify"))
 """Phases that begin only when the warnings have been told."""
 
 
 class Output(NamedTuple):
-    """How the report is shown, and where else it is written."""
+    """How the report is shown, and where else it is written.
+
+    Progress is not drawn where it is not `live`: somebody else draws on the terminal.
+    """
 
     format: str
     quiet: bool = False
     digest_file: DigestFile | None = None
     timings: bool = False
+    live: bool = True
 
 
 def show(report: Report, output: Output) -> int:
@@ -91,7 +95,7 @@ def display(output: Output) -> Iterator[Any]:
     if output.quiet:
         shown: Any = Silent()
     elif sys.stderr.isatty():
-        shown = Lazy(Live, color=colored(sys.stderr))
+        shown = Lazy(Live if output.live else Lines, color=colored(sys.stderr))
     else:
         shown = Lines()
     try:

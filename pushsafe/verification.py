@@ -15,11 +15,13 @@ from pushsafe.model import (
     Mismatch,
     Missing,
     NotChecked,
+    Platform,
     Reference,
     Verification,
     Verified,
 )
 from pushsafe.patience import BUSY, NO_PATIENCE, Patience
+from pushsafe.platforms import lacking, listed
 
 PATIENCE = (0.25, 0.5, 1.0, 2.0)
 """Seconds between looks at a registry that does not show a new tag at once."""
@@ -39,6 +41,7 @@ def verify(
     whole: bool = False,
     children: tuple[str, ...] = (),
     known: ManifestInfo | None = None,
+    platforms: tuple[Platform, ...] | None = None,
     patience: Patience = NO_PATIENCE,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Verification:
@@ -48,6 +51,7 @@ def verify(
     account, through the engine. Read `whole`, the manifest tells the sizes of its layers. `children` are the digests
     that the pushed index names, as far as they are known here: through the engine an index does not tell them.
     `known` is what another tag of the repository was verified to name: the same digest again is held with all it names.
+    `platforms` are those that it must be for; with none of them its own is only found out.
     """
     look = _Look(reference, credential, registry, engine, whole, children, known, patience)
     found = look.at(digest)
@@ -56,7 +60,7 @@ def verify(
             break
         sleep(pause)
         found = look.at(digest)
-    return found
+    return look.for_platforms(found, platforms) if isinstance(found, Verified) and platforms is not None else found
 
 
 class _Look(NamedTuple):
@@ -88,6 +92,36 @@ class _Look(NamedTuple):
         except RegistryUnreachable as error:
             why = error.message
         return self._through_engine(digest, children, why)
+
+    def for_platforms(self, found: Verified, wanted: tuple[Platform, ...]) -> Verification:
+        """Whether what the tag names is for every platform that was asked for."""
+        manifest = found.manifest
+        if not manifest.is_index and not manifest.platforms:
+            try:
+                manifest = self._with_platform(manifest)
+            except RegistryUnreachable as error:
+                if wanted:
+                    return NotChecked(f"the platform of {manifest.digest} is not known: {error.message}")
+        if wanted and not manifest.platforms:
+            return NotChecked(f"the registry does not tell which platform {manifest.digest} is for")
+        if lost := lacking(wanted, manifest.platforms):
+            return Missing(f"{listed(lost)}, which was asked for: {self.reference} is for {listed(manifest.platforms)}")
+        return found._replace(manifest=manifest)
+
+    def _with_platform(self, manifest: ManifestInfo) -> ManifestInfo:
+        """A single manifest names no platform; the config that it names does."""
+        digest = manifest.digest
+        if not manifest.config:
+            whole = self.registry.manifest(
+                self.reference, self.credential, digest, whole=True, known=None, patience=self.patience
+            )
+            if isinstance(whole, Evidence):
+                return manifest
+            manifest = whole
+        config = self.registry.image_config(self.reference, self.credential, manifest.config, self.patience)
+        if isinstance(config, Evidence) or config.platform is None:
+            return manifest
+        return manifest._replace(platforms=(config.platform,))
 
     def _through_engine(self, digest: str, children: tuple[str, ...], why: str) -> Verification:
         try:

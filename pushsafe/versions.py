@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from pushsafe.model import Facts, LocalImage
+from pushsafe.model import Facts, LocalImage, Upcoming
 
 if TYPE_CHECKING:
     from packaging.version import Version
@@ -38,18 +38,20 @@ def local_version(fact: Facts, facts: Iterable[Facts]) -> str:
     That is the highest among the tags which `facts` have for the same image in the same repository, else the image's
     label. Of `1.4.2`, `1.4` and a build's number the first says most.
     """
-    if not isinstance(fact.image, LocalImage):
-        return ""
     image, name = fact.image, fact.reference.name
-    tags = (
-        one.reference.tag
-        for one in facts
-        if one.reference.name == name and isinstance(one.image, LocalImage) and one.image.id == image.id
-    )
+    if not isinstance(image, LocalImage | Upcoming):
+        return ""
+    tags = (one.reference.tag for one in facts if one.reference.name == name and _is_same(one.image, image))
     found = [(not _is_number(version), version, len(version.release), tag) for tag, version in _versions(tags)]
     if found:
         return max(found)[-1]
-    return image.version if version_of(image.version) else ""
+    return image.version if isinstance(image, LocalImage) and version_of(image.version) else ""
+
+
+def _is_same(one: object, other: LocalImage | Upcoming) -> bool:
+    if isinstance(one, LocalImage) and isinstance(other, LocalImage):
+        return one.id == other.id
+    return one == other
 
 
 def higher(candidates: Iterable[str], than: str) -> tuple[str, ...]:

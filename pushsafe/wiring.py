@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 from pushsafe.credentials import CredentialStore
 from pushsafe.endpoint import config_dir, masked, resolve
 from pushsafe.errors import EngineUnreachable, PushsafeError
-from pushsafe.gateways import EngineGateway, Gateways, RegistryGateway
+from pushsafe.gateways import BuildxGateway, EngineGateway, Gateways, RegistryGateway
 from pushsafe.model import ConfiguredRegistry, EngineAddress, EngineInfo
 from pushsafe.plugin import DockerFlags
 
@@ -41,7 +41,8 @@ def gateways(
         engine = _Once(lambda: _engine(address(), credentials.http_headers, stack))
         registry = _Once(lambda: _registry(address, info, left, stack))
         configured = _Once(lambda: configured_registries(credentials.servers(), _for_a_hint(address)))
-        yield Gateways(engine, registry, credentials, configured, info.tell)
+        buildx = _Once(lambda: _buildx(flags, environ))
+        yield Gateways(engine, registry, credentials, configured, buildx, info.tell)
 
 
 def _for_a_hint(address: Callable[[], EngineAddress]) -> EngineAddress | None:
@@ -91,6 +92,12 @@ def _engine(address: EngineAddress, headers: Mapping[str, str], stack: ExitStack
         ) from error
     stack.callback(engine.close)
     return engine
+
+
+def _buildx(flags: DockerFlags, environ: Mapping[str, str]) -> BuildxGateway:
+    from pushsafe.buildx import BuildxCommand
+
+    return BuildxCommand(flags, environ)
 
 
 def _registry(

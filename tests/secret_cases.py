@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -290,10 +291,14 @@ def held(manifest: Manifest, version: str, tags: Sequence[str]) -> list[Rule]:
         "architecture": PASSWORD,
         "config": {"Labels": {VERSION: version, REGISTRY: REGISTRY}},
     }
+    body = json.dumps(config).encode()
+    if manifest is OTHER:  # its config must be what it says
+        named = {"digest": f"sha256:{hashlib.sha256(body).hexdigest()}", "size": len(body)}
+        manifest = replace(OTHER, content={**OTHER.content, "config": named})
     also = {"[^:]+": manifest}  # whatever tag is asked for
     return accepting(
         on("GET", "/v2/acme/app/tags/list", Answer(200, {"name": REGISTRY, "tags": [*tags, REGISTRY, {REGISTRY: 1}]})),
-        on("GET", "/v2/acme/app/blobs/.+", Answer(200, config)),
+        on("GET", "/v2/acme/app/blobs/.+", Answer(200, body)),
         manifests("acme/app", also),
     )
 

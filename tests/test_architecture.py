@@ -103,6 +103,11 @@ PURE: dict[str, set[str]] = {
     "pushsafe.patience": MODEL,
     "pushsafe.stopwatch": set(),
     "pushsafe.platforms": MODEL,
+    "pushsafe.image_index": MODEL | {"pushsafe.platforms"},
+    "pushsafe.build_arguments": MODEL
+    | {"pushsafe.errors", "pushsafe.platforms", "pushsafe.reference", "pushsafe.sanitize"},
+    "pushsafe.build_text": MODEL | {"pushsafe.reference"},
+    "pushsafe.builders": MODEL | {"pushsafe.platforms", "pushsafe.overwriting"},
     "pushsafe.overwriting": MODEL | {"pushsafe.platforms"},
     "pushsafe.versions": MODEL,
     "pushsafe.neighbours": MODEL | KNOWN,
@@ -118,7 +123,7 @@ ALLOWED_OF_RULES = (
     MODEL
     | KNOWN
     | {"pushsafe.errors", "pushsafe.rules.rule"}
-    | {"pushsafe.platforms", "pushsafe.overwriting", "pushsafe.versions", "pushsafe.neighbours"}
+    | {f"pushsafe.{name}" for name in ("platforms", "overwriting", "builders", "versions", "neighbours")}
 )
 ALLOWED_OF_REPORTS = MODEL | {"pushsafe.errors", "pushsafe.exitcodes"}
 TALKING = {"socket", "ssl", "http", "urllib", "subprocess", "shutil", "tempfile", "selectors", "asyncio", "logging"}
@@ -183,13 +188,20 @@ RUN = [
     f"pushsafe.{name}"
     for name in (
         *("pipeline", "execution", "gathering", "looking", "pushing", "delivery", "availability", "verification"),
-        "diagnosis",
+        *("diagnosis", "building", "assembling", "sources", "bringing"),
     )
 ]
 
 
 def test_the_run_knows_no_gateway() -> None:
-    gateways = {"pushsafe.engine", "pushsafe.credentials", "pushsafe.wiring", "pushsafe.cli", "pushsafe.plugin"}
+    gateways = {
+        "pushsafe.engine",
+        "pushsafe.buildx",
+        "pushsafe.credentials",
+        "pushsafe.wiring",
+        "pushsafe.cli",
+        "pushsafe.plugin",
+    }
     for module in below(*RUN):
         assert ours(module) & gateways == set(), module
         assert {one for one in ours(module) if one.startswith("pushsafe.registry")} - KNOWN == set(), module

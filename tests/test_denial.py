@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from pushsafe import advice
 from pushsafe.denial import classify, needs_investigation
 from pushsafe.evidence import Refusal, credential_evidence
 from pushsafe.model import (
@@ -401,8 +402,9 @@ KINDS = {
 
 
 def test_the_table_reaches_every_verdict() -> None:
-    # An index that the engine reduced is no refusal: the pipeline tells it by itself.
-    assert {case.verdict for case in CASES} == {*DenialReason, *FailureKind} - {FailureKind.REDUCED}
+    # An index that the engine reduced is no refusal: the pipeline tells it by itself. Nor is reading a push.
+    others = {FailureKind.REDUCED, DenialReason.NO_READ_PERMISSION}
+    assert {case.verdict for case in CASES} == {*DenialReason, *FailureKind} - others
 
 
 def test_every_reason_has_its_kind_a_summary_and_a_next_command() -> None:
@@ -551,6 +553,14 @@ def test_a_failure_says_the_servers_words_and_what_to_run(
     found = classify(Refusal(ref(reference), ADA, (said(words),), NOW))
     assert isinstance(found, Failure)
     assert (found.message, found.next) == (words, commands)
+
+
+def test_what_has_no_name_in_the_engine_is_not_given_another_there() -> None:
+    """An index, or what is pushed for one: the tag is what the command was given."""
+    hub = Refusal(ref("docker.io/eve/app:1"), ADA, (said(DENIED),), NOW)
+    assert advice.denial(hub, FOREIGN).next[0].startswith("docker tag docker.io/eve/app:1 ")
+    nameless = hub._replace(by_name=False)
+    assert advice.denial(nameless, FOREIGN).next[0] == "the same again with -t docker.io/ada/app:TAG"
 
 
 def test_the_certificate_belongs_to_the_registry() -> None:

@@ -15,7 +15,6 @@ from referencing import Resource
 from pushsafe.diagnosis import FINDINGS, MORE, STEPS, Diagnosis, StepStatus, run
 from pushsafe.errors import EngineFailed, EngineUnreachable, RegistryUnreachable, UsageError
 from pushsafe.exitcodes import ExitCode, exit_code
-from pushsafe.gateways import Gateways
 from pushsafe.model import (
     DOCKER_MANIFEST,
     Access,
@@ -62,22 +61,18 @@ def as_nobody(item: Evidence) -> Evidence:
 class Broken(Engine):
     """An engine that does one thing wrong."""
 
-    def image(self, reference: Reference) -> LocalImage | ImageMissing:
+    def image(self, reference: Reference, *, near: bool = True) -> LocalImage | ImageMissing:
         raise EngineFailed("the engine answers 500 to GET /images/json: out of order")
 
 
 class Near(Engine):
-    def image(self, reference: Reference) -> LocalImage | ImageMissing:
+    def image(self, reference: Reference, *, near: bool = True) -> LocalImage | ImageMissing:
         return ImageMissing(("registry.test/team/app:1.0", "app:1"))
 
 
 def diagnose(world: World, given: str = REF, *platforms: Platform, immutable: tuple[str, ...] = ()) -> Diagnosis:
     request = PushRequest((ref(given),), platforms=platforms, policy=TagPolicy(immutable=immutable), pushes=False)
-    found = run(
-        request,
-        Gateways(world._engine, world._registry, world.credentials, lambda: (), world.engine_infos.append),
-        lambda: NOW,
-    )
+    found = run(request, world.gateways, lambda: NOW)
     assert [step.name for step in found.steps if step.name in STEPS] == list(STEPS)
     assert all(step.detail.strip() for step in found.steps)
     document = json.loads(report.render_json(found))

@@ -209,7 +209,34 @@ def test_platforms_of_an_index(
         found = asked.image(APP)
         assert isinstance(found, LocalImage)
         assert (found.platforms, found.missing) == (present, missing)
+        assert found.attestations == ("'attestation'" in str(inspect))
         assert engine.requests[-1].query == {"manifests": "1"}
+
+
+def test_near_names_are_looked_for_where_they_are_wanted() -> None:
+    with FakeEngine(["acme/apq:1"]) as engine:
+        assert to(engine).image(APP, near=False) == ImageMissing()
+        assert not any(one.path == "/images/json" for one in engine.requests)
+
+
+def test_an_image_gets_a_name_and_loses_it() -> None:
+    with FakeEngine([str(APP)]) as engine:
+        asked = to(engine)
+        asked.tag(sha("a"), APP)
+        asked.untag(APP)
+        said = [(one.method, one.path, dict(one.query)) for one in engine.requests[1:]]
+    assert said == [
+        ("POST", f"/images/{sha('a')}/tag", {"repo": "registry.test/acme/app", "tag": "1"}),
+        ("DELETE", "/images/registry.test/acme/app:1", {"noprune": "1"}),
+    ]
+
+
+def test_a_name_that_the_engine_does_not_give() -> None:
+    path = f"/images/{sha('a')}/tag"
+    refusing = FakeEngine([str(APP)], errors={f"POST {path}": Refusal(404, "No such image")})
+    said = f"the engine answers 404 to POST {path}: No such image"
+    with refusing as engine, pytest.raises(EngineFailed, match=said):
+        to(engine).tag(sha("a"), APP)
 
 
 def test_the_images_are_listed_once_for_all_that_is_missing() -> None:

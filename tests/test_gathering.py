@@ -15,6 +15,7 @@ from pushsafe.gathering import Gathering, investigate
 from pushsafe.model import (
     Access,
     Asks,
+    Buildx,
     Credential,
     CredentialKind,
     Evidence,
@@ -325,8 +326,27 @@ def test_what_a_digest_names(
 def test_what_several_tags_were_pulled_from_is_asked_once() -> None:
     images = dict.fromkeys((ONE, TWO, THREE), LocalImage(sha("a"), (AMD64,), repo_digests=(PULLED,)))
     world = World(Engine(StoreKind.CLASSIC, images), registry=Registry({PULLED: SOURCE_INDEX}))
-    assert codes(world.run(ONE, TWO, THREE)) == ["PS203"] * 3
+    report = world.run(ONE, TWO, THREE)
+    assert codes(report) == ["PS203"]
+    assert all(name in report.findings[0].fix for name in (ONE, TWO, THREE))
     assert world.registry.asked.count(f"manifest {PULLED}") == 1
+
+
+def test_buildx_is_looked_at_where_it_is_needed() -> None:
+    world = World(engine=Engine(StoreKind.CLASSIC, PULLED_IMAGE), registry=Registry({PULLED: SOURCE_INDEX}))
+    world.buildx.looked = Buildx(problem="buildx is not installed")
+    assert "buildx is not installed" in world.run(ONE).findings[0].message
+    assert world.buildx.asked == ["look"]
+    plain = World(Engine(StoreKind.CLASSIC))
+    assert exit_code(plain.run(ONE)) is ExitCode.OK
+    assert plain.buildx.asked == []
+
+
+def test_several_platforms_are_refused_by_a_rule_before_the_engine_could_refuse_the_option() -> None:
+    too_old = UsageError("--platform needs an engine with API 1.46")
+    world = World(Engine(StoreKind.CLASSIC, platform_option=too_old))
+    assert codes(world.run(ONE, platforms=(AMD64, ARM64))) == ["PS203"]
+    assert exit_code(world.run(ONE, platforms=(AMD64,))) is ExitCode.USAGE
 
 
 def test_who_names_the_platform_means_it() -> None:

@@ -22,6 +22,7 @@ from pushsafe.model import (
     TagPolicy,
     TagState,
     TagUnknown,
+    Upcoming,
 )
 from tests.fakes.gateways import NOT_THERE, POLICY, Engine, Registry, Scripted, World
 from tests.values import AMD64, ARM64, OCI_INDEX, OCI_MANIFEST, logged_in, ref, sha
@@ -49,7 +50,7 @@ class Case:
     held: Scripted[ManifestInfo | Evidence]
     expected: TagState
     asked: tuple[str, ...] = ()
-    image: LocalImage | ImageMissing = LOCAL
+    image: LocalImage | ImageMissing | Upcoming = LOCAL
     platforms: tuple[Platform, ...] = ()
     whole: Scripted[ManifestInfo | Evidence] = field(default_factory=lambda: WHOLE)
     config: Scripted[ImageConfig | Evidence] = field(default_factory=lambda: ImageConfig(ARM64, "1.9"))
@@ -68,7 +69,11 @@ CASES = {
     "limited": Case(LIMITED, TagUnknown("the registry answers 429 too many requests")),
     "without a word": Case(Evidence(Stage.VERIFY, "", status=500), TagUnknown("the registry answers 500")),
     "away": Case(AWAY, TagUnknown("registry.test: no answer in time")),
+    "the very index that is put together": Case(INDEX, TagHeld(INDEX), image=Upcoming((AMD64, ARM64), INDEX.digest)),
     # more closely
+    "what a build replaces": Case(
+        OTHER, TagHeld(WHOLE._replace(platforms=(ARM64,)), "1.9"), TO_THE_CONFIG, image=Upcoming((AMD64,))
+    ),
     "a manifest of the index that is pushed": Case(
         single("c"), TagHeld(single("c")), (f"manifest {API}@{sha('c')} whole",), whole=LIMITED
     ),

@@ -15,6 +15,7 @@ from pushsafe.model import (
     TagAbsent,
     TagHeld,
     TagUnknown,
+    Upcoming,
 )
 from pushsafe.overwriting import pushed, unchanged
 from tests.rules.facts import facts, held, image
@@ -30,16 +31,28 @@ PULLED = LocalImage(sha("a"), (AMD64,), repo_digests=(f"registry.test/my-api@{sh
     [
         (None, (), ()),
         (ImageMissing(), (), ()),
+        (Upcoming((AMD64, ARM64)), (), (AMD64, ARM64)),
+        (Upcoming(()), (), ()),
         (image("a", AMD64), (), (AMD64,)),
         (INDEX, (), (AMD64, ARM64)),
         (INDEX, (Platform("linux", "arm64", "v8"),), (ARM64,)),
         (INDEX, (Platform("linux", "s390x"),), ()),
         (image("a", Platform("", "")), (), ()),
     ],
-    ids=["not-asked", "missing", "single", "index", "one-of-the-index", "not-of-the-index", "of-no-platform"],
+    ids=[
+        "not-asked",
+        "missing",
+        "build",
+        "build-of-no-known-platform",
+        "single",
+        "index",
+        "one-of-the-index",
+        "not-of-the-index",
+        "of-no-platform",
+    ],
 )
 def test_pushed(
-    local: LocalImage | ImageMissing | None, wanted: tuple[Platform, ...], expected: tuple[Platform, ...]
+    local: LocalImage | ImageMissing | Upcoming | None, wanted: tuple[Platform, ...], expected: tuple[Platform, ...]
 ) -> None:
     assert pushed(facts(GIVEN, image=local, platforms=wanted)) == expected
 
@@ -66,6 +79,8 @@ def test_pushed(
         (facts(GIVEN, image=image("a"), now=TagUnknown("why")), False),
         (facts(GIVEN, image=image("a")), False),
         (facts(GIVEN, image=ImageMissing(), now=held("a")), False),
+        (facts(GIVEN, image=Upcoming((AMD64, ARM64), sha("a")), now=held("a", AMD64, ARM64)), True),
+        (facts(GIVEN, image=Upcoming((AMD64, ARM64)), now=held("a", AMD64, ARM64)), False),
     ],
     ids=[
         "same-digest",
@@ -87,6 +102,8 @@ def test_pushed(
         "not-known",
         "not-asked",
         "no-image",
+        "assembled-before",
+        "build",
     ],
 )
 def test_unchanged(fact: Facts, expected: bool) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -35,7 +38,7 @@ from pushsafe.model import (
     TagPolicy,
     Verified,
 )
-from pushsafe.pushing import LANES
+from pushsafe.pushing import LANES, finish
 from tests.fakes.gateways import (
     DIGEST,
     NOT_THERE,
@@ -606,6 +609,22 @@ def test_a_tag_that_the_registry_does_not_show_is_no_success(
     report = push(World(registry=Registry({TWO: found})), ONE, TWO)
     assert (kinds(report), report.results[1].verification) == (["Pushed", "Pushed"], verification)
     assert exit_code(report) is ExitCode.NOT_CONFIRMED
+
+
+def test_what_a_shutdown_has_cancelled_is_waited_for_by_nobody() -> None:
+    busy, ended = threading.Event(), threading.Event()
+    pool = ThreadPoolExecutor(1)
+    work: list[Future[Any]] = [pool.submit(busy.wait, 10), pool.submit(int)]
+
+    def wait() -> None:
+        with suppress(CancelledError):
+            finish(work)
+        ended.set()
+
+    threading.Thread(target=wait, daemon=True).start()
+    pool.shutdown(wait=False, cancel_futures=True)
+    busy.set()
+    assert ended.wait(5)
 
 
 def test_observers_are_told_of_every_tag_once() -> None:

@@ -11,10 +11,12 @@ from pushsafe.errors import EngineUnreachable, RegistryUnreachable
 from pushsafe.model import (
     Credential,
     Evidence,
+    ImageConfig,
     ManifestInfo,
     Mismatch,
     Missing,
     NotChecked,
+    Platform,
     Reference,
     Stage,
     Verification,
@@ -52,6 +54,15 @@ class Asked:
     children: Mapping[str, Answer] = field(default_factory=dict)
     asked: list[tuple[str, bool]] = field(default_factory=list)
     retries: set[int] = field(default_factory=set)
+    configs: Mapping[str, ImageConfig | Exception | Evidence] = field(default_factory=dict)
+
+    def image_config(
+        self, reference: Reference, credential: Credential, digest: str, patience: Patience = NO_PATIENCE
+    ) -> ImageConfig | Evidence:
+        found = self.configs[digest]
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     def _give(self, found: Answer) -> ManifestInfo | Evidence:
         if isinstance(found, Exception):
@@ -316,3 +327,65 @@ def test_an_error_of_the_engines_own_is_asked_about_again() -> None:
 def test_a_bug_in_a_gateway_is_not_taken_for_an_answer() -> None:
     with pytest.raises(ZeroDivisionError):
         look(ZeroDivisionError())
+
+
+# ---------------------------------------------------------------------- the platforms that were asked for
+
+ARM_V6, ARM_V7 = (Platform("linux", "arm", variant) for variant in ("v6", "v7"))
+OLD_WINDOWS, NEW_WINDOWS = (Platform("windows", "amd64", "", build) for build in ("10.0.17763.1", "10.0.20348.1"))
+CHILDREN = {sha("1"): manifest(sha("1")), sha("2"): manifest(sha("2"))}
+WHOLE = ManifestInfo(PUSHED, OCI_MANIFEST, layers=((sha("5"), 9),), config=sha("6"))
+
+
+def look_for(
+    *wanted: Platform, tag: Answer, config: ImageConfig | Exception | Evidence | None = None, whole: Answer = WHOLE
+) -> Verification:
+    registry = Asked([tag], {**CHILDREN, PUSHED: whole}, configs={sha("6"): config or ImageConfig()})
+    return verify(REF, PUSHED, logged_in(), registry, Asked([DOWN]), platforms=wanted, sleep=lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("held", "wanted", "lost"),
+    [
+        ((AMD64, ARM64), (AMD64, ARM64), ""),
+        ((AMD64, ARM64, ARM_V7), (AMD64, Platform("linux", "arm64", "v8"), Platform("linux", "arm")), ""),
+        ((AMD64, ARM_V7), (AMD64, ARM_V6), "linux/arm/v6"),
+        ((OLD_WINDOWS,), (NEW_WINDOWS,), "windows/amd64 (10.0.20348.1)"),
+        ((AMD64,), (AMD64, ARM64), "linux/arm64"),
+    ],
+    ids=["all", "variants-that-are-one", "another-variant", "another-windows", "one-is-missing"],
+)
+def test_an_index_has_every_platform_that_was_asked_for(
+    held: tuple[Platform, ...], wanted: tuple[Platform, ...], lost: str
+) -> None:
+    index = INDEX._replace(platforms=held)
+    found = look_for(*wanted, tag=index)
+    if lost:
+        assert isinstance(found, Missing)
+        assert found.what.startswith(f"{lost}, which was asked for: {REF} is for ")
+    else:
+        assert found == Verified(index, "registry")
+
+
+def test_a_single_manifest_is_for_the_platform_of_its_config() -> None:
+    found = look_for(ARM64, tag=manifest(), config=ImageConfig(ARM64))
+    assert isinstance(found, Verified)
+    assert found.manifest.platforms == (ARM64,)
+    assert look_for(ARM64, tag=manifest(), config=ImageConfig(AMD64)) == Missing(
+        f"linux/arm64, which was asked for: {REF} is for linux/amd64"
+    )
+
+
+@pytest.mark.parametrize("config", [ImageConfig(), answer(403), AWAY], ids=["of-no-platform", "refused", "away"])
+def test_a_platform_that_nobody_tells_is_not_verified(config: ImageConfig | Exception | Evidence) -> None:
+    found = look_for(AMD64, tag=manifest(), config=config)
+    assert isinstance(found, NotChecked)
+    assert PUSHED in found.why
+
+
+def test_a_manifest_that_is_not_shown_again_tells_no_platform() -> None:
+    assert isinstance(look_for(AMD64, tag=manifest(), whole=answer(403)), NotChecked)
+
+
+def test_another_digest_is_no_matter_of_platforms() -> None:
+    assert look_for(ARM64, tag=manifest(OLD)) == Mismatch(PUSHED, OLD)

@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from pushsafe import __version__, arguments, config
+from pushsafe.commands import options
 from pushsafe.errors import UsageError
-from pushsafe.model import Asks, BadReference, PushRequest, Reference, Report
+from pushsafe.model import Asks, BadReference, PushRequest, Reference
 from pushsafe.reference import parse, parse_repository
-from pushsafe.results import error_of
 from pushsafe.running import Session, run
 from pushsafe.showing import Output, show
 
@@ -24,6 +24,7 @@ Examples:
 
 \b
 Commands:
+  buildx BUILD-ARGS     Build with docker buildx, guarded and verified like a push.
   lint REF...           Check all of it, and push nothing.
   diagnose REF          Tell step by step what a push would meet.
   explain-error [TEXT]  Tell what an error message of a push means.
@@ -45,7 +46,7 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "-a", "--all-tags", is_flag=True, help="Take every tag that the engine holds of each REF, a repository."
             ),
-            click.option("--allow", multiple=True, metavar="CODE", help="Let one rule pass for this run; repeatable."),
+            options.allow,
             click.option(
                 "-f",
                 "--file",
@@ -54,21 +55,13 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
                 metavar="FILE",
                 help="Read references from FILE (- for stdin), one a line; # starts a comment.",
             ),
-            click.option(
-                "--format",
-                "format_",
-                type=click.Choice(["human", "json"]),
-                default="human",
-                help="Form of the report; human if not given.",
-            ),
+            options.format_,
             click.option(
                 "--platform",
                 metavar="OS/ARCH",
                 help="Take this platform of a multi-platform image only (Docker 27 or newer).",
             ),
-            click.option(
-                "--timeout", metavar="TIME", help="End the whole run after TIME: seconds, or as 90s, 5m, 1h30m."
-            ),
+            options.timeout,
         )
     ):
         command = add(command)
@@ -80,22 +73,13 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
     epilog=_EPILOG,
 )
 @_options
-@click.option("--digest-file", metavar="FILE", help="Write REF@DIGEST of every verified tag to FILE, one a line.")
-@click.option("--dry-run", is_flag=True, help="Check everything, show how each tag would get there, and push nothing.")
-@click.option(
-    "--preflight/--no-preflight",
-    default=None,
-    help="Ask each registry first what the push would meet (the default), or do not.",
-)
+@options.digest_file
+@options.dry_run
+@options.preflight
 @click.option("--push-each", is_flag=True, help="Let the engine push every tag, those that are there already as well.")
-@click.option(
-    "--retries",
-    metavar="N",
-    help="Try again what met a busy registry or a dropped connection: up to N times (3 if not given), the engine's own "
-    "push once.",
-)
-@click.option("-q", "--quiet", is_flag=True, help="Print only the references that are in place and verified.")
-@click.option("--timings", is_flag=True, help="Show what each phase took; --format json always does.")
+@options.retries
+@options.quiet
+@options.timings
 @click.version_option(__version__, "--version", prog_name="docker pushsafe", message="%(prog)s %(version)s")
 @click.pass_obj
 def push(
@@ -117,7 +101,7 @@ def push(
     """
     output = Output(common["format_"], quiet, timings=timings)
     try:
-        _require_sense(dry_run=dry_run, quiet=quiet, digest_file=digest_file)
+        options.require_sense(dry_run=dry_run, quiet=quiet, digest_file=digest_file)
         again = None if retries is None else config.whole_number(retries)
         settings = session.settings(preflight=preflight, timeout=common["timeout"], retries=again)
         request = _request(common, settings)._replace(
@@ -127,21 +111,10 @@ def push(
             push_each=push_each,
             retries=settings.retries,
         )
-        if digest_file is not None:
-            from pushsafe.digest_file import DigestFile
-
-            output = output._replace(digest_file=DigestFile(digest_file))
+        output = options.with_digest_file(output, digest_file)
     except UsageError as error:
-        return show(_unusable(error), output)
+        return show(options.unusable(error), output)
     return show(run(session, request, output, settings.timeout), output)
-
-
-def _require_sense(*, dry_run: bool, quiet: bool, digest_file: str | None) -> None:
-    """Raise UsageError for options that contradict each other."""
-    if dry_run and quiet:
-        raise UsageError("--dry-run and --quiet: the one shows a plan, the other only what was pushed", "leave one out")
-    if dry_run and digest_file is not None:
-        raise UsageError("--dry-run pushes nothing, so there is no digest to write to --digest-file", "leave one out")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -159,16 +132,8 @@ def lint(session: Session, /, offline: bool, **common: Any) -> int:
         asks = Asks.NOTHING if offline else Asks.PREFLIGHT
         request = _request(common, settings, "docker pushsafe lint")._replace(asks=asks, pushes=False)
     except UsageError as error:
-        return show(_unusable(error), output)
+        return show(options.unusable(error), output)
     return show(run(session, request, output, settings.timeout), output)
-
-
-class _BadReferences(UsageError):
-    """References that the grammar refuses, every one of them."""
-
-    def __init__(self, found: tuple[BadReference, ...]) -> None:
-        super().__init__("references that cannot be read")
-        self.found = found
 
 
 def _request(common: dict[str, Any], settings: config.Settings, command: str = "docker pushsafe") -> PushRequest:
@@ -184,12 +149,6 @@ def _request(common: dict[str, Any], settings: config.Settings, command: str = "
     allowed = frozenset(arguments.code(text) for text in common["allow"])
     platforms = arguments.platforms(common["platform"])
     if bad := tuple(item for item in read if isinstance(item, BadReference)):
-        raise _BadReferences(bad)
+        raise options.BadReferences(bad)
     good = tuple(item for item in read if isinstance(item, Reference))
     return PushRequest(good, allowed, all_tags, platforms, settings.policy)
-
-
-def _unusable(error: UsageError) -> Report:
-    if isinstance(error, _BadReferences):
-        return Report(__version__, errors=tuple(map(arguments.bad_reference, error.found)))
-    return Report(__version__, errors=(error_of(error),))

@@ -6,6 +6,7 @@ Matching and comparing them by type is done by `match` and `isinstance`; nobody 
 
 from __future__ import annotations
 
+from pushsafe.model.contents import Blob, Descriptor, Repository
 from pushsafe.model.credentials import Credential, CredentialKind, CredentialSource, Secret, SourceKind
 from pushsafe.model.evidence import (
     DOCKER_MANIFEST,
@@ -24,8 +25,21 @@ from pushsafe.model.evidence import (
     TagState,
     TagUnknown,
 )
-from pushsafe.model.facts import ConfiguredRegistry, EngineInfo, Facts, ImageMissing, LocalImage, StoreKind
+from pushsafe.model.facts import (
+    Builder,
+    Buildx,
+    ConfiguredRegistry,
+    EngineInfo,
+    Facts,
+    ImageMissing,
+    LocalImage,
+    StoreKind,
+    Upcoming,
+)
 from pushsafe.model.outcomes import (
+    BuildAnswer,
+    BuildFailed,
+    Built,
     Denied,
     EngineAccepted,
     EngineAnswer,
@@ -48,14 +62,34 @@ from pushsafe.model.outcomes import (
 from pushsafe.model.plan import Batch, How, Lane, PushPlan, Step, Wait
 from pushsafe.model.references import BadReference, Implied, Platform, Reference
 from pushsafe.model.report import ErrorKind, PreflightVerdict, Report, RepositoryCheck, RunError, TagResult
-from pushsafe.model.request import Asks, EngineAddress, PushRequest, TagPolicy
+from pushsafe.model.request import (
+    Asks,
+    Assembly,
+    BakeTarget,
+    Build,
+    EngineAddress,
+    Place,
+    PushRequest,
+    Source,
+    TagPolicy,
+    Target,
+)
 from pushsafe.model.verdicts import Denial, DenialKind, DenialReason, Failure, FailureKind, Finding, Severity
 
 __all__ = [
     "Access",
     "Asks",
+    "Assembly",
     "BadReference",
+    "BakeTarget",
     "Batch",
+    "Blob",
+    "Build",
+    "BuildAnswer",
+    "BuildFailed",
+    "Builder",
+    "Buildx",
+    "Built",
     "ConfiguredRegistry",
     "Credential",
     "CredentialKind",
@@ -65,6 +99,7 @@ __all__ = [
     "DenialKind",
     "DenialReason",
     "Denied",
+    "Descriptor",
     "EngineAccepted",
     "EngineAddress",
     "EngineAnswer",
@@ -96,6 +131,7 @@ __all__ = [
     "NotChecked",
     "NotPushed",
     "Outcome",
+    "Place",
     "Platform",
     "Preflight",
     "PreflightVerdict",
@@ -106,10 +142,12 @@ __all__ = [
     "Reference",
     "RegistryPing",
     "Report",
+    "Repository",
     "RepositoryCheck",
     "RunError",
     "Secret",
     "Severity",
+    "Source",
     "SourceKind",
     "Stage",
     "Step",
@@ -120,6 +158,8 @@ __all__ = [
     "TagResult",
     "TagState",
     "TagUnknown",
+    "Target",
+    "Upcoming",
     "Verification",
     "Verified",
     "Wait",

@@ -63,10 +63,14 @@ class RegistryPing(NamedTuple):
 
 
 class ImageConfig(NamedTuple):
-    """What an image's config says: its platform, and the label `org.opencontainers.image.version`."""
+    """What an image's config says: its platform, and the label `org.opencontainers.image.version`.
+
+    `features` are those of its OS that the platform needs.
+    """
 
     platform: Platform | None = None
     version: str = ""
+    features: tuple[str, ...] = ()
 
 
 class TagHeld(NamedTuple):

@@ -35,7 +35,7 @@ class LocalImage(NamedTuple):
     `platforms` holds what is present; `missing` what the image's index names but the store lacks
     (known to the containerd store only). `children` are the digests that its index names, where the engine lists them
     (containerd store, API 1.48). `version` is the label `org.opencontainers.image.version`. `names` are all that the
-    engine has for it, written out as a Reference is.
+    engine has for it, written out as a Reference is. `attestations` are those that its index names (provenance, SBOM).
     """
 
     id: str
@@ -46,6 +46,7 @@ class LocalImage(NamedTuple):
     children: tuple[str, ...] = ()
     version: str = ""
     names: tuple[str, ...] = ()
+    attestations: int = 0
 
     def is_named(self, digest: str) -> bool:
         """Whether a digest of a registry is this image's, as far as the engine tells."""
@@ -57,6 +58,52 @@ class ImageMissing(NamedTuple):
     """No such image in the engine; `near` are the tags there that look meant."""
 
     near: tuple[str, ...] = ()
+
+
+class Upcoming(NamedTuple):
+    """An image that is not there yet: what a build, or an index to be put together, will be for.
+
+    No platforms: they are not known. `digest` is empty where that is not known beforehand. `implied` platforms are
+    those that nobody asked for: what a builder builds for by itself, unless the build says otherwise.
+    """
+
+    platforms: tuple[Platform, ...]
+    digest: str = ""
+    implied: bool = False
+
+
+class Builder(NamedTuple):
+    """One of buildx's builders; `platforms` are those that it can run programs of.
+
+    `several` tells whether one build can be for several platforms: with any driver but docker's own, and with that one
+    where the engine has the containerd image store. `problem` says why it cannot build at all. `native` is the platform
+    that it builds for by itself, where that can be told.
+    """
+
+    name: str
+    driver: str
+    platforms: tuple[Platform, ...] = ()
+    several: bool = False
+    current: bool = False
+    problem: str = ""
+    native: Platform | None = None
+
+
+class Buildx(NamedTuple):
+    """buildx as it is installed here; `problem` says why it cannot be used, or what it could not tell.
+
+    `to_install` tells that it is not there, or too old.
+    """
+
+    version: str = ""
+    builders: tuple[Builder, ...] = ()
+    problem: str = ""
+    to_install: bool = False
+
+    @property
+    def current(self) -> Builder | None:
+        """The builder that builds where none is named."""
+        return next((builder for builder in self.builders if builder.current), None)
 
 
 class ConfiguredRegistry(NamedTuple):
@@ -71,12 +118,13 @@ class Facts(NamedTuple):
 
     `source_index` is the index that the local image was once pulled from (`source_name`), where the store
     holds one platform of it only. `platforms` are those asked for. `now` is seconds since the epoch. `listed` tells
-    whether the user wrote this very tag, or `--all-tags` found it.
+    whether the user wrote this very tag, or `--all-tags` found it. buildx is looked at only where it would be needed.
+    `carrier` is the engine's image, as it was given, that is pushed under this tag for an index, and for nothing else.
     """
 
     reference: Reference
     configured: tuple[ConfiguredRegistry, ...] = ()
-    image: LocalImage | ImageMissing | None = None
+    image: LocalImage | ImageMissing | Upcoming | None = None
     credential: Credential | None = None
     ping: RegistryPing | None = None
     source_index: ManifestInfo | None = None
@@ -88,3 +136,10 @@ class Facts(NamedTuple):
     policy: TagPolicy = TagPolicy()
     preflight: Preflight | None = None
     tag_now: TagState | None = None
+    buildx: Buildx | None = None
+    carrier: str = ""
+
+    @property
+    def by_name(self) -> bool:
+        """Whether the engine has the image under this very name, so that a command may name it so."""
+        return not self.carrier and not isinstance(self.image, Upcoming)

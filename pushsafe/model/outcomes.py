@@ -70,6 +70,26 @@ class EngineRefused(NamedTuple):
 EngineAnswer = EngineAccepted | EngineReduced | EngineRefused
 
 
+class Built(NamedTuple):
+    """buildx ended without an error: each target's name and the digest that it says it has pushed.
+
+    `names` are, for each target that tells them, those under which it says that was pushed.
+    """
+
+    digests: tuple[tuple[str, str], ...]
+    names: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
+class BuildFailed(NamedTuple):
+    """buildx ended with an error. `said` is the end of what it wrote, in lines; empty where that went to a terminal."""
+
+    status: int
+    said: str = ""
+
+
+BuildAnswer = Built | BuildFailed
+
+
 class Pushed(NamedTuple):
     """The tag names `digest`, as engine or registry say; it is not read back yet.
 
@@ -91,11 +111,14 @@ class Denied(NamedTuple):
 
 
 class Failed(NamedTuple):
+    """Another failure. `begun` tells that a push may have come to its end all the same."""
+
     failure: Failure
+    begun: bool = False
 
 
 class NotPushed(NamedTuple):
-    """No push of this tag came to its end, and why: a finding, an interruption, an engine that is down.
+    """No push of this tag is known to have come to its end, and why not: a finding, an interruption, a dead engine.
 
     `begun` tells that one had begun, so that nobody knows what the registry holds.
     """

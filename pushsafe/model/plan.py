@@ -40,7 +40,8 @@ class Lane(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What happens to one tag: for one that is tagged, `source` is the tag whose manifest it gets.
+    """What happens to one tag: for one that is tagged, `source` is the tag whose manifest it gets; none for an index
+    that is put together.
 
     `last` tells that it waits until every other tag is in place.
     """
@@ -53,11 +54,13 @@ class Step(NamedTuple):
 
 class PushPlan(NamedTuple):
     """How a push goes: `kept` tags name their image already; lanes run side by side; those of `last`, the moving tags,
-    only after every other tag is in place."""
+    only after every other tag is in place. `indexes` are tags of an index that is put together from what is there then.
+    """
 
     kept: tuple[Reference, ...] = ()
     lanes: tuple[Lane, ...] = ()
     last: tuple[Lane, ...] = ()
+    indexes: tuple[Step, ...] = ()
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -70,7 +73,7 @@ class PushPlan(NamedTuple):
                 for follower in batch.followers:
                     tagged = Step(follower, How.TAGGED, batch.source, last)
                     found.append(tagged if batch.direct else Step(follower, How.PUSHED, last=last))
-        return tuple(found)
+        return (*found, *self.indexes)
 
 
 class Wait(NamedTuple):

@@ -13,13 +13,17 @@ from pushsafe.model.verdicts import Finding
 
 
 class TagResult(NamedTuple):
-    """Exactly one per listed reference, in the listed order. `before` is what the tag named before the push."""
+    """Exactly one per listed reference, in the listed order. `before` is what the tag named before the push.
+
+    A `carrier` is a tag that nobody asked for: an image of the engine's gets to its registry under it, for an index.
+    """
 
     reference: Reference
     outcome: Outcome
     verification: Verification
     seconds: float = 0.0
     before: TagState | None = None
+    carrier: bool = False
 
     @property
     def confirmed(self) -> bool:

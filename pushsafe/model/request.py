@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from pushsafe.model.references import Platform, Reference
 
@@ -54,12 +54,79 @@ class Asks(Enum):
     """What a push would meet there, and what each tag names now."""
 
 
+class Target(NamedTuple):
+    """What one build puts where: the tags it pushes, and the platforms it is for, as far as they were asked for.
+
+    `name` is bake's; a single build has none.
+    """
+
+    references: tuple[Reference, ...]
+    platforms: tuple[Platform, ...] = ()
+    name: str = ""
+
+
+class BakeTarget(NamedTuple):
+    """A target as `docker buildx bake --print` shows it, its names and platforms unread.
+
+    `outputs` are `registry` for each that pushes its tags, else the type of it. `call` is what is asked of the build.
+    `caches` are where its cache is written to, as `--cache-to` has it.
+    """
+
+    name: str
+    tags: tuple[str, ...] = ()
+    platforms: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    call: str = ""
+    caches: tuple[str, ...] = ()
+
+
+class Build(NamedTuple):
+    """A build by buildx, which pushes what it builds: `docker buildx COMMAND ARGUMENTS`.
+
+    `builder` and `metadata_file` are those that the arguments or the environment name, empty where they name none.
+    `definition` is what bake is to read from standard input, where that was read before. The progress of a `quiet` one
+    is shown only where it fails. `caches` are the tags that its cache is written to at registries.
+    """
+
+    command: Literal["build", "bake"]
+    arguments: tuple[str, ...]
+    targets: tuple[Target, ...]
+    builder: str = ""
+    metadata_file: str = ""
+    definition: bytes | None = None
+    quiet: bool = False
+    caches: tuple[Reference, ...] = ()
+
+
+class Place(Enum):
+    """Where a source of an index is looked for."""
+
+    EITHER = "either"
+    ENGINE = "engine"
+    REGISTRY = "registry"
+
+
+class Source(NamedTuple):
+    """What an index is put together from: an image of the engine, or a tag (or a `digest`) at a registry."""
+
+    given: str
+    reference: Reference
+    digest: str = ""
+    place: Place = Place.EITHER
+
+
+class Assembly(NamedTuple):
+    """An index of several sources, each with its platforms."""
+
+    sources: tuple[Source, ...]
+
+
 class PushRequest(NamedTuple):
     """What the user asked for: every listed reference in the order it was listed.
 
     Without `pushes` the run ends before the first push: everything is checked, nothing is sent; a `planned` one says
     how it would go. With `push_each` the engine pushes every tag. `retries` is how often a request is sent again that
-    met a busy server or a dropped connection.
+    met a busy server or a dropped connection. `origin` is what the tags get where that is no image of the engine's.
     """
 
     references: tuple[Reference, ...]
@@ -72,3 +139,4 @@ class PushRequest(NamedTuple):
     planned: bool = False
     push_each: bool = False
     retries: int = 3
+    origin: Build | Assembly | None = None

@@ -39,6 +39,7 @@ class DenialReason(Enum):
     CREDENTIAL_EXPIRED = "credential-expired"
     CREDENTIAL_NOT_SENT = "credential-not-sent"
     NO_WRITE_PERMISSION = "no-write-permission"
+    NO_READ_PERMISSION = "no-read-permission"
     NAMESPACE_NOT_YOURS = "namespace-not-yours"
     TOKEN_SCOPE_TOO_SMALL = "token-scope-too-small"
     UNCLEAR = "unclear"

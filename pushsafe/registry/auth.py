@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
@@ -88,12 +89,12 @@ def fetch_token(
     transport: Transport,
     endpoint: Endpoint,
     challenge: Challenge,
-    scope: str,
+    scopes: Sequence[str],
     repository: str,
     credential: Credential | None,
     patience: Patience = NO_PATIENCE,
 ) -> Token:
-    """Ask the token server that a challenge names for `scope`, as `credential` or as nobody.
+    """Ask the token server that a challenge names for `scopes`, as `credential` or as nobody.
 
     Raises RegistryUnreachable where the server does not answer, or where it is one that no credential may
     be sent to: a realm must be HTTPS, or the registry's own host where that speaks plain HTTP itself.
@@ -106,13 +107,14 @@ def fetch_token(
         _require_safe_realm(address, endpoint)
     # An unverified registry says nothing of a token server elsewhere.
     verify = endpoint.verify or not (_same_host(address, endpoint) or is_loopback(address.netloc or ""))
-    query = {"service": challenge.parameters.get("service", ""), "scope": scope}
+    query = {"service": challenge.parameters.get("service", "")}
     if credential is not None and credential.kind is CredentialKind.IDENTITY_TOKEN:
         form = {
             "grant_type": "refresh_token",
             "client_id": "docker-pushsafe",
             "refresh_token": credential.secret.reveal(),
             **query,
+            "scope": " ".join(scopes),  # `oauth.md`: separated by spaces, where a query repeats the parameter
         }
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         response = transport.send(
@@ -130,7 +132,8 @@ def fetch_token(
             query["account"] = credential.username
         separator = "&" if address.query else "?"
         headers = {"Authorization": basic(credential)} if credential is not None else {}
-        url = f"{realm}{separator}{urlencode({key: value for key, value in query.items() if value})}"
+        asked = [*((key, value) for key, value in query.items() if value), *(("scope", scope) for scope in scopes)]
+        url = f"{realm}{separator}{urlencode(asked)}"
         response = transport.send(
             "GET",
             url,

@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from pushsafe.errors import RegistryUnreachable
 from pushsafe.model import (
     INDEX_TYPES,
     Access,
+    Blob,
     Credential,
     Evidence,
     ImageConfig,
+    LayerState,
     ManifestContent,
     ManifestInfo,
     Preflight,
     Reference,
     RegistryPing,
+    Repository,
     Stage,
 )
 from pushsafe.patience import NO_PATIENCE, Patience
 from pushsafe.registry import manifests
 from pushsafe.registry.addresses import is_loopback
-from pushsafe.registry.auth import parse_challenge
+from pushsafe.registry.asking import Asking
+from pushsafe.registry.blobs import Blobs
 from pushsafe.registry.probe import Probe, evidence
-from pushsafe.registry.tokens import PULL, PUSH, Tokens
-from pushsafe.registry.transport import Response, Transport
+from pushsafe.registry.tokens import Tokens
+from pushsafe.registry.transport import Transport
 from pushsafe.sanitize import clean, remember, secrets_of
 
 _OK, _CREATED, _UNAUTHORIZED = 200, 201, 401
@@ -45,12 +49,16 @@ class Registry:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self._tokens = Tokens(transport)
+        self._asking = Asking(transport, self._tokens)
         self._unfinished: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._blobs = Blobs(self._asking, transport.left, self._unfinished.put)
         self._threads: ThreadPoolExecutor | None = None
         self._tidying: list[Future[None]] = []
 
     def close(self) -> None:
         """Cancel what is unfinished still, wait for that a moment, and drop all connections."""
+        for upload in self._blobs.open:  # of an interrupted run
+            self._unfinished.put(upload.cancel)
         self.tidy()
         if self._threads is not None:
             wait(self._tidying, timeout=_LAST_CANCELS)
@@ -80,15 +88,18 @@ class Registry:
             return RegistryPing(Access.LOGIN_WANTED, "/v2/ answers 401 without one", cleartext)
         return RegistryPing(Access.UNKNOWN, f"{endpoint.base}/v2/ answers {status}", cleartext)
 
-    def investigate(self, reference: Reference, credential: Credential) -> Preflight:
-        """What a push to the repository meets, asked step by step; the upload that it starts is `tidy`'s to cancel."""
+    def investigate(self, reference: Reference, credential: Credential, reads: str = "") -> Preflight:
+        """What a push to the repository meets, asked step by step; the upload that it starts is `tidy`'s to cancel.
+
+        Or what meets who `reads` a manifest there, by its tag or digest; then no upload is started.
+        """
         remember(secrets_of(credential))
         try:
             endpoint = self._transport.endpoint(reference.registry)
         except RegistryUnreachable as error:
             return Preflight(problem=error.message)
         later = self._unfinished.put
-        return Probe(self._transport, self._tokens, endpoint, reference.repository, credential, later).run()
+        return Probe(self._transport, self._tokens, endpoint, reference.repository, credential, later, reads).run()
 
     def manifest(
         self,
@@ -109,28 +120,34 @@ class Registry:
         path = f"manifests/{digest or reference.tag}"
         response = None
         if known is not None or not whole:
-            response = self._ask("HEAD", reference, path, credential, patience)
+            response = self._asking.ask("HEAD", reference, path, credential, patience, headers=_ACCEPT)
             found, media_type = response.header("docker-content-digest"), manifests.media_type(response)
             if response.status == _OK and known is not None and found == known.digest:
                 return known
             if response.status == _OK and found and not whole and media_type not in INDEX_TYPES:
                 return ManifestInfo(clean(found, limit=200), media_type)
         if response is None or response.status == _OK:
-            response = self._ask("GET", reference, path, credential, patience)
+            response = self._asking.ask("GET", reference, path, credential, patience, headers=_ACCEPT)
         if response.status != _OK:
             return evidence(Stage.VERIFY, response, sent=credential.present)
         return manifests.read_manifest(response)
 
-    def image_config(self, reference: Reference, credential: Credential, digest: str) -> ImageConfig | Evidence:
-        """What the config of an image of this repository says (`GET .../blobs/DIGEST`)."""
-        response = self._ask("GET", reference, f"blobs/{digest}", credential)
+    def image_config(
+        self, reference: Reference, credential: Credential, digest: str, patience: Patience = NO_PATIENCE
+    ) -> ImageConfig | Evidence:
+        """What the config of an image of this repository says (`GET .../blobs/DIGEST`).
+
+        An Evidence is the refusal, or tells that what came has another digest (its code is DIGEST_MISMATCH).
+        """
+        response = self._asking.ask("GET", reference, f"blobs/{digest}", credential, patience)
         if response.status != _OK:
             return evidence(Stage.VERIFY, response, sent=credential.present)
-        return manifests.read_config(response)
+        found = manifests.digest_of(response.body, digest)
+        return manifests.read_config(response) if found == digest else _mismatch(digest, found, credential)
 
     def tags(self, reference: Reference, credential: Credential) -> tuple[str, ...] | Evidence:
         """Up to a thousand tags of the repository, the first page of its list."""
-        response = self._ask("GET", reference, "tags/list?n=1000", credential)
+        response = self._asking.ask("GET", reference, "tags/list?n=1000", credential)
         if response.status != _OK:
             return evidence(Stage.VERIFY, response, sent=credential.present)
         return manifests.read_tags(response)
@@ -138,36 +155,47 @@ class Registry:
     # ------------------------------------------------------------------ one manifest under several tags
 
     def content(
-        self, reference: Reference, credential: Credential, digest: str, patience: Patience = NO_PATIENCE
+        self, reference: Reference, credential: Credential, digest: str = "", patience: Patience = NO_PATIENCE
     ) -> ManifestContent | Evidence:
-        """A manifest or index of the repository byte for byte (`GET .../manifests/DIGEST`).
+        """A manifest or index of the repository byte for byte (`GET .../manifests/DIGEST`); without a digest what the
+        tag names.
 
         An Evidence is the refusal, or tells that what came has another digest (its code is DIGEST_MISMATCH) or is of no
         type that could be put again.
         """
-        response = self._ask("GET", reference, f"manifests/{digest}", credential, patience)
+        path = f"manifests/{digest or reference.tag}"
+        response = self._asking.ask("GET", reference, path, credential, patience, headers=_ACCEPT)
         if response.status != _OK:
             return evidence(Stage.VERIFY, response, sent=credential.present)
-        odd = Evidence(Stage.VERIFY, "", status=_OK, sent=credential.present)
+        digest = digest or manifests.digest_of(response.body, response.header("docker-content-digest"))
         found = manifests.digest_of(response.body, digest)
         if found != digest:
-            return odd._replace(code=_MISMATCH, message=f"asked for {clean(digest, limit=200)}, it sent {found}")
+            return _mismatch(digest, found, credential)
         media_type = manifests.putable_type(response)
         if not media_type:
             named = manifests.media_type(response) or "nothing"
-            return odd._replace(message=f"what {digest} names is no image or index: its type is {named}")
+            said = f"what {digest} names is no image or index: its type is {named}"
+            return Evidence(Stage.VERIFY, said, status=_OK, sent=credential.present)
         return ManifestContent(digest, media_type, response.body)
 
     def put(
-        self, reference: Reference, credential: Credential, content: ManifestContent, patience: Patience = NO_PATIENCE
+        self,
+        reference: Reference,
+        credential: Credential,
+        content: ManifestContent,
+        patience: Patience = NO_PATIENCE,
+        *,
+        tagged: bool = True,
     ) -> Evidence:
-        """Let a tag name a manifest whose parts the repository holds (`PUT .../manifests/TAG`).
+        """Let a tag name a manifest whose parts the repository holds (`PUT .../manifests/TAG`); without `tagged` the
+        repository holds it by its digest alone.
 
         It does if the status is 201 and the code is empty, and only then. A registry that answers 201 and names another
         digest has kept something else: the code is then DIGEST_MISMATCH.
         """
-        path, headers = f"manifests/{reference.tag}", {"Content-Type": content.media_type}
-        response = self._ask("PUT", reference, path, credential, patience, headers=headers, body=content.body)
+        path = f"manifests/{reference.tag if tagged else content.digest}"
+        headers = {"Content-Type": content.media_type}
+        response = self._asking.ask("PUT", reference, path, credential, patience, headers=headers, body=content.body)
         if response.status != _CREATED:
             return evidence(Stage.PUSH, response, sent=credential.present)
         # What the body of a success says is no error, whatever it looks like.
@@ -178,49 +206,13 @@ class Registry:
         message = f"it was sent {content.digest} and says that it keeps {clean(found, limit=200)}"
         return said._replace(code=_MISMATCH, message=message)
 
-    # ------------------------------------------------------------------ authorized requests
+    def bring(
+        self, blob: Blob, source: Repository, target: Repository, on_sent: Callable[[int], None], patience: Patience
+    ) -> LayerState | Evidence:
+        """Let the target hold a blob of the source; see `Blobs`."""
+        return self._blobs.bring(blob, source, target, on_sent, patience)
 
-    def _ask(
-        self,
-        method: str,
-        reference: Reference,
-        path: str,
-        credential: Credential,
-        patience: Patience = NO_PATIENCE,
-        *,
-        headers: Mapping[str, str] = _ACCEPT,
-        body: bytes | None = None,
-    ) -> Response:
-        """Send a request as the challenge of `/v2/` asks; a 401 that names another challenge is answered once.
 
-        With a `body` it needs the right to push, and goes nowhere else: only reading follows redirects.
-        """
-        remember(secrets_of(credential))
-        endpoint = self._transport.endpoint(reference.registry)
-        repository = reference.repository
-        url = f"{endpoint.base}/v2/{repository}/{path}"
-
-        def authorization(asking: Response) -> dict[str, str]:
-            challenge = parse_challenge(asking.header("www-authenticate"))
-            who = credential if credential.present else None
-            actions = PULL if body is None else PUSH
-            return self._tokens.authorization(endpoint, challenge, repository, who, actions, patience)
-
-        def send(authorized: dict[str, str]) -> Response:
-            return self._transport.send(
-                method,
-                url,
-                verify=endpoint.verify,
-                headers={**headers, **authorized},
-                body=body,
-                follow=body is None,
-                patience=patience,
-            )
-
-        sent = authorization(endpoint.ping)
-        response = send(sent)
-        if response.status != _UNAUTHORIZED or response.elsewhere:  # no credential goes there, nor where it points to
-            return response
-        self._tokens.forget(endpoint, repository, sent)  # if it was the one for pushing, another may do
-        answer = authorization(response)
-        return response if answer in ({}, sent) else send(answer)
+def _mismatch(digest: str, found: str, credential: Credential) -> Evidence:
+    said = f"asked for {clean(digest, limit=200)}, it sent {found}"
+    return Evidence(Stage.VERIFY, said, status=_OK, code=_MISMATCH, sent=credential.present)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from typing import Any
 
-from pushsafe.model import INDEX_TYPES, MANIFEST_TYPES, ImageConfig, ManifestInfo, Platform
+from pushsafe.model import INDEX_TYPES, MANIFEST_TYPES, ImageConfig, ManifestInfo
+from pushsafe.platforms import of_document
 from pushsafe.registry.auth import read_json
 from pushsafe.registry.transport import Response
 from pushsafe.sanitize import clean
 
 ACCEPT = ", ".join((*INDEX_TYPES, *MANIFEST_TYPES))
-_WORD = re.compile(r"[A-Za-z0-9._-]{0,60}")
 _VERSION = "org.opencontainers.image.version"
 """OCI image specification, `annotations.md`; builders write it as a label of the config."""
 
@@ -49,7 +48,7 @@ def read_manifest(response: Response) -> ManifestInfo:
     return ManifestInfo(
         digest,
         kind,
-        platforms=tuple(platform for entry in children if (platform := _platform(entry.get("platform")))),
+        platforms=tuple(platform for entry in children if (platform := of_document(entry.get("platform")))),
         children=tuple(_digest(entry) for entry in children),
     )
 
@@ -60,7 +59,12 @@ def read_config(response: Response) -> ImageConfig:
     config = document.get("config")
     labels = config.get("Labels") if isinstance(config, dict) else None
     version = labels.get(_VERSION) if isinstance(labels, dict) else None
-    return ImageConfig(_platform(document), clean(version, limit=128) if isinstance(version, str) else "")
+    features = document.get("os.features")
+    return ImageConfig(
+        of_document(document),
+        clean(version, limit=128) if isinstance(version, str) else "",
+        tuple(one for one in features if isinstance(one, str)) if isinstance(features, list) else (),
+    )
 
 
 def read_tags(response: Response) -> tuple[str, ...]:
@@ -89,14 +93,3 @@ def _digest(entry: dict[str, Any]) -> str:
 def _size(entry: dict[str, Any]) -> int:
     size = entry.get("size")
     return size if isinstance(size, int) else 0
-
-
-def _platform(found: Any) -> Platform | None:
-    """The platform of an index's entry or of a config; attestations name `unknown/unknown` and are none.
-
-    Platforms are written into commands to paste, so whatever a shell might take for more than a word is none either.
-    """
-    if not isinstance(found, dict) or found.get("os") in (None, "", "unknown"):
-        return None
-    parts = [str(found.get(key) or "") for key in ("os", "architecture", "variant", "os.version")]
-    return Platform(*parts) if all(_WORD.fullmatch(part) for part in parts) else None

@@ -1,4 +1,4 @@
-"""Asking a registry, question by question, what a push to one repository meets.
+"""Asking a registry, question by question, what a push to one repository meets, or who reads there.
 
 Nothing is written there. But Quay makes a repository that does not exist when a token to push to it is asked for by
 somebody who may make it (quay/quay `endpoints/v2/v2auth.py`), as it does for every `docker push`.
@@ -7,24 +7,22 @@ somebody who may make it (quay/quay `endpoints/v2/v2auth.py`), as it does for ev
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
-from functools import partial
-from urllib.parse import urljoin
-
-import urllib3  # never a part of it first: see auth.py
 
 from pushsafe.errors import RegistryUnreachable, UnsafeRealm
 from pushsafe.model import Credential, CredentialKind, Evidence, Preflight, Stage
 from pushsafe.registry.auth import Challenge, Token, basic, parse_challenge, read_error
-from pushsafe.registry.tokens import PUSH, Tokens
+from pushsafe.registry.manifests import ACCEPT
+from pushsafe.registry.tokens import PULL, PUSH, Tokens
 from pushsafe.registry.transport import Endpoint, Response, Transport
+from pushsafe.registry.uploads import Upload
 
 _OK, _ACCEPTED, _UNAUTHORIZED, _FORBIDDEN = 200, 202, 401, 403
 _REFUSED = (_UNAUTHORIZED, _FORBIDDEN)
 
 
 class Probe:
-    """One repository's questions: challenge, login, grant, and an upload that is started, to be cancelled `later`.
+    """One repository's questions: challenge, login, grant, and an upload that is started, to be cancelled `later`; or,
+    of who `reads` a manifest, that in the place of an upload.
 
     A refusal that fits a wrong credential and a missing right alike leads to one or two questions more, which tell
     them apart; none takes more than six requests in all.
@@ -38,12 +36,15 @@ class Probe:
         repository: str,
         credential: Credential,
         later: Callable[[Callable[[], None]], None],
+        reads: str = "",
     ) -> None:
         self._transport = transport
         self._tokens = tokens
         self._endpoint = endpoint
         self._repository = repository
         self._later = later
+        self._reads = reads
+        self._actions = PULL if reads else PUSH
         self._credential = credential if credential.present else None
         self._evidence: list[Evidence] = []
 
@@ -76,7 +77,7 @@ class Probe:
     # ------------------------------------------------------------------ Bearer
 
     def _ask_with_token(self, challenge: Challenge) -> None:
-        token = self._token(challenge, PUSH, self._credential, Stage.TOKEN)
+        token = self._token(challenge, self._actions, self._credential, Stage.TOKEN)
         if token.value:
             response = self._upload(f"Bearer {token.value}", sent=self._credential is not None)
             if response.status in _REFUSED and token.granted is None and self._credential is not None:
@@ -91,7 +92,7 @@ class Probe:
             return
         if refused.status == _UNAUTHORIZED and self._endpoint.ping.status == _OK:
             return  # its /v2/ would say yes to everybody
-        nobodys = self._token(challenge, PUSH, None, Stage.TOKEN)
+        nobodys = self._token(challenge, self._actions, None, Stage.TOKEN)
         if not nobodys.value:
             return
         if refused.status == _FORBIDDEN:
@@ -152,34 +153,23 @@ class Probe:
     def _upload(self, authorization: str, *, sent: bool) -> Response:
         """Start an upload as a push would; where the registry let us, it is cancelled while the run goes on."""
         headers = {"Authorization": authorization} if authorization else {}
+        if self._reads:
+            return self._read(headers, sent=sent)
         url = f"{self._endpoint.base}/v2/{self._repository}/blobs/uploads/"
         response = self._transport.send("POST", url, verify=self._endpoint.verify, headers=headers, body=b"")
         self._evidence.append(evidence(Stage.PROBE, response, sent=sent))
         if response.status == _ACCEPTED:
-            self._later(partial(self._cancel, response.header("location"), url, headers))
+            location = response.header("location")
+            started = (self._transport, self._tokens, self._endpoint, self._repository, self._credential)
+            self._later(Upload(*started, url, location, headers).cancel)
         return response
 
-    def _cancel(self, location: str, url: str, headers: dict[str, str]) -> None:
-        """Cancel an upload that was started at `url`; what goes wrong changes nothing.
-
-        The registry drops unfinished uploads by itself, and what was learnt stands. Another origin gets neither the
-        credential nor a DELETE, which may be anybody's to whom a registry points.
-        """
-        with suppress(RegistryUnreachable, ValueError):
-            upload = urljoin(url, location)
-            if upload != url and _origin(upload) == _origin(url):
-                self._delete(upload, headers)
-
-    def _delete(self, upload: str, headers: dict[str, str]) -> None:
-        response = self._transport.send("DELETE", upload, verify=self._endpoint.verify, headers=headers)
-        challenge = parse_challenge(response.header("www-authenticate"))
-        if response.status not in _REFUSED or not headers or "delete" not in challenge.parameters.get("scope", ""):
-            return
-        # distribution wants a right for this that a push does not need (`registry/handlers/app.go`).
-        token = self._tokens.token(self._endpoint, challenge, self._repository, "delete", self._credential)
-        if token.value and (token.granted is None or {"delete", "*"} & set(token.granted)):
-            authorization = {"Authorization": f"Bearer {token.value}"}
-            self._transport.send("DELETE", upload, verify=self._endpoint.verify, headers=authorization)
+    def _read(self, headers: dict[str, str], *, sent: bool) -> Response:
+        url = f"{self._endpoint.base}/v2/{self._repository}/manifests/{self._reads}"
+        accepting = {**headers, "Accept": ACCEPT}
+        response = self._transport.send("GET", url, verify=self._endpoint.verify, headers=accepting)
+        self._evidence.append(evidence(Stage.PROBE, response, sent=sent))
+        return response
 
 
 def ping_evidence(endpoint: Endpoint) -> Evidence:
@@ -204,9 +194,3 @@ def evidence(stage: Stage, response: Response, *, sent: bool) -> Evidence:
         challenge=str(parse_challenge(response.header("www-authenticate"))),
         sent=sent,
     )
-
-
-def _origin(url: str) -> tuple[str | None, str | None, int | None]:
-    """Scheme, host and port, read by the very parser that later chooses where to connect; raises ValueError."""
-    parts = urllib3.util.parse_url(url)
-    return parts.scheme, parts.host, parts.port

@@ -21,7 +21,7 @@ _TOO_MANY, _SERVER_ERROR = 429, 500
 _LIFE = 45.0
 """Seconds for which a token is used again: one that names no lifetime has 60 (distribution `spec/auth/token.md`)."""
 
-_Key = tuple[str, str, str, bool]
+_Key = tuple[str, str, str, bool, str]
 
 
 class Tokens:
@@ -41,19 +41,21 @@ class Tokens:
         actions: str,
         credential: Credential | None,
         patience: Patience = NO_PATIENCE,
+        also_from: str = "",
     ) -> Token:
         """The token for `actions` in a repository, or the server's refusal; without actions, what `docker login` asks
-        for: a token of no scope."""
-        key = (endpoint.registry, repository, actions, credential is not None)
+        for: a token of no scope. `also_from` is a repository of the registry that it shall let us read besides."""
+        key = (endpoint.registry, repository, actions, credential is not None, also_from)
         asked = time.monotonic()
         with self._lock:
             lock = self._locks.setdefault(key, threading.Lock())
         with lock:
             answer = self._answer_since(asked, key) or self._kept(key)
             if answer is None:
-                scope = f"repository:{repository}:{actions}" if actions else ""
+                wanted = ((repository, actions), (also_from, PULL))
+                scopes = [f"repository:{name}:{rights}" for name, rights in wanted if name and rights]
                 try:
-                    answer = fetch_token(self._transport, endpoint, challenge, scope, repository, credential, patience)
+                    answer = fetch_token(self._transport, endpoint, challenge, scopes, repository, credential, patience)
                     remember((answer.value,))
                 except RegistryUnreachable as error:
                     answer = error
@@ -71,8 +73,10 @@ class Tokens:
         credential: Credential | None,
         actions: str = PULL,
         patience: Patience = NO_PATIENCE,
+        also_from: str = "",
     ) -> dict[str, str]:
-        """The header for PULL or PUSH in a repository; empty where there is nothing to send.
+        """The header for PULL or PUSH in a repository, `also_from` being another one to read; empty where there is
+        nothing to send.
 
         Raises RegistryUnreachable as well where the token server is busy: a request without its token would be
         refused, which says nothing of the credential.
@@ -81,7 +85,7 @@ class Tokens:
             return {"Authorization": f"Bearer {credential.secret.reveal()}"}
         if challenge.scheme == "bearer":
             token = self._able_to_pull(endpoint, repository, credential is not None) if actions == PULL else None
-            token = token or self.token(endpoint, challenge, repository, actions, credential, patience)
+            token = token or self.token(endpoint, challenge, repository, actions, credential, patience, also_from)
             if not token.value and (token.status == _TOO_MANY or token.status >= _SERVER_ERROR):
                 server = origin_of(challenge.parameters.get("realm", ""))
                 raise RegistryUnreachable(f"{server} answers {token.status} to the request for a token")
@@ -96,15 +100,14 @@ class Tokens:
         Another one stays: of several who were refused at the same time, one has fetched it already.
         """
         with self._lock:
-            for sent in (True, False):
-                key = (endpoint.registry, repository, PUSH, sent)
-                token, _ = self._answers.get(key, (None, 0.0))
-                if isinstance(token, Token) and refused.get("Authorization") == f"Bearer {token.value}":
+            for key, (token, _) in tuple(self._answers.items()):
+                same = isinstance(token, Token) and refused.get("Authorization") == f"Bearer {token.value}"
+                if key[:3] == (endpoint.registry, repository, PUSH) and same:
                     del self._answers[key]
 
     def _able_to_pull(self, endpoint: Endpoint, repository: str, sent: bool) -> Token | None:
         """The token for pushing, where there is one: asking for another costs a round trip."""
-        token = self._kept((endpoint.registry, repository, PUSH, sent))
+        token = self._kept((endpoint.registry, repository, PUSH, sent, ""))
         readable = token is not None and bool(token.value) and (token.granted is None or "pull" in token.granted)
         return token if readable else None
 

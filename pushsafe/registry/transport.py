@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import errno
-import http.client
-import io
 import math
 import os
-import socket
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextvars import ContextVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote, urljoin
+from typing import NamedTuple
+from urllib.parse import urljoin
 
-import urllib3
-import urllib3.connection  # parts after the whole: see auth.py
+import urllib3  # never a part of it first: see auth.py
 from urllib3.util import Retry, Timeout
 
 from pushsafe import __version__
@@ -27,8 +22,9 @@ from pushsafe.errors import RegistryUnreachable
 from pushsafe.patience import NO_PATIENCE, Patience
 from pushsafe.proxies import proxy_for
 from pushsafe.registry.addresses import host_of, is_insecure, is_loopback, origin_of
+from pushsafe.registry.connections import Limits, limits, new_pool
 from pushsafe.registry.retries import Retries
-from pushsafe.registry.tls import NO_CERTIFICATES, Certificates, Contexts, certificates, certs_d, context
+from pushsafe.registry.tls import NO_CERTIFICATES, Certificates, Contexts, certificates, certs_d
 from pushsafe.registry.unreachable import Dropped, unreachable
 
 CONNECT_TIMEOUT = 10.0
@@ -41,21 +37,18 @@ BODY_LIMIT = 4 * 1024 * 1024
 """Bytes of an answer that are read: the distribution specification's limit for a manifest."""
 ERROR_LIMIT = 64 * 1024
 """Bytes of an answer with an error status that are read; the rest is left."""
-CONNECTIONS = 32
-"""Connections to one host that are kept for the next request."""
+STREAM_TIMEOUT = 120.0
+"""Seconds between two bytes of a blob, and for a registry that has all of one to put it away."""
 
 _HUB_HOST = "registry-1.docker.io"
 _RUN_IS_OVER = "the time for the whole run is over"
 _USER_AGENT = f"docker-pushsafe/{__version__}"
 _BAD_REQUEST = 400
-_HOSTS = 256  # more than a run speaks to: the connections of a host that is dropped are closed under those who use them
 _PART = 64 * 1024  # bytes read at once: some versions of urllib3 unpack a part whole, to a thousand times its size
 # Only GET and HEAD follow a redirect, and urllib3 takes the credential off when the host changes.
 _REDIRECTS = Retry(total=None, connect=0, read=0, redirect=3, status=0, other=0, raise_on_redirect=False)
+_ERRORS = (urllib3.exceptions.HTTPError, OSError, ValueError)
 _NO_REDIRECT = Retry(total=None, connect=0, read=0, redirect=0, status=0, other=0, raise_on_redirect=False)
-
-_due: ContextVar[float] = ContextVar("due", default=math.inf)
-"""When what this thread waits for must be here, by `time.monotonic()`."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -79,9 +72,53 @@ class _Request:
     method: str
     url: str
     headers: Mapping[str, str]
-    body: bytes | None
+    body: bytes | Iterable[bytes] | None
     follow: bool
     limit: int
+
+
+class _Time(NamedTuple):
+    """Seconds for a request, when they are over by `time.monotonic()`, and whether the run's are then, too."""
+
+    whole: float
+    due: float
+    is_last: bool
+
+
+class Stream:
+    """An answer that is read part by part; what `parts` and `whole` raise is RegistryUnreachable."""
+
+    def __init__(
+        self, response: urllib3.BaseHTTPResponse, url: str, fail: Callable[[BaseException], RegistryUnreachable]
+    ) -> None:
+        self._response = response
+        self._url = url
+        self._fail = fail
+        self.status = response.status
+        self.elsewhere = _is_elsewhere(url, response)
+        self.ended = False
+
+    def parts(self) -> Iterator[bytes]:
+        """The body, unpacked, in parts of at most 64 kB."""
+        while part := self._read():
+            yield part
+        self.ended = True
+
+    def whole(self) -> Response:
+        """The answer as `Transport.send` has it."""
+        try:
+            content = _read(self._response, self._url, BODY_LIMIT)
+        except _ERRORS as error:
+            raise self._fail(error) from None
+        self.ended = True
+        headers = {key.lower(): value for key, value in self._response.headers.itermerged()}
+        return Response(self.status, headers, content, self.elsewhere)
+
+    def _read(self) -> bytes:
+        try:
+            return self._response.read1(_PART, decode_content=True)
+        except _ERRORS as error:
+            raise self._fail(error) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +148,7 @@ class Transport:
     ) -> None:
         self._insecure_registries = insecure_registries
         self._engine_is_local = engine_is_local
-        self._deadline = deadline
+        self.left = deadline
         self._folders = certs_d(os.environ) if certificate_folders is None else certificate_folders
         self._pools: dict[tuple[bool, str, Certificates], urllib3.PoolManager] = {}
         self._endpoints: dict[str, Endpoint | RegistryUnreachable] = {}
@@ -159,7 +196,7 @@ class Transport:
         """
         request = _Request(method, url, {"User-Agent": _USER_AGENT, **(headers or {})}, body, follow, limit)
         pool = partial(self._pool, url, verify, registry)
-        retries = Retries(host_of(url), patience, self._deadline)
+        retries = Retries(host_of(url), patience, self.left)
         while True:
             try:
                 response = self._send_once(request, pool)
@@ -172,35 +209,80 @@ class Transport:
 
     def _send_once(self, request: _Request, pool: Callable[[], urllib3.PoolManager]) -> Response:
         """One request and its whole answer, in a time of its own."""
-        url, left = request.url, self._deadline()
+        time_ = self._time_for(request.url, ANSWER_TIMEOUT)
+        limits.set(Limits(time_.due, 2 * BODY_LIMIT))
+        timeout = Timeout(connect=min(CONNECT_TIMEOUT, time_.whole), read=READ_TIMEOUT)
+        try:
+            response = self._open(request, pool(), timeout)
+            content = _read(response, request.url, request.limit)
+            response.release_conn()
+        except _ERRORS as error:
+            raise self._failure(request.url, error, time_) from None
+        self._answered.add(origin_of(request.url))
+        headers = {key.lower(): value for key, value in response.headers.itermerged()}
+        return Response(response.status, headers, content, _is_elsewhere(request.url, response))
+
+    @contextmanager
+    def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        verify: bool = True,
+        headers: Mapping[str, str] | None = None,
+        body: Iterable[bytes] | None = None,
+        follow: bool = False,
+        room: int = 0,
+        registry: str = "",
+    ) -> Iterator[Stream]:
+        """Send one request, once, whose body or answer may take as long as bytes go on coming; `body` part by part.
+
+        `room` is how many bytes of an answer there may be. Raises RegistryUnreachable as `send` does.
+        """
+        request = _Request(method, url, {"User-Agent": _USER_AGENT, **(headers or {})}, body, follow, BODY_LIMIT)
+        time_ = self._time_for(url, math.inf)
+        limits.set(Limits(time_.due, 2 * BODY_LIMIT, room))
+        # urllib3 takes the time for connecting for each part of the body, too.
+        timeout = Timeout(connect=min(READ_TIMEOUT, time_.whole), read=STREAM_TIMEOUT)
+        fail = partial(self._failure, url, time_=time_)
+        try:
+            response = self._open(request, self._pool(url, verify, registry), timeout)
+        except _ERRORS as error:
+            raise fail(error) from None
+        self._answered.add(origin_of(url))
+        answer = Stream(response, url, fail)
+        try:
+            yield answer
+        finally:
+            if not answer.ended:
+                response.close()  # what was not read must not be taken for the next answer
+            response.release_conn()
+
+    def _open(self, request: _Request, pool: urllib3.PoolManager, timeout: Timeout) -> urllib3.BaseHTTPResponse:
+        return pool.request(
+            request.method,
+            request.url,
+            headers=request.headers,
+            body=request.body,
+            redirect=request.follow,
+            retries=_REDIRECTS if request.follow else _NO_REDIRECT,
+            timeout=timeout,
+            preload_content=False,
+        )
+
+    def _time_for(self, url: str, most: float) -> _Time:
+        left = self.left()
         if left is not None and left <= 0:
             raise RegistryUnreachable(f"{origin_of(url)}: {_RUN_IS_OVER}")
-        whole = min(ANSWER_TIMEOUT, math.inf if left is None else left)
-        due = time.monotonic() + whole
-        _due.set(due)
-        try:
-            response = pool().request(
-                request.method,
-                url,
-                headers=request.headers,
-                body=request.body,
-                redirect=request.follow,
-                retries=_REDIRECTS if request.follow else _NO_REDIRECT,
-                timeout=Timeout(connect=min(CONNECT_TIMEOUT, whole), read=READ_TIMEOUT),
-                preload_content=False,
-            )
-            content = _read(response, url, request.limit)
-            response.release_conn()
-        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            # Without its cause, whose words may hold a header or a URL.
-            if time.monotonic() < due:
-                raise unreachable(origin_of(url), error, known=origin_of(url) in self._answered) from None
-            over = left is not None and whole == left
-            reason = _RUN_IS_OVER if over else f"no whole answer within {ANSWER_TIMEOUT:g} seconds"
-            raise RegistryUnreachable(f"{origin_of(url)}: {reason}") from None
-        self._answered.add(origin_of(url))
-        headers = {key.lower(): value for key, value in response.headers.itermerged()}
-        return Response(response.status, headers, content, _is_elsewhere(url, response))
+        whole = min(most, math.inf if left is None else left)
+        return _Time(whole, time.monotonic() + whole, whole == left)
+
+    def _failure(self, url: str, error: BaseException, time_: _Time) -> RegistryUnreachable:
+        """What to raise for an error, without its cause, whose words may hold a header or a URL."""
+        if time.monotonic() < time_.due:
+            return unreachable(origin_of(url), error, known=origin_of(url) in self._answered)
+        reason = _RUN_IS_OVER if time_.is_last else f"no whole answer within {ANSWER_TIMEOUT:g} seconds"
+        return RegistryUnreachable(f"{origin_of(url)}: {reason}")
 
     # ------------------------------------------------------------------ which address
 
@@ -251,7 +333,7 @@ class Transport:
             if key not in self._pools:
                 owner = urllib3.util.parse_url(f"https://{_HUB_HOST if name == 'docker.io' else name}")
                 contexts = Contexts(verify=verify, certificates=held, owner=(owner.host or "", owner.port or 443))
-                self._pools[key] = _new_pool(verify, proxy, contexts)
+                self._pools[key] = new_pool(verify, proxy, contexts)
             return self._pools[key]
 
     def _certificates(self, registry: str) -> Certificates:
@@ -285,95 +367,7 @@ def _read(response: urllib3.BaseHTTPResponse, url: str, limit: int) -> bytes:
     return bytes(content[:limit])
 
 
-class _Timely(io.RawIOBase):
-    """The bytes of an answer: each read has what is left of the time for the whole, so that drops end as silence does.
-
-    A socket's own time limit begins anew with every byte, in the headers as well. Nor does it end with too many bytes
-    where urllib3 reads on by itself: through the body of a redirect.
-    """
-
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
-        self._bytes = connection.makefile("rb", buffering=0)
-        self._patience = connection.gettimeout() or math.inf
-        self._room = 2 * BODY_LIMIT
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        left = _due.get() - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        if self._room <= 0:
-            raise OSError(errno.EMSGSIZE, "an answer without end")
-        self._connection.settimeout(min(self._patience, left))
-        size = self._bytes.readinto(buffer)
-        self._room -= size or 0
-        return size
-
-    def close(self) -> None:
-        self._bytes.close()
-        super().close()
-
-
-class _Answer(http.client.HTTPResponse):
-    """An answer read by _Timely."""
-
-    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
-        super().__init__(sock, *args, **options)
-        self.fp.close()
-        self.fp = io.BufferedReader(_Timely(sock))
-
-
-class _Connection(urllib3.connection.HTTPConnection):
-    response_class = _Answer
-
-
-class _SecureConnection(urllib3.connection.HTTPSConnection):
-    response_class = _Answer
-
-
-class _Pools(urllib3.PoolManager):
-    """Connections with SSL contexts and answers of ours."""
-
-    contexts: Contexts
-
-    def _new_pool(
-        self, scheme: str, host: str, port: int, request_context: dict[str, Any] | None = None
-    ) -> urllib3.HTTPConnectionPool:
-        options = dict(request_context or self.connection_pool_kw)
-        if scheme == "https":
-            options["ssl_context"] = self.contexts.of(host, port)
-        pool = super()._new_pool(scheme, host, port, options)
-        pool.ConnectionCls = _SecureConnection if scheme == "https" else _Connection
-        return pool
-
-
-class _ProxyPools(_Pools, urllib3.ProxyManager):
-    """The same through a proxy."""
-
-
-def _new_pool(verify: bool, proxy: str, contexts: Contexts) -> urllib3.PoolManager:
-    options: dict[str, Any] = {
-        "num_pools": _HOSTS,
-        "maxsize": CONNECTIONS,
-        "cert_reqs": "CERT_REQUIRED" if verify else "CERT_NONE",
-    }
-    if not verify:
-        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-    if proxy:
-        address = urllib3.util.parse_url(proxy)
-        headers = urllib3.util.make_headers(proxy_basic_auth=unquote(address.auth)) if address.auth else None
-        tls = context(verify=verify) if address.scheme == "https" else None
-        pools: _Pools = _ProxyPools(proxy_url=proxy, proxy_headers=headers, proxy_ssl_context=tls, **options)
-    else:
-        pools = _Pools(**options)
-    pools.contexts = contexts
-    return pools
-
-
-def _place(url: str) -> tuple[str | None, str | None, int | None]:
+def place_of(url: str) -> tuple[str | None, str | None, int | None]:
     """Scheme, host and port, as urllib3 compares them before it sends a credential along."""
     parts = urllib3.util.parse_url(url)
     return parts.scheme, parts.host, parts.port or {"http": 80, "https": 443}.get(parts.scheme or "")
@@ -381,9 +375,9 @@ def _place(url: str) -> tuple[str | None, str | None, int | None]:
 
 def _is_elsewhere(url: str, response: urllib3.BaseHTTPResponse) -> bool:
     """Whether one of the redirects that were followed left the place that was asked."""
-    asked = _place(url)
+    asked = place_of(url)
     for step in response.retries.history if response.retries else ():
         url = urljoin(url, step.redirect_location or "")
-        if _place(url) != asked:
+        if place_of(url) != asked:
             return True
     return False

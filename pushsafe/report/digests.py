@@ -1,4 +1,4 @@
-"""The digest file: REF@DIGEST of every verified tag, one a line."""
+"""The digest file: REF@DIGEST of every verified tag that was asked for, one a line."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ def render(report: Report) -> str:
     lines = (
         f"{result.reference}@{result.outcome.digest}\n"
         for result in report.results
-        if result.confirmed and isinstance(result.outcome, Pushed)
+        if result.confirmed and not result.carrier and isinstance(result.outcome, Pushed)
     )
     return "".join(dict.fromkeys(lines))  # a tag that was listed twice is one tag

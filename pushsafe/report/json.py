@@ -77,6 +77,7 @@ def _result(result: TagResult) -> _Object:
     return {
         "reference": str(result.reference),
         "given": result.reference.given,
+        "carrier": result.carrier,
         **outcome_of(result.outcome),
         **_verification(result),
         "before": tag_state_of(result.before),

@@ -36,6 +36,6 @@ def _said(step: Step) -> tuple[str, str]:
         case How.PUSHED:
             return "push", "through the engine"
         case How.TAGGED:
-            return "tag", f"the manifest of {step.source.tag}, put directly" if step.source else ""
+            return "tag", f"{f'the manifest of {step.source.tag}' if step.source else 'the index'}, put directly"
         case How.ALREADY_THERE:
             return "keep", "it names this image already"

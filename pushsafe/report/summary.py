@@ -73,10 +73,8 @@ def _verdict(report: Report, found: Summary, ink: Ink) -> str:
         return f"{ink(_in_place(found), GREEN)} in {seconds:.1f} s"
     if any(isinstance(result.outcome, Pushed) for result in report.results):
         said = "; ".join(filter(None, (_in_place(found), _lost(report))))
-    elif report.interrupted:
-        return ink("interrupted; no push came to its end", RED)
     elif any(_begun(result.outcome) for result in report.results):
-        said = "no push came to its end"
+        said = "no push is known to have come to its end"
     else:
         said = "nothing was pushed"
     codes = dict.fromkeys(
@@ -95,7 +93,7 @@ def _begun(outcome: Outcome) -> bool:
         case NotPushed():
             return outcome.begun
         case Failed(failure):
-            return failure.kind in (FailureKind.REDUCED, FailureKind.NETWORK)
+            return outcome.begun or failure.kind in (FailureKind.REDUCED, FailureKind.NETWORK)
         case _:
             return False
 

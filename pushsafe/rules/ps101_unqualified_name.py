@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pushsafe.model import Facts, Implied, Severity
-from pushsafe.rules.rule import Needs, Problem, Rule, each
+from pushsafe.rules.rule import Needs, Problem, Rule, each, renamed
 
 
 def check(facts: Facts) -> Problem | None:
@@ -16,7 +16,7 @@ def check(facts: Facts) -> Problem | None:
         reference,
         f"{reference.given!r} has neither registry nor namespace, so docker would push to "
         f"{reference}: Docker Hub's own images, where nobody else may write",
-        f"docker tag {reference.given} {place}/NAMESPACE/{name}{reference.tag_suffix}",
+        renamed(facts, f"{place}/NAMESPACE/{name}{reference.tag_suffix}"),
     )
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from pushsafe.model import ConfiguredRegistry, Facts, Implied, Reference, Severity
-from pushsafe.rules.rule import Needs, Problem, Rule, each
+from pushsafe.model import Facts, Implied, Severity, Upcoming
+from pushsafe.rules.rule import Needs, Problem, Rule, each, renamed
 
 _HOST_LIKE = re.compile(r"(?:docker-?)?(?:registry|hub|harbor|nexus|artifactory|quay|ghcr|gcr|ecr|acr)(?:-.*|\d*)")
 
@@ -13,13 +13,14 @@ _HOST_LIKE = re.compile(r"(?:docker-?)?(?:registry|hub|harbor|nexus|artifactory|
 def check(facts: Facts) -> Problem | None:
     reference = facts.reference
     if Implied.REGISTRY in reference.implied and Implied.NAMESPACE not in reference.implied:
-        return _implied_hub(reference, facts.configured)
+        return _implied_hub(facts)
     if not any(character in reference.registry for character in ".:") and reference.registry != "localhost":
-        return _capitals(reference)
+        return _capitals(facts)
     return None
 
 
-def _implied_hub(reference: Reference, configured: tuple[ConfiguredRegistry, ...]) -> Problem:
+def _implied_hub(facts: Facts) -> Problem:
+    reference, configured = facts.reference, facts.configured
     first, _, rest = reference.repository.partition("/")
     said = f"{reference.given!r} names no registry, so docker would push to {reference.name} (Docker Hub)"
     for registry in configured:
@@ -28,36 +29,36 @@ def _implied_hub(reference: Reference, configured: tuple[ConfiguredRegistry, ...
                 reference,
                 f"{said}; {first!r} is read as a namespace, for it has neither dot nor port. "
                 f"{registry.host} looks meant ({registry.origin})",
-                f"docker tag {reference.given} {registry.host}/{rest}{reference.tag_suffix}",
+                renamed(facts, f"{registry.host}/{rest}{reference.tag_suffix}"),
             )
     if "/" in rest or _HOST_LIKE.fullmatch(first):
         return Problem(
             reference,
             f"{said}; {first!r} is read as a namespace, for it has neither dot nor port. "
             "If it is a registry's host, write it with its port or domain",
-            f"docker tag {reference.given} {first}:443/{rest}{reference.tag_suffix}",
+            renamed(facts, f"{first}:443/{rest}{reference.tag_suffix}"),
         )
     if len(configured) == 1:
         registry = configured[0]
         return Problem(
             reference,
             f"{said}; {registry.host} may be meant ({registry.origin}). If Docker Hub is, write {reference}",
-            f"docker tag {reference.given} {registry.host}/{reference.repository}{reference.tag_suffix}",
+            renamed(facts, f"{registry.host}/{reference.repository}{reference.tag_suffix}"),
         )
-    return Problem(
-        reference,
-        f"{said}. If Docker Hub is meant, say so",
-        f"docker pushsafe {reference}" if reference.tag else f"docker pushsafe --all-tags {reference.name}",
-    )
+    said = f"{said}. If Docker Hub is meant, say so"
+    if isinstance(facts.image, Upcoming):
+        return Problem(reference, said, renamed(facts, str(reference)))
+    fix = f"docker pushsafe {reference}" if reference.tag else f"docker pushsafe --all-tags {reference.name}"
+    return Problem(reference, said, fix)
 
 
-def _capitals(reference: Reference) -> Problem:
+def _capitals(facts: Facts) -> Problem:
+    reference = facts.reference
     return Problem(
         reference,
         f"{reference.given!r} starts with {reference.registry!r}, which docker reads as the host of a registry "
         "because of its capitals",
-        f"docker tag {reference.given} "
-        f"docker.io/{reference.registry.lower()}/{reference.repository}{reference.tag_suffix}",
+        renamed(facts, f"docker.io/{reference.registry.lower()}/{reference.repository}{reference.tag_suffix}"),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pushsafe.model import Facts, Severity
 from pushsafe.registry.known import WEB_SITES, hostname
-from pushsafe.rules.rule import Needs, Problem, Rule, each
+from pushsafe.rules.rule import Needs, Problem, Rule, each, renamed
 
 
 def check(facts: Facts) -> Problem | None:
@@ -23,7 +23,7 @@ def check(facts: Facts) -> Problem | None:
     return Problem(
         reference,
         f"{said}; its registry is {site.registry}",
-        f"docker tag {reference.given} {site.registry}/{path}{reference.tag_suffix}",
+        renamed(facts, f"{site.registry}/{path}{reference.tag_suffix}"),
     )
 
 

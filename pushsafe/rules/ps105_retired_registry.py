@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pushsafe.model import Facts, Severity
 from pushsafe.registry.known import retired
-from pushsafe.rules.rule import Needs, Problem, Rule, each
+from pushsafe.rules.rule import Needs, Problem, Rule, each, renamed
 
 
 def check(facts: Facts) -> Problem | None:
@@ -15,7 +15,7 @@ def check(facts: Facts) -> Problem | None:
     return Problem(
         reference,
         f"{row.since} ({row.source})",
-        f"docker tag {reference.given} {row.successor}/{reference.repository}{reference.tag_suffix}",
+        renamed(facts, f"{row.successor}/{reference.repository}{reference.tag_suffix}"),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pushsafe.model import Facts, Implied, Severity
 from pushsafe.registry.known import known
-from pushsafe.rules.rule import Needs, Problem, Rule, each
+from pushsafe.rules.rule import Needs, Problem, Rule, each, renamed
 
 
 def check(facts: Facts) -> Problem | None:
@@ -18,7 +18,7 @@ def check(facts: Facts) -> Problem | None:
             reference,
             f"{reference.given!r} has no namespace, so docker would push to {reference}: Docker Hub's own images, "
             "where nobody else may write",
-            f"docker tag {reference.given} {reference.registry}/NAMESPACE/{name}{reference.tag_suffix}",
+            renamed(facts, f"{reference.registry}/NAMESPACE/{name}{reference.tag_suffix}"),
         )
     least, most = row.depth
     depth = reference.repository.count("/") + 1
@@ -27,8 +27,7 @@ def check(facts: Facts) -> Problem | None:
         return Problem(
             reference,
             f"{row.name} takes {count} path components ({row.example}), and {reference.repository!r} has {depth}",
-            f"docker tag {reference.given} "
-            f"{reference.registry}/{_fitted(reference.repository, row.example)}{reference.tag_suffix}",
+            renamed(facts, f"{reference.registry}/{_fitted(reference.repository, row.example)}{reference.tag_suffix}"),
         )
     return None
 

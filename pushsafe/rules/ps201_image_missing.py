@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pushsafe.model import Facts, LocalImage, Platform, Reference, Severity
+from pushsafe.model import Facts, ImageMissing, LocalImage, Platform, Reference, Severity
 from pushsafe.rules.rule import Needs, Problem, Rule, each
 
 
@@ -10,7 +10,7 @@ def check(facts: Facts) -> Problem | None:
     reference = facts.reference
     if isinstance(facts.image, LocalImage):
         return _platform_missing(reference, facts.image, facts.platforms)
-    if facts.image is None:
+    if not isinstance(facts.image, ImageMissing):
         return None
     if not reference.tag:
         return Problem(reference, f"the engine has no tag of {reference.name}", "docker image ls")

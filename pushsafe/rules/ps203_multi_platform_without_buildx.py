@@ -1,35 +1,71 @@
-"""PS203: several platforms are wanted or known, and this engine's store holds only one."""
+"""PS203: several platforms are wanted or known, and this engine's store, or this builder, does one at a time."""
 
 from __future__ import annotations
 
-from pushsafe.model import Facts, LocalImage, Platform, Severity, StoreKind
-from pushsafe.rules.rule import Needs, Problem, Rule, each
+from collections.abc import Iterator, Sequence
+
+from pushsafe.builders import Way, build, copy, instead
+from pushsafe.model import Builder, Buildx, Facts, LocalImage, Platform, Reference, Severity, StoreKind, Upcoming
+from pushsafe.platforms import listed, option
+from pushsafe.rules.rule import Needs, Problem, Rule
 
 
-def check(facts: Facts) -> Problem | None:
-    if facts.engine is None or facts.engine.store is not StoreKind.CLASSIC:
-        return None
-    reference = facts.reference
-    if len(facts.platforms) > 1:
-        wanted = ",".join(str(platform) for platform in facts.platforms)
-        return Problem(
-            reference,
-            f"{len(facts.platforms)} platforms are asked for ({wanted}), and this engine's image store holds one",
-            f"docker buildx build --platform {wanted} -t {reference} --push .",
-        )
-    source = facts.source_index
-    if facts.platforms or source is None or not isinstance(facts.image, LocalImage):
-        return None
-    return Problem(
-        reference,
-        f"the image comes from {facts.source_name}, which holds {_listed(source.platforms)}; this engine's image "
-        f"store holds {_listed(facts.image.platforms)} only, and only that would be pushed",
-        f"docker buildx imagetools create -t {reference} {facts.source_name}",
+def check(facts: Sequence[Facts]) -> Iterator[Problem]:
+    """One problem for all tags that one command mends."""
+    asked = [fact for fact in facts if _in_classic_store(fact) and len(fact.platforms) > 1]
+    if asked:
+        yield _asked_for([fact.reference for fact in asked], asked[0].platforms, asked[0].buildx)
+    pulled = [fact for fact in facts if _in_classic_store(fact) and _is_one_of_several(fact)]
+    for source in dict.fromkeys(fact.source_name for fact in pulled):
+        yield _pulled([fact for fact in pulled if fact.source_name == source])
+    for fact in facts:
+        if isinstance(fact.image, Upcoming) and len(fact.image.platforms) > 1 and fact.buildx is not None:
+            builder = fact.buildx.current
+            if builder is not None and not builder.several:
+                yield _beyond_builder(fact, fact.image.platforms, fact.buildx, builder)
+                return
+
+
+def _in_classic_store(fact: Facts) -> bool:
+    classic = fact.engine is not None and fact.engine.store is StoreKind.CLASSIC
+    return classic and not isinstance(fact.image, Upcoming)
+
+
+def _is_one_of_several(fact: Facts) -> bool:
+    """Whether the image is one platform of an index that a registry holds, and none was asked for."""
+    return not fact.platforms and fact.source_index is not None and isinstance(fact.image, LocalImage)
+
+
+def _asked_for(references: Sequence[Reference], platforms: tuple[Platform, ...], buildx: Buildx | None) -> Problem:
+    way = build(references, platforms, buildx)
+    said = (
+        f"{len(platforms)} platforms are asked for ({option(platforms)}), and this engine's image store holds one: "
+        "all of them are built and pushed at once"
     )
+    return Problem(references[0], "; ".join(filter(None, (said, way.said))), way.command)
 
 
-def _listed(platforms: tuple[Platform, ...]) -> str:
-    return ", ".join(str(platform) for platform in platforms)
+def _pulled(facts: Sequence[Facts]) -> Problem:
+    first = facts[0]
+    if first.carrier:
+        way = Way(f"the same again with docker://{first.source_name} in place of {first.carrier}")
+    else:
+        way = copy([fact.reference for fact in facts], first.source_name, first.buildx)
+    held = first.image.platforms if isinstance(first.image, LocalImage) else ()
+    named = first.source_index.platforms if first.source_index is not None else ()
+    said = (
+        f"the image comes from {first.source_name}, which holds {listed(named)}; this engine's image store holds "
+        f"{listed(held)} only, and only that would be pushed"
+    )
+    return Problem(first.reference, "; ".join(filter(None, (said, way.said))), way.command)
+
+
+def _beyond_builder(fact: Facts, wanted: tuple[Platform, ...], buildx: Buildx, builder: Builder) -> Problem:
+    said = (
+        f"{len(wanted)} platforms are asked for ({option(wanted)}), and the builder {builder.name!r} (driver "
+        f"{builder.driver}, with the engine's classic image store) builds one at a time"
+    )
+    return Problem(fact.reference, said, instead(buildx.builders, wanted))
 
 
 RULE = Rule(
@@ -42,9 +78,14 @@ RULE = Rule(
         "The classic image store keeps one platform of an image. Pushing from it puts a "
         "single-platform manifest under the "
         "tag, and machines of the other platforms fail with `exec format error` or `no matching manifest`. buildx "
-        "builds and pushes all platforms, or copies an existing index from registry to registry."
+        "builds and pushes all platforms, or copies an existing index from registry to registry; the finding says "
+        "whether it is installed, which version, and names a builder that can do it. Docker's own driver builds for "
+        "several platforms only where the engine has the containerd image store."
     ),
     example="docker pushsafe --platform linux/amd64,linux/arm64 ghcr.io/myorg/my-api:1.4.2",
-    fix="Run the buildx command of the finding, or `--platform P` when that one platform is all you want.",
-    check=each(check),
+    fix=(
+        "Run the command of the finding (`docker pushsafe buildx` takes the same arguments, and verifies what it "
+        "pushed), or `--platform P` when that one platform is all you want."
+    ),
+    check=check,
 )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from pushsafe.builders import build
 from pushsafe.model import Facts, LocalImage, Severity
-from pushsafe.platforms import listed, option
+from pushsafe.platforms import listed
 from pushsafe.rules.rule import Needs, Problem, Rule, each
 
 
@@ -12,16 +13,22 @@ def check(facts: Facts) -> Problem | None:
     if facts.platforms or not isinstance(image, LocalImage) or not image.missing:
         return None
     named = (*image.platforms, *image.missing)
-    build = f"docker buildx build --platform {option(named)} -t {reference} --push ."
-    ways = [f"build and push them all ({build})"]
+    pull = _pull(image)
+    said = (
+        f"the index {image.id} names {listed(named)}, and the engine has no content for {listed(image.missing)}: "
+        "its push would put a single platform in the index's place. Pull what is missing, or "
+    )
+    if not facts.by_name:
+        whole = f"an image with all of its platforms in place of {facts.carrier}"
+        return Problem(reference, f"{said}take {whole}", pull or f"the same again with {whole}")
+    way = build((reference,), named, facts.buildx)
+    ways = [f"build and push them all ({way.command})"]
     if image.platforms:
         ways.insert(0, f"push one on purpose (docker pushsafe --platform {image.platforms[0]} {reference})")
-    pull = _pull(image)
     return Problem(
         reference,
-        f"the index {image.id} names {listed(named)}, and the engine has no content for {listed(image.missing)}: "
-        f"its push would put a single platform in the index's place. Pull what is missing, or {', or '.join(ways)}",
-        pull or build,
+        f"{said}{', or '.join(ways)}{f'; {way.said}' if way.said else ''}",
+        pull or way.command,
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pushsafe.builders import copy, widened
 from pushsafe.model import Facts, LocalImage, Platform, Severity, TagHeld
 from pushsafe.overwriting import pushed, unchanged
-from pushsafe.platforms import lacking, listed, option
+from pushsafe.platforms import lacking, listed
 from pushsafe.rules.rule import Needs, Problem, Rule, each
 
 
@@ -29,8 +30,8 @@ def _fix(facts: Facts, lost: tuple[Platform, ...]) -> str:
     if isinstance(image, LocalImage) and not lacking(lost, image.platforms):
         return f"docker pushsafe {reference}"
     if source is not None and not lacking(lost, source.platforms):
-        return f"docker buildx imagetools create -t {reference} {facts.source_name}"
-    return f"docker buildx build --platform {option((*pushed(facts), *lost))} -t {reference} --push ."
+        return copy((reference,), facts.source_name, facts.buildx).command
+    return widened(facts, (*pushed(facts), *lost), lost)
 
 
 RULE = Rule(

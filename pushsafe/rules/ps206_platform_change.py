@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pushsafe.builders import widened
 from pushsafe.model import Facts, Severity, TagHeld
 from pushsafe.overwriting import pushed
-from pushsafe.platforms import lacking, listed, option
+from pushsafe.platforms import lacking, listed
 from pushsafe.rules.rule import Needs, Problem, Rule, each
 
 
@@ -18,7 +19,7 @@ def check(facts: Facts) -> Problem | None:
     return Problem(
         reference,
         f"{reference.tag!r} is for {listed(theirs)} at {reference.registry} now, and would be for {listed(ours)}",
-        f"docker buildx build --platform {option((*theirs, *ours))} -t {reference} --push .",
+        widened(facts, (*theirs, *ours), theirs),
     )
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pushsafe.model import Facts, LocalImage, Severity, TagHeld, TagUnknown
+from pushsafe.model import Facts, LocalImage, Severity, TagHeld, TagUnknown, Upcoming
 from pushsafe.overwriting import matching, unchanged
 from pushsafe.rules.rule import Needs, Problem, Rule, each
 
 
 def check(facts: Facts) -> Problem | None:
-    if not isinstance(facts.image, LocalImage):
+    if not isinstance(facts.image, LocalImage | Upcoming):
         return None
     reference, now = facts.reference, facts.tag_now
     immutable = matching(reference.tag, facts.policy.immutable)
@@ -20,7 +20,8 @@ def check(facts: Facts) -> Problem | None:
         return None
     said = f"{reference.tag!r} exists at {reference.registry} and names {_named(now)}"
     if immutable:
-        fix = f"docker tag {reference} {reference.name}:NEW-TAG"
+        local = isinstance(facts.image, LocalImage)
+        fix = f"docker tag {reference} {reference.name}:NEW-TAG" if local else f"-t {reference.name}:NEW-TAG"
         return Problem(reference, f"{said}; it must not change ({immutable!r} is immutable)", fix, Severity.ERROR)
     if matching(reference.tag, facts.policy.moving):
         return Problem(reference, f"{said}; it is meant to move", look, Severity.INFO)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pushsafe.model import Facts, LocalImage, Severity, TagHeld
+from pushsafe.model import Facts, LocalImage, Severity, TagHeld, Upcoming
 from pushsafe.overwriting import matching, unchanged
 from pushsafe.rules.rule import Needs, Problem, Rule, each
 from pushsafe.versions import higher, local_version, version_of
@@ -18,24 +18,28 @@ def _goes_back(fact: Facts, facts: Sequence[Facts]) -> Problem | None:
     reference, now = fact.reference, fact.tag_now
     if not matching(reference.tag, fact.policy.moving):
         return None
-    if not isinstance(now, TagHeld) or not isinstance(fact.image, LocalImage) or unchanged(fact):
+    if not isinstance(now, TagHeld) or not isinstance(fact.image, LocalImage | Upcoming) or unchanged(fact):
         return None
     version = local_version(fact, facts)
     newer = higher((*now.also, now.version) if _labels_count(fact.image, version) else now.also, version)
     if not newer:
         return None
     is_listed = any(str(one.reference) == f"{reference.name}:{version}" for one in facts)
+    fix = f"docker buildx imagetools inspect {reference}"
+    if is_listed:
+        again = f"docker pushsafe {reference.name}:{version}   (without {reference.tag})"
+        fix = again if isinstance(fact.image, LocalImage) else f"the same again without -t {reference}"
     return Problem(
         reference,
         f"{reference.tag!r} names version {newer[0]} at {reference.registry} now, and would go back to {version}",
-        f"docker pushsafe {reference.name}:{version}   (without {reference.tag})"
-        if is_listed
-        else f"docker buildx imagetools inspect {reference}",
+        fix,
     )
 
 
-def _labels_count(image: LocalImage, version: str) -> bool:
+def _labels_count(image: LocalImage | Upcoming, version: str) -> bool:
     """Images inherit the version label of their base: one that disagrees with the tags is not about this image."""
+    if isinstance(image, Upcoming):
+        return True
     return not version_of(image.version) or not (higher((image.version,), version) or higher((version,), image.version))
 
 

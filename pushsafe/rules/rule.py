@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from typing import NamedTuple
 
-from pushsafe.model import Evidence, Facts, Reference, Severity, Stage
+from pushsafe.model import Evidence, Facts, Reference, Severity, Stage, Upcoming
 
 
 class Needs(Enum):
@@ -55,6 +55,13 @@ def each(check_one: Callable[[Facts], Problem | None]) -> Check:
                 yield problem
 
     return check
+
+
+def renamed(fact: Facts, name: str) -> str:
+    """What gives the image a better name: another tag for it, or, where it is not made yet, that tag from the start."""
+    if isinstance(fact.image, Upcoming):
+        return f"-t {name}   (in place of -t {fact.reference.given})"
+    return f"docker tag {fact.reference.given} {name}"
 
 
 def first_per_registry(facts: Iterable[Facts]) -> Iterator[Facts]:

@@ -160,6 +160,10 @@ class FakeEngine:
             return self._inspect(name)
         if method == "GET" and (name := _between(path, "/distribution/", "/json")):
             return self._distribution(name)
+        if method == "POST" and _between(path, "/images/", "/tag"):
+            return {}
+        if method == "DELETE" and path.startswith("/images/"):
+            return []
         if method == "POST" and (name := _between(path, "/images/", "/push")):
             script = self._push_script(name, query.get("tag", ""))
             return script if isinstance(script, Refusal) else Stream(script)

@@ -11,6 +11,14 @@ from pushsafe.gateways import Gateways
 from pushsafe.model import (
     Access,
     Asks,
+    Assembly,
+    BakeTarget,
+    Blob,
+    Build,
+    BuildAnswer,
+    Builder,
+    Buildx,
+    Built,
     ConfiguredRegistry,
     Credential,
     EngineAccepted,
@@ -32,6 +40,7 @@ from pushsafe.model import (
     Reference,
     RegistryPing,
     Report,
+    Repository,
     Stage,
     StoreKind,
     TagPolicy,
@@ -49,6 +58,8 @@ PUT = Evidence(Stage.PUSH, "", status=201, sent=True)
 ACCEPTED = Preflight((Evidence(Stage.PROBE, "", status=202, sent=True),))
 NOW = 1_700_000_000.0
 POLICY = TagPolicy()
+BUILDX = Buildx("0.29.1", (Builder("default", "docker", (AMD64,), several=True, current=True),))
+BUILT = Built((("", DIGEST),))
 
 _T = TypeVar("_T")
 Scripted: TypeAlias = _T | BaseException | Callable[[], _T]
@@ -78,7 +89,10 @@ def single(*layers: tuple[str, int]) -> ManifestInfo:
 
 @dataclass
 class Engine:
-    """Holds what `images` names (by `name:tag`, or everything where it is `None`); `push` by `name:tag`."""
+    """Holds what `images` names (by `name:tag`, or everything where it is `None`); `push` by `name:tag`.
+
+    `named` are the names that it was told, and told to forget.
+    """
 
     store: StoreKind = StoreKind.CLASSIC
     images: Mapping[str, LocalImage] | None = None
@@ -88,7 +102,9 @@ class Engine:
     distribution_answer: Scripted[ManifestInfo | Evidence] = field(default_factory=single)
     login_answer: Scripted[Evidence] = LOGGED_IN
     platform_option: Scripted[None] = None
+    naming: Scripted[None] = None
     pushed: list[tuple[str, Platform | None]] = field(default_factory=list)
+    named: list[str] = field(default_factory=list)
     inspected: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
 
@@ -99,7 +115,7 @@ class Engine:
     def require_platform_option(self) -> None:
         give(self.platform_option)
 
-    def image(self, reference: Reference) -> LocalImage | ImageMissing:
+    def image(self, reference: Reference, *, near: bool = True) -> LocalImage | ImageMissing:
         self.inspected.append(str(reference))
         if self.images is None:
             return LocalImage(sha("a"), (AMD64,))
@@ -107,6 +123,13 @@ class Engine:
 
     def tags(self, name: str) -> tuple[str, ...]:
         return self.held_tags
+
+    def tag(self, image: str, name: Reference) -> None:
+        give(self.naming)
+        self.named.append(f"{image} as {name}")
+
+    def untag(self, name: Reference) -> None:
+        self.named.append(f"no {name}")
 
     def push(
         self,
@@ -171,14 +194,20 @@ class Registry:
         return give(self.held.get(name, NOT_THERE))
 
     def content(
-        self, reference: Reference, credential: Credential, digest: str, patience: Patience = NO_PATIENCE
+        self, reference: Reference, credential: Credential, digest: str = "", patience: Patience = NO_PATIENCE
     ) -> ManifestContent | Evidence:
         name = f"{reference.name}@{digest}"
         self.asked.append(f"content {name}")
         return give(self.contents.get(name, ManifestContent(digest, OCI_MANIFEST, b"{}")))
 
     def put(
-        self, reference: Reference, credential: Credential, content: ManifestContent, patience: Patience = NO_PATIENCE
+        self,
+        reference: Reference,
+        credential: Credential,
+        content: ManifestContent,
+        patience: Patience = NO_PATIENCE,
+        *,
+        tagged: bool = True,
     ) -> Evidence:
         self.asked.append(f"put {reference}")
         self.patience.append(patience.retries)
@@ -187,22 +216,55 @@ class Registry:
             self.tagged.append(str(reference))
         return said
 
-    def investigate(self, reference: Reference, credential: Credential) -> Preflight:
+    def bring(
+        self, blob: Blob, source: Repository, target: Repository, on_sent: Callable[[int], None], patience: Patience
+    ) -> LayerState | Evidence:
+        self.asked.append(f"bring {target.reference.name}@{blob.digest} from {source.reference.name}")
+        return LayerState.MOUNTED
+
+    def investigate(self, reference: Reference, credential: Credential, reads: str = "") -> Preflight:
         earlier = self.asked.count(f"investigate {reference.name}")
-        self.asked.append(f"investigate {reference.name}")
+        self.asked.append(f"investigate {reference.name}{f' reading {reads}' if reads else ''}")
         scripted = self.preflights.get(reference.name, (ACCEPTED,))
         return give(scripted[min(earlier, len(scripted) - 1)])
 
     def tidy(self) -> None:
         self.asked.append("tidy")
 
-    def image_config(self, reference: Reference, credential: Credential, digest: str) -> ImageConfig | Evidence:
+    def image_config(
+        self, reference: Reference, credential: Credential, digest: str, patience: Patience = NO_PATIENCE
+    ) -> ImageConfig | Evidence:
         self.asked.append(f"config {reference.name}@{digest}")
         return give(self.configs.get(digest, ImageConfig(AMD64)))
 
     def tags(self, reference: Reference, credential: Credential) -> tuple[str, ...] | Evidence:
         self.asked.append(f"tags {reference.name}")
         return give(self.listed)
+
+
+@dataclass
+class BuildxCommand:
+    """`answer` is what a build comes to; `built` are the builds that were started."""
+
+    looked: Buildx = BUILDX
+    answer: Scripted[BuildAnswer] = BUILT
+    baked: tuple[BakeTarget, ...] = ()
+    built: list[Build] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+    def look(self, builder: str = "") -> Buildx:
+        self.asked.append(f"look {builder}".strip())
+        return self.looked
+
+    def targets(
+        self, flags: Sequence[str], rest: Sequence[str] = (), definition: bytes | None = None
+    ) -> tuple[BakeTarget, ...]:
+        self.asked.append(f"targets {' '.join((*flags, *rest))}")
+        return self.baked
+
+    def run(self, build: Build) -> BuildAnswer:
+        self.built.append(build)
+        return give(self.answer)
 
 
 @dataclass
@@ -266,6 +328,7 @@ class World:
     registry: Registry = field(default_factory=Registry)
     credentials: Credentials = field(default_factory=Credentials)
     observer: Observed = field(default_factory=Observed)
+    buildx: BuildxCommand = field(default_factory=BuildxCommand)
     configured: tuple[ConfiguredRegistry, ...] = ()
     engine_down: BaseException | None = None
     connected: list[str] = field(default_factory=list)
@@ -285,7 +348,12 @@ class World:
     @property
     def gateways(self) -> Gateways:
         return Gateways(
-            self._engine, self._registry, self.credentials, lambda: self.configured, self.engine_infos.append
+            self._engine,
+            self._registry,
+            self.credentials,
+            lambda: self.configured,
+            lambda: self.buildx,
+            self.engine_infos.append,
         )
 
     def run(
@@ -299,12 +367,23 @@ class World:
         planned: bool = False,
         push_each: bool = False,
         retries: int = 3,
+        origin: Build | Assembly | None = None,
     ) -> Report:
         """Push texts, without a preflight unless it is asked for; with References of no tag it is `--all-tags`."""
         references = tuple(ref(one) if isinstance(one, str) else one for one in given)
         all_tags = not all(reference.tag for reference in references)
         request = PushRequest(
-            references, frozenset(allowed), all_tags, platforms, policy, asks, pushes, planned, push_each, retries
+            references,
+            frozenset(allowed),
+            all_tags,
+            platforms,
+            policy,
+            asks,
+            pushes,
+            planned,
+            push_each,
+            retries,
+            origin,
         )
         return run(request, self.gateways, self.observer, lambda: NOW)
 

@@ -37,7 +37,7 @@ _TLS_TO_PLAIN = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnec
 
 @dataclass(frozen=True)
 class Request:
-    """One request as it came; header names in lower case, of a repeated query name the last value.
+    """One request as it came; header names in lower case, of a repeated query name the last value, `scopes` all.
 
     `client` is the name in the client certificate that was shown, empty for none.
     """
@@ -50,6 +50,7 @@ class Request:
     connection: int = 0
     expected: bool = True
     client: str = ""
+    scopes: tuple[str, ...] = ()
 
     @property
     def authorization(self) -> str:
@@ -280,6 +281,7 @@ class _Handler(BaseHTTPRequestHandler):
             body=body,
             connection=self.client_address[1],
             client=self._client(),
+            scopes=tuple(parse_qs(parts.query).get("scope", ())),
         )
         self._send(self.server.registry.answer(request))
 

@@ -127,7 +127,7 @@ def ask(
 ) -> Token:
     parameters = {"realm": realm.replace(BASE, registry.base), "service": service}
     challenge = Challenge("bearer", {name: value for name, value in parameters.items() if value})
-    return fetch_token(Transport(), endpoint(registry.base), challenge, SCOPE, "acme/app", credential)
+    return fetch_token(Transport(), endpoint(registry.base), challenge, (SCOPE,), "acme/app", credential)
 
 
 GRANTED = jwt("acme/app", "pull", "push")
@@ -298,11 +298,11 @@ def test_a_realm_for_a_credential(base: str, realm: str, allowed: bool, kind: Cr
     spoken = Watched()
     challenge = Challenge("bearer", {"realm": realm})
     if allowed:
-        fetch_token(spoken, endpoint(base), challenge, SCOPE, "acme/app", login(kind))
+        fetch_token(spoken, endpoint(base), challenge, (SCOPE,), "acme/app", login(kind))
         assert len(spoken.sent) == 1
         return
     with pytest.raises(RegistryUnreachable) as caught:
-        fetch_token(spoken, endpoint(base), challenge, SCOPE, "acme/app", login(kind))
+        fetch_token(spoken, endpoint(base), challenge, (SCOPE,), "acme/app", login(kind))
     assert re.fullmatch(
         r"\S+ wants the credential sent to \S+ over plain HTTP, which would show it to everybody on the way",
         caught.value.message,
@@ -318,14 +318,14 @@ def test_a_realm_for_a_credential(base: str, realm: str, allowed: bool, kind: Cr
 def test_a_realm_that_is_none(realm: str, credential: Credential | None) -> None:
     spoken = Watched()
     with pytest.raises(RegistryUnreachable, match="names no usable token server"):
-        fetch_token(spoken, SECURE, Challenge("bearer", {"realm": realm}), SCOPE, "a", credential)
+        fetch_token(spoken, SECURE, Challenge("bearer", {"realm": realm}), (SCOPE,), "a", credential)
     assert spoken.sent == []
 
 
 def test_nobody_may_ask_a_plain_token_server_elsewhere() -> None:
     spoken = Watched()
     challenge = Challenge("bearer", {"realm": "http://auth.test/token"})
-    assert fetch_token(spoken, SECURE, challenge, SCOPE, "a", None).value == "opaque"
+    assert fetch_token(spoken, SECURE, challenge, (SCOPE,), "a", None).value == "opaque"
     assert [authorization for _, authorization, _ in spoken.sent] == [""]
 
 
@@ -341,14 +341,14 @@ def test_nobody_may_ask_a_plain_token_server_elsewhere() -> None:
 )
 def test_a_token_servers_certificate_is_checked(base: str, verified: bool, realm: str, verify: bool) -> None:
     spoken = Watched()
-    fetch_token(spoken, endpoint(base, verified), Challenge("bearer", {"realm": realm}), SCOPE, "a", login())
+    fetch_token(spoken, endpoint(base, verified), Challenge("bearer", {"realm": realm}), (SCOPE,), "a", login())
     assert [how for _, _, how in spoken.sent] == [verify]
 
 
 def test_a_refused_realm_is_told_without_the_secret() -> None:
     realm = f"http://ada:{PASSWORD}@auth.test\x1b[2J/token"
     with pytest.raises(RegistryUnreachable) as caught:
-        fetch_token(Watched(), SECURE, Challenge("bearer", {"realm": realm}), "s", "a", login())
+        fetch_token(Watched(), SECURE, Challenge("bearer", {"realm": realm}), ("s",), "a", login())
     shown = "".join(traceback.format_exception(caught.value))
     assert "\x1b" not in shown
 
@@ -391,11 +391,11 @@ def test_a_redirected_token_server_gets_the_credential_at_its_own_origin_only(
         challenge = Challenge("bearer", {"realm": f"{base}/token"})
         place, transport = endpoint(base, start == "https"), Transport()
         if carried:
-            assert fetch_token(transport, place, challenge, SCOPE, "acme/app", login()).value == "opaque"
+            assert fetch_token(transport, place, challenge, (SCOPE,), "acme/app", login()).value == "opaque"
         else:  # what comes back is nobody's token
             with pytest.raises(RegistryUnreachable, match="redirects to another host, where no credential goes"):
-                fetch_token(transport, place, challenge, SCOPE, "acme/app", login())
-            assert fetch_token(transport, place, challenge, SCOPE, "acme/app", None).value == "opaque"
+                fetch_token(transport, place, challenge, (SCOPE,), "acme/app", login())
+            assert fetch_token(transport, place, challenge, (SCOPE,), "acme/app", None).value == "opaque"
         landed, *_ = [*one.find("GET", "/end"), *other.find("GET", "/end")]
     assert landed.authorization == (basic_header("ada", PASSWORD) if carried else "")
     assert PASSWORD not in f"{landed.query}{landed.headers}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from pushsafe.model import (
     Platform,
     Stage,
 )
+from pushsafe.patience import Patience
 from pushsafe.registry import tokens
 from tests.fakes.registry import (
     DENIED,
@@ -239,9 +241,28 @@ CONFIGS: dict[str, tuple[Any, ImageConfig]] = {
 
 @pytest.mark.parametrize(("body", "expected"), CONFIGS.values(), ids=CONFIGS)
 def test_image_config(body: Any, expected: ImageConfig) -> None:
-    blob = on("GET", f"/v2/{NAME}/blobs/sha256:c0", Answer(200, body))
+    content = (body if isinstance(body, str) else json.dumps(body)).encode()
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    blob = on("GET", f"/v2/{NAME}/blobs/{digest}", Answer(200, content))
     with FakeRegistry(basic_registry([blob])) as registry:
-        assert new().image_config(at(registry), somebody(), "sha256:c0") == expected
+        assert new().image_config(at(registry), somebody(), digest) == expected
+
+
+def test_a_config_that_is_another() -> None:
+    digest, content = f"sha256:{'c' * 64}", json.dumps(CONFIG).encode()
+    with FakeRegistry(basic_registry([on("GET", f"/v2/{NAME}/blobs/{digest}", Answer(200, content))])) as registry:
+        found = new().image_config(at(registry), somebody(), digest)
+    said = f"asked for {digest}, it sent sha256:{hashlib.sha256(content).hexdigest()}"
+    assert found == Evidence(Stage.VERIFY, said, status=200, code="DIGEST_MISMATCH", sent=True)
+
+
+def test_a_config_is_asked_for_again(pauses: list[float]) -> None:
+    content = json.dumps(CONFIG).encode()
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    blob = on("GET", f"/v2/{NAME}/blobs/{digest}", Answer(503), Answer(200, content))
+    with FakeRegistry(basic_registry([blob])) as registry:
+        assert new().image_config(at(registry), somebody(), digest, Patience(1)) == ImageConfig(ARM64_V8)
+    assert len(pauses) == 1
 
 
 TAGS: dict[str, tuple[Any, tuple[str, ...]]] = {

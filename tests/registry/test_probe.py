@@ -46,7 +46,9 @@ from tests.registry.asking import (
     OPAQUE,
     PASSWORD,
     PULL_PUSH,
+    at,
     investigate,
+    new,
     somebody,
 )
 
@@ -252,6 +254,33 @@ def test_a_push_is_what_a_token_is_asked_for() -> None:
     with FakeRegistry(bearer_registry()) as registry:
         investigate(registry, somebody())
         assert registry.find("GET", "/token")[0].query["scope"] == "repository:acme/app:pull,push"
+
+
+READERS: dict[str, tuple[list[Rule], list[Any]]] = {
+    # the registry, and what is learnt of who reads there
+    "a token that grants nothing": (
+        bearer_registry([on("GET", "/v2/.+/manifests/9", UNAUTHORIZED)], token=jwt(NAME)),
+        [pinged(401), (Stage.TOKEN, 200, "", True, ()), (Stage.PROBE, 401, "UNAUTHORIZED", True, None)],
+    ),
+    "a password": (
+        basic_registry([on("GET", "/v2/.+/manifests/9", DENIED)]),
+        [pinged(401), (Stage.TOKEN, 200, "", True, None), (Stage.PROBE, 403, "DENIED", True, None)],
+    ),
+    "a wrong password": (
+        basic_registry(password="another"),
+        [pinged(401), (Stage.TOKEN, 401, "UNAUTHORIZED", True, None)],
+    ),
+}
+
+
+@pytest.mark.parametrize(("rules", "expected"), READERS.values(), ids=READERS)
+def test_who_reads_starts_no_upload(rules: list[Rule], expected: list[Any]) -> None:
+    """Nor asks for a token to push, for which Quay makes a repository."""
+    with FakeRegistry(rules) as registry:
+        found = new().investigate(at(registry), somebody(), "9").evidence
+        assert [(one.stage, one.status, one.code, one.sent, one.granted) for one in found] == expected
+        assert registry.find("POST", ".*") == []
+        assert all(one.query["scope"] == f"repository:{NAME}:pull" for one in registry.find("GET", "/token"))
 
 
 def test_a_foreign_plain_token_server_hears_nothing() -> None:

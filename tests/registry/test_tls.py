@@ -284,7 +284,7 @@ def test_another_host_is_trusted_alike_and_shown_no_client_certificate(
         else:
             realm = f"https://{host}:{other.port}/end" if way == "token server" else f"https://{name}/start"
             who = LOGIN if way == "token server" else None
-            assert fetch_token(spoken, endpoint, Challenge("bearer", {"realm": realm}), "s", "a", who).value
+            assert fetch_token(spoken, endpoint, Challenge("bearer", {"realm": realm}), ("s",), "a", who).value
         assert {request.client for request in registry.requests} == {"ada's machine"}
         assert [request.client for request in other.requests] == [""]
 

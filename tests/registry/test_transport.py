@@ -20,7 +20,8 @@ import pytest
 
 from pushsafe.errors import RegistryUnreachable
 from pushsafe.registry import transport
-from pushsafe.registry.transport import CONNECTIONS, ERROR_LIMIT, Response, Transport
+from pushsafe.registry.connections import CONNECTIONS
+from pushsafe.registry.transport import ERROR_LIMIT, Response, Transport, place_of
 from tests.fakes.registry import (
     BASE,
     HTML_ERROR,
@@ -636,3 +637,18 @@ def test_urllib3_is_imported_whole_before_any_part_of_it(file: Path) -> None:
         for alias in node.names
     ]
     assert [name for name in named if name.startswith("urllib3")][:1] in ([], ["urllib3"])
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("https://registry.test/v2/", "https://registry.test:443/upload", True),
+        ("http://registry.test/v2/", "http://registry.test:80/upload", True),
+        ("http://registry.test/v2/", "https://registry.test/upload", False),
+        ("https://registry.test/v2/", "https://registry.test:8443/upload", False),
+        ("https://registry.test/v2/", "https://storage.test/upload", False),
+    ],
+)
+def test_a_place_is_the_same_with_the_port_of_its_scheme(one: str, other: str, same: bool) -> None:
+    """A registry that names it in a Location gets its credential there as well."""
+    assert (place_of(one) == place_of(other)) is same

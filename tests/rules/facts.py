@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pushsafe.model import (
     Access,
+    Buildx,
     ConfiguredRegistry,
     Credential,
     EngineInfo,
@@ -21,6 +22,7 @@ from pushsafe.model import (
     TagHeld,
     TagPolicy,
     TagState,
+    Upcoming,
 )
 from pushsafe.reference import parse_repository
 from pushsafe.rules.rule import Problem, Rule
@@ -37,7 +39,7 @@ def facts(
     given: str,
     *,
     configured: tuple[ConfiguredRegistry, ...] = (),
-    image: LocalImage | ImageMissing | None = None,
+    image: LocalImage | ImageMissing | Upcoming | None = None,
     credential: Credential | None = None,
     ping: RegistryPing | None = None,
     source: tuple[str, ManifestInfo] | None = None,
@@ -46,6 +48,7 @@ def facts(
     now: TagState | None = None,
     policy: TagPolicy = DEFAULT_POLICY,
     preflight: Preflight | None = None,
+    buildx: Buildx | None = None,
 ) -> Facts:
     """What is known of one reference; what is not named was not asked."""
     name, index = source or ("", None)
@@ -63,6 +66,7 @@ def facts(
         policy=policy,
         preflight=preflight,
         tag_now=now,
+        buildx=buildx,
     )
 
 

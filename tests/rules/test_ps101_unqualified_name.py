@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pushsafe.model import ConfiguredRegistry, Facts
+from pushsafe.model import ConfiguredRegistry, Facts, Upcoming
 from pushsafe.rules.ps101_unqualified_name import RULE
 from tests.rules.facts import facts, only, problems, repository
 
@@ -35,3 +35,8 @@ def test_fires(listed: Facts, fix: str) -> None:
 )
 def test_does_not_fire(given: str) -> None:
     assert problems(RULE, facts(given)) == []
+
+
+def test_what_is_not_made_yet_gets_its_name_from_the_start() -> None:
+    problem = only(RULE, facts("my-api:1", image=Upcoming(())))
+    assert problem.fix == "-t REGISTRY/NAMESPACE/my-api:1   (in place of -t my-api:1)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pushsafe.model import ConfiguredRegistry, Facts
+from pushsafe.model import ConfiguredRegistry, Facts, Upcoming
 from pushsafe.rules.ps102_implicit_docker_hub import RULE
 from tests.rules.facts import facts, only, problems, repository
 
@@ -97,3 +97,8 @@ def test_fires(listed: Facts, said: str, fix: str) -> None:
 )
 def test_does_not_fire(given: str) -> None:
     assert problems(RULE, facts(given)) == []
+
+
+def test_a_build_that_means_docker_hub_says_so() -> None:
+    problem = only(RULE, facts("myorg/my-api:1", image=Upcoming(())))
+    assert problem.fix == "-t docker.io/myorg/my-api:1   (in place of -t myorg/my-api:1)"

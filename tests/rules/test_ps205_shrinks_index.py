@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pushsafe.model import (
+    Buildx,
     Facts,
     ImageMissing,
     LocalImage,
@@ -14,6 +15,7 @@ from pushsafe.model import (
     StoreKind,
     TagAbsent,
     TagUnknown,
+    Upcoming,
 )
 from pushsafe.rules.ps205_shrinks_index import RULE
 from tests.rules.facts import facts, held, image, only, problems
@@ -26,6 +28,20 @@ INDEX = LocalImage(sha("a"), (AMD64, ARM64), children=(sha("1"), sha("2")))
 PULLED = LocalImage(sha("a"), (AMD64,), repo_digests=(f"registry.test/my-api@{sha('b')}",))
 SOURCE = (f"docker.io/library/base@{sha('e')}", ManifestInfo(sha("e"), OCI_INDEX, (AMD64, ARM64)))
 BUILD = f"docker buildx build --platform {{}} -t {GIVEN} --push ."
+
+
+@pytest.mark.parametrize(
+    ("buildx", "fix"),
+    [
+        (Buildx("0.29.1"), "the same again with --platform linux/amd64,linux/arm64"),
+        (None, "the same again with an image for linux/arm64"),
+    ],
+    ids=["build", "index"],
+)
+def test_fires_for_what_is_not_made_yet(buildx: Buildx | None, fix: str) -> None:
+    problem = only(RULE, facts(GIVEN, image=Upcoming((AMD64,)), now=held("b", AMD64, ARM64), buildx=buildx))
+    assert "would put linux/amd64 alone in its place; lost would be linux/arm64" in problem.message
+    assert problem.fix == fix
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from pushsafe.model import (
     TagPolicy,
     TagState,
     TagUnknown,
+    Upcoming,
 )
 from pushsafe.rules.ps401_overwrites_tag import RULE
 from tests.rules.facts import facts, held, image, only, problems
@@ -42,6 +43,13 @@ def test_fires(tag: str, severity: Severity | None, said: str, fix: str) -> None
     problem = only(RULE, facts(f"{NAME}:{tag}", image=image("a"), now=held("b", AMD64), policy=POLICY))
     assert problem.message == f"{tag!r} exists at registry.test and names sha256:bbbbbbbbbbbb{said}"
     assert (problem.severity, problem.fix) == (severity, fix)
+
+
+def test_fires_for_what_is_not_made_yet() -> None:
+    build = facts(f"{NAME}:v1", image=Upcoming((AMD64,)), now=held("b", AMD64), policy=POLICY)
+    problem = only(RULE, build)
+    assert (problem.severity, problem.fix) == (Severity.ERROR, f"-t {NAME}:NEW-TAG")
+    assert problems(RULE, build._replace(image=Upcoming((AMD64,), sha("b")))) == []
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pushsafe.model import ImageMissing, LocalImage, TagAbsent, TagPolicy, TagState, TagUnknown
+from pushsafe.model import ImageMissing, LocalImage, TagAbsent, TagPolicy, TagState, TagUnknown, Upcoming
 from pushsafe.rules.ps402_latest_goes_back import RULE
 from tests.rules.facts import facts, held, image, only, problems
-from tests.values import AMD64, sha
+from tests.values import AMD64, ARM64, sha
 
 NAME = "registry.test/my-api"
 
@@ -45,6 +45,16 @@ def test_fires(local: LocalImage, tags: tuple[str, ...], now: TagState, newest: 
         if tags
         else f"docker buildx imagetools inspect {NAME}:latest"
     )
+
+
+@pytest.mark.parametrize("digest", ["", sha("a")], ids=["build", "index"])
+def test_fires_for_what_is_not_made_yet(digest: str) -> None:
+    upcoming = Upcoming((AMD64, ARM64), digest)
+    version = facts(f"{NAME}:1.9.5", image=upcoming, now=TagAbsent())
+    latest = facts(f"{NAME}:latest", image=upcoming, now=held("b", also=("2.0.0",)))
+    assert only(RULE, version, latest).fix == f"the same again without -t {NAME}:latest"
+    assert problems(RULE, latest) == []
+    assert problems(RULE, version, latest._replace(image=Upcoming((AMD64,)))) == []
 
 
 def test_which_tags_move_is_a_setting() -> None:

@@ -1,0 +1,34 @@
+"""PS207 mentions attestations that `--platform` leaves behind."""
+
+from __future__ import annotations
+
+import pytest
+
+from pushsafe.model import Facts, ImageMissing, LocalImage, StoreKind
+from pushsafe.rules.ps207_attestations_left import RULE
+from tests.rules.facts import facts, image, only, problems
+from tests.values import AMD64, ARM64, sha
+
+GIVEN = "registry.test/my-api:1"
+ATTESTED = LocalImage(sha("a"), (AMD64, ARM64), children=(sha("1"), sha("2"), sha("3"), sha("4")), attestations=2)
+
+
+def test_fires() -> None:
+    problem = only(RULE, facts(GIVEN, store=StoreKind.CONTAINERD, image=ATTESTED, platforms=(ARM64,)))
+    assert "only the manifest for linux/arm64 is pushed" in problem.message
+    assert "stay behind" in problem.message
+    assert problem.fix == f"docker pushsafe {GIVEN}   (the whole index, with them)"
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        facts(GIVEN, image=ATTESTED),
+        facts(GIVEN, image=ATTESTED, platforms=(AMD64, ARM64)),
+        facts(GIVEN, image=image("a", AMD64, ARM64), platforms=(AMD64,)),
+        facts(GIVEN, image=ImageMissing(), platforms=(AMD64,)),
+    ],
+    ids=["the-whole-index", "several", "none-there", "no-image"],
+)
+def test_does_not_fire(listed: Facts) -> None:
+    assert problems(RULE, listed) == []

@@ -11,6 +11,7 @@ from pushsafe import __version__, plugin, streams
 from pushsafe.commands.buildx import buildx
 from pushsafe.commands.diagnose import diagnose
 from pushsafe.commands.explain_error import explain_error
+from pushsafe.commands.index import index
 from pushsafe.commands.push import lint, push
 from pushsafe.commands.rules import explain, rules
 from pushsafe.errors import PushsafeError
@@ -27,6 +28,7 @@ _DOCKERS = ("--context", "-c", "--host", "-H", "--config", "--tls", "--tlsverify
 
 _COMMANDS: dict[str, click.Command] = {
     "buildx": buildx,
+    "index": index,
     "lint": lint,
     "diagnose": diagnose,
     "explain-error": explain_error,

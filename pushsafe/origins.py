@@ -45,7 +45,9 @@ def origin_of(request: PushRequest, gateways: Gateways, pool: ThreadPoolExecutor
 
             return Building(request, request.origin, gateways, pool)
         case Assembly():
-            raise NotImplementedError
+            from pushsafe.assembling import Assembling
+
+            return Assembling(request, request.origin, gateways, pool)
 
 
 class EngineImages:

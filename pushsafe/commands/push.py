@@ -25,6 +25,7 @@ Examples:
 \b
 Commands:
   buildx BUILD-ARGS     Build with docker buildx, guarded and verified like a push.
+  index -t REF SRC...   Put one index together from images of one platform each.
   lint REF...           Check all of it, and push nothing.
   diagnose REF          Tell step by step what a push would meet.
   explain-error [TEXT]  Tell what an error message of a push means.

@@ -1,0 +1,164 @@
+"""Documents of manifests and indexes taken apart into descriptors and blobs, and an index put together from them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NoReturn
+
+from pushsafe.model import (
+    DOCKER_MANIFEST,
+    INDEX_TYPES,
+    MANIFEST_TYPES,
+    Blob,
+    Descriptor,
+    ImageConfig,
+    ManifestContent,
+    Platform,
+)
+from pushsafe.platforms import build_of, normal, of_document
+
+_OCI_INDEX, _DOCKER_LIST = INDEX_TYPES
+_ATTESTS = "vnd.docker.reference.digest"
+"""How an attestation names its manifest (buildx, `docs/attestations/attestation-storage.md`)."""
+_MOST = 200
+"""Manifests of one index: each costs requests, and nobody has as many platforms."""
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
+# Layers that a registry need not hold, as their owners forbid to pass them on: nobody pushes them.
+_NOT_PASSED_ON = ("foreign", "nondistributable")
+
+
+class Unusable(ValueError):
+    """A document that an index cannot be put together from, and why: a sentence without a subject."""
+
+
+def single(content: ManifestContent, config: ImageConfig) -> Descriptor:
+    """The descriptor of an image's manifest, whose platform its config names."""
+    platform = config.platform
+    if platform is None:
+        raise Unusable("tells no platform")
+    named = {"architecture": platform.architecture, "os": platform.os}
+    optional = {"os.version": platform.os_version, "os.features": list(config.features), "variant": platform.variant}
+    written = {
+        "mediaType": content.media_type,
+        "digest": content.digest,
+        "size": len(content.body),
+        "platform": named | {key: value for key, value in optional.items() if value},
+    }
+    return Descriptor(content.digest, content.media_type, _compact(written), platform)
+
+
+def descriptors(content: ManifestContent) -> tuple[Descriptor, ...]:
+    """The images that an index names, each followed by its attestations. Raises Unusable."""
+    entries = _entries(_object(content.body), "manifests")
+    if len(entries) > _MOST:
+        raise Unusable(f"names more than {_MOST} manifests")
+    found = tuple(map(_descriptor, entries))
+    images = [one for one in found if not one.attests]
+    for one in images:
+        if one.platform is None:
+            raise Unusable(f"names {one.digest}, and for no platform")
+    if not images:
+        raise Unusable("names no image")
+    return tuple(_ordered(images, [one for one in found if one.attests]))
+
+
+def config_of(content: ManifestContent) -> str:
+    """The digest of the config that an image's manifest names. Raises Unusable."""
+    return _blob(_object(content.body).get("config")).digest
+
+
+def blobs(content: ManifestContent) -> tuple[Blob, ...]:
+    """What a registry must hold before it takes a manifest: config and layers. Raises Unusable."""
+    document = _object(content.body)
+    layers = _entries(document, "layers")
+    held = (one for one in layers if not any(word in str(one.get("mediaType")) for word in _NOT_PASSED_ON))
+    return tuple(dict.fromkeys((_blob(document.get("config"))._replace(is_layer=False), *map(_blob, held))))
+
+
+def index_of(parts: Sequence[Descriptor]) -> ManifestContent:
+    """The index of them in their order; the same descriptors, the same bytes.
+
+    It is Docker's manifest list where every part is of Docker's types, else an OCI index.
+    """
+    docker = all(part.media_type == DOCKER_MANIFEST for part in parts)
+    media_type = _DOCKER_LIST if docker else _OCI_INDEX
+    listed = [json.loads(part.written) for part in parts]
+    body = json.dumps({"schemaVersion": 2, "mediaType": media_type, "manifests": listed}, indent=2).encode()
+    return ManifestContent(f"sha256:{hashlib.sha256(body).hexdigest()}", media_type, body)
+
+
+def clash(named: Iterable[tuple[str, Platform]]) -> tuple[str, str, Platform] | None:
+    """Two of those who were named that are for one platform, and which."""
+    seen: dict[tuple[str, str, str], dict[tuple[str, ...], str]] = {}
+    for name, platform in named:
+        held, build = seen.setdefault(normal(platform), {}), build_of(platform)
+        # One that names no build is for each of them: see `platforms.same`.
+        other = held.get(build, held.get(())) if build else next(iter(held.values()), None)
+        if other is not None:
+            return other, name, platform
+        held[build] = name
+    return None
+
+
+# ---------------------------------------------------------------------- documents
+
+
+def _ordered(images: Iterable[Descriptor], attestations: Sequence[Descriptor]) -> Iterator[Descriptor]:
+    for image in images:
+        yield image
+        yield from (one for one in attestations if one.attests == image.digest)
+
+
+def _descriptor(entry: dict[str, Any]) -> Descriptor:
+    digest, media_type = entry.get("digest"), entry.get("mediaType")
+    if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+        raise Unusable("names a manifest by no digest")
+    if media_type not in MANIFEST_TYPES:
+        what = "another index" if media_type in INDEX_TYPES else "what is no image"
+        raise Unusable(f"names {what} ({digest})")
+    annotations = entry.get("annotations")
+    attests = annotations.get(_ATTESTS) if isinstance(annotations, dict) else None
+    platform = of_document(entry.get("platform"))
+    attests = attests if platform is None and isinstance(attests, str) else ""
+    return Descriptor(digest, str(media_type), _compact(entry), platform, attests)
+
+
+def _blob(entry: Any) -> Blob:
+    digest, size = (entry.get("digest"), entry.get("size")) if isinstance(entry, dict) else (None, None)
+    if not isinstance(digest, str) or not _DIGEST.fullmatch(digest) or type(size) is not int or size < 0:
+        raise Unusable("names a blob by no digest and size")
+    return Blob(digest, size)
+
+
+def _entries(document: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    found = document.get(name)
+    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+        raise Unusable(f"has no list of {name}")
+    return found
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(body, parse_constant=_no_json, parse_float=_finite)
+    except (ValueError, RecursionError):
+        raise Unusable("is no JSON") from None
+    if not isinstance(found, dict):
+        raise Unusable("is no JSON object")
+    return found
+
+
+def _no_json(constant: str) -> NoReturn:
+    raise ValueError(constant)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _no_json(text)
+
+
+def _compact(document: dict[str, Any]) -> str:
+    return json.dumps(document, separators=(",", ":"))

@@ -1,0 +1,233 @@
+"""Documents of indexes and manifests: what is taken over of them, what is refused, and the bytes of the new one."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from pushsafe.image_index import Unusable, blobs, clash, config_of, descriptors, index_of, single
+from pushsafe.model import DOCKER_MANIFEST, INDEX_TYPES, Blob, Descriptor, ImageConfig, ManifestContent, Platform
+from tests.fakes import holding
+from tests.fakes.holding import Image, attestation_of, attested, content_of
+from tests.values import AMD64, ARM64, OCI_INDEX, OCI_MANIFEST, sha
+
+ONE, TWO = Image("linux/amd64"), Image("linux/arm64/v8")
+DOCKER_LIST = INDEX_TYPES[1]
+WINDOWS = Platform("windows", "amd64", os_version="10.0.17763.1")
+
+
+def entries(*parts: Descriptor) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(index_of(parts).body)["manifests"]
+    return found
+
+
+def test_an_image_is_named_with_the_platform_of_its_config() -> None:
+    config = ImageConfig(Platform("linux", "arm", "v7"))
+    part = single(TWO.content, config)
+    assert (part.digest, part.media_type, part.platform) == (TWO.content.digest, OCI_MANIFEST, config.platform)
+    assert entries(part) == [
+        {
+            "mediaType": OCI_MANIFEST,
+            "digest": TWO.content.digest,
+            "size": len(TWO.content.body),
+            "platform": {"architecture": "arm", "os": "linux", "variant": "v7"},
+        }
+    ]
+
+
+def test_what_a_config_says_of_windows_is_kept() -> None:
+    platform = entries(single(ONE.content, ImageConfig(WINDOWS, features=("win32k",))))[0]["platform"]
+    assert platform == {
+        "architecture": "amd64",
+        "os": "windows",
+        "os.version": "10.0.17763.1",
+        "os.features": ["win32k"],
+    }
+
+
+def test_an_index_is_taken_over_with_all_that_it_says() -> None:
+    """Each image is followed by its attestations, whatever the order was."""
+    first = ONE.entry(annotations={"org.example": "é"}, urls=["https://x.test"], artifactType="a/b")
+    first["platform"]["os.features"] = ["one"]
+    index = holding.index_of(attested(TWO), first, TWO.entry(), attested(ONE))
+    parts = descriptors(index)
+    assert [part.platform for part in parts] == [AMD64, None, Platform("linux", "arm64", "v8"), None]
+    assert [part.attests for part in parts] == ["", ONE.content.digest, "", TWO.content.digest]
+    assert entries(*parts) == [first, attested(ONE), TWO.entry(), attested(TWO)]
+
+
+def test_an_attestation_of_what_is_not_there_is_left() -> None:
+    index = holding.index_of(ONE.entry(), attested(TWO))
+    assert [part.digest for part in descriptors(index)] == [ONE.content.digest]
+
+
+def entry(**changes: Any) -> dict[str, Any]:
+    return {key: value for key, value in {**ONE.entry(), **changes}.items() if value is not None}
+
+
+UNUSABLE: dict[str, tuple[ManifestContent, str]] = {
+    "no JSON": (ManifestContent("", OCI_INDEX, b"<html>"), "is no JSON"),
+    "nested too deep": (ManifestContent("", OCI_INDEX, b"[" * 100_000), "is no JSON"),
+    "not a number": (ManifestContent("", OCI_INDEX, b'{"manifests": [NaN]}'), "is no JSON"),
+    "no object": (content_of([], OCI_INDEX), "is no JSON object"),  # type: ignore[arg-type]
+    "no list": (content_of({"manifests": {}}, OCI_INDEX), "has no list of manifests"),
+    "no entries": (content_of({"manifests": ["x"]}, OCI_INDEX), "has no list of manifests"),
+    "nothing": (holding.index_of(), "names no image"),
+    "attestations only": (holding.index_of(attested(ONE)), "names no image"),
+    "an index": (holding.index_of(entry(mediaType=OCI_INDEX)), f"names another index ({ONE.content.digest})"),
+    "no image": (holding.index_of(entry(mediaType="a/b")), f"names what is no image ({ONE.content.digest})"),
+    "no type": (holding.index_of(entry(mediaType=None)), f"names what is no image ({ONE.content.digest})"),
+    "no digest": (holding.index_of(entry(digest=None)), "names a manifest by no digest"),
+    "a path": (holding.index_of(entry(digest="sha256:../../x")), "names a manifest by no digest"),
+    "no platform": (holding.index_of(entry(platform=None)), f"names {ONE.content.digest}, and for no platform"),
+    "an odd platform": (
+        holding.index_of(entry(platform={"os": "linux", "architecture": "$(reboot)"})),
+        f"names {ONE.content.digest}, and for no platform",
+    ),
+}
+
+
+@pytest.mark.parametrize(("content", "why"), UNUSABLE.values(), ids=UNUSABLE)
+def test_what_no_index_is_made_of(content: ManifestContent, why: str) -> None:
+    with pytest.raises(Unusable) as error:
+        descriptors(content)
+    assert str(error.value) == why
+
+
+def test_an_image_without_a_platform() -> None:
+    with pytest.raises(Unusable, match="tells no platform"):
+        single(ONE.content, ImageConfig())
+
+
+# ---------------------------------------------------------------------- the new one
+
+
+def part(image: Image, platform: Platform = AMD64) -> Descriptor:
+    return single(image.content, ImageConfig(platform))
+
+
+DOCKERS, OCIS = Image("linux/amd64", media_type=DOCKER_MANIFEST), ONE
+TYPES: dict[str, tuple[list[Image], str]] = {
+    "Docker's": ([DOCKERS, DOCKERS], DOCKER_LIST),
+    "OCI's": ([OCIS, OCIS], OCI_INDEX),
+    "both": ([DOCKERS, OCIS], OCI_INDEX),
+}
+
+
+@pytest.mark.parametrize(("images", "media_type"), TYPES.values(), ids=TYPES)
+def test_the_type_of_an_index_is_that_of_its_images(images: list[Image], media_type: str) -> None:
+    content = index_of([part(image) for image in images])
+    document = json.loads(content.body)
+    assert (content.media_type, document["mediaType"], document["schemaVersion"]) == (media_type, media_type, 2)
+
+
+def test_attestations_make_it_an_oci_index() -> None:
+    index = holding.index_of(DOCKERS.entry(), attested(DOCKERS), media_type=DOCKER_LIST)
+    assert index_of(descriptors(index)).media_type == OCI_INDEX
+
+
+def test_the_same_parts_make_the_same_bytes() -> None:
+    index = index_of([part(ONE), part(TWO, ARM64)])
+    assert index == index_of([part(ONE), part(TWO, ARM64)])
+    assert index == index_of(descriptors(index))  # an index of an index is that index
+    assert index != index_of([part(TWO, ARM64), part(ONE)])
+
+
+V6, V7 = Platform("linux", "arm", "v6"), Platform("linux", "arm", "v7")
+OLDER, PATCHED = WINDOWS._replace(os_version="10.0.14393.9"), WINDOWS._replace(os_version="10.0.17763.2")
+CLASHES: dict[str, tuple[list[Platform], bool]] = {
+    "nothing": ([], False),
+    "two": ([AMD64, ARM64], False),
+    "twice": ([AMD64, ARM64, AMD64], True),
+    "variants": ([V6, V7], False),
+    "the variant that is meant": ([Platform("linux", "arm"), V7], True),
+    "the variant that is not meant": ([Platform("linux", "arm"), V6], False),
+    "another name": ([ARM64, Platform("linux", "aarch64", "v8")], True),
+    "versions of Windows": ([WINDOWS, OLDER], False),
+    "patches of Windows": ([WINDOWS, PATCHED], True),
+}
+
+
+@pytest.mark.parametrize(("platforms", "clashing"), CLASHES.values(), ids=CLASHES)
+def test_two_of_one_platform(platforms: list[Platform], clashing: bool) -> None:
+    found = clash((f"source {number}", platform) for number, platform in enumerate(platforms))
+    last = len(platforms) - 1
+    first = next((number for number, one in enumerate(platforms[:-1]) if clash([("", one), ("", platforms[-1])])), -1)
+    assert found == ((f"source {first}", f"source {last}", platforms[-1]) if clashing else None)
+
+
+def test_many_of_many_platforms_take_no_time() -> None:
+    """Compared one with the other they would be millions of comparisons."""
+    platforms = [Platform("linux", f"cpu{number}") for number in range(20_000)]
+    started = time.monotonic()
+    assert clash(("a source", one) for one in platforms) is None
+    assert time.monotonic() - started < 2
+
+
+def test_an_index_of_too_many() -> None:
+    index = holding.index_of(*[Image(f"linux/cpu{number}").entry() for number in range(201)])
+    with pytest.raises(Unusable, match="names more than 200 manifests"):
+        descriptors(index)
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "Infinity"])
+def test_what_no_document_can_say_is_not_taken_over(number: str) -> None:
+    index = holding.index_of(ONE.entry(annotations={"a": "NUMBER"}))
+    body = index.body.replace(b'"NUMBER"', number.encode())
+    with pytest.raises(Unusable, match="is no JSON"):
+        descriptors(index._replace(body=body))
+
+
+# ---------------------------------------------------------------------- blobs
+
+CONFIG = {"digest": sha("c"), "size": 7}
+
+
+def layered(*layers: Any, config: Any = CONFIG) -> ManifestContent:
+    return content_of({"config": config, "layers": list(layers)}, OCI_MANIFEST)
+
+
+def test_the_blobs_of_an_image_are_its_config_and_its_layers() -> None:
+    layer = {"digest": sha("1"), "size": 5, "mediaType": "application/vnd.oci.image.layer.v1.tar+gzip"}
+    assert blobs(layered(layer, layer)) == (Blob(sha("c"), 7, is_layer=False), Blob(sha("1"), 5))
+    assert config_of(layered(layer)) == sha("c")
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+        "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+    ],
+)
+def test_what_may_not_be_passed_on_stays(media_type: str) -> None:
+    layer = {"digest": sha("1"), "size": 5, "mediaType": media_type, "urls": ["https://go.microsoft.test/1"]}
+    assert blobs(layered(layer)) == (Blob(sha("c"), 7, is_layer=False),)
+
+
+@pytest.mark.parametrize(
+    "blob",
+    [
+        None,
+        "x",
+        {},
+        {"digest": sha("1")},
+        {"digest": "sha256:/../..", "size": 1},
+        {"digest": sha("1"), "size": -1},
+        {"digest": sha("1"), "size": "1"},
+        {"digest": sha("1"), "size": True},
+    ],
+    ids=str,
+)
+def test_a_blob_without_digest_or_size(blob: Any) -> None:
+    with pytest.raises(Unusable):
+        blobs(layered(config=blob))
+    with pytest.raises(Unusable):
+        blobs(layered(blob))
+
+
+def test_an_attestation_has_blobs_as_well() -> None:
+    assert len(blobs(attestation_of(ONE).content)) == 3

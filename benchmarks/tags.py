@@ -254,7 +254,7 @@ def on_engine(place: Place, engine: lab.LabEngine, tags: int, commands: Callable
                 afterwards.callback(engine_api.request, engine.socket, "DELETE", f"/images/{reference}")
             yield commands(references)
 
-    return functools.partial(_turn, place, tags, ready)
+    return functools.partial(turn, place, tags, ready)
 
 
 def by_tool(place: Place, commands: Callable[[Path, Sequence[str]], Commands]) -> Turn:
@@ -268,7 +268,7 @@ def by_tool(place: Place, commands: Callable[[Path, Sequence[str]], Commands]) -
             oci_layout(folder / "layout", "t0", layers)
             yield commands(folder, references)
 
-    return functools.partial(_turn, place, TEN, ready)
+    return functools.partial(turn, place, TEN, ready)
 
 
 def _crane(program: str, folder: Path, references: Sequence[str]) -> Commands:
@@ -297,7 +297,7 @@ TOOL_COMMANDS: Mapping[str, tuple[str, Callable[[str, Path, Sequence[str]], Comm
 }
 
 
-def _turn(place: Place, tags: int, ready: Callable[[Sequence[str]], AbstractContextManager[Commands]]) -> float:
+def turn(place: Place, tags: int, ready: Callable[[Sequence[str]], AbstractContextManager[Commands]]) -> float:
     """Push to a repository that was not there before; the seconds of the commands, one after the other."""
     repository = f"bench/{secrets.token_hex(8)}"
     references = [f"{place.host}/{repository}:t{number}" for number in range(tags)]

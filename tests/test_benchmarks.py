@@ -323,7 +323,7 @@ def test_a_push_that_does_not_do_its_work_is_not_measured(
     with FakeRegistry(listed) as registry:
         place = tags.Place(lab.LabRegistry("open", registry.host, "", {}, False, Path(), Path()), "far", PLACE.environ)
         with pytest.raises(tags.Failed, match=fault) if fault else contextlib.nullcontext():
-            assert tags._turn(place, 2, lambda _: contextlib.nullcontext(commands)) > 0
+            assert tags.turn(place, 2, lambda _: contextlib.nullcontext(commands)) > 0
 
 
 def test_a_layout_holds_what_it_names(tmp_path: Path) -> None:

@@ -215,6 +215,14 @@ def test_a_gateway_judges_nothing_and_knows_no_run(module: str) -> None:
     assert ours(module) & {*judges, *line, "pushsafe.wiring", "pushsafe.exitcodes"} == set()
 
 
+def test_the_embedded_registry_stands_alone() -> None:
+    embedded = set(below("pushsafe.embedded"))
+    assert embedded
+    for module in embedded:
+        assert ours(module) - embedded == set(), module
+        assert foreign(module) == set(), module
+
+
 def test_nobody_imports_the_command_line_but_the_program() -> None:
     assert {module for module in MODULES if "pushsafe.cli" in ours(module)} <= {"pushsafe.__main__"}
 

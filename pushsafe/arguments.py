@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeVar
 
 from pushsafe.errors import PushsafeError, UsageError
 from pushsafe.model import BadReference, ErrorKind, Place, Platform, RunError, Source
@@ -12,6 +14,8 @@ from pushsafe.platforms import read
 from pushsafe.reference import parse
 from pushsafe.results import error_of
 from pushsafe.rules import RULES, Rule
+
+_T = TypeVar("_T")
 
 
 class BadReferences(UsageError):
@@ -21,6 +25,14 @@ class BadReferences(UsageError):
         super().__init__("references that cannot be read")
         self.found = found
         self.use = use
+
+
+def readable(found: Iterable[_T | BadReference], use: str = "pushed to") -> tuple[_T, ...]:
+    """All that was read. Raises BadReferences where the grammar refuses any of it."""
+    every = tuple(found)
+    if bad := tuple(one for one in every if isinstance(one, BadReference)):
+        raise BadReferences(bad, use)
+    return tuple(one for one in every if not isinstance(one, BadReference))
 
 
 def errors_of(error: PushsafeError) -> tuple[RunError, ...]:

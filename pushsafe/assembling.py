@@ -29,16 +29,16 @@ from pushsafe.model import (
     Reference,
     Step,
     Upcoming,
-    Verified,
 )
 from pushsafe.origins import Refused
-from pushsafe.overwriting import matching, unchanged
+from pushsafe.overwriting import moves, unchanged
 from pushsafe.patience import Patience
 from pushsafe.plan import plan
 from pushsafe.platforms import listed
-from pushsafe.pushing import Pushing, finish
+from pushsafe.pushing import Pushing, finish, held_back
 from pushsafe.reference import MAX_TAG
 from pushsafe.sources import AtRegistry, Found, InEngine, Sources, unreached
+from pushsafe.verification import seen_whole
 
 _REPOSITORIES = 8
 """Repositories that are served at the same time."""
@@ -121,7 +121,7 @@ class Assembling:
                 Step(
                     fact.reference,
                     How.ALREADY_THERE if unchanged(fact) else How.TAGGED,
-                    last=_moves(fact),
+                    last=moves(fact),
                 )
                 for fact in targets
             )
@@ -206,18 +206,15 @@ class _Index:
 
     def put(self, threads: ThreadPoolExecutor, targets: Sequence[Facts]) -> None:
         """Give every tag its result; the moving ones last, and only if all others are in place."""
-        fixed = [fact for fact in targets if not _moves(fact)]
-        moving = [fact for fact in targets if _moves(fact)]
+        fixed = [fact for fact in targets if not moves(fact)]
+        moving = [fact for fact in targets if moves(fact)]
         self._put(threads, fixed)
-        late = next(
-            (str(one.reference) for one in fixed if not self._delivery.results[str(one.reference)].confirmed), ""
-        )
-        if not late:
+        why = held_back(self._delivery, (fact.reference for fact in fixed))
+        if why is None:
             self._put(threads, moving)
             return
         for fact in moving:
-            why = f"it moves only when every other tag is in place, and {late} is not"
-            self._delivery.finish(fact, NotPushed(why))
+            self._delivery.finish(fact, why)
 
     def _put(self, threads: ThreadPoolExecutor, facts: Sequence[Facts]) -> None:
         repositories: dict[str, list[Facts]] = {}
@@ -254,9 +251,8 @@ class _Index:
         put = [fact for fact in facts if isinstance(results[str(fact.reference)].outcome, Pushed)]
         if put and put[0].reference.name not in self._known:
             first, *put = put
-            found = self._delivery.read_back(first)
-            if isinstance(found, Verified) and found.via == "registry":
-                self._known[first.reference.name] = found.manifest
+            if found := seen_whole(self._delivery.read_back(first)):
+                self._known[first.reference.name] = found
         known = self._known.get(facts[0].reference.name)
         finish([self._pool.submit(self._delivery.read_back, fact, known) for fact in put])
 
@@ -329,7 +325,3 @@ def _split(facts: Iterable[Facts]) -> tuple[tuple[Facts, ...], tuple[Facts, ...]
     """The tags that are to name the index, and the carriers."""
     every = tuple(facts)
     return tuple(fact for fact in every if not fact.carrier), tuple(fact for fact in every if fact.carrier)
-
-
-def _moves(fact: Facts) -> bool:
-    return bool(matching(fact.reference.tag, fact.policy.moving))

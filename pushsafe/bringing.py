@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 
 from pushsafe.delivery import Delivery
 from pushsafe.errors import RegistryUnreachable
-from pushsafe.evidence import accepted
+from pushsafe.evidence import accepted, credential_of
 from pushsafe.gateways import Gateways
 from pushsafe.image_index import Unusable, blobs
 from pushsafe.model import (
@@ -189,9 +189,7 @@ class Bringing:
 
 
 def repository_of(fact: Facts) -> Repository:
-    if fact.credential is None:
-        raise AssertionError("a fact that gathering fills in is missing")
-    return Repository(fact.reference, fact.credential)
+    return Repository(fact.reference, credential_of(fact))
 
 
 def _blobs(content: ManifestContent) -> tuple[Blob, ...]:

@@ -11,7 +11,7 @@ from pushsafe.builders import INSTALL
 from pushsafe.delivery import Delivery, before
 from pushsafe.denial import foresee
 from pushsafe.errors import EngineFailed, EngineUnreachable, PushsafeError, UsageError
-from pushsafe.evidence import beforehand
+from pushsafe.evidence import beforehand, credential_of
 from pushsafe.gateways import Gateways
 from pushsafe.gathering import investigate
 from pushsafe.model import (
@@ -40,11 +40,11 @@ from pushsafe.model import (
     TagHeld,
     Target,
     Upcoming,
-    Verified,
 )
 from pushsafe.reference import parse
 from pushsafe.results import outcome_of
 from pushsafe.sanitize import clean
+from pushsafe.verification import seen_whole
 
 _CUT = NotPushed("cut off while it was being built and pushed; the registry may hold it", begun=True)
 
@@ -145,8 +145,8 @@ class Building:
                 else:
                     further.append((fact, source))
         self._all(delivery.read_back, ((fact,) for fact in first))
-        # What a tag was seen to name with all its children needs no second look under another tag.
-        self._all(delivery.read_back, ((fact, _known(delivery, source)) for fact, source in further))
+        known = {name: seen_whole(delivery.results[name].verification) for _, name in further}
+        self._all(delivery.read_back, ((fact, known[source]) for fact, source in further))
         listed = {target.name for target in self._build.targets}
         if others := [name for target, names in unlisted.items() if target not in listed for name in names]:
             raise EngineFailed(_unchecked(others).message, "docker buildx bake --print")
@@ -216,9 +216,7 @@ class Building:
             delivery.finish(fact, Failed(failure, begun=now != ""))
 
     def _refusal(self, fact: Facts) -> Denial | Failure | None:
-        if fact.credential is None:
-            raise AssertionError("a fact that gathering fills in is missing")
-        preflight = investigate(self._gateways, fact.reference, fact.credential)
+        preflight = investigate(self._gateways, fact.reference, credential_of(fact))
         return foresee(beforehand(fact._replace(preflight=preflight), fact.now))
 
     def _failure(self, failed: BuildFailed, said: str) -> Failure:
@@ -237,11 +235,6 @@ def _upcoming(target: Target, builder: Builder | None) -> Upcoming:
     if target.platforms or builder is None or builder.native is None:
         return Upcoming(target.platforms)
     return Upcoming((builder.native,), implied=True)
-
-
-def _known(delivery: Delivery, name: str) -> ManifestInfo | None:
-    found = delivery.results[name].verification
-    return found.manifest if isinstance(found, Verified) and found.via == "registry" else None
 
 
 def _unlisted(built: Built, targets: Iterable[Target]) -> dict[str, list[str]]:

@@ -13,7 +13,7 @@ from pushsafe.advice import again
 from pushsafe.availability import Availability
 from pushsafe.denial import classify, needs_investigation
 from pushsafe.errors import EngineFailed, EngineUnreachable, RegistryUnreachable
-from pushsafe.evidence import Refusal, accepted, credential_evidence, pushing_store
+from pushsafe.evidence import Refusal, accepted, credential_evidence, credential_of, pushing_store, trouble_of
 from pushsafe.gateways import Gateways, Observer
 from pushsafe.gathering import investigate
 from pushsafe.model import (
@@ -58,7 +58,7 @@ from pushsafe.words import is_dropped, may_pass
 PAUSE = 1.0
 """Seconds, and up to twice as many, before the engine tries again; a busy registry gets three times as long."""
 
-_NOT_FOUND, _TOO_MANY, _SERVER_ERROR = 404, 429, 500
+_NOT_FOUND, _SERVER_ERROR = 404, 500
 _CUT = NotPushed("cut off while it was being pushed; the registry may hold it", begun=True)
 _UNREAD = NotChecked("the run ended before it was read back")
 _ENDED = NotChecked("the run ended before")
@@ -111,7 +111,7 @@ class Delivery:
 
         A registry that has gone away is not tried.
         """
-        if gone := self._availability.gone(fact, _credential(fact)):
+        if gone := self._availability.gone(fact, credential_of(fact)):
             self.finish(fact, Failed(gone))
             return Failed(gone)
         self._begin(fact)
@@ -174,7 +174,7 @@ class Delivery:
         with self._watch.phase("tag"):
             said: Evidence | None = None
             try:
-                said = self._gateways.registry().put(fact.reference, _credential(fact), content, self.patience)
+                said = self._gateways.registry().put(fact.reference, credential_of(fact), content, self.patience)
                 why = "" if accepted(said) and not said.code else f"the registry answers {said} to the manifest"
                 lost = said.status is not None and said.status >= _SERVER_ERROR
             except RegistryUnreachable as error:
@@ -190,7 +190,7 @@ class Delivery:
     def digest_now(self, fact: Facts) -> str | None:
         """What the registry says that the tag names; empty for nothing, `None` where it does not say."""
         try:
-            found = self._gateways.registry().manifest(fact.reference, _credential(fact))
+            found = self._gateways.registry().manifest(fact.reference, credential_of(fact))
         except RegistryUnreachable:
             return None
         if isinstance(found, ManifestInfo):
@@ -214,7 +214,7 @@ class Delivery:
 
     def refused(self, fact: Facts, push: Evidence) -> Outcome:
         """What a refused push comes to, by what was said of it and what the registry says when it is asked."""
-        credential = _credential(fact)
+        credential = credential_of(fact)
         evidence: tuple[Evidence, ...] = (credential_evidence(credential), push._replace(sent=credential.present))
         if needs_investigation(push.message):
             found = investigate(self._gateways, fact.reference, credential)
@@ -232,7 +232,7 @@ class Delivery:
         self.require_running()
         with self._watch.phase("tag"):
             try:
-                found = self._gateways.registry().content(fact.reference, _credential(fact), digest, self.patience)
+                found = self._gateways.registry().content(fact.reference, credential_of(fact), digest, self.patience)
             except RegistryUnreachable as error:
                 return error.message
         if isinstance(found, ManifestContent):
@@ -258,7 +258,7 @@ class Delivery:
             verification = verify(
                 fact.reference,
                 outcome.digest,
-                _credential(fact),
+                credential_of(fact),
                 self._gateways.registry(),
                 _Engine(self._gateways),
                 whole=bool(outcome.layers and outcome.layers.unsized),
@@ -300,7 +300,7 @@ class Delivery:
         self._tell_wait(Wait(fact.reference.registry, why, seconds))
         self._stopped.wait(seconds)
         # An engine that finds nobody there may try for a minute on its own account.
-        silent = self._availability.silence(fact, _credential(fact), self.patience)
+        silent = self._availability.silence(fact, credential_of(fact), self.patience)
         return answer if silent else self._push_once(fact)
 
     def _push_once(self, fact: Facts) -> _Answer:
@@ -313,7 +313,7 @@ class Delivery:
             self.observer.layer(event)
 
         try:
-            return self._gateways.engine().push(fact.reference, _credential(fact), platform, on_layer)
+            return self._gateways.engine().push(fact.reference, credential_of(fact), platform, on_layer)
         except (EngineUnreachable, EngineFailed) as error:
             return error
 
@@ -340,19 +340,12 @@ def busy(fact: Facts, said: Evidence) -> Failure | None:
     """The failure of who met a busy registry as often as it was to be tried: more questions only add to its load."""
     if said.status not in BUSY:
         return None
-    kind = FailureKind.RATE_LIMITED if said.status == _TOO_MANY else FailureKind.REGISTRY_ERROR
-    return Failure(kind, f"the registry was busy at every try: {said}", (said,), (again(fact),))
+    return Failure(trouble_of(said), f"the registry was busy at every try: {said}", (said,), (again(fact),))
 
 
 def before(fact: Facts) -> str:
     """The digest that the tag named before the push; empty where there was none, or nobody could tell."""
     return fact.tag_now.manifest.digest if isinstance(fact.tag_now, TagHeld) else ""
-
-
-def _credential(fact: Facts) -> Credential:
-    if fact.credential is None:
-        raise AssertionError("a fact that gathering fills in is missing")
-    return fact.credential
 
 
 def _sized(layers: Layers, verification: Verification) -> Layers:

@@ -11,6 +11,7 @@ from pushsafe.model import (
     Evidence,
     Facts,
     Failure,
+    FailureKind,
     Preflight,
     PreflightVerdict,
     Reference,
@@ -23,6 +24,7 @@ from pushsafe.model import (
 from pushsafe.words import Undecided, meaning
 
 REFUSED = (401, 403)
+_TOO_MANY = 429
 
 
 class Refusal(NamedTuple):
@@ -66,10 +68,18 @@ class Refusal(NamedTuple):
 
 def beforehand(fact: Facts, now: float) -> Refusal:
     """What a preflight learnt, as if of a refusal."""
-    if fact.credential is None or fact.preflight is None:
+    credential = credential_of(fact)
+    if fact.preflight is None:
         raise AssertionError("no preflight was made")
-    evidence = (credential_evidence(fact.credential), *fact.preflight.evidence)
-    return Refusal(fact.reference, fact.credential, evidence, now, pushing_store(fact), fact.by_name)
+    evidence = (credential_evidence(credential), *fact.preflight.evidence)
+    return Refusal(fact.reference, credential, evidence, now, pushing_store(fact), fact.by_name)
+
+
+def credential_of(fact: Facts) -> Credential:
+    """The credential of a fact that gathering has filled in."""
+    if fact.credential is None:
+        raise AssertionError("a fact that gathering fills in is missing")
+    return fact.credential
 
 
 def pushing_store(fact: Facts) -> StoreKind | None:
@@ -99,6 +109,11 @@ def accepted(item: Evidence | None) -> bool:
 def refused(item: Evidence | None) -> bool:
     """Whether a server was asked and refused, for want of a login or of a right."""
     return item is not None and item.status in REFUSED
+
+
+def trouble_of(item: Evidence) -> FailureKind:
+    """What an answer is that is neither a yes nor a refusal."""
+    return FailureKind.RATE_LIMITED if item.status == _TOO_MANY else FailureKind.REGISTRY_ERROR
 
 
 def grants_push(actions: tuple[str, ...] | None) -> bool:

@@ -21,7 +21,7 @@ from pushsafe.model import (
     TagUnknown,
     Upcoming,
 )
-from pushsafe.overwriting import matching, unchanged
+from pushsafe.overwriting import moves, unchanged
 from pushsafe.versions import higher, local_version
 
 _NOT_FOUND = 404
@@ -81,8 +81,8 @@ class Look(NamedTuple):
 
     def _higher_versions(self, found: ManifestInfo) -> tuple[str, ...]:
         """The tag of a higher version than the local image's that names the same as a moving tag does now."""
-        reference, policy = self.fact.reference, self.fact.policy
-        if not matching(reference.tag, policy.moving):
+        reference = self.fact.reference
+        if not moves(self.fact):
             return ()
         version = local_version(self.fact, self.facts)
         if not version:

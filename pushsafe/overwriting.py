@@ -21,6 +21,11 @@ def matching(tag: str, patterns: tuple[str, ...]) -> str:
     return next((pattern for pattern in patterns if fnmatchcase(tag, pattern)), "")
 
 
+def moves(fact: Facts) -> bool:
+    """Whether the tag is one that the settings call moving."""
+    return bool(matching(fact.reference.tag, fact.policy.moving))
+
+
 def unchanged(fact: Facts) -> bool:
     """Whether the tag names already the very content that would be pushed; false where that is not known.
 

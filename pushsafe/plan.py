@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pushsafe.model import Batch, Facts, Lane, LocalImage, PushPlan, Reference
-from pushsafe.overwriting import matching, names_already
+from pushsafe.overwriting import moves, names_already
 
 
 def plan(facts: Sequence[Facts], *, push_each: bool = False) -> PushPlan:
@@ -47,8 +47,8 @@ def _batches(group: Sequence[Facts], kept: frozenset[str], *, direct: bool) -> t
     """What is done of a group at first, and what last."""
     direct = direct and not any(fact.preflight is not None and fact.preflight.problem for fact in group)
     there = [fact.reference for fact in group if str(fact.reference) in kept]
-    moving = [fact.reference for fact in group if str(fact.reference) not in kept and _moves(fact)]
-    fixed = [fact.reference for fact in group if str(fact.reference) not in kept and not _moves(fact)]
+    moving = [fact.reference for fact in group if str(fact.reference) not in kept and moves(fact)]
+    fixed = [fact.reference for fact in group if str(fact.reference) not in kept and not moves(fact)]
     if there:
         return (
             Batch(there[0], tuple(fixed), pushed=False, direct=direct) if fixed else None,
@@ -62,10 +62,6 @@ def _batches(group: Sequence[Facts], kept: frozenset[str], *, direct: bool) -> t
 
 def _carried(references: Sequence[Reference], *, direct: bool) -> Batch:
     return Batch(references[0], tuple(references[1:]), direct=direct)
-
-
-def _moves(fact: Facts) -> bool:
-    return bool(matching(fact.reference.tag, fact.policy.moving))
 
 
 def _lanes(batches: dict[str, list[Batch]]) -> tuple[Lane, ...]:

@@ -28,9 +28,9 @@ from pushsafe.model import (
     Reference,
     Stage,
     Verification,
-    Verified,
 )
 from pushsafe.plan import promoted
+from pushsafe.verification import seen_whole
 
 LANES = 8
 """Registries that are pushed to at the same time."""
@@ -86,15 +86,12 @@ class Pushing:
 
     def _go_last(self, threads: ThreadPoolExecutor, plan: PushPlan) -> None:
         """The moving tags: only if every other one is in place."""
-        results = self._delivery.results
-        others = (str(step.reference) for step in plan.steps if not step.last)
-        late = next((name for name in others if not results[name].confirmed), "")
-        if not late:
+        why = held_back(self._delivery, (step.reference for step in plan.steps if not step.last))
+        if why is None:
             self._go(threads, plan.last)
             return
         for step in plan.steps:
             if step.last:
-                why = NotPushed(f"it moves only when every other tag is in place, and {late} is not")
                 self._delivery.finish(self._fact(step.reference), why)
 
     # ------------------------------------------------------------------ one registry
@@ -187,11 +184,16 @@ class Pushing:
         single = isinstance(fact.image, LocalImage) and not fact.image.children
         if reading is None or single or reading.exception() is not None:
             return None  # there is nothing to wait for, or whoever waits for the source is told
-        found = reading.result()
-        return found.manifest if isinstance(found, Verified) and found.via == "registry" else None
+        return seen_whole(reading.result())
 
     def _fact(self, reference: Reference) -> Facts:
         return self._facts[str(reference)]
+
+
+def held_back(delivery: Delivery, others: Iterable[Reference]) -> NotPushed | None:
+    """Why a moving tag stays where it is; `None` where every other tag is in place."""
+    late = next((one for one in others if not delivery.results[str(one)].confirmed), None)
+    return None if late is None else NotPushed(f"it moves only when every other tag is in place, and {late} is not")
 
 
 def _holds_for_all(outcome: Outcome) -> bool:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from pushsafe.advice import again_with, of_reading
 from pushsafe.denial import foresee
 from pushsafe.errors import EngineFailed, EngineUnreachable, RegistryUnreachable, UsageError
-from pushsafe.evidence import Refusal, credential_evidence, refused
+from pushsafe.evidence import Refusal, credential_evidence, refused, trouble_of
 from pushsafe.gateways import Gateways
 from pushsafe.gathering import investigate
 from pushsafe.image_index import Unusable, config_of, descriptors, single
@@ -41,7 +41,7 @@ from pushsafe.overwriting import unchanged
 from pushsafe.patience import BUSY, Patience
 from pushsafe.platforms import lacking
 
-_OK, _NOT_FOUND, _TOO_MANY = 200, 404, 429
+_OK, _NOT_FOUND = 200, 404
 
 
 class AtRegistry(NamedTuple):
@@ -221,9 +221,8 @@ class Sources:
             return UsageError(said, *commands)
         if refused(there):
             return Refused(self._denied(source, there, besides, commands))
-        kind = FailureKind.RATE_LIMITED if there.status == _TOO_MANY else FailureKind.REGISTRY_ERROR
         busy = () if there.status not in BUSY else (again_with("", "in a while"),)
-        return Refused(Failed(Failure(kind, said, (there,), commands or busy)))
+        return Refused(Failed(Failure(trouble_of(there), said, (there,), commands or busy)))
 
     def _denied(self, source: Source, read: Evidence, besides: str, commands: tuple[str, ...]) -> Denied | Failed:
         """What a refusal to show a source comes to, when the registry was asked as whom it sees us."""

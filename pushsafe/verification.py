@@ -63,6 +63,12 @@ def verify(
     return look.for_platforms(found, platforms) if isinstance(found, Verified) and platforms is not None else found
 
 
+def seen_whole(found: Verification) -> ManifestInfo | None:
+    """What a tag was seen to name at the registry itself, with all that this names: under another tag of the repository
+    it needs no second look."""
+    return found.manifest if isinstance(found, Verified) and found.via == "registry" else None
+
+
 class _Look(NamedTuple):
     """One question, which may be asked several times."""
 

@@ -161,7 +161,7 @@ def _whole(
     caches: Sequence[str],
 ) -> PushRequest:
     if bad:
-        raise options.BadReferences(bad)
+        raise arguments.BadReferences(bad)
     references = tuple(reference for target in targets for reference in target.references)
     build = build._replace(targets=targets, caches=cache_references(caches, references))
     return common._replace(references=references, origin=build)

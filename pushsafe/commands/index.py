@@ -7,7 +7,7 @@ import click
 from pushsafe import arguments, config
 from pushsafe.commands import options
 from pushsafe.errors import UsageError
-from pushsafe.model import Asks, Assembly, BadReference, PushRequest, Reference, Source
+from pushsafe.model import Asks, Assembly, PushRequest, Reference, Source
 from pushsafe.reference import parse
 from pushsafe.running import Session, run
 from pushsafe.showing import Output, show
@@ -84,16 +84,10 @@ def index(
 def _targets(texts: tuple[str, ...]) -> tuple[Reference, ...]:
     if not texts:
         raise UsageError("no tag is given for the index", _USAGE)
-    read = [parse(text) for text in texts]
-    if bad := tuple(item for item in read if isinstance(item, BadReference)):
-        raise options.BadReferences(bad)
-    return tuple(item for item in read if isinstance(item, Reference))
+    return arguments.readable(map(parse, texts))
 
 
 def _sources(texts: tuple[str, ...]) -> tuple[Source, ...]:
     if not texts:
         raise UsageError("no image is given to put into the index", _USAGE)
-    read = [arguments.source(text) for text in texts]
-    if bad := tuple(item for item in read if isinstance(item, BadReference)):
-        raise options.BadReferences(bad, "put into an index")
-    return tuple(item for item in read if isinstance(item, Source))
+    return arguments.readable(map(arguments.source, texts), "put into an index")

@@ -39,9 +39,6 @@ timeout = click.option("--timeout", metavar="TIME", help="End the whole run afte
 timings = click.option("--timings", is_flag=True, help="Show what each phase took; --format json always does.")
 
 
-BadReferences = arguments.BadReferences
-
-
 def require_sense(*, dry_run: bool, quiet: bool, digest_file: str | None) -> None:
     """Raise UsageError for options that contradict each other."""
     if dry_run and quiet:

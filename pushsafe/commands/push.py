@@ -10,7 +10,7 @@ import click
 from pushsafe import __version__, arguments, config
 from pushsafe.commands import options
 from pushsafe.errors import UsageError
-from pushsafe.model import Asks, BadReference, PushRequest, Reference
+from pushsafe.model import Asks, PushRequest
 from pushsafe.reference import parse, parse_repository
 from pushsafe.running import Session, run
 from pushsafe.showing import Output, show
@@ -149,7 +149,4 @@ def _request(common: dict[str, Any], settings: config.Settings, command: str = "
     read = [parse_repository(text) if all_tags else parse(text) for text in texts]
     allowed = frozenset(arguments.code(text) for text in common["allow"])
     platforms = arguments.platforms(common["platform"])
-    if bad := tuple(item for item in read if isinstance(item, BadReference)):
-        raise options.BadReferences(bad)
-    good = tuple(item for item in read if isinstance(item, Reference))
-    return PushRequest(good, allowed, all_tags, platforms, settings.policy)
+    return PushRequest(arguments.readable(read), allowed, all_tags, platforms, settings.policy)

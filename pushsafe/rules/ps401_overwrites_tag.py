@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pushsafe.model import Facts, LocalImage, Severity, TagHeld, TagUnknown, Upcoming
-from pushsafe.overwriting import matching, unchanged
+from pushsafe.overwriting import matching, moves, unchanged
 from pushsafe.rules.rule import Needs, Problem, Rule, each
 
 
@@ -23,7 +23,7 @@ def check(facts: Facts) -> Problem | None:
         local = isinstance(facts.image, LocalImage)
         fix = f"docker tag {reference} {reference.name}:NEW-TAG" if local else f"-t {reference.name}:NEW-TAG"
         return Problem(reference, f"{said}; it must not change ({immutable!r} is immutable)", fix, Severity.ERROR)
-    if matching(reference.tag, facts.policy.moving):
+    if moves(facts):
         return Problem(reference, f"{said}; it is meant to move", look, Severity.INFO)
     return Problem(reference, f"{said}, which this push would replace", look)
 

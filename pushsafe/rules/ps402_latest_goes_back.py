@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pushsafe.model import Facts, LocalImage, Severity, TagHeld, Upcoming
-from pushsafe.overwriting import matching, unchanged
+from pushsafe.overwriting import moves, unchanged
 from pushsafe.rules.rule import Needs, Problem, Rule, each
 from pushsafe.versions import higher, local_version, version_of
 
@@ -16,7 +16,7 @@ def check(facts: Sequence[Facts]) -> Iterator[Problem]:
 
 def _goes_back(fact: Facts, facts: Sequence[Facts]) -> Problem | None:
     reference, now = fact.reference, fact.tag_now
-    if not matching(reference.tag, fact.policy.moving):
+    if not moves(fact):
         return None
     if not isinstance(now, TagHeld) or not isinstance(fact.image, LocalImage | Upcoming) or unchanged(fact):
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pushsafe.evidence import Refusal, accepted
-from pushsafe.model import Denial, DenialKind, DenialReason, Facts, Failure, FailureKind, SourceKind, Stage
+from pushsafe.model import PUSHSAFE, Denial, DenialKind, DenialReason, Facts, Failure, FailureKind, SourceKind, Stage
 from pushsafe.neighbours import near_miss
 from pushsafe.registry.known import creation_command, hostname, known, login_command, own_namespace
 from pushsafe.words import meaning
@@ -125,7 +125,11 @@ def _foreign_namespace(refusal: Refusal) -> tuple[str, tuple[str, ...]]:
         f"push there; that needs {row.right}"
     )
     better = f"{reference.registry}/{own}/{name}"
-    renamed = f"docker tag {reference} {better}:{reference.tag}" if refusal.by_name else again_with(f"-t {better}:TAG")
+    if refusal.command == PUSHSAFE:
+        renamed = f"docker tag {reference} {better}:{reference.tag}"
+    else:
+        named = f"{refusal.command} {better}:{reference.tag}"
+        renamed = named if refusal.command else again_with(f"-t {better}:TAG")
     return said, (renamed, *_other_login(refusal))
 
 
@@ -147,7 +151,7 @@ def _unclear(refusal: Refusal) -> tuple[str, tuple[str, ...]]:
             f"{registry} refused the push, and lets {who} start an upload now, so it is not the login; a rule of the "
             "registry's may be the cause, or a right of its own to replace a tag"
         )
-        return said, (f"docker pushsafe {refusal.reference}" if refusal.by_name else again_with(),)
+        return said, (f"{refusal.command} {refusal.reference}" if refusal.command else again_with(),)
     said = (
         f"{registry} refused, in words that fit a wrong credential and a missing right alike, and would not tell which "
         "when it was asked; a login that fails now means the credential, one that succeeds means the right"
@@ -170,7 +174,7 @@ _SAYINGS = {
 
 def again(tag: Facts | Refusal) -> str:
     """What to run for a tag whose registry is busy."""
-    return f"docker pushsafe {tag.reference}   (again, in a while)" if tag.by_name else again_with("", "in a while")
+    return f"{tag.command} {tag.reference}   (again, in a while)" if tag.command else again_with("", "in a while")
 
 
 def again_with(words: str = "", aside: str = "") -> str:

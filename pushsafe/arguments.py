@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pushsafe.errors import PushsafeError, UsageError
-from pushsafe.model import BadReference, ErrorKind, Place, Platform, RunError, Source
+from pushsafe.model import Archive, ArchiveKind, BadReference, ErrorKind, Place, Platform, RunError, Source
 from pushsafe.platforms import read
 from pushsafe.reference import parse
 from pushsafe.results import error_of
@@ -94,6 +94,18 @@ def platforms(text: str | None) -> tuple[Platform, ...]:
             raise UsageError(f"{item!r} is not a platform", "--platform OS/ARCH[/VARIANT], e.g. linux/arm64")
         found.append(platform)
     return tuple(dict.fromkeys(found))
+
+
+def archive(text: str) -> Archive:
+    """Images in files: `KIND:PATH[:REF]`."""
+    kind, _, place = text.partition(":")
+    found = next((one for one in ArchiveKind if one.value == kind), None)
+    if found is not None and place:
+        return Archive(found, place)
+    raise UsageError(
+        f"{text!r} does not say where images lie in files",
+        "--from oci:DIR[:REF], oci-archive:FILE[:REF] or docker-archive:FILE[:REF]",
+    )
 
 
 _PLACES = {"docker-daemon:": Place.ENGINE, "docker://": Place.REGISTRY}

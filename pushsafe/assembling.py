@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from pushsafe.bringing import Bringing, Ended, Part, repository_of
-from pushsafe.delivery import Delivery, before
+from pushsafe.bringing import Bringing, Part
+from pushsafe.delivery import Delivery
 from pushsafe.errors import EngineFailed, EngineUnreachable, UsageError
 from pushsafe.gateways import Gateways
 from pushsafe.image_index import clash, index_of
@@ -21,7 +21,6 @@ from pushsafe.model import (
     How,
     LocalImage,
     ManifestContent,
-    ManifestInfo,
     NotPushed,
     Pushed,
     PushPlan,
@@ -30,18 +29,17 @@ from pushsafe.model import (
     Step,
     Upcoming,
 )
-from pushsafe.origins import Refused
+from pushsafe.origins import Refused, require_reached
 from pushsafe.overwriting import moves, unchanged
 from pushsafe.patience import Patience
+from pushsafe.placing import Placing
 from pushsafe.plan import plan
 from pushsafe.platforms import listed
-from pushsafe.pushing import Pushing, finish, held_back
+from pushsafe.pushing import Pushing
 from pushsafe.reference import MAX_TAG
-from pushsafe.sources import AtRegistry, Found, InEngine, Sources, unreached
-from pushsafe.verification import seen_whole
+from pushsafe.sources import NOT_BY_ENGINE, AtRegistry, Found, InEngine, Sources
+from pushsafe.transfer import Ended, Transfer, repository_of
 
-_REPOSITORIES = 8
-"""Repositories that are served at the same time."""
 _LONGEST = 60
 """Characters of a tag that may name platforms."""
 
@@ -115,9 +113,9 @@ class Assembling:
 
     def plan(self, facts: tuple[Facts, ...], /) -> PushPlan:
         targets, carriers = _split(facts)
-        _require_reached(targets)
+        require_reached(targets, NOT_BY_ENGINE)
         return plan(carriers)._replace(
-            indexes=tuple(
+            placed=tuple(
                 Step(
                     fact.reference,
                     How.ALREADY_THERE if unchanged(fact) else How.TAGGED,
@@ -131,13 +129,14 @@ class Assembling:
 
     def carry_out(self, facts: tuple[Facts, ...], planned: PushPlan, delivery: Delivery) -> None:
         targets, carriers = _split(facts)
-        bringing = Bringing(delivery, self._gateways, self._pool)
-        threads = ThreadPoolExecutor(_REPOSITORIES, thread_name_prefix="pushsafe-index")
+        transfer = Transfer(delivery, self._gateways, self._pool)
         try:
             if carriers:
                 self._push(carriers, planned, delivery)
             found = self._all_at_registries(carriers, delivery)
-            _Index(delivery, bringing, self._pool, found).put(threads, targets)
+            parts = tuple(Part(part, one.repository) for one in found for part in one.parts)
+            bringing = Bringing(transfer)
+            Placing(delivery, self._pool, _index(found), lambda fact: bringing.bring(fact, parts)).put(targets)
         except (Ended, Refused) as ended:
             for fact in targets:
                 delivery.finish(fact, ended.outcome)
@@ -145,8 +144,7 @@ class Assembling:
             delivery.stop()
             raise
         finally:
-            threads.shutdown(wait=False, cancel_futures=True)
-            bringing.close()
+            transfer.close()
 
     def _push(self, carriers: Sequence[Facts], planned: PushPlan, delivery: Delivery) -> None:
         """Let the engine push them, under names that it has for no longer than that."""
@@ -155,7 +153,7 @@ class Assembling:
             for image, name in self._lent:
                 given.append(name)
                 self._gateways.engine().tag(image, name)
-            Pushing(delivery, carriers, self._pool).carry_out(planned._replace(indexes=()))
+            Pushing(delivery, carriers, self._pool).carry_out(planned._replace(placed=()))
         finally:
             for name in given:
                 with suppress(EngineUnreachable, EngineFailed):
@@ -191,81 +189,8 @@ class Assembling:
         return there
 
 
-class _Index:
-    """One index, and the tags that are to name it."""
-
-    def __init__(
-        self, delivery: Delivery, bringing: Bringing, pool: ThreadPoolExecutor, found: Sequence[AtRegistry]
-    ) -> None:
-        self._delivery = delivery
-        self._bringing = bringing
-        self._pool = pool
-        self._content = _index(found)
-        self._parts = tuple(Part(part, one.repository) for one in found for part in one.parts)
-        self._known: dict[str, ManifestInfo] = {}
-
-    def put(self, threads: ThreadPoolExecutor, targets: Sequence[Facts]) -> None:
-        """Give every tag its result; the moving ones last, and only if all others are in place."""
-        fixed = [fact for fact in targets if not moves(fact)]
-        moving = [fact for fact in targets if moves(fact)]
-        self._put(threads, fixed)
-        why = held_back(self._delivery, (fact.reference for fact in fixed))
-        if why is None:
-            self._put(threads, moving)
-            return
-        for fact in moving:
-            self._delivery.finish(fact, why)
-
-    def _put(self, threads: ThreadPoolExecutor, facts: Sequence[Facts]) -> None:
-        repositories: dict[str, list[Facts]] = {}
-        for fact in facts:
-            repositories.setdefault(fact.reference.name, []).append(fact)
-        finish([threads.submit(self._serve, of_one) for of_one in repositories.values()])
-        finish([threads.submit(self._read_back, of_one) for of_one in repositories.values()])
-
-    def _serve(self, facts: Sequence[Facts]) -> None:
-        """The tags of one repository."""
-        kept = [fact for fact in facts if before(fact) == self._content.digest]
-        for fact in kept:
-            self._delivery.leave(fact, self._content.digest)
-        wanted = [fact for fact in facts if fact not in kept]
-        if not wanted:
-            return
-        try:
-            there = wanted[0].reference.name in self._known
-            layers = None if there else self._bringing.bring(wanted[0], self._parts)
-        except Ended as ended:
-            for fact in wanted:
-                self._delivery.finish(fact, ended.outcome)
-            return
-        # The blobs are counted once, with the first tag.
-        put = [
-            self._pool.submit(self._delivery.put, fact, self._content, None if number else layers)
-            for number, fact in enumerate(wanted)
-        ]
-        finish(put)
-
-    def _read_back(self, facts: Sequence[Facts]) -> None:
-        """The tags of one repository; what the index names is looked at there once, with the first of them."""
-        results = self._delivery.results
-        put = [fact for fact in facts if isinstance(results[str(fact.reference)].outcome, Pushed)]
-        if put and put[0].reference.name not in self._known:
-            first, *put = put
-            if found := seen_whole(self._delivery.read_back(first)):
-                self._known[first.reference.name] = found
-        known = self._known.get(facts[0].reference.name)
-        finish([self._pool.submit(self._delivery.read_back, fact, known) for fact in put])
-
-
 def _index(found: Iterable[AtRegistry]) -> ManifestContent:
     return index_of([part for one in found for part in one.parts])
-
-
-def _require_reached(targets: Iterable[Facts]) -> None:
-    """Raise Refused where a registry does not answer us."""
-    problem = next((one.preflight.problem for one in targets if one.preflight and one.preflight.problem), "")
-    if problem:
-        raise Refused(unreached(problem))
 
 
 def _require_one_each(found: Sequence[Found]) -> None:

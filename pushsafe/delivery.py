@@ -147,14 +147,14 @@ class Delivery:
             return ""
         return why
 
-    def put(self, fact: Facts, content: ManifestContent, layers: Layers | None) -> None:
+    def put(self, fact: Facts, content: ManifestContent, layers: Layers | None = None, how: How = How.TAGGED) -> None:
         """Put a manifest under a tag that no engine could push: what came of it, not read back yet.
 
         `layers` are those that were brought for it.
         """
         said, why = self._put(fact, content)
         if not why:
-            self._keep(fact, Pushed(content.digest, layers, How.TAGGED), _UNREAD)
+            self._keep(fact, Pushed(content.digest, layers, how), _UNREAD)
         elif said is None:
             self.finish(fact, Failed(Failure(FailureKind.NETWORK, why, next=(again(fact),))))
         else:
@@ -221,7 +221,7 @@ class Delivery:
             evidence += found.evidence
             if found.problem and all(found.problem not in item.message for item in evidence):
                 evidence += (Evidence(Stage.TOKEN, found.problem),)
-        refusal = Refusal(fact.reference, credential, evidence, self._now(), pushing_store(fact), fact.by_name)
+        refusal = Refusal(fact.reference, credential, evidence, self._now(), pushing_store(fact), fact.command)
         verdict = classify(refusal)
         if isinstance(verdict, Failure):
             self._availability.note(fact.reference.registry, verdict)
@@ -264,7 +264,7 @@ class Delivery:
                 whole=bool(outcome.layers and outcome.layers.unsized),
                 children=_children(fact, outcome.digest),
                 known=known,
-                platforms=_asked_for(fact),
+                platforms=_asked_for(fact, outcome.digest),
                 patience=self.patience,
             )
         if outcome.layers:
@@ -365,9 +365,9 @@ def _children(fact: Facts, digest: str) -> tuple[str, ...]:
     return fact.image.children if isinstance(fact.image, LocalImage) and fact.image.id == digest else ()
 
 
-def _asked_for(fact: Facts) -> tuple[Platform, ...] | None:
+def _asked_for(fact: Facts, digest: str) -> tuple[Platform, ...] | None:
     """The platforms that a tag has to be for; `None` where the digest says it all."""
-    if not isinstance(fact.image, Upcoming):
+    if not isinstance(fact.image, Upcoming) or fact.image.digest == digest:
         return None
     return () if fact.image.implied else fact.image.platforms
 

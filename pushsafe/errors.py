@@ -34,3 +34,7 @@ class UnsafeRealm(RegistryUnreachable):
     def __init__(self, message: str, realm: str) -> None:
         super().__init__(message)
         self.realm = realm
+
+
+class ContentBroken(PushsafeError):
+    """What is read from a file is not, or no longer, what it has to be; the message names the file."""

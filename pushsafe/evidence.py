@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from pushsafe.model import (
+    PUSHSAFE,
     Credential,
     Denial,
     DenialReason,
@@ -32,7 +33,7 @@ class Refusal(NamedTuple):
 
     `now` is seconds since the epoch. `store` is the engine's, which decides whether it sends a credential to a registry
     that does not ask for one. The evidence of stage PUSH is the engine's own message; beforehand there is none.
-    `by_name` is that of the facts.
+    `command` is that of the facts.
     """
 
     reference: Reference
@@ -40,7 +41,7 @@ class Refusal(NamedTuple):
     evidence: tuple[Evidence, ...]
     now: float
     store: StoreKind | None = None
-    by_name: bool = True
+    command: str = PUSHSAFE
 
     @property
     def by_words(self) -> bool:
@@ -72,7 +73,7 @@ def beforehand(fact: Facts, now: float) -> Refusal:
     if fact.preflight is None:
         raise AssertionError("no preflight was made")
     evidence = (credential_evidence(credential), *fact.preflight.evidence)
-    return Refusal(fact.reference, credential, evidence, now, pushing_store(fact), fact.by_name)
+    return Refusal(fact.reference, credential, evidence, now, pushing_store(fact), fact.command)
 
 
 def credential_of(fact: Facts) -> Credential:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pushsafe.model import (
+    Archive,
     BakeTarget,
     Blob,
     Build,
@@ -31,6 +32,7 @@ from pushsafe.model import (
     RegistryPing,
     Repository,
     TagResult,
+    Upcoming,
     Wait,
 )
 from pushsafe.patience import NO_PATIENCE, Patience
@@ -79,6 +81,59 @@ class EngineGateway(AsksEngine, Protocol):
     def check_login(self, credential: Credential) -> Evidence: ...
 
 
+class Content(Protocol):
+    """The bytes of one blob that lie in a file; for any number of threads.
+
+    `file` names it for people. `parts` reads it from its beginning, as often as is wanted; each part holds until the
+    next one is asked for. Raises ContentBroken where the file cannot be read, or holds more or fewer bytes.
+    """
+
+    @property
+    def blob(self) -> Blob: ...
+    @property
+    def file(self) -> str: ...
+    def parts(self) -> Iterator[memoryview]: ...
+
+
+class Referrer(NamedTuple):
+    """A manifest about another one, its `subject` (OCI image specification, `manifest.md`): a signature, an SBOM."""
+
+    content: ManifestContent
+    subject: str
+
+
+class Package(NamedTuple):
+    """An image as a registry takes it.
+
+    None of the manifests of a level names one of a later level; the last level is the one that tags are to name.
+    `referrers` refer to any of those, or to one that stands before them. `contents` are the blobs that they all need,
+    each once.
+    """
+
+    levels: tuple[tuple[ManifestContent, ...], ...]
+    contents: tuple[Content, ...]
+    referrers: tuple[Referrer, ...] = ()
+
+    @property
+    def manifest(self) -> ManifestContent:
+        return self.levels[-1][0]
+
+
+class StoredImage(Protocol):
+    """One image that lies in files; reading it in the background begins when it is opened.
+
+    `package` waits until all of it is known, its layers compressed where that has to be. `check` waits until those
+    blobs of it are found to be what their digests say. Meanwhile `tell` is called with how many bytes of how many were
+    read. Both raise UsageError, which names the file.
+    """
+
+    @property
+    def upcoming(self) -> Upcoming: ...
+    def package(self, tell: Callable[[int, int], None]) -> Package: ...
+    def check(self, digests: Collection[str], tell: Callable[[int, int], None]) -> None: ...
+    def close(self) -> None: ...
+
+
 class RegistryGateway(AsksRegistry, Protocol):
     """What the run asks of registries; all but `ping` and `investigate` raise RegistryUnreachable."""
 
@@ -98,6 +153,16 @@ class RegistryGateway(AsksRegistry, Protocol):
     def bring(
         self, blob: Blob, source: Repository, target: Repository, on_sent: Callable[[int], None], patience: Patience
     ) -> LayerState | Evidence: ...
+    def holds(self, blob: Blob, target: Repository, patience: Patience) -> bool: ...
+    def send(
+        self,
+        content: Content,
+        target: Repository,
+        mount_from: str,
+        on_sent: Callable[[int], None],
+        patience: Patience,
+    ) -> LayerState | Evidence: ...
+    def refer(self, referrer: Referrer, target: Repository, patience: Patience) -> Evidence: ...
     def investigate(self, reference: Reference, credential: Credential, reads: str = "") -> Preflight: ...
     def tidy(self) -> None: ...
     def tags(self, reference: Reference, credential: Credential) -> tuple[str, ...] | Evidence: ...
@@ -126,11 +191,13 @@ class Observer(Protocol):
     """Who is told how the run goes, from several threads.
 
     `warned` comes first, where there is something to warn of, then `planned` with every tag that will have a result of
-    its own. The engine pushes several tags at a time, and many are finished that it never pushed.
+    its own. The engine pushes several tags at a time, and many are finished that it never pushed. `reading` tells how
+    many bytes of a file or folder were looked at before anything is sent.
     """
 
     def warned(self, findings: Sequence[Finding]) -> None: ...
     def planned(self, tags: Sequence[Reference]) -> None: ...
+    def reading(self, place: str, done: int, whole: int) -> None: ...
     def pushing(self, reference: Reference) -> None: ...
     def layer(self, event: LayerEvent) -> None: ...
     def waiting(self, wait: Wait) -> None: ...
@@ -141,12 +208,17 @@ def _nobody(_answer: EngineInfo | None) -> None:
     """Nobody waits for what the engine says of itself."""
 
 
+def _nothing() -> None:
+    """Nobody needs to know that the engine does nothing."""
+
+
 @dataclass(frozen=True)
 class Gateways:
     """Everything outside, made when it is first called.
 
     `tell_engine_info` passes on what the engine said of itself, or `None` where it did not answer: a registry that
-    HTTPS does not reach waits for the engine's list of insecure ones.
+    HTTPS does not reach waits for the engine's list of insecure ones. `leave_engine` says that the engine has no part
+    in this run: it is asked for that list only when it is needed, and registries are reached from here, wherever it is.
     """
 
     engine: Callable[[], EngineGateway]
@@ -154,4 +226,6 @@ class Gateways:
     credentials: CredentialGateway
     configured: Callable[[], tuple[ConfiguredRegistry, ...]]
     buildx: Callable[[], BuildxGateway]
+    stored: Callable[[Archive, tuple[Platform, ...]], StoredImage]
     tell_engine_info: Callable[[EngineInfo | None], None] = _nobody
+    leave_engine: Callable[[], None] = _nothing

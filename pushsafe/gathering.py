@@ -14,6 +14,7 @@ from pushsafe.evidence import beforehand
 from pushsafe.gateways import EngineGateway, Gateways
 from pushsafe.looking import Look
 from pushsafe.model import (
+    Archive,
     Asks,
     Credential,
     CredentialKind,
@@ -73,7 +74,8 @@ class Gathering:
         images: _Images = {}
         info = None
         try:
-            facts, info, images = self._ask_engine(facts)
+            if not isinstance(self._request.origin, Archive):
+                facts, info, images = self._ask_engine(facts)
         except (EngineUnreachable, EngineFailed, UsageError) as error:
             if not self._patient and any(fact.image is None for fact in facts):
                 raise

@@ -26,7 +26,7 @@ _ATTESTS = "vnd.docker.reference.digest"
 """How an attestation names its manifest (buildx, `docs/attestations/attestation-storage.md`)."""
 _MOST = 200
 """Manifests of one index: each costs requests, and nobody has as many platforms."""
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 # Layers that a registry need not hold, as their owners forbid to pass them on: nobody pushes them.
 _NOT_PASSED_ON = ("foreign", "nondistributable")
 
@@ -53,7 +53,7 @@ def single(content: ManifestContent, config: ImageConfig) -> Descriptor:
 
 def descriptors(content: ManifestContent) -> tuple[Descriptor, ...]:
     """The images that an index names, each followed by its attestations. Raises Unusable."""
-    entries = _entries(_object(content.body), "manifests")
+    entries = entries_of(document_of(content.body), "manifests")
     if len(entries) > _MOST:
         raise Unusable(f"names more than {_MOST} manifests")
     found = tuple(map(_descriptor, entries))
@@ -68,15 +68,19 @@ def descriptors(content: ManifestContent) -> tuple[Descriptor, ...]:
 
 def config_of(content: ManifestContent) -> str:
     """The digest of the config that an image's manifest names. Raises Unusable."""
-    return _blob(_object(content.body).get("config")).digest
+    return blob_of(document_of(content.body).get("config")).digest
 
 
 def blobs(content: ManifestContent) -> tuple[Blob, ...]:
     """What a registry must hold before it takes a manifest: config and layers. Raises Unusable."""
-    document = _object(content.body)
-    layers = _entries(document, "layers")
-    held = (one for one in layers if not any(word in str(one.get("mediaType")) for word in _NOT_PASSED_ON))
-    return tuple(dict.fromkeys((_blob(document.get("config"))._replace(is_layer=False), *map(_blob, held))))
+    document = document_of(content.body)
+    held = (one for one in entries_of(document, "layers") if not is_elsewhere(one))
+    return tuple(dict.fromkeys((blob_of(document.get("config"))._replace(is_layer=False), *map(blob_of, held))))
+
+
+def is_elsewhere(layer: dict[str, Any]) -> bool:
+    """Whether a registry need not hold a layer: its owner forbids to pass it on, and it says where else it is."""
+    return bool(layer.get("urls")) and any(word in str(layer.get("mediaType")) for word in _NOT_PASSED_ON)
 
 
 def index_of(parts: Sequence[Descriptor]) -> ManifestContent:
@@ -115,7 +119,7 @@ def _ordered(images: Iterable[Descriptor], attestations: Sequence[Descriptor]) -
 
 def _descriptor(entry: dict[str, Any]) -> Descriptor:
     digest, media_type = entry.get("digest"), entry.get("mediaType")
-    if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+    if not isinstance(digest, str) or not DIGEST.fullmatch(digest):
         raise Unusable("names a manifest by no digest")
     if media_type not in MANIFEST_TYPES:
         what = "another index" if media_type in INDEX_TYPES else "what is no image"
@@ -127,28 +131,36 @@ def _descriptor(entry: dict[str, Any]) -> Descriptor:
     return Descriptor(digest, str(media_type), _compact(entry), platform, attests)
 
 
-def _blob(entry: Any) -> Blob:
+def blob_of(entry: Any) -> Blob:
+    """What a descriptor names, taken for a layer. Raises Unusable."""
     digest, size = (entry.get("digest"), entry.get("size")) if isinstance(entry, dict) else (None, None)
-    if not isinstance(digest, str) or not _DIGEST.fullmatch(digest) or type(size) is not int or size < 0:
+    if not isinstance(digest, str) or not DIGEST.fullmatch(digest) or type(size) is not int or size < 0:
         raise Unusable("names a blob by no digest and size")
     return Blob(digest, size)
 
 
-def _entries(document: dict[str, Any], name: str) -> list[dict[str, Any]]:
+def entries_of(document: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """A list of descriptors. Raises Unusable."""
     found = document.get(name)
     if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
         raise Unusable(f"has no list of {name}")
     return found
 
 
-def _object(body: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(body, parse_constant=_no_json, parse_float=_finite)
-    except (ValueError, RecursionError):
-        raise Unusable("is no JSON") from None
+def document_of(body: bytes) -> dict[str, Any]:
+    """A document's JSON object. Raises Unusable."""
+    found = json_of(body)
     if not isinstance(found, dict):
         raise Unusable("is no JSON object")
     return found
+
+
+def json_of(body: bytes) -> Any:
+    """Any JSON of which every number can be written out again. Raises Unusable."""
+    try:
+        return json.loads(body, parse_constant=_no_json, parse_float=_finite)
+    except (ValueError, RecursionError):
+        raise Unusable("is no JSON") from None
 
 
 def _no_json(constant: str) -> NoReturn:

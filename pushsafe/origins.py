@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
 
 from pushsafe.gateways import Gateways
 from pushsafe.gathering import require_one_platform
-from pushsafe.model import Assembly, Build, Denied, Facts, Failed, PushPlan, PushRequest
+from pushsafe.model import Archive, Assembly, Build, Denied, Facts, Failed, Failure, FailureKind, PushPlan, PushRequest
 from pushsafe.plan import plan
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Origin(Protocol):
 
     def prepare(self, facts: tuple[Facts, ...], /) -> tuple[Facts, ...]: ...
     def plan(self, facts: tuple[Facts, ...], /) -> PushPlan: ...
-    def carry_out(self, facts: tuple[Facts, ...], planned: PushPlan, delivery: Delivery) -> None: ...
+    def carry_out(self, facts: tuple[Facts, ...], planned: PushPlan, delivery: Delivery, /) -> None: ...
 
 
 def origin_of(request: PushRequest, gateways: Gateways, pool: ThreadPoolExecutor) -> Origin:
@@ -48,6 +49,17 @@ def origin_of(request: PushRequest, gateways: Gateways, pool: ThreadPoolExecutor
             from pushsafe.assembling import Assembling
 
             return Assembling(request, request.origin, gateways, pool)
+        case Archive():
+            from pushsafe.sending import Sending
+
+            return Sending(request, request.origin, gateways, pool)
+
+
+def require_reached(facts: Iterable[Facts], why: str) -> None:
+    """Raise Refused where a registry does not answer us, and `why` no engine can help."""
+    problem = next((one.preflight.problem for one in facts if one.preflight and one.preflight.problem), "")
+    if problem:
+        raise Refused(Failed(Failure(FailureKind.NETWORK, f"{why}: {problem}")))
 
 
 class EngineImages:

@@ -36,7 +36,9 @@ def unchanged(fact: Facts) -> bool:
         return False
     now, image = fact.tag_now.manifest, fact.image
     if isinstance(image, Upcoming):
-        return now.digest == image.digest
+        if image.digest:
+            return now.digest == image.digest
+        return bool(image.config) and now.config == image.config  # the same image, its layers still to be compressed
     if not isinstance(image, LocalImage):
         return False
     if now.is_index:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from pushsafe.gateways import Gateways, Observer
-from pushsafe.model import Facts, PushRequest, Report, Upcoming
+from pushsafe.model import Archive, Facts, PushRequest, Report, Upcoming
 from pushsafe.results import report_of
 from pushsafe.rules import Needs, lint, refused
 
@@ -22,6 +22,7 @@ def run(request: PushRequest, gateways: Gateways, observer: Observer, now: Calla
             platforms=request.platforms,
             now=now(),
             policy=request.policy,
+            place=request.origin.given if isinstance(request.origin, Archive) else "",
         )
         for reference in request.references
     )

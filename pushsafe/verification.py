@@ -151,11 +151,12 @@ class _Look(NamedTuple):
         via: Literal["registry", "engine"],
         ask: Callable[[str], ManifestInfo | Evidence],
     ) -> Verification:
-        """The tag's own digest, and whether the registry holds every manifest that an index names."""
+        """The tag's own digest, and whether the registry holds every manifest that an index names, or one in it."""
         if found.digest != digest:
             return Mismatch(digest, found.digest)
         layers = found.layers
-        for child in found.children:
+        wanted = list(dict.fromkeys(found.children))
+        for child in wanted:  # which grows as it goes
             answer = ask(child)
             if isinstance(answer, Evidence):
                 if answer.status == _NOT_FOUND:
@@ -165,6 +166,7 @@ class _Look(NamedTuple):
             if answer.digest != child:
                 return Mismatch(child, answer.digest)
             layers += answer.layers
+            wanted += [one for one in dict.fromkeys(answer.children) if one not in wanted]
         return Verified(found._replace(layers=layers), via)
 
     def _ask_registry(self, child: str = "") -> ManifestInfo | Evidence:

@@ -45,7 +45,7 @@ def local_version(fact: Facts, facts: Iterable[Facts]) -> str:
     found = [(not _is_number(version), version, len(version.release), tag) for tag, version in _versions(tags)]
     if found:
         return max(found)[-1]
-    return image.version if isinstance(image, LocalImage) and version_of(image.version) else ""
+    return image.version if version_of(image.version) else ""
 
 
 def _is_same(one: object, other: LocalImage | Upcoming) -> bool:

@@ -13,8 +13,8 @@ from typing import Generic, TypeVar
 from pushsafe.credentials import CredentialStore
 from pushsafe.endpoint import config_dir, masked, resolve
 from pushsafe.errors import EngineUnreachable, PushsafeError
-from pushsafe.gateways import BuildxGateway, EngineGateway, Gateways, RegistryGateway
-from pushsafe.model import ConfiguredRegistry, EngineAddress, EngineInfo
+from pushsafe.gateways import BuildxGateway, EngineGateway, Gateways, RegistryGateway, StoredImage
+from pushsafe.model import Archive, ConfiguredRegistry, EngineAddress, EngineInfo, Platform
 from pushsafe.plugin import DockerFlags
 
 ENGINE_SETTINGS = (Path("/etc/docker/daemon.json"), Path("~/.config/docker/daemon.json"))
@@ -34,7 +34,7 @@ def gateways(
     """
     folder = config_dir(flags, environ)
     credentials = CredentialStore(folder, environ)
-    info = _Told()
+    info = _Told(lambda: _engine_info(engine))
     with ExitStack() as stack:
         stack.callback(credentials.close)
         address = _Once(lambda: resolve(flags, environ))
@@ -42,7 +42,16 @@ def gateways(
         registry = _Once(lambda: _registry(address, info, left, stack))
         configured = _Once(lambda: configured_registries(credentials.servers(), _for_a_hint(address)))
         buildx = _Once(lambda: _buildx(flags, environ))
-        yield Gateways(engine, registry, credentials, configured, buildx, info.tell)
+        yield Gateways(
+            engine,
+            registry,
+            credentials,
+            configured,
+            buildx,
+            lambda archive, platforms: _stored(archive, platforms, stack),
+            info.tell,
+            info.leave,
+        )
 
 
 def _for_a_hint(address: Callable[[], EngineAddress]) -> EngineAddress | None:
@@ -106,9 +115,24 @@ def _registry(
     from pushsafe.registry.client import Registry
     from pushsafe.registry.transport import Transport
 
-    registry = Registry(Transport(info.insecure_registries, lambda: _is_local(address), deadline=left))
+    registry = Registry(Transport(info.insecure_registries, lambda: info.left or _is_local(address), deadline=left))
     stack.callback(registry.close)
     return registry
+
+
+def _stored(archive: Archive, platforms: tuple[Platform, ...], stack: ExitStack) -> StoredImage:
+    from pushsafe.archives import open_image
+
+    image = open_image(archive, platforms)
+    stack.callback(image.close)
+    return image
+
+
+def _engine_info(engine: Callable[[], EngineGateway]) -> EngineInfo | None:
+    try:
+        return engine().info()
+    except PushsafeError:
+        return None
 
 
 def _is_local(address: Callable[[], EngineAddress]) -> bool:
@@ -118,19 +142,28 @@ def _is_local(address: Callable[[], EngineAddress]) -> bool:
 
 
 class _Told:
-    """What the engine said of itself, for those who wait for it."""
+    """What the engine said of itself, for those who wait for it. Where it has no part in the run, it is asked when that
+    is needed."""
 
-    def __init__(self) -> None:
+    def __init__(self, ask: Callable[[], EngineInfo | None]) -> None:
         self._event = threading.Event()
         self._info: EngineInfo | None = None
+        self._ask = _Once(ask)
+        self.left = False
 
     def tell(self, info: EngineInfo | None) -> None:
         self._info = info
         self._event.set()
 
+    def leave(self) -> None:
+        self.left = True
+
     def insecure_registries(self) -> tuple[str, ...]:
         """The engine's list; empty where it did not answer."""
-        self._event.wait()
+        if self.left:
+            self._info = self._ask()
+        else:
+            self._event.wait()
         return self._info.insecure_registries if self._info else ()
 
 

@@ -36,6 +36,7 @@ from pushsafe.model import (
     RunError,
     Severity,
     Stage,
+    Step,
     TagAbsent,
     TagHeld,
     TagResult,
@@ -221,6 +222,16 @@ REPORTS: dict[str, Report] = {
     "dry-run": _planned(_PLAN),
     "dry-run-of-moving-tags": _planned(
         PushPlan(last=(Lane(HOST, (Batch(reference("latest"), (reference("edge"),)),)),))
+    ),
+    "dry-run-of-files": _planned(
+        PushPlan(
+            placed=(
+                Step(reference("1.4.2"), How.PUSHED, origin="oci:out/image"),
+                Step(reference("1.4"), How.TAGGED, reference("1.4.2")),
+                Step(reference("1.3"), How.ALREADY_THERE),
+                Step(reference("latest"), How.TAGGED, reference("1.4.2"), last=True),
+            )
+        )
     ),
     "tagged-not-confirmed": report(
         ("1", Pushed(DIGEST, None, How.TAGGED), Mismatch(DIGEST, OTHER)),

@@ -559,7 +559,7 @@ def test_what_has_no_name_in_the_engine_is_not_given_another_there() -> None:
     """An index, or what is pushed for one: the tag is what the command was given."""
     hub = Refusal(ref("docker.io/eve/app:1"), ADA, (said(DENIED),), NOW)
     assert advice.denial(hub, FOREIGN).next[0].startswith("docker tag docker.io/eve/app:1 ")
-    nameless = hub._replace(by_name=False)
+    nameless = hub._replace(command="")
     assert advice.denial(nameless, FOREIGN).next[0] == "the same again with -t docker.io/ada/app:TAG"
 
 

@@ -208,6 +208,11 @@ def test_what_may_not_be_passed_on_stays(media_type: str) -> None:
     assert blobs(layered(layer)) == (Blob(sha("c"), 7, is_layer=False),)
 
 
+def test_what_is_nowhere_else_is_held() -> None:
+    layer = {"digest": sha("1"), "size": 5, "mediaType": "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"}
+    assert blobs(layered(layer)) == (Blob(sha("c"), 7, is_layer=False), Blob(sha("1"), 5))
+
+
 @pytest.mark.parametrize(
     "blob",
     [

@@ -192,6 +192,18 @@ def test_an_index_is_verified_with_every_child() -> None:
     assert [name for name, _ in found.registry.asked] == ["", sha("1"), sha("2")]
 
 
+INNER = ManifestInfo(sha("2"), OCI_INDEX, (ARM64,), (sha("3"),))
+
+
+def test_an_index_in_an_index_is_looked_into() -> None:
+    children = {sha("1"): manifest(sha("1")), sha("2"): INNER, sha("3"): manifest(sha("3"))}
+    found = look(INDEX, children=children)
+    assert isinstance(found.verification, Verified)
+    assert [digest for digest, _ in found.registry.asked] == ["", sha("1"), sha("2"), sha("3")]
+    lost = look(INDEX, children={**children, sha("3"): NOT_FOUND})
+    assert lost.verification == Missing(f"{sha('3')}, which the index of {REF} names")
+
+
 @pytest.mark.parametrize(
     ("second", "verification", "waits"),
     [

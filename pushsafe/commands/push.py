@@ -21,6 +21,7 @@ Examples:
   docker pushsafe -q --digest-file digests.txt -f tags.txt
   docker pushsafe --dry-run -a registry.example.com/myorg/my-api
   docker --context prod pushsafe registry.example.com/myorg/my-api:1.4.2
+  docker pushsafe --from oci:build/image ghcr.io/myorg/my-api:1.4.2
 
 \b
 Commands:
@@ -31,6 +32,7 @@ Commands:
   explain-error [TEXT]  Tell what an error message of a push means.
   rules                 List the lint rules.
   explain CODE          Explain one of them.
+  try                   See it work: six real runs against a registry made for them.
 
 \b
 Exit codes: 0 pushed and verified, 1 refused by lint, 2 usage, 3 not reachable,
@@ -57,6 +59,13 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
                 help="Read references from FILE (- for stdin), one a line; # starts a comment.",
             ),
             options.format_,
+            click.option(
+                "--from",
+                "origin",
+                metavar="KIND:PATH",
+                help="Push an image that lies in files, without an engine: oci:DIR[:REF], oci-archive:FILE[:REF] or "
+                "docker-archive:FILE[:REF].",
+            ),
             click.option(
                 "--platform",
                 metavar="OS/ARCH",
@@ -105,6 +114,8 @@ def push(
         options.require_sense(dry_run=dry_run, quiet=quiet, digest_file=digest_file)
         again = None if retries is None else config.whole_number(retries)
         settings = session.settings(preflight=preflight, timeout=common["timeout"], retries=again)
+        if push_each and common["origin"] is not None:
+            raise UsageError("--push-each is for an engine's images, and --from for those in files", "leave one out")
         request = _request(common, settings)._replace(
             asks=Asks.PREFLIGHT if settings.preflight else Asks.LOGIN,
             pushes=not dry_run,
@@ -146,7 +157,13 @@ def _request(common: dict[str, Any], settings: config.Settings, command: str = "
         )
         written = f"{command} -a REGISTRY/NAMESPACE/NAME" if all_tags else f"{command} REGISTRY/NAMESPACE/NAME:TAG"
         raise UsageError(given, f"{written}   (--help for options)")
+    origin = None if common["origin"] is None else arguments.archive(common["origin"])
+    if all_tags and origin is not None:
+        raise UsageError(
+            "--all-tags takes the tags of an engine, and --from an image that has none of them",
+            f"{command} --from {origin.given} REF [REF...]",
+        )
     read = [parse_repository(text) if all_tags else parse(text) for text in texts]
     allowed = frozenset(arguments.code(text) for text in common["allow"])
     platforms = arguments.platforms(common["platform"])
-    return PushRequest(arguments.readable(read), allowed, all_tags, platforms, settings.policy)
+    return PushRequest(arguments.readable(read), allowed, all_tags, platforms, settings.policy, origin=origin)

@@ -26,6 +26,7 @@ from pushsafe.model.evidence import (
     TagUnknown,
 )
 from pushsafe.model.facts import (
+    PUSHSAFE,
     Builder,
     Buildx,
     ConfiguredRegistry,
@@ -63,6 +64,8 @@ from pushsafe.model.plan import Batch, How, Lane, PushPlan, Step, Wait
 from pushsafe.model.references import BadReference, Implied, Platform, Reference
 from pushsafe.model.report import ErrorKind, PreflightVerdict, Report, RepositoryCheck, RunError, TagResult
 from pushsafe.model.request import (
+    Archive,
+    ArchiveKind,
     Asks,
     Assembly,
     BakeTarget,
@@ -78,6 +81,8 @@ from pushsafe.model.verdicts import Denial, DenialKind, DenialReason, Failure, F
 
 __all__ = [
     "Access",
+    "Archive",
+    "ArchiveKind",
     "Asks",
     "Assembly",
     "BadReference",
@@ -131,6 +136,7 @@ __all__ = [
     "NotChecked",
     "NotPushed",
     "Outcome",
+    "PUSHSAFE",
     "Place",
     "Platform",
     "Preflight",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from enum import Enum
+from shlex import quote
 from typing import NamedTuple
 
 from pushsafe.model.credentials import Credential
 from pushsafe.model.evidence import ManifestInfo, Preflight, RegistryPing, TagState
 from pushsafe.model.references import Platform, Reference
 from pushsafe.model.request import TagPolicy
+
+PUSHSAFE = "docker pushsafe"
 
 
 class StoreKind(Enum):
@@ -61,15 +64,20 @@ class ImageMissing(NamedTuple):
 
 
 class Upcoming(NamedTuple):
-    """An image that is not there yet: what a build, or an index to be put together, will be for.
+    """An image that no engine has: what a build, or an index to be put together, will be for, or what lies in files.
 
     No platforms: they are not known. `digest` is empty where that is not known beforehand. `implied` platforms are
-    those that nobody asked for: what a builder builds for by itself, unless the build says otherwise.
+    those that nobody asked for: what a builder builds for by itself, unless the build says otherwise. `config` is the
+    digest of a single image's config, and `version` the label `org.opencontainers.image.version` there. `attestations`
+    are those that its index names, also where one platform of that is meant.
     """
 
     platforms: tuple[Platform, ...]
     digest: str = ""
     implied: bool = False
+    config: str = ""
+    version: str = ""
+    attestations: int = 0
 
 
 class Builder(NamedTuple):
@@ -120,6 +128,7 @@ class Facts(NamedTuple):
     holds one platform of it only. `platforms` are those asked for. `now` is seconds since the epoch. `listed` tells
     whether the user wrote this very tag, or `--all-tags` found it. buildx is looked at only where it would be needed.
     `carrier` is the engine's image, as it was given, that is pushed under this tag for an index, and for nothing else.
+    `place` is where the image lies in files, as it was given (`--from`).
     """
 
     reference: Reference
@@ -138,8 +147,16 @@ class Facts(NamedTuple):
     tag_now: TagState | None = None
     buildx: Buildx | None = None
     carrier: str = ""
+    place: str = ""
 
     @property
     def by_name(self) -> bool:
         """Whether the engine has the image under this very name, so that a command may name it so."""
         return not self.carrier and not isinstance(self.image, Upcoming)
+
+    @property
+    def command(self) -> str:
+        """What pushes the image with nothing but a reference behind it; empty where more would have to be said."""
+        if self.place:
+            return f"{PUSHSAFE} --from {quote(self.place)}"
+        return PUSHSAFE if self.by_name else ""

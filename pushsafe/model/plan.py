@@ -43,24 +43,27 @@ class Step(NamedTuple):
     """What happens to one tag: for one that is tagged, `source` is the tag whose manifest it gets; none for an index
     that is put together.
 
-    `last` tells that it waits until every other tag is in place.
+    `last` tells that it waits until every other tag is in place. `origin` is where the content of one that is pushed
+    lies, where that is not the engine.
     """
 
     reference: Reference
     how: How
     source: Reference | None = None
     last: bool = False
+    origin: str = ""
 
 
 class PushPlan(NamedTuple):
     """How a push goes: `kept` tags name their image already; lanes run side by side; those of `last`, the moving tags,
-    only after every other tag is in place. `indexes` are tags of an index that is put together from what is there then.
+    only after every other tag is in place. `placed` tags get a manifest that we know: that of an index which is put
+    together from what is there then, or of an image that lies in files.
     """
 
     kept: tuple[Reference, ...] = ()
     lanes: tuple[Lane, ...] = ()
     last: tuple[Lane, ...] = ()
-    indexes: tuple[Step, ...] = ()
+    placed: tuple[Step, ...] = ()
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -73,7 +76,7 @@ class PushPlan(NamedTuple):
                 for follower in batch.followers:
                     tagged = Step(follower, How.TAGGED, batch.source, last)
                     found.append(tagged if batch.direct else Step(follower, How.PUSHED, last=last))
-        return (*found, *self.indexes)
+        return (*found, *self.placed)
 
 
 class Wait(NamedTuple):

@@ -121,6 +121,28 @@ class Assembly(NamedTuple):
     sources: tuple[Source, ...]
 
 
+class ArchiveKind(Enum):
+    """How images lie in files; the names are those of skopeo (containers/image `containers-transports(5)`)."""
+
+    OCI = "oci"
+    """A folder in the OCI image layout."""
+    OCI_ARCHIVE = "oci-archive"
+    """The same in a tar file."""
+    DOCKER_ARCHIVE = "docker-archive"
+    """What `docker save` writes."""
+
+
+class Archive(NamedTuple):
+    """Images in files, `PATH[:REF]`; REF says which of them is meant. What the path is only its reader can tell."""
+
+    kind: ArchiveKind
+    place: str
+
+    @property
+    def given(self) -> str:
+        return f"{self.kind.value}:{self.place}"
+
+
 class PushRequest(NamedTuple):
     """What the user asked for: every listed reference in the order it was listed.
 
@@ -139,4 +161,4 @@ class PushRequest(NamedTuple):
     planned: bool = False
     push_each: bool = False
     retries: int = 3
-    origin: Build | Assembly | None = None
+    origin: Build | Assembly | Archive | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from types import MappingProxyType
@@ -73,6 +74,8 @@ class Asking:
             who.url(path),
             response.header("location"),
             sent,
+            who.answering,
+            _number(response.header("oci-chunk-min-length")),
         )
         return response, upload
 
@@ -144,8 +147,12 @@ class _Who(NamedTuple):
             self.endpoint, challenge, self.repository, who, self.actions, self.patience, self.also_from
         )
 
-    def answering(self, refusal: Response, sent: dict[str, str]) -> dict[str, str] | None:
+    def answering(self, refusal: Response, sent: Mapping[str, str]) -> dict[str, str] | None:
         """What answers the challenge of a refusal; `None` where that was sent already, or there is nothing to send."""
         self.tokens.forget(self.endpoint, self.repository, sent)  # if it was the one for pushing, another may do
         answer = self.authorization(refusal)
         return None if answer in ({}, sent) else answer
+
+
+def _number(text: str) -> int:
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else 0

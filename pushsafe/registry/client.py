@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from pushsafe.errors import RegistryUnreachable
+from pushsafe.gateways import Content, Referrer
 from pushsafe.model import (
     INDEX_TYPES,
     Access,
@@ -28,12 +29,15 @@ from pushsafe.registry import manifests
 from pushsafe.registry.addresses import is_loopback
 from pushsafe.registry.asking import Asking
 from pushsafe.registry.blobs import Blobs
+from pushsafe.registry.opening import Opening
 from pushsafe.registry.probe import Probe, evidence
+from pushsafe.registry.putting import Putter
+from pushsafe.registry.sending import Sender
 from pushsafe.registry.tokens import Tokens
 from pushsafe.registry.transport import Transport
 from pushsafe.sanitize import clean, remember, secrets_of
 
-_OK, _CREATED, _UNAUTHORIZED = 200, 201, 401
+_OK, _UNAUTHORIZED = 200, 401
 _MISMATCH = "DIGEST_MISMATCH"
 _ACCEPT = {"Accept": manifests.ACCEPT}
 _LAST_CANCELS = 2.0  # seconds that the end of a run waits for them
@@ -51,13 +55,16 @@ class Registry:
         self._tokens = Tokens(transport)
         self._asking = Asking(transport, self._tokens)
         self._unfinished: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._blobs = Blobs(self._asking, transport.left, self._unfinished.put)
+        self._opening = Opening(self._asking, self._unfinished.put)
+        self._blobs = Blobs(self._asking, self._opening, transport.left)
+        self._putter = Putter(self._asking)
+        self._sender = Sender(self._asking, self._opening, transport.left)
         self._threads: ThreadPoolExecutor | None = None
         self._tidying: list[Future[None]] = []
 
     def close(self) -> None:
         """Cancel what is unfinished still, wait for that a moment, and drop all connections."""
-        for upload in self._blobs.open:  # of an interrupted run
+        for upload in self._opening.open:  # of an interrupted run
             self._unfinished.put(upload.cancel)
         self.tidy()
         if self._threads is not None:
@@ -190,27 +197,35 @@ class Registry:
         """Let a tag name a manifest whose parts the repository holds (`PUT .../manifests/TAG`); without `tagged` the
         repository holds it by its digest alone.
 
-        It does if the status is 201 and the code is empty, and only then. A registry that answers 201 and names another
-        digest has kept something else: the code is then DIGEST_MISMATCH.
+        It does if the status is 201 and the code is empty, and only then; see `Putter`.
         """
-        path = f"manifests/{reference.tag if tagged else content.digest}"
-        headers = {"Content-Type": content.media_type}
-        response = self._asking.ask("PUT", reference, path, credential, patience, headers=headers, body=content.body)
-        if response.status != _CREATED:
-            return evidence(Stage.PUSH, response, sent=credential.present)
-        # What the body of a success says is no error, whatever it looks like.
-        said = Evidence(Stage.PUSH, "", status=_CREATED, sent=credential.present)
-        found = response.header("docker-content-digest")
-        if found in ("", content.digest):
-            return said
-        message = f"it was sent {content.digest} and says that it keeps {clean(found, limit=200)}"
-        return said._replace(code=_MISMATCH, message=message)
+        name = reference.tag if tagged else content.digest
+        return self._putter.put(name, Repository(reference, credential), content, patience)[0]
+
+    def refer(self, referrer: Referrer, target: Repository, patience: Patience) -> Evidence:
+        """Let a repository hold a manifest about another one, and list it as that; see `Putter`."""
+        return self._putter.refer(referrer, target, patience)
 
     def bring(
         self, blob: Blob, source: Repository, target: Repository, on_sent: Callable[[int], None], patience: Patience
     ) -> LayerState | Evidence:
         """Let the target hold a blob of the source; see `Blobs`."""
         return self._blobs.bring(blob, source, target, on_sent, patience)
+
+    def holds(self, blob: Blob, target: Repository, patience: Patience) -> bool:
+        """Whether the target says that it has a blob."""
+        return self._sender.holds(blob, target, patience)
+
+    def send(
+        self,
+        content: Content,
+        target: Repository,
+        mount_from: str,
+        on_sent: Callable[[int], None],
+        patience: Patience,
+    ) -> LayerState | Evidence:
+        """Let the target have a blob that lies in a file; see `Sender`."""
+        return self._sender.send(content, target, mount_from, on_sent, patience)
 
 
 def _mismatch(digest: str, found: str, credential: Credential) -> Evidence:

@@ -7,6 +7,7 @@ import http.client
 import io
 import math
 import socket
+import ssl
 import time
 from contextvars import ContextVar
 from typing import Any, NamedTuple
@@ -88,6 +89,13 @@ class _Connection(urllib3.connection.HTTPConnection):
 
 class _SecureConnection(urllib3.connection.HTTPSConnection):
     response_class = _Answer
+
+    def send(self, data: Any) -> None:
+        """What a server said before it closed is read all the same, as urllib3 does where this goes in clear."""
+        try:
+            super().send(data)
+        except ssl.SSLEOFError:
+            raise BrokenPipeError(errno.EPIPE, "broken pipe") from None
 
 
 class _Pools(urllib3.PoolManager):

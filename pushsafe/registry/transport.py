@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 from urllib.parse import urljoin
 
 import urllib3  # never a part of it first: see auth.py
@@ -72,7 +72,7 @@ class _Request:
     method: str
     url: str
     headers: Mapping[str, str]
-    body: bytes | Iterable[bytes] | None
+    body: bytes | Iterable[bytes | memoryview] | None
     follow: bool
     limit: int
 
@@ -230,7 +230,7 @@ class Transport:
         *,
         verify: bool = True,
         headers: Mapping[str, str] | None = None,
-        body: Iterable[bytes] | None = None,
+        body: Iterable[bytes | memoryview] | None = None,
         follow: bool = False,
         room: int = 0,
         registry: str = "",
@@ -263,7 +263,7 @@ class Transport:
             request.method,
             request.url,
             headers=request.headers,
-            body=request.body,
+            body=cast(Iterable[bytes], request.body),  # any buffer goes to the socket as it is
             redirect=request.follow,
             retries=_REDIRECTS if request.follow else _NO_REDIRECT,
             timeout=timeout,

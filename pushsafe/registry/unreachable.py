@@ -22,7 +22,8 @@ _DROPPED = (
 
 
 class Dropped(RegistryUnreachable):
-    """A connection broke off; `refused` tells that none was made, by a server that had answered before."""
+    """A connection broke off, or takes nothing any more; `refused` tells that none was made, by a server that had
+    answered before."""
 
     def __init__(self, message: str, *, refused: bool = False) -> None:
         super().__init__(message)
@@ -34,7 +35,7 @@ def unreachable(origin: str, error: BaseException, *, known: bool) -> RegistryUn
     chain = _chain(error)
     way = "through its proxy: " if any(isinstance(link, urllib3.exceptions.ProxyError) for link in chain) else ""
     message = f"{origin}: {way}{_reason(chain)}"
-    if any(isinstance(link, _DROPPED) for link in chain):
+    if any(isinstance(link, _DROPPED) for link in chain) or _is_stuck(chain):
         return Dropped(message)
     if known and any(isinstance(link, ConnectionRefusedError) for link in chain):
         return Dropped(message, refused=True)
@@ -49,6 +50,12 @@ def _chain(error: BaseException) -> list[BaseException]:
         chain.append(seen)
         seen = _inner(seen)
     return chain
+
+
+def _is_stuck(chain: list[BaseException]) -> bool:
+    """What is sent is not taken any more; whoever waits in vain for an answer gets a TimeoutError of urllib3's own."""
+    own = any(isinstance(link, urllib3.exceptions.TimeoutError) for link in chain)
+    return not own and any(isinstance(link, TimeoutError) for link in chain)
 
 
 def _inner(error: BaseException) -> BaseException | None:

@@ -1,24 +1,42 @@
-"""An upload that a registry has opened: its content sent to where it points, or the upload cancelled."""
+"""An upload that a registry has opened: content sent to where it points, what it has of it, or the upload cancelled."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlencode, urljoin
 
 from pushsafe.errors import RegistryUnreachable
 from pushsafe.model import Credential
+from pushsafe.patience import Patience
 from pushsafe.registry.auth import parse_challenge
 from pushsafe.registry.tokens import Tokens
 from pushsafe.registry.transport import Endpoint, Response, Transport, place_of
 
+TAKEN = (201, 202, 204)
+"""Statuses of a piece that was taken: 202 by the specification; crane (`pkg/v1/remote/write.go`) knows the others."""
 _REFUSED = (401, 403)
+_UNAUTHORIZED = 401
+_TOLD = (200, 202, 204)
+_RANGE = re.compile(r"(?:bytes=)?0-(\d{1,18})")
+
+Answering = Callable[[Response, Mapping[str, str]], "dict[str, str] | None"]
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
+def _unanswered(_refusal: Response, _sent: Mapping[str, str]) -> dict[str, str] | None:
+    """A refusal is the end of it."""
+    return None
+
+
+@dataclass(slots=True, repr=False, eq=False)
 class Upload:
-    """One upload, started at `url` with `headers`, which may hold a secret; `location` is what the answer named."""
+    """One upload, started at `url` with `headers`, which may hold a secret; `location` is what the last answer named.
+
+    `answering` tells what answers the challenge of a refusal, in place of the headers that were sent. No piece but the
+    last may be smaller than `least` bytes (`OCI-Chunk-Min-Length`). For one thread at a time; for `cancel`, any.
+    """
 
     transport: Transport
     tokens: Tokens
@@ -28,24 +46,55 @@ class Upload:
     url: str
     location: str
     headers: Mapping[str, str]
+    answering: Answering = _unanswered
+    least: int = 0
 
-    def finish(self, digest: str, size: int, parts: Iterable[bytes]) -> Response:
-        """Send the whole content, `size` bytes (`PUT LOCATION?digest=DIGEST`). Raises RegistryUnreachable.
+    def finish(self, digest: str, size: int, parts: Iterable[bytes | memoryview]) -> Response:
+        """Send the whole content, or what is left of it, `size` bytes (`PUT LOCATION?digest=DIGEST`).
 
         Another origin gets no credential, as with containerd (`core/remotes/docker/pusher.go`): a registry may point
-        to any.
+        to any. Raises RegistryUnreachable.
         """
-        place = self._place()
-        if not place:
-            raise RegistryUnreachable(f"{self.endpoint.registry} opens an upload, and names no place for it")
-        ours = place_of(place) == place_of(self.url)
+        place = self._needed_place()
         named = f"{place}{'&' if '?' in place else '?'}{urlencode({'digest': digest})}"
-        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
-        sent = {**headers, **self.headers} if ours else headers
-        verify = self.endpoint.verify or not ours
-        registry = self.endpoint.registry
-        with self.transport.stream("PUT", named, verify=verify, headers=sent, body=parts, registry=registry) as answer:
-            return answer.whole()
+        return self._send("PUT", named, {"Content-Length": str(size)}, parts)
+
+    def append(self, start: int, size: int, parts: Iterable[bytes | memoryview]) -> Response:
+        """Send `size` bytes that come after the first `start` ones (`PATCH LOCATION`); where it was taken the upload
+        goes on from there.
+
+        OCI distribution specification, "Pushing a blob in chunks". Raises RegistryUnreachable.
+        """
+        place = self._needed_place()
+        headers = {"Content-Length": str(size), "Content-Range": f"{start}-{start + size - 1}"}
+        response = self._send("PATCH", place, headers, parts)
+        if response.status in TAKEN:
+            self._move(place, response)
+        return response
+
+    def kept(self, patience: Patience) -> int:
+        """How many bytes the registry has (`GET LOCATION`); 0 if it does not know the upload, or has nothing of it.
+
+        A range has no way to say that there is nothing: `0-0` is taken for that. Raises RegistryUnreachable.
+        """
+        place = self._needed_place()
+        response = self._ask(place, patience)
+        if response.status == _UNAUTHORIZED and self.renew(response):
+            response = self._ask(place, patience)
+        found = _RANGE.fullmatch(response.header("range"))
+        if response.status not in _TOLD or found is None or found[1] == "0":
+            return 0
+        self._move(place, response)
+        return int(found[1]) + 1
+
+    def renew(self, refusal: Response) -> bool:
+        """Whether there is something else to answer a refusal with, a token younger than ours; it is then ours."""
+        place = self._place()
+        answer = self.answering(refusal, self.headers) if place and self._is_ours(place) else None
+        if answer is None:
+            return False
+        self.headers = answer
+        return True
 
     def cancel(self) -> None:
         """What goes wrong changes nothing: the registry drops unfinished uploads by itself.
@@ -54,8 +103,23 @@ class Upload:
         """
         with suppress(RegistryUnreachable):
             place = self._place()
-            if place and place_of(place) == place_of(self.url):
+            if place and self._is_ours(place):
                 self._delete(place)
+
+    def _send(self, method: str, url: str, headers: Mapping[str, str], parts: Iterable[bytes | memoryview]) -> Response:
+        ours = self._is_ours(url)
+        sent = {"Content-Type": "application/octet-stream", **headers, **(self.headers if ours else {})}
+        verify = self.endpoint.verify or not ours
+        registry = self.endpoint.registry
+        with self.transport.stream(method, url, verify=verify, headers=sent, body=parts, registry=registry) as answer:
+            return answer.whole()
+
+    def _ask(self, url: str, patience: Patience) -> Response:
+        ours = self._is_ours(url)
+        headers = self.headers if ours else {}
+        verify = self.endpoint.verify or not ours
+        registry = self.endpoint.registry
+        return self.transport.send("GET", url, verify=verify, headers=headers, registry=registry, patience=patience)
 
     def _delete(self, place: str) -> None:
         verify = self.endpoint.verify
@@ -67,6 +131,19 @@ class Upload:
         token = self.tokens.token(self.endpoint, challenge, self.repository, "delete", self.credential)
         if token.value and (token.granted is None or {"delete", "*"} & set(token.granted)):
             self.transport.send("DELETE", place, verify=verify, headers={"Authorization": f"Bearer {token.value}"})
+
+    def _is_ours(self, place: str) -> bool:
+        return place_of(place) == place_of(self.url)
+
+    def _move(self, asked: str, response: Response) -> None:
+        with suppress(ValueError):
+            self.location = urljoin(asked, response.header("location"))
+
+    def _needed_place(self) -> str:
+        place = self._place()
+        if not place:
+            raise RegistryUnreachable(f"{self.endpoint.registry} opens an upload, and names no place for it")
+        return place
 
     def _place(self) -> str:
         """Where the upload goes on; empty where that cannot be read."""

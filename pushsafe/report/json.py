@@ -127,6 +127,7 @@ def _step(step: Step) -> _Object:
         "how": step.how.value,
         "source": str(step.source) if step.source is not None else None,
         "last": step.last,
+        "origin": step.origin or None,
     }
 
 

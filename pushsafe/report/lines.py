@@ -94,6 +94,10 @@ class Lines:
             self._note()
             self._end = self._end or self._repeat(1.0, self._look)
 
+    def reading(self, place: str, done: int, whole: int) -> None:
+        with self._lock:
+            self._run.reading(place, done, whole)
+
     def pushing(self, reference: Reference) -> None:
         with self._lock:
             self._run.pushing(reference)

@@ -34,7 +34,7 @@ def _lines(steps: Iterable[Step], ink: Ink) -> Iterator[str]:
 def _said(step: Step) -> tuple[str, str]:
     match step.how:
         case How.PUSHED:
-            return "push", "through the engine"
+            return "push", f"from {step.origin}" if step.origin else "through the engine"
         case How.TAGGED:
             return "tag", f"{f'the manifest of {step.source.tag}' if step.source else 'the index'}, put directly"
         case How.ALREADY_THERE:

@@ -25,6 +25,7 @@ class Display(Protocol):
 
     def warned(self, findings: Sequence[Finding]) -> None: ...
     def planned(self, tags: Sequence[Reference]) -> None: ...
+    def reading(self, place: str, done: int, whole: int) -> None: ...
     def pushing(self, reference: Reference) -> None: ...
     def layer(self, event: LayerEvent) -> None: ...
     def waiting(self, wait: Wait) -> None: ...
@@ -37,6 +38,7 @@ class Silent:
 
     def warned(self, findings: Sequence[Finding]) -> None: ...
     def planned(self, tags: Sequence[Reference]) -> None: ...
+    def reading(self, place: str, done: int, whole: int) -> None: ...
     def pushing(self, reference: Reference) -> None: ...
     def layer(self, event: LayerEvent) -> None: ...
     def waiting(self, wait: Wait) -> None: ...
@@ -61,6 +63,10 @@ class Lazy:
     def planned(self, tags: Sequence[Reference]) -> None:
         self._made = self._made or self._make()
         self._made.planned(tags)
+
+    def reading(self, place: str, done: int, whole: int) -> None:
+        if self._made:
+            self._made.reading(place, done, whole)
 
     def pushing(self, reference: Reference) -> None:
         if self._made:
@@ -128,6 +134,10 @@ class Live:
         with self._lock:
             self._run.planned(tags)
 
+    def reading(self, place: str, done: int, whole: int) -> None:
+        with self._lock:
+            self._run.reading(place, done, whole)
+
     def pushing(self, reference: Reference) -> None:
         with self._lock:
             self._run.pushing(reference)
@@ -168,7 +178,7 @@ class Live:
             # One line stays free: where the cursor ends below the last one, what has scrolled away cannot be wiped.
             room = max(self._console.height - 1, 1)
             tags = f"{run.done} of {run.total} {many(run.total, 'tag')}" if run.total else f"{run.done} done"
-            last = [*self._pause(), *self._sent()]
+            last = [*map(_line, filter(None, (run.read,))), *self._pause(), *self._sent()]
             rows = [_line(tags), *self._pushes(room - 1 - len(last)), *last]
             return Group(*rows[:room])
 

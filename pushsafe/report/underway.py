@@ -55,6 +55,7 @@ class Underway:
         self.total = 0
         self.travelled = 0
         self.pushes: dict[str, Push] = {}
+        self.read = ""
         self._done: set[str] = set()
 
     @property
@@ -64,8 +65,14 @@ class Underway:
     def planned(self, tags: Iterable[Reference]) -> None:
         self.total = len({str(tag) for tag in tags})
 
+    def reading(self, place: str, done: int, whole: int) -> None:
+        """Files are looked at before anything is sent; the first push, or the last byte of them, ends that."""
+        figures = f": {size(done)} of {size(whole)}" if whole else ""
+        self.read = f"checking {plain(place)}{figures}" if done < whole or not whole else ""
+
     def pushing(self, reference: Reference) -> None:
         """A push begins, or begins anew: what was told of its layers is void."""
+        self.read = ""
         self.pushes[str(reference)] = Push(plain(str(reference)))
 
     def layer(self, event: LayerEvent) -> bool:
@@ -113,7 +120,7 @@ def standing(run: Underway) -> str:
     tags = f"{run.done}/{run.total} {many(run.total, 'tag')}" if run.total else f"{run.done} {many(run.done, 'tag')}"
     pushes = list(run.pushes.values())
     if not pushes:
-        return tags
+        return "; ".join(filter(None, (tags, run.read)))
     more = f" and {len(pushes) - 1} more" if len(pushes) > 1 else ""
     layers = sum(len(push.layers) for push in pushes)
     figures = [f"{sum(push.in_place for push in pushes)} of {layers} {many(layers, 'layer')}"] if layers else []

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from pushsafe.model import Facts, LocalImage, Severity
+from pushsafe.model import PUSHSAFE, Facts, LocalImage, Severity, Upcoming
 from pushsafe.platforms import option
 from pushsafe.rules.rule import Needs, Problem, Rule, each
 
 
 def check(facts: Facts) -> Problem | None:
     image, reference = facts.image, facts.reference
-    if len(facts.platforms) != 1 or not isinstance(image, LocalImage) or not image.attestations:
+    if len(facts.platforms) != 1 or not isinstance(image, LocalImage | Upcoming) or not image.attestations:
         return None
     return Problem(
         reference,
         f"only the manifest for {option(facts.platforms)} is pushed: the attestations (provenance, SBOM) of the image "
         "belong to its index, and stay behind",
-        f"docker pushsafe {reference}   (the whole index, with them)",
+        f"{facts.command or PUSHSAFE} {reference}   (the whole index, with them)",
     )
 
 

@@ -20,8 +20,9 @@ def check(facts: Facts) -> Problem | None:
         return None
     said = f"{reference.tag!r} exists at {reference.registry} and names {_named(now)}"
     if immutable:
-        local = isinstance(facts.image, LocalImage)
-        fix = f"docker tag {reference} {reference.name}:NEW-TAG" if local else f"-t {reference.name}:NEW-TAG"
+        fix = f"docker tag {reference} {reference.name}:NEW-TAG"
+        if isinstance(facts.image, Upcoming):
+            fix = f"{facts.command or '-t'} {reference.name}:NEW-TAG"
         return Problem(reference, f"{said}; it must not change ({immutable!r} is immutable)", fix, Severity.ERROR)
     if moves(facts):
         return Problem(reference, f"{said}; it is meant to move", look, Severity.INFO)

@@ -27,8 +27,8 @@ def _goes_back(fact: Facts, facts: Sequence[Facts]) -> Problem | None:
     is_listed = any(str(one.reference) == f"{reference.name}:{version}" for one in facts)
     fix = f"docker buildx imagetools inspect {reference}"
     if is_listed:
-        again = f"docker pushsafe {reference.name}:{version}   (without {reference.tag})"
-        fix = again if isinstance(fact.image, LocalImage) else f"the same again without -t {reference}"
+        again = f"{fact.command} {reference.name}:{version}   (without {reference.tag})"
+        fix = again if fact.command else f"the same again without -t {reference}"
     return Problem(
         reference,
         f"{reference.tag!r} names version {newer[0]} at {reference.registry} now, and would go back to {version}",
@@ -38,8 +38,6 @@ def _goes_back(fact: Facts, facts: Sequence[Facts]) -> Problem | None:
 
 def _labels_count(image: LocalImage | Upcoming, version: str) -> bool:
     """Images inherit the version label of their base: one that disagrees with the tags is not about this image."""
-    if isinstance(image, Upcoming):
-        return True
     return not version_of(image.version) or not (higher((image.version,), version) or higher((version,), image.version))
 
 

@@ -59,6 +59,8 @@ def each(check_one: Callable[[Facts], Problem | None]) -> Check:
 
 def renamed(fact: Facts, name: str) -> str:
     """What gives the image a better name: another tag for it, or, where it is not made yet, that tag from the start."""
+    if fact.place:
+        return f"{fact.command} {name}   (in place of {fact.reference.given})"
     if isinstance(fact.image, Upcoming):
         return f"-t {name}   (in place of -t {fact.reference.given})"
     return f"docker tag {fact.reference.given} {name}"

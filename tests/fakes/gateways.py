@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn, Protocol, TypeAlias, TypeVar, overload
 
-from pushsafe.gateways import Gateways
+from pushsafe.gateways import Content, Gateways, Referrer, StoredImage
 from pushsafe.model import (
     Access,
+    Archive,
     Asks,
     Assembly,
     BakeTarget,
@@ -157,7 +158,8 @@ class Registry:
 
     `puts` are the answers to a manifest that is put under `name:tag`, `contents` manifests by `name@digest`.
     `preflights` by repository, the last one for ever: what is asked first, and again after a refusal; it is accepted
-    where nothing is scripted. `configs` by digest; `listed` are the tags of every repository.
+    where nothing is scripted. `configs` by digest; `listed` are the tags of every repository. `held_blobs` are those it
+    holds, and `sends` what it says to one, by `name@digest`; `refers` what it says to a referrer, by repository.
     """
 
     manifests: Mapping[str, Scripted[ManifestInfo | Evidence]] = field(default_factory=dict)
@@ -169,6 +171,9 @@ class Registry:
     pings: Mapping[str, Scripted[RegistryPing]] = field(default_factory=dict)
     puts: Mapping[str, Scripted[Evidence]] = field(default_factory=dict)
     contents: Mapping[str, Scripted[ManifestContent | Evidence]] = field(default_factory=dict)
+    held_blobs: Mapping[str, Scripted[bool]] = field(default_factory=dict)
+    sends: Mapping[str, Scripted[LayerState | Evidence]] = field(default_factory=dict)
+    refers: Mapping[str, Scripted[Evidence]] = field(default_factory=dict)
     tagged: list[str] = field(default_factory=list)
     patience: list[int] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
@@ -221,6 +226,22 @@ class Registry:
     ) -> LayerState | Evidence:
         self.asked.append(f"bring {target.reference.name}@{blob.digest} from {source.reference.name}")
         return LayerState.MOUNTED
+
+    def holds(self, blob: Blob, target: Repository, patience: Patience) -> bool:
+        self.asked.append(f"holds {target.reference.name}@{blob.digest}")
+        return give(self.held_blobs.get(f"{target.reference.name}@{blob.digest}", False))
+
+    def send(
+        self, content: Content, target: Repository, mount_from: str, on_sent: Callable[[int], None], patience: Patience
+    ) -> LayerState | Evidence:
+        name = f"{target.reference.name}@{content.blob.digest}"
+        self.asked.append(f"send {name}{f' or mount it from {mount_from}' if mount_from else ''}")
+        on_sent(content.blob.size)
+        return give(self.sends.get(name, LayerState.MOUNTED if mount_from else LayerState.SENT))
+
+    def refer(self, referrer: Referrer, target: Repository, patience: Patience) -> Evidence:
+        self.asked.append(f"refer {target.reference.name}@{referrer.content.digest} to {referrer.subject}")
+        return give(self.refers.get(target.reference.name, PUT))
 
     def investigate(self, reference: Reference, credential: Credential, reads: str = "") -> Preflight:
         earlier = self.asked.count(f"investigate {reference.name}")
@@ -309,6 +330,9 @@ class Observed:
     def waiting(self, wait: Wait) -> None:
         self._tell(f"waiting {wait.who}: {wait.why}")
 
+    def reading(self, place: str, done: int, whole: int) -> None:
+        self._tell(f"reading {place}")
+
     def pushing(self, reference: Reference) -> None:
         self._tell(f"pushing {reference}")
 
@@ -329,6 +353,7 @@ class World:
     credentials: Credentials = field(default_factory=Credentials)
     observer: Observed = field(default_factory=Observed)
     buildx: BuildxCommand = field(default_factory=BuildxCommand)
+    stored: Scripted[StoredImage] = field(default_factory=lambda: AssertionError("no image lies in files"))
     configured: tuple[ConfiguredRegistry, ...] = ()
     engine_down: BaseException | None = None
     connected: list[str] = field(default_factory=list)
@@ -345,6 +370,10 @@ class World:
         self.registry.pushed = self.engine.pushed
         return self.registry
 
+    def _stored(self, archive: Archive, platforms: tuple[Platform, ...]) -> StoredImage:
+        self.connected.append(archive.given)
+        return give(self.stored)
+
     @property
     def gateways(self) -> Gateways:
         return Gateways(
@@ -353,7 +382,9 @@ class World:
             self.credentials,
             lambda: self.configured,
             lambda: self.buildx,
+            self._stored,
             self.engine_infos.append,
+            lambda: self.connected.append("no engine"),
         )
 
     def run(
@@ -367,7 +398,7 @@ class World:
         planned: bool = False,
         push_each: bool = False,
         retries: int = 3,
-        origin: Build | Assembly | None = None,
+        origin: Build | Assembly | Archive | None = None,
     ) -> Report:
         """Push texts, without a preflight unless it is asked for; with References of no tag it is `--all-tags`."""
         references = tuple(ref(one) if isinstance(one, str) else one for one in given)

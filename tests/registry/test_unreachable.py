@@ -74,7 +74,7 @@ ERRORS: dict[str, tuple[BaseException, str, str]] = {
     "no route": (not_made(OSError(113, "No route to host")), "no", "no route to host"),
     "no name": (not_made(socket.gaierror(-2, "Name or service not known")), "no", "the host name cannot be resolved"),
     "timed out": (exhausted(exceptions.ReadTimeoutError(_POOL, "/", "Read timed out.")), "no", "no answer in time"),
-    "timed out below": (aborted(TimeoutError("timed out")), "no", "no answer in time"),
+    "nothing taken any more": (aborted(TimeoutError("timed out")), "dropped", "no answer in time"),
     "timed out by the system": (not_made(TimeoutError(110, "Connection timed out")), "no", "no answer in time"),
     "untrusted": (
         exhausted(exceptions.SSLError(UNTRUSTED)),

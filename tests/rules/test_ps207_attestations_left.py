@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pushsafe.model import Facts, ImageMissing, LocalImage, StoreKind
+from pushsafe.model import Facts, ImageMissing, LocalImage, StoreKind, Upcoming
 from pushsafe.rules.ps207_attestations_left import RULE
 from tests.rules.facts import facts, image, only, problems
 from tests.values import AMD64, ARM64, sha
@@ -18,6 +18,12 @@ def test_fires() -> None:
     assert "only the manifest for linux/arm64 is pushed" in problem.message
     assert "stay behind" in problem.message
     assert problem.fix == f"docker pushsafe {GIVEN}   (the whole index, with them)"
+
+
+def test_fires_for_an_image_in_files() -> None:
+    stored = Upcoming((ARM64,), sha("a"), attestations=2)
+    problem = only(RULE, facts(GIVEN, image=stored, platforms=(ARM64,))._replace(place="oci:out"))
+    assert problem.fix == f"docker pushsafe --from oci:out {GIVEN}   (the whole index, with them)"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,145 @@
+"""Descriptors as the documents of an image layout write them, and those documents taken apart."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any, NamedTuple
+
+from pushsafe.image_index import (
+    Unusable,
+    blob_of,
+    document_of,
+    entries_of,
+    is_elsewhere,
+)
+from pushsafe.model import INDEX_TYPES, MANIFEST_TYPES, ImageConfig, ManifestContent, Platform
+from pushsafe.platforms import of_document
+from pushsafe.sanitize import clean
+
+_NAME = "org.opencontainers.image.ref.name"
+"""OCI image specification, `annotations.md`."""
+_WHOLE_NAME = "io.containerd.image.name"
+"""What containerd, docker and buildx write besides, as the former is a tag only with them (containerd `export.go`)."""
+_VERSION = "org.opencontainers.image.version"
+DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
+DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+_CONFIG_TYPES = ("application/vnd.oci.image.config.v1+json", DOCKER_CONFIG)
+_UNCOMPRESSED = (
+    "application/vnd.oci.image.layer.v1.tar",
+    "application/vnd.oci.image.layer.nondistributable.v1.tar",
+    "application/vnd.docker.image.rootfs.diff.tar",
+    "application/vnd.docker.image.rootfs.foreign.diff.tar",
+)
+
+
+class Named(NamedTuple):
+    """What a descriptor names (OCI image specification, `descriptor.md`); `size` is in bytes.
+
+    `name` and `whole_name` are its annotations; `stated` tells whether it has a `platform` at all, which attestations
+    have, and is none. `data` is the content itself, where that came along.
+    """
+
+    digest: str
+    size: int
+    media_type: str = ""
+    platform: Platform | None = None
+    stated: bool = False
+    name: str = ""
+    whole_name: str = ""
+    data: bytes | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What it may be asked for by, the longest first."""
+        return tuple(dict.fromkeys(one for one in (self.whole_name, self.name) if one))
+
+
+class Manifest(NamedTuple):
+    """A manifest or an index: what it names, each part empty where it has none.
+
+    `layers` are those that a registry has to hold. `subject` is the digest of what it is about.
+    """
+
+    content: ManifestContent
+    children: tuple[Named, ...] = ()
+    config: Named | None = None
+    layers: tuple[Named, ...] = ()
+    subject: str = ""
+
+    @property
+    def is_index(self) -> bool:
+        return self.content.media_type in INDEX_TYPES
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it is an image's manifest rather than an artifact's."""
+        return self.config is not None and self.config.media_type in _CONFIG_TYPES
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether no layer of it is a tar as it is."""
+        return not any(layer.media_type in _UNCOMPRESSED for layer in self.layers)
+
+
+def manifest_of(body: bytes, named: Named) -> Manifest:
+    """Take a manifest or an index apart that a descriptor names. Raises Unusable."""
+    document = document_of(body)
+    own = document.get("mediaType")
+    media_type = named.media_type or (own if isinstance(own, str) else "")
+    if media_type not in (*INDEX_TYPES, *MANIFEST_TYPES):
+        kind = f"of the type {clean(media_type, limit=200)}" if media_type else "of no type"
+        raise Unusable(f"is {kind}, and no image or index")
+    if own not in (None, "", media_type):
+        raise Unusable(f"says that it is of the type {clean(str(own), limit=200)}, and is named as {media_type}")
+    content = ManifestContent(named.digest, media_type, body)
+    found = document.get("subject")
+    subject = "" if found is None else blob_of(found).digest
+    if media_type in INDEX_TYPES:
+        return Manifest(content, tuple(map(named_by, entries_of(document, "manifests"))), subject=subject)
+    layers = tuple(named_by(one) for one in entries_of(document, "layers") if not is_elsewhere(one))
+    return Manifest(content, (), named_by(document.get("config")), layers, subject)
+
+
+def entries_in(body: bytes) -> tuple[Named, ...]:
+    """What an `index.json` names. Raises Unusable."""
+    return tuple(map(named_by, entries_of(document_of(body), "manifests")))
+
+
+def config_in(body: bytes) -> ImageConfig:
+    """What an image's config says (OCI image specification, `config.md`). Raises Unusable."""
+    document = document_of(body)
+    config = document.get("config")
+    labels = config.get("Labels") if isinstance(config, dict) else None
+    version = labels.get(_VERSION) if isinstance(labels, dict) else None
+    return ImageConfig(of_document(document), clean(version, limit=128) if isinstance(version, str) else "")
+
+
+def named_by(entry: Any) -> Named:
+    """What a descriptor names. Raises Unusable."""
+    digest, size, _ = blob_of(entry)
+    media_type, annotations, platform = (entry.get(key) for key in ("mediaType", "annotations", "platform"))
+    name, whole_name = (
+        one if isinstance(one, str) else ""
+        for one in (
+            (annotations.get(_NAME), annotations.get(_WHOLE_NAME)) if isinstance(annotations, dict) else ("", "")
+        )
+    )
+    return Named(
+        digest,
+        size,
+        media_type if isinstance(media_type, str) else "",
+        of_document(platform),
+        platform is not None,
+        name,
+        whole_name,
+        _data(entry.get("data")),
+    )
+
+
+def _data(found: Any) -> bytes | None:
+    """What cannot be read is not there: a reader may leave it aside altogether."""
+    try:
+        return base64.b64decode(found, validate=True) if isinstance(found, str) else None
+    except (binascii.Error, ValueError):
+        return None

@@ -1,0 +1,110 @@
+"""An image that lies in files, opened: what it will be, what of it goes to a registry, and whether it is whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Collection, Sequence
+
+from pushsafe.archives.choosing import attestations_in, child_of, images_of
+from pushsafe.archives.descriptors import DOCKER_CONFIG, DOCKER_LAYER, Named
+from pushsafe.archives.files import StoredBlob, Stretch
+from pushsafe.archives.hashing import Hashing
+from pushsafe.archives.layout import INDEX, Layout
+from pushsafe.archives.packing import Packing
+from pushsafe.archives.saved import Contents
+from pushsafe.archives.stores import Store
+from pushsafe.archives.tree import package_of
+from pushsafe.gateways import Package
+from pushsafe.model import DOCKER_MANIFEST, Blob, ManifestContent, Platform, Upcoming
+
+
+class LayoutImage:
+    """An image of an OCI image layout, byte for byte as it is there (a `gateways.StoredImage`)."""
+
+    def __init__(self, layout: Layout, entry: Named, wanted: Sequence[Platform]) -> None:
+        """The image of an entry, or that of the `wanted` platform there. Raises UsageError, which names the file."""
+        root = child_of(layout, entry, wanted)
+        self._store = layout.store
+        self._package = package_of(layout, root)
+        self._upcoming = _upcoming(layout, root)._replace(attestations=attestations_in(layout, entry))
+        self._hashing = Hashing(self._package.contents, right=layout.read_already)
+        self._hashing.start()
+
+    @property
+    def upcoming(self) -> Upcoming:
+        return self._upcoming
+
+    def package(self, _tell: Callable[[int, int], None]) -> Package:
+        return self._package
+
+    def check(self, digests: Collection[str], tell: Callable[[int, int], None]) -> None:
+        self._hashing.check(digests, tell)
+
+    def close(self) -> None:
+        self._hashing.close()
+        self._store.close()
+
+
+class PackedImage:
+    """An image of `docker save` whose manifest is made here, once its layers are packed (a `gateways.StoredImage`).
+
+    The same archive makes the same manifest with the same version of isal (see `gzipping`): nothing goes into it but
+    what is in the archive.
+    """
+
+    def __init__(self, store: Store, contents: Contents) -> None:
+        self._store = store
+        self._contents = contents
+        self._packing = Packing(contents.layers)
+
+    @property
+    def upcoming(self) -> Upcoming:
+        said = self._contents.said
+        platforms = () if said.platform is None else (said.platform,)
+        return Upcoming(platforms, config=self._contents.config_digest, version=said.version)
+
+    def package(self, tell: Callable[[int, int], None]) -> Package:
+        layers = self._packing.layers(tell)
+        found = self._contents
+        size = len(found.config)
+        config = StoredBlob(
+            Blob(found.config_digest, size, is_layer=False), Stretch(found.config, 0, size, found.config_file)
+        )
+        contents = {content.blob.digest: content for content in (config, *layers)}
+        return Package(((_manifest(config, layers),),), tuple(contents.values()))
+
+    def check(self, _digests: Collection[str], _tell: Callable[[int, int], None]) -> None:
+        """What was packed was checked on the way."""
+        self._packing.layers(_tell)
+
+    def close(self) -> None:
+        self._packing.close()
+        self._store.close()
+
+
+def _manifest(config: StoredBlob, layers: list[StoredBlob]) -> ManifestContent:
+    """Image manifest version 2, schema 2 (distribution `docs/content/spec/manifest-v2-2.md`), as engines push it."""
+
+    def named(content: StoredBlob, media_type: str) -> dict[str, str | int]:
+        return {"mediaType": media_type, "size": content.blob.size, "digest": content.blob.digest}
+
+    document = {
+        "schemaVersion": 2,
+        "mediaType": DOCKER_MANIFEST,
+        "config": named(config, DOCKER_CONFIG),
+        "layers": [named(layer, DOCKER_LAYER) for layer in layers],
+    }
+    body = json.dumps(document, indent=2).encode()
+    return ManifestContent(f"sha256:{hashlib.sha256(body).hexdigest()}", DOCKER_MANIFEST, body)
+
+
+def _upcoming(layout: Layout, root: Named) -> Upcoming:
+    manifest = layout.manifest(root, INDEX)
+    images = list(images_of(layout, manifest))
+    platforms = tuple(dict.fromkeys(platform for _, platform in images if platform))
+    versions = {layout.config(layout.manifest(named, INDEX)).version for named, _ in images}
+    # Of an index: what all of its images say of themselves is said of it.
+    version = versions.pop() if len(versions) == 1 else ""
+    config = manifest.config.digest if manifest.config and manifest.is_image else ""
+    return Upcoming(platforms, root.digest, config=config, version=version)

@@ -1,0 +1,142 @@
+"""An OCI image layout: its documents read, each checked against what names it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NoReturn
+
+from pushsafe.archives.descriptors import Manifest, Named, config_in, entries_in, manifest_of
+from pushsafe.archives.files import Stretch
+from pushsafe.archives.stores import Store
+from pushsafe.errors import ContentBroken, UsageError
+from pushsafe.image_index import Unusable, document_of
+from pushsafe.model import ImageConfig
+from pushsafe.sanitize import clean
+
+MARKER, INDEX = "oci-layout", "index.json"
+"""OCI image specification, `image-layout.md`."""
+_MARKER_LIMIT, _INDEX_LIMIT, _DOCUMENT_LIMIT = 1 << 16, 32 << 20, 4 << 20
+"""In bytes; the last is what registries take for a manifest (OCI distribution specification, `spec.md`)."""
+_CONFIG_LIMIT = 16 << 20
+AGAIN = "write it again with the tool that made it, or copy it again if it was copied"
+
+
+class Layout:
+    """One layout. Every method raises UsageError, which names the file.
+
+    What is asked for twice is read once; whoever asks for a document says in `by` what names it.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        _check_marker(store)
+        body = read(store, INDEX, _INDEX_LIMIT)
+        try:
+            self.entries = entries_in(body)
+        except Unusable as error:
+            raise UsageError(f"{store.shown(INDEX)}: it {error}", AGAIN) from None
+        self._manifests: dict[tuple[str, str], Manifest] = {}
+        self._configs: dict[str, ImageConfig] = {}
+
+    def manifest(self, named: Named, by: str) -> Manifest:
+        """A manifest or an index; of 4 MiB at most."""
+        key = named.digest, named.media_type
+        if key not in self._manifests:
+            body = self._document(named, by, _DOCUMENT_LIMIT)
+            try:
+                self._manifests[key] = manifest_of(body, named)
+            except Unusable as error:
+                self._refuse(named, f"it {error}")
+        return self._manifests[key]
+
+    def config(self, manifest: Manifest) -> ImageConfig:
+        """What the config of an image says; of an artifact's nothing is known."""
+        named = manifest.config
+        if named is None or not manifest.is_image:
+            return ImageConfig()
+        if named.digest not in self._configs:
+            body = self._document(named, name_of(manifest), _CONFIG_LIMIT)
+            try:
+                self._configs[named.digest] = config_in(body)
+            except Unusable as error:
+                self._refuse(named, f"it {error}")
+        return self._configs[named.digest]
+
+    @property
+    def read_already(self) -> frozenset[str]:
+        """The digests of the configs that were read, and so checked."""
+        return frozenset(self._configs)
+
+    def stretch(self, named: Named, by: str) -> Stretch:
+        """Where the bytes are that a descriptor names, as many as it says."""
+        found = self.store.find(path_of(named.digest))
+        if found is None:
+            if named.data is not None and _digest(named.data, named.digest) == named.digest:
+                found = Stretch(named.data, 0, len(named.data), f"{by}, data of {named.digest}")
+            else:
+                self._refuse(named, f"it is not there, and {by} names it")
+        if found.size != named.size:
+            self._refuse(named, f"it has {found.size} bytes, and {by} says {named.size}")
+        return found
+
+    def _document(self, named: Named, by: str, limit: int) -> bytes:
+        stretch = self.stretch(named, by)
+        if named.size > limit:
+            self._refuse(named, f"it has {named.size} bytes, and {limit} are the limit")
+        body = whole(stretch)
+        found = _digest(body, named.digest)
+        if found != named.digest:
+            self._refuse(named, f"its content has the digest {found}")
+        return body
+
+    def _refuse(self, named: Named, why: str) -> NoReturn:
+        raise UsageError(f"{self.store.shown(path_of(named.digest))}: {why}", AGAIN)
+
+
+def path_of(digest: str) -> str:
+    """Where a layout keeps what has this digest, which was found to be one: nothing of it leads elsewhere."""
+    algorithm, _, encoded = digest.partition(":")
+    return f"blobs/{algorithm}/{encoded}"
+
+
+def name_of(manifest: Manifest) -> str:
+    """How a message names what names something."""
+    return f"the {'index' if manifest.is_index else 'manifest'} {manifest.content.digest}"
+
+
+def read(store: Store, name: str, limit: int) -> bytes:
+    """A document that nothing names the size of; `limit` in bytes. Raises UsageError."""
+    found = store.find(name)
+    if found is None:
+        raise UsageError(f"{store.shown(name)}: it is not there", AGAIN)
+    if found.size > limit:
+        raise UsageError(f"{found.file}: it has {found.size} bytes, and {limit} are the limit", AGAIN)
+    return whole(found)
+
+
+def whole(stretch: Stretch) -> bytes:
+    """All of its bytes; that they cannot be read is for the user to mend."""
+    try:
+        return stretch.whole()
+    except ContentBroken as error:
+        raise UsageError(error.message, AGAIN) from None
+
+
+def _check_marker(store: Store) -> None:
+    if store.find(MARKER) is None:
+        raise UsageError(
+            f"{store.shown(MARKER)}: it is not there, so this is no OCI image layout",
+            "what docker save wrote is named as docker-archive:FILE, a layout in a tar file as oci-archive:FILE",
+        )
+    try:
+        version = document_of(read(store, MARKER, _MARKER_LIMIT)).get("imageLayoutVersion")
+    except Unusable as error:
+        raise UsageError(f"{store.shown(MARKER)}: it {error}", AGAIN) from None
+    if not isinstance(version, str) or version.partition(".")[0] != "1":
+        said = clean(str(version), limit=50) if version is not None else "no version"
+        raise UsageError(f"{store.shown(MARKER)}: it says {said}, and only versions 1.x are known")
+
+
+def _digest(body: bytes, like: str) -> str:
+    algorithm = like.partition(":")[0]
+    return f"{algorithm}:{hashlib.new(algorithm, body).hexdigest()}"

@@ -1,0 +1,186 @@
+"""Layers of `docker save` made fit for a registry in the background: compressed, and compared with their config."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
+from typing import NamedTuple
+
+from pushsafe.archives.files import PART, OpenFile, StoredBlob, Stretch
+from pushsafe.archives.gzipping import Workers
+from pushsafe.archives.temporary import temporary, write
+from pushsafe.archives.unpacking import broken_gzip
+from pushsafe.errors import ContentBroken, UsageError
+from pushsafe.model import Blob
+
+_PAUSE = 0.1
+"""Seconds between two reports of progress."""
+_LANES = 4
+"""Layers at a time: one keeps several processors busy by itself."""
+
+
+class Layer(NamedTuple):
+    """A layer as it is stored; `diff_id` is the digest of its tar (OCI image specification, `config.md`)."""
+
+    stretch: Stretch
+    diff_id: str
+    gzipped: bool
+
+
+class Packing:
+    """Begins when it is made; its threads end with the process, whatever they do, and soon after `close`."""
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        """Layers of one `diff_id` are one: the first of them."""
+        largest_first = sorted(layers, key=lambda layer: -layer.stretch.size)
+        once = {layer.diff_id: layer for layer in reversed(layers)}
+        self._order = [layer.diff_id for layer in layers]
+        self._packed: dict[str, Future[StoredBlob]] = {diff_id: Future() for diff_id in once}
+        self._waiting = list({layer.diff_id: once[layer.diff_id] for layer in largest_first}.values())
+        self._needed = sum(layer.stretch.size for layer in self._waiting if not layer.gzipped)
+        self._read, self._whole = 0, sum(layer.stretch.size for layer in self._waiting)
+        self._lock = threading.Lock()
+        self._open: list[OpenFile] = []
+        self._ended = False
+        self._error: Exception | None = None
+        self._lanes = min(os.cpu_count() or 1, _LANES, len(self._waiting))
+        self._workers = Workers(self._lanes)
+        if not self._lanes:
+            self._workers.close()
+        for _ in range(self._lanes):
+            threading.Thread(target=self._run, name="pushsafe-pack", daemon=True).start()
+
+    def layers(self, tell: Callable[[int, int], None]) -> list[StoredBlob]:
+        """All of them in their order, once they are packed; meanwhile `tell` is called with how many bytes of how many
+        were read. Raises UsageError, which names archive and member."""
+        try:
+            for packed in self._packed.values():
+                while not wait((packed,), _PAUSE).done:
+                    tell(self._read, self._whole)
+                packed.result()
+            tell(self._whole, self._whole)
+            return [self._packed[diff_id].result() for diff_id in self._order]
+        except _Ended:
+            # Where another layer's fault has ended it, that is what there is to tell.
+            raise self._error or UsageError("the image was closed before its layers were packed") from None
+
+    def close(self) -> None:
+        """Free the files, at the latest when the part that is underway was packed."""
+        with self._lock:
+            self._ended = True
+            left, self._open = self._open, []
+        for file in left:
+            file.close()
+
+    # ------------------------------------------------------------------ threads
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    self._lanes -= 1
+                    break
+                layer = self._waiting.pop(0)
+            packed = self._packed[layer.diff_id]
+            try:
+                packed.set_result(self._kept(layer) if layer.gzipped else self._compressed(layer))
+            except ContentBroken as error:
+                self._fail(packed, UsageError(error.message, AGAIN))
+            except Exception as error:  # noqa: BLE001  # Whoever waits gets it, be it a bug of ours.
+                self._fail(packed, error)
+        # Only now does no lane wait for a block any more.
+        if not self._lanes:
+            self._workers.close()
+
+    def _fail(self, packed: Future[StoredBlob], error: Exception) -> None:
+        """What is wrong with one layer ends the work at all others: nothing can be pushed."""
+        with self._lock:
+            self._ended = True
+            if self._error is None and not isinstance(error, _Ended):
+                self._error = error
+        packed.set_exception(error)
+
+    def _compressed(self, layer: Layer) -> StoredBlob:
+        tar = hashlib.new(layer.diff_id.partition(":")[0])
+        digest, size = hashlib.sha256(), 0
+        target = temporary()
+        try:
+            for block in self._workers.gzip(self._parts(layer), tar.update):
+                size += write(target, block, "the compressed layers", self._needed)
+                digest.update(block)
+            _compare(layer, tar.hexdigest())
+        except BaseException:
+            os.close(target)
+            raise
+        file = OpenFile(target, layer.stretch.file)
+        with self._lock:
+            self._open.append(file)
+            ended = self._ended
+        if ended:
+            file.close()
+        blob = Blob(f"sha256:{digest.hexdigest()}", size)
+        return StoredBlob(blob, Stretch(file, 0, size, layer.stretch.file))
+
+    def _kept(self, layer: Layer) -> StoredBlob:
+        tar = hashlib.new(layer.diff_id.partition(":")[0])
+        digest = hashlib.sha256()
+
+        def read() -> Iterator[memoryview]:
+            for part in self._parts(layer):
+                digest.update(part)
+                yield part
+
+        try:
+            for part in _gunzipped(read()):
+                tar.update(part)
+        except (broken_gzip(), ValueError, EOFError) as error:
+            raise UsageError(f"{layer.stretch.file}: it is compressed by gzip, and damaged: {error}", AGAIN) from None
+        _compare(layer, tar.hexdigest())
+        return StoredBlob(Blob(f"sha256:{digest.hexdigest()}", layer.stretch.size), layer.stretch)
+
+    def _parts(self, layer: Layer) -> Iterator[memoryview]:
+        for part in layer.stretch.parts():
+            if self._ended:
+                raise _Ended
+            with self._lock:
+                self._read += len(part)
+            yield part
+
+
+class _Ended(Exception):
+    """Nobody waits for a layer any more."""
+
+
+AGAIN = "save the image again, or copy the file again if it was copied"
+
+
+def _compare(layer: Layer, found: str) -> None:
+    algorithm, _, expected = layer.diff_id.partition(":")
+    if found != expected:
+        raise UsageError(
+            f"{layer.stretch.file}: its content has the digest {algorithm}:{found}, and not {layer.diff_id} as its "
+            "config says",
+            AGAIN,
+        )
+
+
+def _gunzipped(parts: Iterator[memoryview]) -> Iterator[bytes]:
+    """What gzip members hold, in pieces of at most 1 MiB whatever they promise. Raises what isal does, or EOFError."""
+    from isal import isal_zlib
+
+    reading = None
+    for part in parts:
+        rest = bytes(part)
+        while rest:
+            if reading is None or reading.eof:
+                reading = isal_zlib.decompressobj(isal_zlib.MAX_WBITS + 16)
+            yield reading.decompress(rest, PART)
+            rest = reading.unused_data if reading.eof else reading.unconsumed_tail
+    while reading is not None and not reading.eof:
+        more = reading.decompress(b"", PART)
+        if not more:
+            raise EOFError("it ends too early")
+        yield more

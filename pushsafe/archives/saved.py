@@ -1,0 +1,126 @@
+"""The `manifest.json` of `docker save`: which images it has, and what each is made of."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Any, NamedTuple
+
+from pushsafe.archives.descriptors import config_in
+from pushsafe.archives.files import Stretch
+from pushsafe.archives.layout import read, whole
+from pushsafe.archives.packing import AGAIN, Layer
+from pushsafe.archives.stores import Store
+from pushsafe.archives.unpacking import GZIP, compression_of
+from pushsafe.errors import ContentBroken, UsageError
+from pushsafe.image_index import DIGEST, Unusable, document_of, json_of
+from pushsafe.model import ImageConfig
+
+MANIFEST = "manifest.json"
+"""moby `image/tarexport/tarexport.go`; that of the OCI specification has other names."""
+_LIMIT = 32 << 20
+_CONFIG_LIMIT = 16 << 20
+_HEX = re.compile(r"(?:blobs/sha256/)?([0-9a-f]{64})(?:\.json)?")
+
+
+class Saved(NamedTuple):
+    """An image of the list: the member with its config, its names, the members with its layers."""
+
+    config: str
+    names: tuple[str, ...]
+    layers: tuple[str, ...]
+
+    @property
+    def config_digest(self) -> str:
+        """What the config's name says that its digest is; empty where it says nothing."""
+        found = _HEX.fullmatch(self.config)
+        return f"sha256:{found[1]}" if found else ""
+
+
+class Contents(NamedTuple):
+    """What an image is made of; `config` is the config's bytes."""
+
+    config: bytes
+    config_digest: str
+    config_file: str
+    said: ImageConfig
+    layers: tuple[Layer, ...]
+
+
+def saved_in(store: Store) -> tuple[Saved, ...]:
+    """All images of the list, none where there is no list. Raises UsageError."""
+    if store.find(MANIFEST) is None:
+        return ()
+    try:
+        found = json_of(read(store, MANIFEST, _LIMIT))
+    except Unusable as error:
+        raise UsageError(f"{store.shown(MANIFEST)}: it {error}", AGAIN) from None
+    if not isinstance(found, list) or not found:
+        raise UsageError(f"{store.shown(MANIFEST)}: it has no list of images", AGAIN)
+    return tuple(_saved(entry, store) for entry in found)
+
+
+def contents_of(saved: Saved, store: Store) -> Contents:
+    """What an image is made of, as far as it can be told without reading layers. Raises UsageError."""
+    stretch = _member(store, saved.config)
+    if stretch.size > _CONFIG_LIMIT:
+        raise UsageError(f"{stretch.file}: it has {stretch.size} bytes, and {_CONFIG_LIMIT} are the limit", AGAIN)
+    config = whole(stretch)
+    digest = f"sha256:{hashlib.sha256(config).hexdigest()}"
+    if saved.config_digest not in ("", digest):
+        raise UsageError(f"{stretch.file}: its content has the digest {digest}", AGAIN)
+    try:
+        said = config_in(config)
+        diff_ids = _diff_ids(config)
+    except Unusable as error:
+        raise UsageError(f"{stretch.file}: it {error}", AGAIN) from None
+    if len(diff_ids) != len(saved.layers):
+        raise UsageError(
+            f"{store.shown(MANIFEST)}: it names {len(saved.layers)} layers, and the config {len(diff_ids)}", AGAIN
+        )
+    layers = tuple(_layer(store, name, diff_id) for name, diff_id in zip(saved.layers, diff_ids, strict=True))
+    return Contents(config, digest, stretch.file, said, layers)
+
+
+def _saved(entry: Any, store: Store) -> Saved:
+    found = entry if isinstance(entry, dict) else {}
+    config, names, layers = (found.get(key) for key in ("Config", "RepoTags", "Layers"))
+    names, layers = ([] if one is None else one for one in (names, layers))
+    if not isinstance(config, str) or not _texts(names) or not _texts(layers):
+        raise UsageError(f"{store.shown(MANIFEST)}: it names an image without Config, RepoTags and Layers", AGAIN)
+    return Saved(config, tuple(names), tuple(layers))
+
+
+def _texts(found: Any) -> bool:
+    return isinstance(found, list) and all(isinstance(one, str) for one in found)
+
+
+def _diff_ids(config: bytes) -> list[str]:
+    rootfs = document_of(config).get("rootfs")
+    found = rootfs.get("diff_ids", []) if isinstance(rootfs, dict) else None
+    found = [] if found is None and isinstance(rootfs, dict) else found
+    if not isinstance(found, list) or not all(isinstance(one, str) and DIGEST.fullmatch(one) for one in found):
+        raise Unusable("has no list of diff_ids")
+    return found
+
+
+def _layer(store: Store, name: str, diff_id: str) -> Layer:
+    stretch = _member(store, name)
+    try:
+        compression = compression_of(stretch.beginning(6))
+    except ContentBroken as error:
+        raise UsageError(error.message, AGAIN) from None
+    if compression not in (None, GZIP):
+        raise UsageError(
+            f"{stretch.file}: it is compressed by {compression.name if compression else ''}, "
+            "and docker save leaves layers uncompressed, or as gzip has them",
+            "load it into an engine, and save it again",
+        )
+    return Layer(stretch, diff_id, compression is GZIP)
+
+
+def _member(store: Store, name: str) -> Stretch:
+    found = store.find(name)
+    if found is None:
+        raise UsageError(f"{store.shown(name)}: it is not there, and {MANIFEST} names it", AGAIN)
+    return found

@@ -1,0 +1,144 @@
+"""All that goes with an image of a layout: manifests in the order in which they can be put, blobs, referrers."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from pushsafe.archives.choosing import FALLBACK, check_depth
+from pushsafe.archives.descriptors import Manifest, Named
+from pushsafe.archives.files import StoredBlob
+from pushsafe.archives.layout import AGAIN, INDEX, Layout, name_of, path_of
+from pushsafe.errors import UsageError
+from pushsafe.gateways import Package, Referrer
+from pushsafe.model import Blob
+from pushsafe.platforms import listed
+
+_MOST, _MOST_READ = 1000, 20_000
+"""Manifests of one image, and of all that are looked at for what refers to it."""
+
+
+def package_of(layout: Layout, root: Named) -> Package:
+    """The image with everything that a registry needs for it. Raises UsageError, which names the file at fault."""
+    tree = _Tree(layout)
+    tree.add(root, INDEX)
+    last = tree.manifests[root.digest]
+    referrers = tuple(_referrers(tree))
+    about = {referrer.content.digest for referrer in referrers}
+    heights = {digest: height for digest, height in tree.heights.items() if digest != root.digest}
+    levels = (
+        tuple(
+            tree.manifests[digest].content
+            for digest, found in heights.items()
+            if found == height and digest not in about
+        )
+        for height in sorted(set(heights.values()))
+    )
+    return Package((*filter(None, levels), (last.content,)), tuple(tree.contents.values()), referrers)
+
+
+@dataclass
+class _Tree:
+    """Manifests with all that they name, by digest; the height of one is above that of whatever it names."""
+
+    layout: Layout
+    manifests: dict[str, Manifest] = field(default_factory=dict)
+    heights: dict[str, int] = field(default_factory=dict)
+    contents: dict[str, StoredBlob] = field(default_factory=dict)
+
+    def add(self, named: Named, by: str, depth: int = 0) -> int:
+        """Take in what a descriptor names; the height of it. Raises UsageError."""
+        if named.digest in self.heights:
+            return self.heights[named.digest]
+        manifest = self.layout.manifest(named, by)
+        name = name_of(manifest)
+        if manifest.is_index:
+            check_depth(self.layout, depth)
+            self._require_all(manifest)
+        height = 1 + max((self.add(child, name, depth + 1) for child in manifest.children), default=-1)
+        if len(self.manifests) >= _MOST:
+            raise UsageError(f"{self.layout.store.shown(INDEX)}: it leads to more than {_MOST} manifests of one image")
+        self.manifests[named.digest], self.heights[named.digest] = manifest, height
+        for blob, one in _blobs(manifest):
+            self._take(blob, one, name)
+        return height
+
+    def _require_all(self, index: Manifest) -> None:
+        """Raises UsageError where an image is missing: engines save what they have, and an index that names all."""
+        store = self.layout.store
+        missing: list[Named] = []
+        there: list[Named] = []
+        for child in index.children:
+            held = child.data is not None or store.find(path_of(child.digest)) is not None
+            (there if held else missing).append(child)
+        named = next((child for child in missing if child.platform), None)
+        if named is None or named.platform is None:
+            return
+        platforms = listed(child.platform for child in there if child.platform)
+        raise UsageError(
+            f"{store.shown(path_of(named.digest))}: it is not there, and {name_of(index)} names it for "
+            f"{listed([named.platform])}",
+            f"what is there can be pushed alone, by --platform: {platforms}" if platforms else AGAIN,
+        )
+
+    def _take(self, blob: Blob, named: Named, by: str) -> None:
+        held = self.contents.get(blob.digest)
+        # Also where it is known: another manifest may say another size.
+        stretch = self.layout.stretch(named, by)
+        if held is None or (blob.is_layer and not held.blob.is_layer):
+            self.contents[blob.digest] = StoredBlob(blob, stretch)
+
+
+def _blobs(manifest: Manifest) -> Iterator[tuple[Blob, Named]]:
+    for one in (manifest.config, *manifest.layers):
+        if one is not None:
+            yield Blob(one.digest, one.size, is_layer=one is not manifest.config), one
+
+
+def _referrers(tree: _Tree) -> Iterator[Referrer]:
+    """What refers to any of the manifests, or to what refers to them, each after its subject."""
+    about: dict[str, list[tuple[Named, str]]] = {}
+    for named, by, subject in _subjects(tree.layout):
+        about.setdefault(subject, []).append((named, by))
+    waiting = deque(tree.manifests)
+    seen = set(waiting)
+    while waiting:
+        subject = waiting.popleft()
+        for named, by in about.get(subject, ()):
+            if named.digest in seen:
+                continue
+            tree.add(named, by)
+            # Where it is an index, what it names comes with it, and goes before it whatever it refers to itself.
+            new = [digest for digest in tree.manifests if digest not in seen]
+            seen.update(new)
+            waiting.extend(new)
+            yield Referrer(tree.manifests[named.digest].content, subject)
+
+
+def _subjects(layout: Layout) -> Iterator[tuple[Named, str, str]]:
+    """Every manifest of the layout that has a subject, who names it, and the subject's digest.
+
+    What cannot be read belongs to other images, which may be here in part only; but a fallback index says of whatever
+    it names that it refers to its image, and has to be whole.
+    """
+    seen: set[str] = set()
+    waiting = [(named, INDEX, "") for named in reversed(layout.entries)]
+    while waiting:
+        named, by, told = waiting.pop()
+        if named.digest in seen:
+            continue
+        seen.add(named.digest)
+        if len(seen) > _MOST_READ:
+            raise UsageError(f"{layout.store.shown(INDEX)}: it leads to more than {_MOST_READ} manifests")
+        fallback = FALLBACK.fullmatch(named.name) if by == INDEX else None
+        try:
+            manifest = layout.manifest(named, by)
+        except UsageError:
+            if told:
+                yield named, by, told
+            continue
+        if subject := manifest.subject or told:
+            yield named, by, subject
+        of = f"{fallback[1]}:{fallback[2]}" if fallback and not fallback[3] else ""
+        waiting.extend((child, name_of(manifest), of) for child in reversed(manifest.children))

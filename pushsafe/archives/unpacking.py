@@ -1,0 +1,112 @@
+"""A compressed tar file unpacked once, into a file without a name that goes when it is closed."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from typing import TYPE_CHECKING, NamedTuple
+
+from pushsafe.archives.files import PART, reason
+from pushsafe.archives.temporary import temporary, write
+from pushsafe.errors import UsageError
+
+if TYPE_CHECKING:
+    from bz2 import BZ2File
+    from collections.abc import Callable
+    from gzip import GzipFile
+    from lzma import LZMAFile
+    from typing import BinaryIO
+
+
+class Compression(NamedTuple):
+    """A way to compress, and the bytes that a file begins with that was compressed so."""
+
+    name: str
+    magic: bytes
+    opens: Callable[[BinaryIO], GzipFile | BZ2File | LZMAFile] | None
+
+
+def _gzip(raw: BinaryIO) -> GzipFile:
+    # Three times as fast as the standard library's.
+    from isal.igzip import IGzipFile
+
+    found: GzipFile = IGzipFile(fileobj=raw, mode="rb")  # type: ignore[no-untyped-call]
+    return found
+
+
+def _bz2(raw: BinaryIO) -> BZ2File:
+    from bz2 import BZ2File
+
+    return BZ2File(raw)
+
+
+def _xz(raw: BinaryIO) -> LZMAFile:
+    from lzma import LZMAFile
+
+    return LZMAFile(raw)
+
+
+GZIP = Compression("gzip", b"\x1f\x8b", _gzip)
+ALL = (
+    GZIP,
+    Compression("bzip2", b"BZh", _bz2),
+    Compression("xz", b"\xfd7zXZ\x00", _xz),
+    Compression("zstd", b"\x28\xb5\x2f\xfd", None),
+)
+
+
+def broken_gzip() -> type[Exception]:
+    """What isal raises for what is no deflate: an error of its own, and no zlib.error."""
+    from isal import igzip_lib
+
+    found: type[Exception] = vars(igzip_lib)["IsalError"]  # Its stub calls the class an exception.
+    return found
+
+
+def compression_of(beginning: bytes) -> Compression | None:
+    """How something is compressed that begins so; None where it is not. 6 bytes are enough."""
+    return next((one for one in ALL if beginning.startswith(one.magic)), None)
+
+
+def unpacked(descriptor: int, size: int, file: str) -> tuple[int, int]:
+    """A descriptor and the size in bytes of what is in a file: its own where it is not compressed, else a new one.
+
+    Raises UsageError, and closes nothing then.
+    """
+    found = compression_of(os.pread(descriptor, 6, 0))
+    if found is None:
+        return descriptor, size
+    if found.opens is None:
+        raise UsageError(
+            f"{file}: it is compressed by {found.name}, which cannot be read here", f"{found.name} -d {file}"
+        )
+    target = temporary()
+    try:
+        count = _copy(descriptor, target, found, file)
+        os.lseek(target, 0, os.SEEK_SET)
+        os.close(descriptor)
+    except BaseException:
+        os.close(target)
+        raise
+    return target, count
+
+
+def _copy(descriptor: int, target: int, compression: Compression, file: str) -> int:
+    from lzma import LZMAError
+
+    damage: tuple[type[Exception], ...] = (OSError, EOFError, ValueError, zlib.error, LZMAError, broken_gzip())
+
+    assert compression.opens is not None  # noqa: S101
+    buffer, count = memoryview(bytearray(PART)), 0
+    with open(descriptor, "rb", closefd=False) as raw:
+        try:
+            with compression.opens(raw) as source:
+                while read := source.readinto(buffer):
+                    count += write(target, buffer[:read], f"what {file} is unpacked to")
+        except damage as error:
+            why = reason(error) if isinstance(error, OSError) and error.strerror else str(error)
+            raise UsageError(
+                f"{file}: it is compressed by {compression.name}, and damaged: {why}",
+                "write it again, or copy it again if it was copied",
+            ) from None
+    return count

@@ -1,0 +1,83 @@
+"""The parts of a blob summed as they go by, so that the last one goes only when all of it is what its digest says."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Generator, Iterator
+
+from pushsafe.errors import ContentBroken
+from pushsafe.gateways import Content
+from pushsafe.model import Blob
+
+
+class Sum:
+    """The digest of what was added, by the algorithm of the blob's own, and its `size` in bytes."""
+
+    def __init__(self, blob: Blob) -> None:
+        self._algorithm = "sha512" if blob.digest.startswith("sha512:") else "sha256"
+        self._summed = hashlib.new(self._algorithm)
+        self._blob = blob
+        self.size = 0
+
+    def add(self, part: bytes | memoryview) -> None:
+        self._summed.update(part)
+        self.size += len(part)
+
+    def wrong(self) -> str:
+        """What there is in place of the blob; empty if it is the blob."""
+        found = f"{self._algorithm}:{self._summed.hexdigest()}"
+        if (self.size, found) == (self._blob.size, self._blob.digest):
+            return ""
+        return f"{self.size} bytes of {found}" if self.size <= self._blob.size else f"more than {self._blob.size} bytes"
+
+
+class Reading:
+    """One reading of a content from its beginning, of which the first `skipped` bytes are summed and not given out.
+
+    `on_sent` is called after each part with how many bytes of the blob are sent by then; `given` counts them when
+    their sending begins. Raises ContentBroken.
+    """
+
+    def __init__(self, content: Content, on_sent: Callable[[int], None], skipped: int = 0) -> None:
+        self._content = content
+        self._on_sent = on_sent
+        self._sum = Sum(content.blob)
+        self._parts = content.parts()
+        self._rest = memoryview(b"")
+        self._skipped = skipped
+        self.given = skipped
+        if not content.blob.size:  # no part would ever be asked for
+            self._sum.add(next(self._parts, b""))
+            self._check()
+
+    def take(self, size: int) -> Iterator[memoryview]:
+        """The next `size` bytes. Raises ContentBroken, before the last part of the blob is given out."""
+        end = self.given + size
+        while self.given < end:
+            if not self._rest:
+                self._rest = self._read()
+            part, self._rest = self._rest[: end - self.given], self._rest[end - self.given :]
+            self.given += len(part)
+            yield part
+            self._on_sent(self.given)
+
+    def close(self) -> None:
+        """The file is not kept open by whoever holds an exception."""
+        if isinstance(self._parts, Generator):
+            self._parts.close()
+
+    def _read(self) -> memoryview:
+        """The next part that is not skipped whole, itself cut where what is skipped ends; never empty."""
+        while True:
+            part, before = next(self._parts, memoryview(b"")), self._sum.size
+            self._sum.add(part)
+            if not part or self._sum.size >= self._content.blob.size:
+                self._check()
+            if self._sum.size > self._skipped:
+                return part[max(0, self._skipped - before) :]
+
+    def _check(self) -> None:
+        wrong = self._sum.wrong()
+        if wrong:
+            blob = self._content.blob
+            raise ContentBroken(f"{self._content.file}: expected {blob.digest} of {blob.size} bytes, found {wrong}")

@@ -1,0 +1,125 @@
+"""Manifests put into a repository; and of those about another one a list, where the registry keeps none itself."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections import defaultdict
+from typing import Any
+
+from pushsafe.gateways import Referrer
+from pushsafe.model import Evidence, ManifestContent, Repository, Stage
+from pushsafe.patience import Patience
+from pushsafe.registry import manifests
+from pushsafe.registry.asking import Asking
+from pushsafe.registry.auth import read_json
+from pushsafe.registry.probe import evidence
+from pushsafe.registry.transport import BODY_LIMIT
+from pushsafe.sanitize import clean
+
+_OK, _CREATED, _NOT_FOUND = 200, 201, 404
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+_MISMATCH = "DIGEST_MISMATCH"
+_LONGEST_ALGORITHM, _LONGEST_HASH = 32, 64
+
+_Entry = dict[str, Any]
+
+
+class Putter:
+    """For any number of threads. Methods raise RegistryUnreachable."""
+
+    def __init__(self, asking: Asking) -> None:
+        self._asking = asking
+        self._listing: defaultdict[tuple[str, str, str], threading.Lock] = defaultdict(threading.Lock)
+
+    def put(self, name: str, target: Repository, content: ManifestContent, patience: Patience) -> tuple[Evidence, bool]:
+        """What the registry says to a manifest under `name`, a tag or its digest, and whether it lists it by itself.
+
+        It holds it if the status is 201 and the code is empty, and only then. A registry that answers 201 and names
+        another digest has kept something else: the code is then DIGEST_MISMATCH.
+        """
+        headers = {"Content-Type": content.media_type}
+        path = f"manifests/{name}"
+        reference, credential = target
+        response = self._asking.ask("PUT", reference, path, credential, patience, headers=headers, body=content.body)
+        if response.status != _CREATED:
+            return evidence(Stage.PUSH, response, sent=credential.present), False
+        # What the body of a success says is no error, whatever it looks like.
+        said = Evidence(Stage.PUSH, "", status=_CREATED, sent=credential.present)
+        found = response.header("docker-content-digest")
+        if found in ("", content.digest):
+            return said, bool(response.header("oci-subject"))
+        message = f"it was sent {content.digest} and says that it keeps {clean(found, limit=200)}"
+        return said._replace(code=_MISMATCH, message=message), False
+
+    def refer(self, referrer: Referrer, target: Repository, patience: Patience) -> Evidence:
+        """Let a repository hold a manifest about another one, and list it as that.
+
+        A registry that does not say `OCI-Subject` keeps no list: then an index under a tag of the subject's digest is
+        that list (OCI distribution specification, "Referrers Tag Schema"). What is no index there is left as it is, and
+        the Evidence says so.
+        """
+        said, listed = self.put(referrer.content.digest, target, referrer.content, patience)
+        if said.status != _CREATED or said.code or listed:
+            return said
+        tag = tag_of(referrer.subject)
+        reference = target.reference
+        with self._listing[reference.registry, reference.repository, tag]:
+            return self._list(referrer, tag, target, patience)
+
+    def _list(self, referrer: Referrer, tag: str, target: Repository, patience: Patience) -> Evidence:
+        """Others may write the same list; the specification knows no way to keep what two write at the same time."""
+        reference, credential = target
+        headers = {"Accept": manifests.ACCEPT}
+        response = self._asking.ask("GET", reference, f"manifests/{tag}", credential, patience, headers=headers)
+        if response.status not in (_OK, _NOT_FOUND):
+            return evidence(Stage.PUSH, response, sent=credential.present)
+        known = response.body if response.status == _OK else None
+        is_index = known is None or manifests.putable_type(response) == OCI_INDEX
+        index = _with(_entry_of(referrer.content), known) if is_index else None
+        if index is None or len(index) > BODY_LIMIT:
+            kept = "is no OCI index" if index is None else "would get too large"
+            said = f"the tag {tag} has to list what refers to {referrer.subject}, and what it names {kept}"
+            return Evidence(Stage.PUSH, said, status=_OK, sent=credential.present)
+        if index == known:
+            return Evidence(Stage.PUSH, "", status=_CREATED, sent=credential.present)
+        content = ManifestContent(manifests.digest_of(index, ""), OCI_INDEX, index)
+        return self.put(tag, target, content, patience)[0]
+
+
+def tag_of(digest: str) -> str:
+    """The tag of the list of what refers to a digest: 32 and 64 letters of its halves, dashes for what no tag has."""
+    algorithm, _, value = digest.partition(":")
+    return re.sub(r"[^\w.-]", "-", f"{algorithm[:_LONGEST_ALGORITHM]}-{value[:_LONGEST_HASH]}", flags=re.ASCII)
+
+
+def _entry_of(content: ManifestContent) -> _Entry:
+    """As the specification wants it: `artifactType` is the manifest's own, or else its config's media type."""
+    document = _object(content.body) or {}
+    config = document.get("config")
+    kind = document.get("artifactType") or (config.get("mediaType") if isinstance(config, dict) else None)
+    annotations = document.get("annotations")
+    entry: _Entry = {"mediaType": content.media_type, "digest": content.digest, "size": len(content.body)}
+    return entry | ({"artifactType": kind} if kind else {}) | ({"annotations": annotations} if annotations else {})
+
+
+def _with(entry: _Entry, known: bytes | None) -> bytes | None:
+    """The list with the entry; as it is where that is there already, `None` where it is no OCI index."""
+    document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []} if known is None else _object(known)
+    if document is None or document.get("mediaType", OCI_INDEX) != OCI_INDEX:
+        return None
+    entries = document.get("manifests")
+    if not isinstance(entries, list):
+        return None
+    if known is not None and any(isinstance(one, dict) and one.get("digest") == entry["digest"] for one in entries):
+        return known
+    return json.dumps({**document, "manifests": [*entries, entry]}, separators=(",", ":")).encode()
+
+
+def _object(body: bytes) -> dict[str, Any] | None:
+    try:
+        found = read_json(body)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None

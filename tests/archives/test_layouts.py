@@ -1,0 +1,373 @@
+"""OCI image layouts: which image is meant, what goes with it, and what is refused, in a folder and in a tar."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pushsafe.archives import open_image
+from pushsafe.errors import ContentBroken
+from pushsafe.model import Archive, ArchiveKind, Platform, Upcoming
+from tests.archives.making import CONFIG, LAYER, Entry, Making, config_of, digest_of, nobody, path_of, read, refused
+from tests.values import AMD64, ARM64, OCI_INDEX, OCI_MANIFEST
+
+AGAIN = "write it again with the tool that made it, or copy it again if it was copied"
+
+
+def at(archive: Archive, ref: str) -> Archive:
+    return archive._replace(place=f"{archive.place}:{ref}")
+
+
+def digests(archive: Archive, *platforms: Platform) -> list[list[str]]:
+    image = open_image(archive, platforms)
+    image.close()
+    return [[content.digest for content in level] for level in image.package(nobody).levels]
+
+
+@pytest.fixture(params=["folder", "tar"])
+def put(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Making], Archive]:
+    return lambda making: getattr(making, request.param)(tmp_path / "layout")
+
+
+def test_a_single_image(put: Callable[[Making], Archive]) -> None:
+    made = Making()
+    entry = made.image("linux/arm64", b"one", b"two", b"one")
+    image = open_image(put(made.tagged(entry, "1")))
+    config = config_of("linux/arm64", [b"one", b"two", b"one"])
+    assert image.upcoming == Upcoming((ARM64,), entry["digest"], config=digest_of(config), version="1.2.3")
+    package = image.package(nobody)
+    assert [content.body for content in package.levels[0]] == [made.files[path_of(entry)]]
+    assert package.manifest.media_type == OCI_MANIFEST
+    assert [content.blob.is_layer for content in package.contents] == [False, True, True]
+    told: list[tuple[int, int]] = []
+    image.check([content.blob.digest for content in package.contents], lambda *numbers: told.append(numbers))
+    total = len(config) + 6
+    assert told[-1] == (total, total)
+    assert list(read(image).values()) == [config, b"one", b"two"]
+    image.close()
+    image.close()
+
+
+def indexed() -> tuple[Making, Entry, list[Entry]]:
+    made = Making()
+    images = [made.image("linux/amd64"), made.image("linux/arm64")]
+    attestation = made.image("unknown/unknown")
+    index = made.index(*images, attestation)
+    return made.tagged(index, "1"), index, [*images, attestation]
+
+
+def test_an_index_with_its_attestations(put: Callable[[Making], Archive]) -> None:
+    made, index, parts = indexed()
+    archive = put(made)
+    assert digests(archive) == [[part["digest"] for part in parts], [index["digest"]]]
+    assert open_image(archive).upcoming == Upcoming((AMD64, ARM64), index["digest"], version="1.2.3", attestations=1)
+    assert open_image(archive, (ARM64,)).upcoming.attestations == 1
+
+
+def test_one_platform_of_an_index(put: Callable[[Making], Archive]) -> None:
+    """What the others would need is not looked at."""
+    made, _, (amd64, arm64, _) = indexed()
+    del made.files[path_of(amd64)]
+    archive = put(made)
+    assert digests(archive, Platform("linux", "aarch64", "v8")) == [[arm64["digest"]]]
+    assert open_image(archive, (ARM64,)).upcoming.platforms == (ARM64,)
+    assert "it is not there, and the index" in refused(archive)[0]
+
+
+def test_a_platform_that_is_not_there(tmp_path: Path) -> None:
+    made, _, _ = indexed()
+    archive = made.folder(tmp_path)
+    riscv = Platform("linux", "riscv64")
+    hint = "name one of those, or leave --platform out"
+    what = f"{tmp_path}/index.json: the image is not for linux/riscv64; it is for"
+    assert refused(archive, riscv) == (f"{what} linux/amd64, linux/arm64", hint)
+    one = Making()
+    single = one.tagged(one.image()).folder(tmp_path)
+    assert refused(single, riscv) == (f"{what} linux/amd64", hint)
+    assert digests(single, AMD64) == digests(single)
+
+
+def test_indexes_in_an_index(put: Callable[[Making], Archive]) -> None:
+    made = Making()
+    inner = made.index(made.image("linux/amd64"))
+    outer = made.index(inner, made.image("linux/arm64"))
+    made.tagged(outer)
+    levels = digests(put(made))
+    assert [len(level) for level in levels] == [2, 1, 1]
+    assert levels[1:] == [[inner["digest"]], [outer["digest"]]]
+
+
+def test_indexes_too_deep(tmp_path: Path) -> None:
+    made = Making()
+    entry = made.image()
+    for _ in range(9):
+        entry = made.index(entry)
+    message = f"{tmp_path}/index.json: it leads to more than 8 indexes within each other"
+    assert refused(made.tagged(entry).folder(tmp_path)) == (message, "")
+
+
+# ---------------------------------------------------------------------- which one
+
+NAMED = {
+    "by its tag": ("1.0", 0),
+    "by its whole name": ("docker.io/library/my-api:2", 1),
+    "as docker means it": ("my-api:2", 1),
+    "by its digest": (None, 2),
+}
+
+
+@pytest.mark.parametrize(("ref", "which"), NAMED.values(), ids=NAMED)
+def test_an_image_by_name(put: Callable[[Making], Archive], ref: str | None, which: int) -> None:
+    made = Making()
+    entries = [made.image("linux/amd64", str(number).encode()) for number in range(3)]
+    made.tagged(entries[0], "1.0").tagged(entries[1], "2", "docker.io/library/my-api:2").tagged(entries[2])
+    assert digests(at(put(made), ref or entries[2]["digest"])) == [[entries[which]["digest"]]]
+
+
+def test_several_and_none_named(tmp_path: Path) -> None:
+    made = Making()
+    for number in range(12):
+        made.tagged(made.image("linux/amd64", str(number).encode()), f"1.{number}\x1b")
+    archive = made.folder(tmp_path)
+    names = ", ".join(f"1.{number}" for number in range(10))
+    where, form = f"{tmp_path}/index.json", f"--from oci:{tmp_path}:REF"
+    assert refused(archive) == (f"{where}: it has 12 images: {names}, and 2 more", f"say which: {form}")
+    assert refused(at(archive, "9")) == (f"{where}: it has no image 9, but {names}, and 2 more", f"name one: {form}")
+
+
+def test_several_names_of_one_image(put: Callable[[Making], Archive]) -> None:
+    made = Making()
+    entry = made.image()
+    assert digests(put(made.tagged(entry, "1").tagged(entry, "latest"))) == [[entry["digest"]]]
+
+
+def test_what_refers_to_it_is_not_meant(put: Callable[[Making], Archive]) -> None:
+    made = Making()
+    entry = made.image()
+    signature = made.about(entry)
+    fallback = made.index(made.about(entry, "sbom"))
+    made.tagged(signature).tagged(fallback, entry["digest"].replace(":", "-")).tagged(entry, "1")
+    assert digests(put(made)) == [[entry["digest"]]]
+
+
+def test_no_image(tmp_path: Path) -> None:
+    assert refused(Making().folder(tmp_path)) == (f"{tmp_path}/index.json: it names no image", "")
+
+
+# ---------------------------------------------------------------------- what goes with it
+
+
+def test_referrers_follow_what_they_are_about(put: Callable[[Making], Archive]) -> None:
+    made = Making()
+    entry = made.image()
+    signature = made.about(entry)
+    countersigned = made.about(signature, "countersignature")
+    listed = made.about(entry, "sbom")
+    foreign = made.about(made.image("linux/arm64"), "of another image")
+    fallback = made.index(listed)
+    made.tagged(countersigned).tagged(foreign).tagged(signature)
+    made.tagged(entry, "1").tagged(fallback, entry["digest"].replace(":", "-"))
+    image = open_image(at(put(made), "1"))
+    package = image.package(nobody)
+    assert [(one.content.digest, one.subject) for one in package.referrers] == [
+        (signature["digest"], entry["digest"]),
+        (listed["digest"], entry["digest"]),
+        (countersigned["digest"], signature["digest"]),
+    ]
+    assert [len(level) for level in package.levels] == [1]
+    assert len(read(image)) == 2 + 1 + 3  # the image's, the empty config that all share, one layer each
+
+
+def test_what_another_image_lacks_is_nobodys_concern(tmp_path: Path) -> None:
+    made = Making()
+    entry, other = made.image(), made.image("linux/arm64")
+    del made.files[path_of(other)]
+    assert digests(at(made.tagged(entry, "1").tagged(other, "2").folder(tmp_path), "1")) == [[entry["digest"]]]
+
+
+@pytest.mark.parametrize(("urls", "held"), [(["https://go.microsoft.test/1"], False), ([], True)])
+def test_layers_that_are_elsewhere(tmp_path: Path, urls: list[str], held: bool) -> None:
+    made = Making()
+    media_type = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+    layer = made.keep(b"windows", media_type, **({"urls": urls} if urls else {}))
+    config = made.keep(config_of(), CONFIG)
+    entry = made.document({"config": config, "layers": [layer]}, OCI_MANIFEST)
+    if not held:
+        del made.files[path_of(layer)]
+    image = open_image(made.tagged(entry).folder(tmp_path))
+    assert (layer["digest"] in read(image)) is held
+
+
+def test_content_within_a_descriptor(tmp_path: Path) -> None:
+    made = Making()
+    config = {**made.keep(b"{}", CONFIG), "data": base64.b64encode(b"{}").decode()}
+    made.tagged(made.document({"config": config, "layers": []}, OCI_MANIFEST))
+    del made.files[path_of(config)]
+    assert list(read(open_image(made.folder(tmp_path))).values()) == [b"{}"]
+
+
+def test_an_artifact_has_no_platform(tmp_path: Path) -> None:
+    made = Making()
+    artifact = made.document(
+        {"config": made.keep(b'{"os": "linux", "architecture": "amd64"}', "application/x"), "layers": []}, OCI_MANIFEST
+    )
+    image = open_image(made.tagged(artifact, "1").folder(tmp_path))
+    assert image.upcoming == Upcoming((), artifact["digest"])
+
+
+# ---------------------------------------------------------------------- what is refused
+
+
+def broken(change: Callable[[Making, Entry, Entry], object]) -> Callable[[Path], tuple[Archive, Entry, Entry]]:
+    def make(path: Path) -> tuple[Archive, Entry, Entry]:
+        made = Making()
+        entry = made.image("linux/amd64", b"some content")
+        layer = json.loads(made.files[path_of(entry)])["layers"][0]
+        made.tagged(entry, "1")
+        change(made, entry, layer)
+        return made.folder(path), entry, layer
+
+    return make
+
+
+def listing(text: str) -> Callable[[Making, Entry, Entry], object]:
+    return lambda made, entry, layer: made.files.update({"index.json": text.encode()})
+
+
+BROKEN: dict[str, tuple[Callable[[Making, Entry, Entry], object], str]] = {
+    "no marker": (
+        lambda made, entry, layer: made.files.pop("oci-layout"),
+        "oci-layout: it is not there, so this is no OCI image layout",
+    ),
+    "odd marker": (
+        lambda made, entry, layer: made.files.update({"oci-layout": b'{"imageLayoutVersion": "2.0"}'}),
+        "oci-layout: it says 2.0, and only versions 1.x are known",
+    ),
+    "marker of nothing": (
+        lambda made, entry, layer: made.files.update({"oci-layout": b"{}"}),
+        "oci-layout: it says no version, and only versions 1.x are known",
+    ),
+    "no JSON": (listing("{"), "index.json: it is no JSON"),
+    "no object": (listing("[]"), "index.json: it is no JSON object"),
+    "no list": (listing("{}"), "index.json: it has no list of manifests"),
+    "a way out": (
+        listing('{"manifests": [{"digest": "sha256:../../etc/passwd", "size": 1}]}'),
+        "index.json: it names a blob by no digest and size",
+    ),
+    "missing layer": (
+        lambda made, entry, layer: made.files.pop(path_of(layer)),
+        "{layer}: it is not there, and the manifest {digest} names it",
+    ),
+    "shorter layer": (
+        lambda made, entry, layer: made.files.update({path_of(layer): b"some"}),
+        "{layer}: it has 4 bytes, and the manifest {digest} says 12",
+    ),
+    "shorter manifest": (
+        lambda made, entry, layer: made.files.update({path_of(entry): b"{}"}),
+        "{manifest}: it has 2 bytes, and index.json says {size}",
+    ),
+    "another manifest": (
+        lambda made, entry, layer: made.files.update({path_of(entry): b" " * entry["size"]}),
+        "{manifest}: its content has the digest {spaces}",
+    ),
+    "other content": (
+        lambda made, entry, layer: made.files.update({path_of(layer): b"SOME CONTENT"}),
+        "{layer}: its content has the digest {upper}, and not {layer_digest}",
+    ),
+    "no image": (
+        lambda made, entry, layer: made.entries[0].update(mediaType="application/x\x1b[1m"),
+        "{manifest}: it is of the type application/x [1m, and no image or index",
+    ),
+    "two types": (
+        lambda made, entry, layer: made.entries[0].update(mediaType=OCI_INDEX),
+        f"{{manifest}}: it says that it is of the type {OCI_MANIFEST}, and is named as {OCI_INDEX}",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), BROKEN.values(), ids=BROKEN)
+def test_broken_layouts(tmp_path: Path, change: Callable[[Making, Entry, Entry], object], message: str) -> None:
+    archive, entry, layer = broken(change)(tmp_path / "out")
+    expected = message.format(
+        layer=path_of(layer),
+        manifest=path_of(entry),
+        digest=entry["digest"],
+        layer_digest=layer["digest"],
+        size=entry["size"],
+        spaces=digest_of(b" " * entry["size"]),
+        upper=digest_of(b"SOME CONTENT"),
+    )
+    assert refused(archive)[0] == f"{tmp_path}/out/{expected}"
+
+
+def test_a_pipe_for_a_blob_keeps_nobody_waiting(tmp_path: Path) -> None:
+    archive, _, layer = broken(lambda made, entry, layer: made.files.pop(path_of(layer)))(tmp_path)
+    os.mkfifo(tmp_path / path_of(layer))
+    assert refused(archive)[0] == f"{tmp_path}/{path_of(layer)}: it is no regular file"
+
+
+def test_a_manifest_too_large(tmp_path: Path) -> None:
+    made = Making()
+    entry = made.keep(b" " * ((4 << 20) + 1), OCI_MANIFEST)
+    message = f"{tmp_path}/{path_of(entry)}: it has 4194305 bytes, and 4194304 are the limit"
+    assert refused(made.tagged(entry).folder(tmp_path)) == (message, AGAIN)
+
+
+def test_too_many_manifests(tmp_path: Path) -> None:
+    made = Making()
+    index = made.index(*[made.image(f"linux/cpu{number}") for number in range(1001)])
+    message = f"{tmp_path}/index.json: it leads to more than 1000 manifests of one image"
+    assert refused(made.tagged(index).folder(tmp_path)) == (message, "")
+
+
+def test_many_indexes_of_each_other_take_no_time(tmp_path: Path) -> None:
+    made = Making()
+    entries = [made.image()]
+    for _ in range(7):
+        entries = [made.index(*entries)] * 50
+    assert len(digests(made.tagged(entries[0]).folder(tmp_path))) == 8
+
+
+# ---------------------------------------------------------------------- files that change
+
+
+def test_files_that_change_after_they_were_opened(tmp_path: Path) -> None:
+    made = Making()
+    archive = made.tagged(made.image("linux/amd64", b"some content")).folder(tmp_path)
+    image = open_image(archive)
+    image.check([content.blob.digest for content in image.package(nobody).contents], lambda *_: None)
+    content = image.package(nobody).contents[1]
+    assert content.file == f"{tmp_path}/{path_of({'digest': content.blob.digest})}"
+    file = Path(content.file)
+    for change, why in (
+        (lambda: file.write_bytes(b"more than that was"), "it has 18 bytes now, and had 12"),
+        (lambda: file.write_bytes(b"less"), "it has 4 bytes now, and had 12"),
+        (file.unlink, "it cannot be read: no such file or directory"),
+    ):
+        change()
+        with pytest.raises(ContentBroken) as error:
+            list(content.parts())
+        assert error.value.message == f"{file}: {why}"
+
+
+def test_a_layout_of_links(tmp_path: Path) -> None:
+    made = Making()
+    archive = made.tagged(made.image(), "1").folder(tmp_path / "real")
+    (tmp_path / "linked").symlink_to("real")
+    assert digests(Archive(ArchiveKind.OCI, f"{tmp_path}/linked:1")) == digests(archive)
+
+
+def test_parts_are_of_a_mebibyte_and_read_again(tmp_path: Path) -> None:
+    made = Making()
+    layer = os.urandom((2 << 20) + 5)
+    image = open_image(made.tagged(made.image("linux/amd64", layer, media_type=LAYER)).folder(tmp_path))
+    content = image.package(nobody).contents[1]
+    one, two = content.parts(), content.parts()
+    for _ in range(3):
+        assert bytes(next(one)) == bytes(next(two))
+    assert [len(part) for part in content.parts()] == [1 << 20, 1 << 20, 5]

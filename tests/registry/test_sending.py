@@ -1,0 +1,800 @@
+"""Blobs sent from files: by which requests, what is gone on with, and what ends it."""
+
+from __future__ import annotations
+
+import threading
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from socketserver import StreamRequestHandler, ThreadingTCPServer
+from typing import Any
+
+import pytest
+
+from pushsafe.embedded import EmbeddedRegistry
+from pushsafe.errors import ContentBroken, RegistryUnreachable
+from pushsafe.model import Credential, Evidence, LayerState, Reference, Repository, Stage
+from pushsafe.patience import NO_PATIENCE, Patience
+from pushsafe.registry import sending, transport
+from pushsafe.registry.client import Registry
+from pushsafe.registry.transport import BODY_LIMIT, Transport
+from tests.fakes.cutting import Cutting
+from tests.fakes.lying import Lying, blob_of
+from tests.fakes.registry import (
+    DENIED,
+    UNAUTHORIZED,
+    Answer,
+    Answering,
+    Certificate,
+    FakeRegistry,
+    Request,
+    Rule,
+    basic_header,
+    basic_registry,
+    bearer_challenge,
+    guarded,
+    on,
+    ping,
+    refused,
+    token_server,
+    wants_bearer,
+)
+from tests.fakes.storing import BLOB_UNKNOWN, UPLOAD_UNKNOWN
+from tests.registry.asking import NAME, NOBODY, OPAQUE, OURS, new, somebody
+from tests.registry.conftest import Names
+from tests.registry.test_blobs import serving
+
+DATA = bytes(range(250)) * 400  # 100 000 bytes, in ten parts
+BLOB = blob_of(DATA)
+OTHER = "acme/other"
+LARGE = refused(413, "SIZE_INVALID", "too large")
+BAD_RANGE = refused(416, "BLOB_UPLOAD_INVALID", "the chunk is out of order")
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pieces and progress a thousand times smaller."""
+    monkeypatch.setattr(sending, "PIECES", (40_000, 20_000, 5_000))
+    monkeypatch.setattr(sending, "WORTH_ASKING", 10_000)
+
+
+def target(host: str, credential: Credential = NOBODY) -> Repository:
+    return Repository(Reference("given", host, NAME, "1"), credential)
+
+
+def send(
+    registry: FakeRegistry | str,
+    content: Lying | None = None,
+    *,
+    mount_from: str = "",
+    retries: int = 0,
+    credential: Credential = NOBODY,
+    told: Callable[[int], None] = lambda _size: None,
+    asked: Registry | None = None,
+) -> LayerState | Evidence:
+    """One blob; by the end what was opened and not used is cancelled."""
+    asked = asked or new()
+    host = registry if isinstance(registry, str) else registry.host
+    patience = Patience(retries) if retries else NO_PATIENCE
+    try:
+        return asked.send(content or Lying(DATA), target(host, credential), mount_from, told, patience)
+    finally:
+        asked.close()
+
+
+def requests_of(registry: FakeRegistry) -> list[str]:
+    """Every request but the first one and cancels, which come when they come: method, place, state, range, length."""
+    found = []
+    for one in seen_of(registry):
+        path = one.path.replace(f"/v2/{NAME}/", "").replace(BLOB.digest, "DIGEST")
+        state = f"?{one.query['s']}" if "s" in one.query else ""
+        mount = f" mount from {one.query['from']}" if "mount" in one.query else ""
+        digest = " digest" if one.query.get("digest") == BLOB.digest else ""
+        at = f" {one.headers['content-range']}" if "content-range" in one.headers else ""
+        length = f" of {one.headers['content-length']}" if one.method in ("PUT", "PATCH") else ""
+        if one.method in ("PUT", "PATCH"):
+            assert one.headers["content-type"] == "application/octet-stream"
+            assert "transfer-encoding" not in one.headers
+        found.append(f"{one.method} {path}{state}{mount}{digest}{at}{length}")
+    return found
+
+
+def seen_of(registry: FakeRegistry) -> list[Request]:
+    return [one for one in registry.requests[1:] if one.method != "DELETE"]
+
+
+START = "POST blobs/uploads/"
+WHOLE = "PUT /u?0 digest of 100000"
+
+
+def opened(place: str = "/u?s=0", **headers: str) -> Answer:
+    return Answer(202).having(Location=place, **headers)
+
+
+def uploading(*rules: Rule | Sequence[Rule], start: Sequence[Answering] = ()) -> list[Rule]:
+    """A registry that opens uploads; they may be cancelled."""
+    starting = on("POST", f"/v2/{NAME}/blobs/uploads/", *(start or (opened(),)))
+    more = [one for rule in rules for one in ([rule] if isinstance(rule, Rule) else rule)]
+    return [ping(), starting, on("DELETE", "/u", Answer(204)), *more]
+
+
+def has(size: int, state: int = 1) -> Answer:
+    """What a registry says that it has."""
+    return Answer(204).having(Range=f"0-{size - 1}", Location=f"/u?s={state}")
+
+
+def took(state: int) -> Answer:
+    return Answer(202).having(Location=f"/u?s={state}")
+
+
+PUT = on("PUT", "/u", Answer(201))
+
+# ---------------------------------------------------------------------- what is there
+
+HELD = {200: True, 404: False, 401: False, 403: False, 405: False, 416: False, 500: False}
+
+
+@pytest.mark.parametrize(("status", "held"), HELD.items())
+def test_what_is_there(status: int, held: bool) -> None:
+    with FakeRegistry(ping(), on("HEAD", f"/v2/{NAME}/blobs/{BLOB.digest}", Answer(status))) as registry:
+        assert new().holds(BLOB, target(registry.host), NO_PATIENCE) is held
+        assert requests_of(registry) == ["HEAD blobs/DIGEST"]
+
+
+def test_a_busy_registry_is_asked_again(pauses: list[float]) -> None:
+    with FakeRegistry(ping(), on("HEAD", "/v2/.+", Answer(503), Answer(200))) as registry:
+        assert new().holds(BLOB, target(registry.host), Patience(1)) is True
+    assert len(pauses) == 1
+
+
+def test_nobody_is_there() -> None:
+    with FakeRegistry() as gone:
+        host = gone.host
+    with pytest.raises(RegistryUnreachable):
+        new().holds(BLOB, target(host), NO_PATIENCE)
+
+
+# ---------------------------------------------------------------------- as a whole
+
+
+def test_a_blob_is_one_put() -> None:
+    sizes: list[int] = []
+    with FakeRegistry(uploading(PUT)) as registry:
+        assert send(registry, told=sizes.append) is LayerState.SENT
+        assert requests_of(registry) == [START, WHOLE]
+        assert registry.requests[-1].body == DATA
+        assert len({one.connection for one in registry.requests}) == 1
+    assert sizes == [size * 10_000 for size in range(1, 11)]
+
+
+@pytest.mark.parametrize("status", [200, 201, 204])
+def test_what_counts_as_taken(status: int) -> None:
+    """As with containerd."""
+    with FakeRegistry(uploading(on("PUT", "/u", Answer(status)))) as registry:
+        assert send(registry) is LayerState.SENT
+        assert registry.find("DELETE", ".*") == []
+
+
+CONTENTS = {"nothing": b"", "a byte": b"x", "a part": DATA[:10_000], "a byte more": DATA[:10_001]}
+
+
+@pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS)
+@pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
+def test_a_small_blob(content: bytes, algorithm: str) -> None:
+    blob = blob_of(content, algorithm)
+    with FakeRegistry(uploading(PUT)) as registry:
+        assert send(registry, Lying(content, blob)) is LayerState.SENT
+        put = registry.requests[-1]
+    assert (put.body, put.headers["content-length"]) == (content, str(len(content)))
+    assert put.query == {"s": "0", "digest": blob.digest}
+
+
+MOUNT = f"{START} mount from {OTHER}"
+MOUNTS: dict[str, tuple[Answer, LayerState, list[str]]] = {
+    "mounted": (Answer(201), LayerState.MOUNTED, [MOUNT]),
+    "an upload in its place": (opened(), LayerState.SENT, [MOUNT, WHOLE]),
+    "not found": (Answer(404), LayerState.SENT, [MOUNT, START, WHOLE]),
+    "forbidden": (Answer(403), LayerState.SENT, [MOUNT, START, WHOLE]),
+    "unheard of": (Answer(405), LayerState.SENT, [MOUNT, START, WHOLE]),
+}
+
+
+@pytest.mark.parametrize(("answer", "found", "requests"), MOUNTS.values(), ids=MOUNTS)
+def test_a_mount(answer: Answer, found: LayerState, requests: list[str]) -> None:
+    with FakeRegistry(uploading(PUT, start=(answer, opened()))) as registry:
+        assert send(registry, mount_from=OTHER) is found
+        assert requests_of(registry) == requests
+
+
+def test_the_token_for_a_mount_is_for_both_repositories() -> None:
+    rules = [*guarded(wants_bearer(), uploading(start=(Answer(201),))), *token_server(OPAQUE)]
+    with FakeRegistry(rules) as registry:
+        assert send(registry, mount_from=OTHER, credential=somebody()) is LayerState.MOUNTED
+        asked = [one.scopes for one in registry.find("GET", "/token")]
+    assert asked == [(f"repository:{NAME}:pull,push", f"repository:{OTHER}:pull")]
+
+
+def test_an_upload_elsewhere_gets_no_credential() -> None:
+    """Nor does what is asked of it, nor a piece; and a credential is none of its business if it wants one."""
+    far = [
+        on("PUT", "/there", Answer(drop=True), Answer(201)),
+        on("GET", "/there", has(30_000).having(Location="/there?s=1")),
+        on("PATCH", "/there", Answer(202).having(Location="/there?s=2")),
+    ]
+    with FakeRegistry(far) as elsewhere:
+        started = Answer(202).having(Location=f"{elsewhere.base}/there?a=b")
+        missing = on("HEAD", "/v2/.+/blobs/.+", BLOB_UNKNOWN)
+        with FakeRegistry(basic_registry([missing], upload=started)) as registry:
+            assert send(registry, credential=somebody(), retries=1) is LayerState.SENT
+            assert {one.authorization for one in registry.requests} == {"", basic_header("ada", "hunter2!")}
+        assert [str(one) for one in elsewhere.requests] == [
+            "PUT /there",
+            "GET /there",
+            *["PATCH /there"] * 2,
+            "PUT /there",
+        ]
+        assert {one.authorization for one in elsewhere.requests} == {""}
+        assert b"".join(one.body for one in elsewhere.find("PATCH", ".*")) == DATA[30_000:]
+
+
+def test_the_challenge_of_an_upload_elsewhere_is_not_answered() -> None:
+    lure = UNAUTHORIZED.having(WWW_Authenticate=bearer_challenge())
+    with FakeRegistry(on("PUT", "/there", lure)) as elsewhere:
+        started = Answer(202).having(Location=f"{elsewhere.base}/there?a=b")
+        with FakeRegistry(basic_registry(upload=started)) as registry:
+            found = send(registry, credential=somebody())
+        assert elsewhere.seen() == ["PUT /there"]
+    assert isinstance(found, Evidence)
+    assert found.status == 401
+
+
+@pytest.mark.parametrize("location", ["", "http://[bad", "mailto:somebody"])
+def test_an_upload_nowhere(location: str) -> None:
+    nowhere = pytest.raises(RegistryUnreachable, match="opens an upload, and names no place for it")
+    with FakeRegistry(uploading(start=(opened(location),))) as registry, nowhere:
+        send(registry)
+
+
+# ---------------------------------------------------------------------- what is refused, and what is broken
+
+REFUSED = {
+    "to open": ([DENIED], Answer(201), Evidence(Stage.PUSH, DENIED.body["errors"][0]["message"], 403, "DENIED")),
+    "to take": ([opened()], DENIED, Evidence(Stage.PUSH, DENIED.body["errors"][0]["message"], 403, "DENIED")),
+    "bad": ([opened()], refused(400, "DIGEST_INVALID", "no"), Evidence(Stage.PUSH, "no", 400, "DIGEST_INVALID")),
+    "unauthorized": ([opened()], Answer(401), Evidence(Stage.PUSH, "", 401)),
+    "an error": ([opened()], Answer(500), Evidence(Stage.PUSH, "", 500)),
+    "busy": ([opened()], Answer(503), Evidence(Stage.PUSH, "", 503)),
+    "accepted only": ([opened()], Answer(202), Evidence(Stage.PUSH, "", 202)),
+}
+
+
+@pytest.mark.parametrize(("start", "answer", "expected"), REFUSED.values(), ids=REFUSED)
+def test_a_refusal(start: Sequence[Answer], answer: Answer, expected: Evidence) -> None:
+    with FakeRegistry(uploading(on("PUT", "/u", answer), start=start)) as registry:
+        assert send(registry) == expected._replace(sent=False)
+        assert len(registry.find("POST", ".*")) == 1
+        assert len(registry.find("PUT", ".*")) == len(registry.find("DELETE", ".*")) == (start == [opened()])
+
+
+CHANGED = DATA[:-1] + b"!"
+BROKEN = {
+    "other content": (Lying(CHANGED, BLOB), f"{BLOB.size} bytes of {blob_of(CHANGED).digest}"),
+    "too little": (Lying(DATA[:-1], BLOB), f"{BLOB.size - 1} bytes of {blob_of(DATA[:-1]).digest}"),
+    "nothing": (Lying(b"", BLOB), f"0 bytes of {blob_of(b'').digest}"),
+    "too much": (Lying(DATA + b"!" * 10_000, BLOB._replace(size=99_999)), "more than 99999 bytes"),
+    "no emptiness": (Lying(b"", BLOB._replace(size=0)), f"0 bytes of {blob_of(b'').digest}"),
+}
+
+
+@pytest.mark.parametrize(("content", "found"), BROKEN.values(), ids=BROKEN)
+def test_what_has_another_digest_is_never_sent_whole(content: Lying, found: str) -> None:
+    """Nor to a registry that would take it: the request ends before its end, and the upload is cancelled."""
+    message = f"layer.tar: expected {BLOB.digest} of {content.blob.size} bytes, found {found}"
+    with FakeRegistry(uploading(PUT)) as registry:
+        with pytest.raises(ContentBroken) as broken:
+            send(registry, content, retries=3)
+        assert broken.value.message == message
+        assert all(len(one.body) < BLOB.size for one in registry.find("PUT", "/u"))
+        assert len(registry.find("DELETE", "/u")) == 1
+    assert content.readings == 1
+
+
+def test_a_file_that_cannot_be_read() -> None:
+    with FakeRegistry(uploading(PUT)) as registry:
+        with pytest.raises(ContentBroken, match=r"layer\.tar cannot be read"):
+            send(registry, Lying(DATA, broken=50_000), retries=3)
+        assert len(registry.find("DELETE", "/u")) == 1
+
+
+class _Enough(Exception):
+    """Whoever waited for it has no use for it any more."""
+
+
+def test_who_is_told_may_end_it() -> None:
+    def stop(size: int) -> None:
+        if size == 30_000:
+            raise _Enough
+
+    with FakeRegistry(uploading(PUT)) as registry:
+        with pytest.raises(_Enough):
+            send(registry, told=stop, retries=3)
+        assert [len(one.body) for one in registry.find("PUT", "/u")] in ([], [30_000])
+        assert len(registry.find("DELETE", "/u")) == 1
+
+
+# ---------------------------------------------------------------------- gone on with
+
+DROP = Answer(drop=True)
+GONE = on("HEAD", "/v2/.+", BLOB_UNKNOWN)
+HEAD, ASKED = "HEAD blobs/DIGEST", "GET /u?0"
+PATCHES = ["PATCH /u?1 30000-69999 of 40000", "PATCH /u?2 70000-99999 of 30000", "PUT /u?3 digest of 0"]
+ANEW = [START, "PATCH /u?0 0-39999 of 40000", "PATCH /u?2 40000-79999 of 40000", "PATCH /u?3 80000-99999 of 20000"]
+RESUMED: dict[str, tuple[Answer, list[str]]] = {
+    # what the registry says to the question what it has, and what is asked then
+    "a part": (has(30_000), PATCHES),
+    "a part, as bytes": (has(30_000).having(Range="bytes=0-29999"), PATCHES),
+    "a part, and no other place": (
+        Answer(204).having(Range="0-29999"),
+        ["PATCH /u?0 30000-69999 of 40000", *PATCHES[1:]],
+    ),
+    "a part that ends within a part": (
+        has(95_001),
+        ["PATCH /u?1 95001-99999 of 4999", "PUT /u?2 digest of 0"],
+    ),
+    "everything": (has(100_000), ["PUT /u?1 digest of 0"]),
+    "nothing": (has(1), [*ANEW, "PUT /u?4 digest of 0"]),
+    "more than there is": (has(100_001), [*ANEW, "PUT /u?4 digest of 0"]),
+    "no range": (Answer(204), [*ANEW, "PUT /u?4 digest of 0"]),
+    "an odd range": (Answer(204).having(Range="5-29999"), [*ANEW, "PUT /u?4 digest of 0"]),
+    "not known": (UPLOAD_UNKNOWN, [*ANEW, "PUT /u?4 digest of 0"]),
+    "an error": (Answer(500), [*ANEW, "PUT /u?4 digest of 0"]),
+    "a web page": (Answer(200, "<html>"), [*ANEW, "PUT /u?4 digest of 0"]),
+}
+
+
+def pieces(*more: Answering) -> Rule:
+    return on("PATCH", "/u", *(more or (took(2), took(3), took(4), took(5))))
+
+
+@pytest.mark.parametrize(("answer", "requests"), RESUMED.values(), ids=RESUMED)
+def test_a_dropped_connection(answer: Answer, requests: list[str]) -> None:
+    """The registry is asked what it has, and only what it lacks is sent: in pieces, which a second drop spares."""
+    sizes: list[int] = []
+    content = Lying(DATA)
+    with FakeRegistry(
+        uploading(on("PUT", "/u", DROP, Answer(201)), GONE, on("GET", "/u", answer), pieces())
+    ) as registry:
+        assert send(registry, content, retries=1, told=sizes.append) is LayerState.SENT
+        assert requests_of(registry) == [START, WHOLE, HEAD, ASKED, *requests]
+        sent = [(int(one.headers["content-range"].partition("-")[0]), one.body) for one in registry.find("PATCH", "/u")]
+        assert all(DATA[start : start + len(body)] == body for start, body in sent)
+    assert sizes[-1] == 100_000
+
+
+def test_only_the_answer_was_lost() -> None:
+    with FakeRegistry(uploading(on("PUT", "/u", DROP), on("HEAD", "/v2/.+", Answer(200)))) as registry:
+        assert send(registry, retries=1) is LayerState.SENT
+        assert requests_of(registry) == [START, WHOLE, HEAD]
+        assert registry.find("DELETE", "/u") == []
+
+
+def test_a_small_blob_is_begun_anew() -> None:
+    """That takes no longer than to ask."""
+    small = Lying(DATA[:9_999])
+    with FakeRegistry(uploading(on("PUT", "/u", DROP, Answer(201)))) as registry:
+        assert send(registry, small, retries=1) is LayerState.SENT
+        assert [one.method for one in registry.requests if one.method != "DELETE"] == ["GET", *["POST", "PUT"] * 2]
+        assert len(registry.find("DELETE", "/u")) == 1
+
+
+def test_without_patience_a_drop_is_the_end() -> None:
+    with FakeRegistry(uploading(on("PUT", "/u", DROP))) as registry:
+        with pytest.raises(RegistryUnreachable, match="the connection was closed without an answer"):
+            send(registry)
+        assert requests_of(registry) == [START, WHOLE]
+        assert len(registry.find("DELETE", "/u")) == 1
+
+
+@pytest.mark.parametrize("retries", [1, 2])
+def test_patience_ends_where_nothing_goes_on(retries: int, pauses: list[float]) -> None:
+    asked = on("GET", "/u", UPLOAD_UNKNOWN)
+    with FakeRegistry(uploading(on("PUT", "/u", DROP), on("PATCH", "/u", DROP), GONE, asked)) as registry:
+        with pytest.raises(RegistryUnreachable):
+            send(registry, retries=retries)
+        assert len(registry.find("POST", ".*")) == 1 + retries
+        assert len(registry.find("DELETE", "/u")) == 1 + retries
+
+
+class Keeping:
+    """An upload of which the registry keeps so much more each time, and says nothing."""
+
+    def __init__(self, step: int) -> None:
+        self.step, self.kept = step, 0
+
+    def rules(self) -> list[Rule]:
+        def drop(_request: Request) -> Answer:
+            self.kept += self.step
+            return DROP
+
+        def tell(_request: Request) -> Answer:
+            return has(self.kept)
+
+        return [on("PUT", "/u", drop, Answer(201)), on("PATCH", "/u", drop), on("GET", "/u", tell), GONE]
+
+
+def test_what_goes_on_is_tried_for_as_long_as_it_does(pauses: list[float]) -> None:
+    """Every step earns the whole patience again: ten drops, and one retry."""
+    with FakeRegistry(uploading(Keeping(10_000).rules())) as registry:
+        assert send(registry, retries=1) is LayerState.SENT
+        assert len(registry.find("POST", ".*")) == 1
+        assert len(registry.find("PATCH", ".*")) == 9
+    assert pauses == []
+
+
+def test_a_crumb_is_no_progress(pauses: list[float]) -> None:
+    with FakeRegistry(uploading(Keeping(2).rules())) as registry:
+        with pytest.raises(RegistryUnreachable):
+            send(registry, retries=2)
+        assert len(registry.find("PATCH", ".*")) == 2
+
+
+def test_progress_does_not_earn_patience_for_ever(pauses: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sending, "_FRESH_TRIES", 3)
+    with FakeRegistry(uploading(Keeping(10_000).rules())) as registry:
+        with pytest.raises(RegistryUnreachable):
+            send(registry, retries=1)
+        assert len(registry.find("PATCH", ".*")) == 3
+
+
+def test_a_busy_registry(pauses: list[float]) -> None:
+    busy = Answer(503).having(Retry_After="7")
+    rules = uploading(on("PUT", "/u", busy, Answer(201)), on("GET", "/u", has(30_000)), pieces())
+    with FakeRegistry(rules) as registry:
+        assert send(registry, retries=1) is LayerState.SENT
+        assert requests_of(registry) == [START, WHOLE, ASKED, *PATCHES]
+    assert pauses == [7.0]
+
+
+def test_a_piece_that_comes_out_of_order() -> None:
+    """A registry may have taken more by now than it said, or less: it is asked once more."""
+    asked = on("GET", "/u", has(30_000), has(50_000, 7))
+    rules = uploading(on("PUT", "/u", DROP, Answer(201)), GONE, asked, pieces(BAD_RANGE, took(8), took(9)))
+    with FakeRegistry(rules) as registry:
+        assert send(registry, retries=1) is LayerState.SENT
+        assert requests_of(registry)[4:] == [
+            "PATCH /u?1 30000-69999 of 40000",
+            "GET /u?1",
+            "PATCH /u?7 50000-89999 of 40000",
+            "PATCH /u?8 90000-99999 of 10000",
+            "PUT /u?9 digest of 0",
+        ]
+
+
+def test_out_of_order_for_ever() -> None:
+    rules = uploading(on("PUT", "/u", DROP), GONE, on("GET", "/u", has(30_000)), pieces(BAD_RANGE))
+    with FakeRegistry(rules) as registry:
+        found = send(registry, retries=1)
+        assert len(registry.find("PATCH", "/u")) == 4
+    assert found == Evidence(Stage.PUSH, "the chunk is out of order", 416, "BLOB_UPLOAD_INVALID", sent=False)
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 501])
+def test_a_registry_that_takes_no_pieces(status: int) -> None:
+    """What it would not go on with is begun anew, and goes as a whole from then on."""
+    rules = uploading(on("PUT", "/u", DROP, Answer(201)), GONE, on("GET", "/u", has(30_000)), pieces(Answer(status)))
+    with FakeRegistry(rules) as registry:
+        assert send(registry, retries=1) is LayerState.SENT
+        assert requests_of(registry)[4:] == [PATCHES[0], START, WHOLE]
+
+
+def test_what_was_gone_on_with_is_not_what_it_should_be() -> None:
+    answers = on("PUT", "/u", DROP, refused(400, "DIGEST_INVALID", "no"), Answer(201))
+    rules = uploading(answers, GONE, on("GET", "/u", has(30_000)), pieces())
+    with FakeRegistry(rules) as registry:
+        assert send(registry, retries=1) is LayerState.SENT
+        assert requests_of(registry)[4:] == [*PATCHES, START, WHOLE]
+
+
+# ---------------------------------------------------------------------- limits of a proxy
+
+
+def limited(most: int) -> list[Rule]:
+    """Bodies may have so many bytes."""
+    states = iter(range(1, 1000))
+
+    def patch(request: Request) -> Answer:
+        return LARGE if len(request.body) > most else took(next(states))
+
+    def put(request: Request) -> Answer:
+        return LARGE if len(request.body) > most else Answer(201)
+
+    return [on("PATCH", "/u", patch), on("PUT", "/u", put)]
+
+
+LIMITS: dict[str, tuple[int, str, list[str]]] = {
+    # bytes that pass, the registry's own smallest piece, and the sizes of all bodies
+    "all of it": (100_000, "", ["PUT 100000"]),
+    "most of it": (99_999, "", ["PUT 100000", "PATCH 40000", "PATCH 40000", "PATCH 20000", "PUT 0"]),
+    "some of it": (20_000, "", ["PUT 100000", "PATCH 40000", *["PATCH 20000"] * 5, "PUT 0"]),
+    "a bit": (5_000, "", ["PUT 100000", "PATCH 40000", "PATCH 20000", *["PATCH 5000"] * 20, "PUT 0"]),
+    "not enough": (4_999, "", ["PUT 100000", "PATCH 40000", "PATCH 20000", "PATCH 5000"]),
+    "larger pieces": (60_000, "50000", ["PUT 100000", "PATCH 50000", "PATCH 50000", "PUT 0"]),
+    "larger pieces than pass": (40_000, "50000", ["PUT 100000", "PATCH 50000"]),
+    "pieces as large as all of it": (40_000, "100000", ["PUT 100000"]),
+    "no number": (40_000, "many", ["PUT 100000", "PATCH 40000", "PATCH 40000", "PATCH 20000", "PUT 0"]),
+}
+
+
+@pytest.mark.parametrize(("most", "least", "bodies"), LIMITS.values(), ids=LIMITS)
+def test_a_proxy_that_limits_bodies(most: int, least: str, bodies: list[str]) -> None:
+    start = opened(OCI_Chunk_Min_Length=least) if least else opened()
+    with FakeRegistry(uploading(limited(most), start=(start,))) as registry:
+        found = send(registry)
+        sent = [one for one in registry.requests if one.method in ("PUT", "PATCH")]
+        assert [f"{one.method} {len(one.body)}" for one in sent] == bodies
+    refusal = Evidence(Stage.PUSH, "too large", 413, "SIZE_INVALID", sent=False)
+    assert found == (LayerState.SENT if most >= len(sent[-1].body) else refusal)
+
+
+def test_the_limit_holds_for_the_next_blob() -> None:
+    with FakeRegistry(uploading(limited(20_000))) as registry:
+        asked = new()
+        assert send(registry, asked=asked) is LayerState.SENT
+        before = len(registry.requests)
+        for size in (30_000, 20_000):
+            assert send(registry, Lying(DATA[:size]), asked=asked) is LayerState.SENT
+        sent = [one for one in registry.requests[before:] if one.method in ("PUT", "PATCH")]
+        assert [f"{one.method} {len(one.body)}" for one in sent] == ["PATCH 20000", "PATCH 10000", "PUT 0", "PUT 20000"]
+
+
+# ---------------------------------------------------------------------- tokens that grow old
+
+WANTED = UNAUTHORIZED.having(WWW_Authenticate=bearer_challenge())
+
+
+def expiring(taken: Sequence[str], *rules: Rule | Sequence[Rule]) -> list[Rule]:
+    """Each of the tokens is taken so often as it stands in `taken`; the server gives them one after the other."""
+    left = list(taken)
+
+    def guard(request: Request) -> Answer | None:
+        if request.method == "DELETE":
+            return None
+        if left and request.authorization == f"Bearer {left[0]}":
+            left.pop(0)
+            return None
+        return WANTED
+
+    given = [Answer(200, {"token": token}) for token in dict.fromkeys(taken)]
+    return [ping(WANTED), *guarded(guard, uploading(*rules)[1:]), on("GET", "/token", *given)]
+
+
+def test_a_token_that_is_too_old_for_the_next_piece() -> None:
+    """The registry is asked what it has with the next one, and it goes on."""
+    asked = on("GET", "/u", has(40_000, 9))
+    with FakeRegistry(expiring([OURS] * 4 + [OPAQUE] * 4, limited(40_000), asked)) as registry:
+        assert send(registry, credential=somebody()) is LayerState.SENT
+        found = [(one, seen.authorization) for one, seen in zip(requests_of(registry), seen_of(registry), strict=True)]
+    first, second = f"Bearer {OURS}", f"Bearer {OPAQUE}"
+    assert [one for one in found if "token" not in one[0]] == [
+        (START, first),
+        (WHOLE, first),
+        (START, first),
+        ("PATCH /u?0 0-39999 of 40000", first),
+        ("PATCH /u?1 40000-79999 of 40000", first),
+        ("GET /u?1", second),
+        ("PATCH /u?9 40000-79999 of 40000", second),
+        ("PATCH /u?2 80000-99999 of 20000", second),
+        ("PUT /u?3 digest of 0", second),
+    ]
+
+
+def test_a_token_that_nothing_replaces() -> None:
+    rules = expiring([OURS], PUT)
+    with FakeRegistry(rules) as registry:
+        found = send(registry, credential=somebody(), retries=3)
+        assert len(registry.find("PUT", "/u")) == 1
+        assert len(registry.find("GET", "/token")) == 2
+    assert isinstance(found, Evidence)
+    assert (found.status, found.sent) == (401, True)
+
+
+def test_a_next_token_that_is_refused_too() -> None:
+    rules = expiring([OURS, OPAQUE], PUT, on("GET", "/u", UPLOAD_UNKNOWN))
+    with FakeRegistry(rules) as registry:
+        found = send(registry, credential=somebody(), retries=3)
+        assert len(registry.find("PUT", "/u")) <= 2
+    assert isinstance(found, Evidence)
+    assert found.status == 401
+
+
+# ---------------------------------------------------------------------- answers before the end
+
+
+class _Hasty(StreamRequestHandler):
+    """Answers when it has read the head of a request, and closes."""
+
+    answer: Answer
+
+    def handle(self) -> None:
+        while head := self._head():
+            if head.startswith((b"PUT", b"PATCH")):
+                body = b'{"errors":[{"code":"SAID","message":"said at once"}]}'
+                line = f"HTTP/1.1 {self.answer.status} No\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+                self.wfile.write(line.encode() + body)
+                return
+            status, more = ("202 Accepted", "Location: /u\r\n") if head.startswith(b"POST") else ("200 OK", "")
+            self.wfile.write(f"HTTP/1.1 {status}\r\n{more}Content-Length: 0\r\n\r\n".encode())
+
+    def _head(self) -> bytes:
+        lines = []
+        while (line := self.rfile.readline()) not in (b"\r\n", b""):
+            lines.append(line)
+        return b"".join(lines)
+
+
+@contextmanager
+def hasty(answer: Answer, certificate: Certificate | None = None) -> Iterator[str]:
+    class _Server(ThreadingTCPServer):
+        daemon_threads = True
+
+        def get_request(self) -> tuple[Any, Any]:
+            connection, address = super().get_request()
+            if certificate is None:
+                return connection, address
+            import ssl
+
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate.chain, certificate.key)
+            return context.wrap_socket(connection, server_side=True), address
+
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            """Clients go away."""
+
+    server = _Server(("127.0.0.1", 0), type("_Served", (_Hasty,), {"answer": answer}))
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    try:
+        yield f":{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+MUCH = Lying(bytes(32 * 1024 * 1024), part=1024 * 1024)
+
+
+@pytest.mark.parametrize("status", [401, 403, 413, 507])
+def test_an_answer_before_the_end(status: int) -> None:
+    with hasty(Answer(status)) as port:
+        found = send(f"127.0.0.1{port}", MUCH, retries=1)
+    assert found == Evidence(Stage.PUSH, "said at once", status, "SAID", sent=False)
+
+
+@pytest.mark.parametrize("status", [401, 403, 413, 507])
+def test_an_answer_before_the_end_by_tls(status: int, trusted: Certificate, names: Names) -> None:
+    names("registry.test")
+    with hasty(Answer(status), trusted) as port:
+        found = send(f"registry.test{port}", MUCH, retries=1)
+    assert found == Evidence(Stage.PUSH, "said at once", status, "SAID", sent=False)
+
+
+# ---------------------------------------------------------------------- to a registry that really keeps things
+
+
+@pytest.fixture
+def embedded(tmp_path: Path) -> Iterator[EmbeddedRegistry]:
+    with EmbeddedRegistry(tmp_path) as running:
+        yield running
+
+
+CUTS: dict[str, tuple[tuple[int, ...], bool, int]] = {
+    # after how many bytes connections break off, whether all do, and with how many retries it comes through
+    "once": ((50_000,), False, 1),
+    "at once": ((1_000,), False, 1),
+    "twice": ((50_000, 50_000), False, 2),
+    "in the second piece": ((50_000, 60_000), False, 2),
+    "every time": ((45_000,), True, 2),
+}
+
+
+@pytest.mark.parametrize(("after", "for_ever", "retries"), CUTS.values(), ids=CUTS)
+def test_a_link_that_breaks(
+    embedded: EmbeddedRegistry, after: tuple[int, ...], for_ever: bool, retries: int, pauses: list[float]
+) -> None:
+    """It keeps pieces that came whole."""
+    port = int(embedded.host.rpartition(":")[2])
+    with Cutting(port, *after, for_ever=for_ever) as link:
+        assert send(link.host, retries=retries) is LayerState.SENT
+    assert link.cuts >= len(after)
+    assert new().holds(BLOB, target(embedded.host), NO_PATIENCE) is True
+
+
+class _Careful(BaseHTTPRequestHandler):
+    """A registry of one upload that keeps every byte that came."""
+
+    protocol_version = "HTTP/1.1"
+    kept: bytearray
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing is printed."""
+
+    def _handle(self) -> None:
+        left = int(self.headers["Content-Length"] or 0)
+        if left and not self.headers.get("Content-Range", "0-").startswith(f"{len(self.kept)}-"):
+            self.close_connection = True
+            self.send_error(416)  # what came before the link broke was still on its way
+            return
+        while left:
+            part = self.rfile.read1(min(left, 1000))
+            if not part:
+                self.close_connection = True
+                return
+            self.kept += part
+            left -= len(part)
+        status = {"HEAD": 404, "POST": 202, "PATCH": 202, "PUT": 201, "GET": 200 if self.path == "/v2/" else 204}
+        self.send_response_only(status[self.command])
+        for name, value in {"Location": "/u", "Range": f"0-{len(self.kept) - 1}", "Content-Length": "0"}.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = _handle  # noqa: N815
+
+
+def test_a_link_that_breaks_before_a_registry_that_keeps_all_that_came(pauses: list[float]) -> None:
+    kept = bytearray()
+    handler = type("_Served", (_Careful,), {"kept": kept})
+    with serving(handler) as host, Cutting(int(host.rpartition(":")[2]), 30_000, for_ever=True) as link:
+        assert send(link.host, retries=3) is LayerState.SENT
+    assert kept == DATA
+    assert link.cuts >= 3
+
+
+def test_a_link_that_takes_nothing_any_more(
+    embedded: EmbeddedRegistry, monkeypatch: pytest.MonkeyPatch, pauses: list[float]
+) -> None:
+    """As a connection does that a router has forgotten."""
+    monkeypatch.setattr(transport, "READ_TIMEOUT", 0.3)
+    monkeypatch.setattr(sending, "PIECES", (len(MUCH.content),))
+    port = int(embedded.host.rpartition(":")[2])
+    with Cutting(port, 50_000, silently=True) as link:
+        assert send(link.host, Lying(MUCH.content), retries=1) is LayerState.SENT
+        assert link.cuts == 1
+
+
+def test_a_blob_takes_no_memory(embedded: EmbeddedRegistry) -> None:
+    much = Lying(MUCH.content)
+    tracemalloc.start()
+    try:
+        assert send(embedded.host, much) is LayerState.SENT
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < BODY_LIMIT
+
+
+def test_a_blob_ends_with_the_run(embedded: EmbeddedRegistry) -> None:
+    started = time.monotonic()
+    asked = Registry(Transport(deadline=lambda: started + 0.3 - time.monotonic()))
+    with pytest.raises(RegistryUnreachable, match="the time for the whole run is over"):
+        send(embedded.host, told=lambda _size: time.sleep(0.1), asked=asked, retries=3)
+    assert time.monotonic() - started < 3
+
+
+def test_many_at_once(embedded: EmbeddedRegistry) -> None:
+    asked = new()
+    contents = [Lying(bytes([number]) * 100_000) for number in range(32)]
+    found: list[LayerState | Evidence] = []
+
+    def one(content: Lying) -> None:
+        found.append(asked.send(content, target(embedded.host), "", lambda _size: None, NO_PATIENCE))
+
+    threads = [threading.Thread(target=one, args=(content,)) for content in contents]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert found == [LayerState.SENT] * len(contents)
+    assert all(asked.holds(content.blob, target(embedded.host), NO_PATIENCE) for content in contents)
+    asked.close()

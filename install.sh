@@ -1,21 +1,22 @@
 #!/bin/sh
-# Install docker-pushsafe from this source tree as a plugin of docker, upgrade it, or remove it again.
+# Install docker-pushsafe from this source tree as a plugin of docker, upgrade it, remove it again, or only try it.
 #
 # One folder holds everything:
 #   venv.XXXXXX  a virtual environment; an upgrade builds a new one, and only when that works does it replace the old
 #   current      a link to the one in use, replaced in one step; the link in docker's plugin folder leads through it
 #   made         what else was made (`link PATH`, `dir PATH`), so that --uninstall removes that and nothing else
 #
-# Exit status: 0 done, 1 not done and nothing changed, 2 wrong usage.
+# Exit status: 0 done, 1 not done and nothing changed, 2 wrong usage; of --try, once it is built, that of the tour.
 set -eu
 umask 022
 
 usage() {
     cat <<'TEXT'
-Usage: ./install.sh [--python PROGRAM] [--system] [--uninstall]
+Usage: ./install.sh [--python PROGRAM] [--system | --try | --uninstall]
 
 Install docker-pushsafe from this source tree; run it again to upgrade.
 
+  --try        only show it, on pushes to a registry made for that: installs nothing, needs no docker, leaves nothing
   --python     the Python (3.11 or newer) to use, if not the first on PATH
   --system     for every user: /usr/local/lib/docker (needs root)
   --uninstall  remove what install.sh made, and nothing else
@@ -132,27 +133,43 @@ point_current() {
     "$python" -I -c 'import os, sys; os.replace(sys.argv[1], sys.argv[2])' "$base/.current.$$" "$base/current"
 }
 
-build() {
+build() { # build [PIP-OPTION...]
     source=$new_venv/.source
     "$python" -I -m venv "$new_venv" >"$log" 2>&1 || return 1
     # A copy, because a build leaves its traces where it happens.
-    mkdir "$source"
+    mkdir "$source" "$source.tmp"
     for part in setup.cfg pyproject.toml README.md LICENSE docker-pushsafe pushsafe; do
         if [ -e "$here/$part" ]; then cp -R -- "$here/$part" "$source/"; fi
     done
-    # The user's own pip settings stay in force (mirrors, proxies), but for one that cannot work in a venv.
-    PIP_USER=0 "$new_venv/bin/python" -I -m pip install --no-input --disable-pip-version-check --compile "$source" >>"$log" 2>&1 || return 1
-    rm -rf -- "$source"
+    # The user's own pip settings stay in force (mirrors, proxies), but for one that cannot work in a venv. What a pip
+    # that is interrupted leaves behind goes the way of the rest.
+    TMPDIR=$source.tmp PIP_USER=0 "$new_venv/bin/python" -I -m pip install --no-input --disable-pip-version-check "$@" "$source" >>"$log" 2>&1 || return 1
+    rm -rf -- "$source" "$source.tmp"
     # These name the folder they were made in, and it is reached through another.
     rm -f -- "$new_venv"/bin/activate* "$new_venv"/bin/Activate*
     "$new_venv/bin/docker-pushsafe" --version >>"$log" 2>&1
 }
 
-install() {
+require_tree() {
     [ -f "$here/setup.cfg" ] && [ -d "$here/pushsafe" ] || fail "run it from docker-pushsafe's source tree: $here is none"
-    command -v docker >/dev/null || fail "docker is needed and not on PATH: $(mend docker)"
+}
+
+require_python() {
     find_python
     "$python" -I -c 'import venv, ensurepip' 2>/dev/null || fail "$python lacks the venv module: $(mend venv)"
+}
+
+roll_back_at_the_end() {
+    trap roll_back EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+}
+
+install() {
+    places
+    require_tree
+    command -v docker >/dev/null || fail "docker is needed and not on PATH: $(mend docker)"
+    require_python
     if [ -e "$link" ] || [ -L "$link" ]; then
         ours "$link" || fail "$link is there already and was not made by install.sh: rm '$link'"
     fi
@@ -163,16 +180,14 @@ install() {
     fi
     [ ! -L "$base/current" ] || old_current=$(readlink "$base/current")
 
-    trap roll_back EXIT
-    trap 'exit 130' INT
-    trap 'exit 143' TERM HUP
+    roll_back_at_the_end
     make_dir "$base"
     make_dir "$plugins"
     new_venv=$(mktemp -d "$base/venv.XXXXXX")
     chmod 755 "$new_venv"
     log=$new_venv/install.log
     echo "Installing docker-pushsafe with $python ..."
-    if ! build; then
+    if ! build --compile; then
         cat -- "$log" >&2
         fail "the installation failed, see above; nothing was changed"
     fi
@@ -198,12 +213,37 @@ install() {
     echo "$version"
     echo "  program  $base"
     echo "  plugin   $link"
-    echo "Try: docker pushsafe --help"
+    echo "See it work: docker pushsafe try"
+}
+
+# --------------------------------------------------------------------------- try
+
+try() {
+    [ "$system" = no ] || fail "--try installs nothing, for nobody: leave --system out" 2
+    require_tree
+    require_python
+    # The tour is of this source tree, whatever else is meant to run elsewhere.
+    unset PUSHSAFE_PYTHON
+    roll_back_at_the_end
+    new_venv=$(mktemp -d "${TMPDIR:-/tmp}/docker-pushsafe.XXXXXX")
+    log=$new_venv/install.log
+    echo "Building docker-pushsafe in a temporary folder with $python, which takes some seconds ..."
+    # A start compiles no more than it needs, and there are few of them.
+    if ! build --no-compile; then
+        cat -- "$log" >&2
+        fail "it could not be built, see above; nothing is left of it"
+    fi
+    echo
+    status=0
+    "$new_venv/bin/docker-pushsafe" try || status=$?
+    [ "$status" != 0 ] || echo "  ./install.sh                   installs it"
+    exit "$status"
 }
 
 # --------------------------------------------------------------------------- uninstall
 
 uninstall() {
+    places
     foreign=
     if { [ -e "$link" ] || [ -L "$link" ]; } && ! ours "$link"; then foreign=yes; fi
     if [ ! -d "$base" ] && ! ours "$link"; then
@@ -238,6 +278,7 @@ while [ $# -gt 0 ]; do
     case $1 in
         --system) system=yes ;;
         --uninstall) action=uninstall ;;
+        --try) action=try ;;
         --python)
             [ -n "${2-}" ] || fail "--python needs the name of a program: ./install.sh --help" 2
             wanted=$2
@@ -248,5 +289,4 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-places
 "$action"

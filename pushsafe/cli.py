@@ -14,6 +14,7 @@ from pushsafe.commands.explain_error import explain_error
 from pushsafe.commands.index import index
 from pushsafe.commands.push import lint, push
 from pushsafe.commands.rules import explain, rules
+from pushsafe.commands.try_ import try_
 from pushsafe.errors import PushsafeError
 from pushsafe.exitcodes import ExitCode, exit_code
 from pushsafe.model import ErrorKind, Report, RunError
@@ -34,6 +35,7 @@ _COMMANDS: dict[str, click.Command] = {
     "explain-error": explain_error,
     "rules": rules,
     "explain": explain,
+    "try": try_,
 }
 
 

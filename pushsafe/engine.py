@@ -175,6 +175,11 @@ class Engine:
         """Take one of its names from an image (`DELETE /images/NAME`)."""
         self._do("DELETE", f"/images/{name}", {"noprune": "1"})
 
+    def load(self, archive: bytes) -> None:
+        """Take in the images of an archive as `docker save` writes it (`POST /images/load`)."""
+        if said := answers.refusal(self._do("POST", "/images/load", {"quiet": "1"}, archive)):
+            raise EngineFailed(f"the engine does not load the image: {clean(said)}")
+
     def _held(self) -> answers.Names:
         """The names of all images, asked for once."""
         with self._listing:
@@ -277,15 +282,17 @@ class Engine:
         except requests.RequestException as error:
             raise self._failure(error) from error
 
-    def _do(self, method: str, path: str, params: Mapping[str, str]) -> None:
-        """Send an order, whose answer holds nothing but whether it was carried out."""
+    def _do(self, method: str, path: str, params: Mapping[str, str], body: bytes | None = None) -> str:
+        """Send an order; its answer tells nothing but whether it was carried out."""
+        url = f"{self._url}{path}"
         try:
-            response = self._client.request(method, f"{self._url}{path}", params=dict(params), timeout=TIMEOUT)
+            response = self._client.request(method, url, params=dict(params), data=body, timeout=TIMEOUT)
         except requests.RequestException as error:
             raise self._failure(error) from error
         if not response.ok:
             said = clean(answers.message(response.text))
             raise EngineFailed(f"the engine answers {response.status_code} to {method} {path}: {said}")
+        return response.text
 
     def _json(self, path: str, response: requests.Response) -> Any:
         if response.status_code != requests.codes.ok:

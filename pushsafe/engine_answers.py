@@ -43,6 +43,12 @@ def message(body: str) -> str:
     return str(answer.get("message") or answer.get("Status") or answer.get("error") or body)
 
 
+def refusal(stream: str) -> str:
+    """Why an order was not carried out whose answer began with 200 and goes on as a stream; empty where it was."""
+    errors = (decoded(line).get("error") for line in stream.splitlines() if line.strip())
+    return next((str(error) for error in errors if error), "")
+
+
 def image(answer: Mapping[str, Any]) -> LocalImage:
     """The answer of `GET /images/NAME/json`. Raises the errors of wrong types for what no engine answers."""
     present, missing = platforms(answer)

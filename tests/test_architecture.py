@@ -18,7 +18,7 @@ FILES = sorted((ROOT / "pushsafe").rglob("*.py"))
 
 LINES = 400
 
-HEAVY = {"docker", "requests", "urllib3", "rich", "packaging"}
+HEAVY = {"docker", "requests", "urllib3", "rich", "packaging", "isal"}
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,8 @@ PURE: dict[str, set[str]] = {
     "pushsafe.rules.rule": MODEL,
     "pushsafe.rules": MODEL | {"pushsafe.rules.rule", *below("pushsafe.rules")},
     "pushsafe.report": set(),
+    "pushsafe.tour.image": MODEL,
+    "pushsafe.tour.runs": {"pushsafe.exitcodes"},
 }
 """What each pure module may import of ours; what is not named has the row of the package it is in."""
 ALLOWED_OF_RULES = (
@@ -167,6 +169,7 @@ OWNERS = {
     "docker": ("pushsafe.engine",),
     "requests": ("pushsafe.engine",),
     "urllib3": ("pushsafe.registry",),
+    "isal": ("pushsafe.archives",),
     "click": ("pushsafe.cli", "pushsafe.commands"),
     "rich": ("pushsafe.report.progress",),
 }
@@ -188,7 +191,7 @@ RUN = [
     f"pushsafe.{name}"
     for name in (
         *("pipeline", "execution", "gathering", "looking", "pushing", "delivery", "availability", "verification"),
-        *("diagnosis", "building", "assembling", "sources", "bringing"),
+        *("diagnosis", "building", "assembling", "sources", "bringing", "sending", "placing", "transfer"),
     )
 ]
 
@@ -221,6 +224,14 @@ def test_the_embedded_registry_stands_alone() -> None:
     for module in embedded:
         assert ours(module) - embedded == set(), module
         assert foreign(module) == set(), module
+
+
+def test_the_tour_costs_nobody_else_anything() -> None:
+    rooms = set(below("pushsafe.tour"))
+    assert rooms
+    users = {module for module in MODULES if ours(module) & rooms} - rooms
+    assert users == {"pushsafe.commands.try_"}
+    assert ours("pushsafe.commands.try_", at_once=True) & rooms == set()
 
 
 def test_nobody_imports_the_command_line_but_the_program() -> None:

@@ -600,7 +600,7 @@ def test_a_terminal_is_not_waited_for(program: Program) -> None:
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        ([""], {"buildx", "index", "lint", "diagnose", "explain-error", "rules", "explain"}),
+        ([""], {"buildx", "index", "lint", "diagnose", "explain-error", "rules", "explain", "try"}),
         (["ex"], {"explain-error", "explain"}),
         (["--no-p"], {"--no-preflight"}),
         (["--pre"], {"--preflight"}),

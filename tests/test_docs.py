@@ -45,8 +45,9 @@ def test_links_lead_somewhere(document: str) -> None:
 
 def test_the_readmes_commands_exist() -> None:
     commands = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
-    assert commands[0].startswith("./install.sh && docker pushsafe ")
-    assert commands[1] == "tests/run\n"
+    assert commands[0] == "./install.sh --try\n"
+    assert commands[1].startswith("./install.sh && docker pushsafe ")
+    assert commands[2] == "tests/run\n"
     assert "exec tests/run" in (ROOT / ".ci" / "run").read_text()
     options = set(re.findall(r"(?<=\s)--[a-z-]+", " ".join(commands)))
     help_text = "".join(
@@ -55,12 +56,13 @@ def test_the_readmes_commands_exist() -> None:
         ).stdout
         for command in ((), ("lint",), ("diagnose",), ("explain-error",))
     )
+    help_text += subprocess.run([ROOT / "install.sh", "--help"], capture_output=True, text=True, check=True).stdout
     assert [option for option in options if option not in help_text] == []
 
 
 def test_install_options_of_the_readme_exist() -> None:
     done = subprocess.run([str(ROOT / "install.sh"), "--help"], capture_output=True, text=True, check=True)
-    for option in ("--uninstall", "--system", "--python"):
+    for option in ("--try", "--uninstall", "--system", "--python"):
         assert option in README
         assert option in done.stdout
 

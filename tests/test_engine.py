@@ -231,6 +231,31 @@ def test_an_image_gets_a_name_and_loses_it() -> None:
     ]
 
 
+def test_an_archive_is_loaded_as_it_is() -> None:
+    with FakeEngine() as engine:
+        to(engine).load(b"an archive")
+        (request,) = [one for one in engine.requests if one.path == "/images/load"]
+        assert (request.method, request.body) == ("POST", b"an archive")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {
+            "load": [
+                {"stream": "Loading"},
+                {"errorDetail": {"message": "disk \x1b[2Jfull"}, "error": "disk \x1b[2Jfull"},
+            ]
+        },
+        {"errors": {"POST /images/load": Refusal(500, "disk \x1b[2Jfull")}},
+    ],
+    ids=["in the stream", "at once"],
+)
+def test_an_archive_that_is_not_loaded_is_a_failure(options: dict[str, Any]) -> None:
+    with FakeEngine(**options) as engine, pytest.raises(EngineFailed, match=r"disk \[2Jfull"):
+        to(engine).load(b"an archive")
+
+
 def test_a_name_that_the_engine_does_not_give() -> None:
     path = f"/images/{sha('a')}/tag"
     refusing = FakeEngine([str(APP)], errors={f"POST {path}": Refusal(404, "No such image")})

@@ -1,4 +1,4 @@
-"""install.sh in a home of its own: what it makes, what it refuses, and that nothing half-done stays."""
+"""install.sh in a home of its own: what it makes, shows and refuses, and that nothing half-done stays."""
 
 from __future__ import annotations
 
@@ -37,6 +37,9 @@ TOOLS = (
     "sed",
     "sort",
 )
+
+PYTHON = f'exec {sys.executable} "$@"'
+NO_VENV = f'case "$*" in *ensurepip*) exit 1 ;; esac; exec {sys.executable} "$@"'
 
 
 def _script(file: Path, text: str) -> None:
@@ -220,15 +223,119 @@ def test_interrupted_installation_leaves_nothing(
     _docker_that_fails(home)
     _complete_tree(home, "1.0")
     home.environ |= {"PIP_INDEX_URL": url, "PIP_CONFIG_FILE": os.devnull}
-    command, environ = home.arguments()
+    assert _interrupted(home, number, server) == status
+    assert home.files() == set()
+
+
+def _interrupted(home: Home, number: int, server: socket.socket, *words: str) -> int:
+    """Interrupt install.sh when pip waits for its index; its exit status."""
+    command, environ = home.arguments(*words)
     child = subprocess.Popen(
         command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
     with server.accept()[0]:
-        assert home.files()
+        assert list(home.root.rglob("pyvenv.cfg"))
         os.killpg(child.pid, number)
-        assert child.wait(30) == status
-    assert home.files() == set()
+        return child.wait(30)
+
+
+# --------------------------------------------------------------------------- the tour
+
+
+@pytest.fixture
+def visitor(home: Home) -> Home:
+    """A machine with Python and no docker, and a folder for temporary files."""
+    home.put("python3", PYTHON)
+    (home.root / "temporary").mkdir()
+    home.environ |= {"TMPDIR": str(home.root / "temporary"), "DOCKER_HOST": f"unix://{home.root}/nobody.sock"}
+    return home
+
+
+def _left(visitor: Home) -> set[str]:
+    return visitor.files() | {str(path) for path in (visitor.root / "temporary").iterdir()}
+
+
+def _tour_that_ends_with(visitor: Home, status: int) -> None:
+    _complete_tree(visitor, "1.0")
+    text = f"import sys\nprint('pushsafe', *sys.argv[1:])\nsys.exit({status} * (sys.argv[1:] == ['try']))\n"
+    (visitor.tree / "pushsafe/__main__.py").write_text(text)
+
+
+def test_try_shows_it_all_with_nothing_but_python_and_leaves_nothing(visitor: Home) -> None:
+    _complete_tree(visitor)
+    visitor.environ["PUSHSAFE_PYTHON"] = "/nowhere/python"
+    tree_before = sorted(visitor.tree.rglob("*"))
+    answer = visitor.run("--try")
+    assert (answer.returncode, answer.stderr) == (0, ""), answer.stdout
+    assert [line for line in answer.stdout.splitlines() if line.startswith("exit code")] == [
+        f"exit code {status}" for status in (1, 1, 4, 5, 0, 0)
+    ]
+    assert answer.stdout.splitlines()[-1].startswith("  ./install.sh  ")
+    assert _left(visitor) == set()
+    assert sorted(visitor.tree.rglob("*")) == tree_before
+
+
+def test_try_ends_as_the_tour_does(visitor: Home) -> None:
+    _tour_that_ends_with(visitor, 7)
+    answer = visitor.run("--try")
+    assert answer.returncode == 7, answer.stderr
+    assert answer.stdout.endswith("pushsafe try\n"), "nobody is told to install what did not work"
+    assert _left(visitor) == set()
+
+
+def test_try_that_cannot_be_built_leaves_nothing(visitor: Home) -> None:
+    _tour_that_ends_with(visitor, 0)
+    visitor.environ |= {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "0", "PIP_CONFIG_FILE": os.devnull}
+    answer = visitor.run("--try")
+    assert answer.returncode == 1
+    assert "127.0.0.1" in answer.stderr, "pip's own words are missing"
+    assert answer.stderr.endswith("install.sh: it could not be built, see above; nothing is left of it\n")
+    assert _left(visitor) == set()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_try_that_is_interrupted_leaves_nothing(
+    number: int, status: int, visitor: Home, silent_index: tuple[str, socket.socket]
+) -> None:
+    url, server = silent_index
+    _tour_that_ends_with(visitor, 0)
+    visitor.environ |= {"PIP_INDEX_URL": url, "PIP_CONFIG_FILE": os.devnull}
+    assert _interrupted(visitor, number, server, "--try") == status
+    assert _left(visitor) == set()
+
+
+@pytest.mark.parametrize(
+    ("programs", "says"),
+    [
+        ({}, "Python 3.11 or newer is needed and there is none on PATH: see https://www.python.org/"),
+        ({"apt-get": ""}, "{root}apt-get install python3 python3-venv"),
+        ({"apk": "", "python3": "exit 1"}, "{root}apk add python3"),
+    ],
+)
+def test_try_names_what_is_missing_and_wants_no_docker(programs: dict[str, str], says: str, home: Home) -> None:
+    for name, text in programs.items():
+        home.put(name, text or "exit 0")
+    answer = home.run("--try")
+    assert answer.returncode == 1
+    assert says.format(root="" if os.geteuid() == 0 else "sudo ") in answer.stderr
+    assert "docker is needed" not in answer.stderr
+    assert len(answer.stderr.splitlines()) == 1
+
+
+def test_try_names_the_venv_that_is_missing(home: Home) -> None:
+    home.put("apt-get", "exit 0")
+    home.put("python3", f'case "$*" in *base_executable*) echo {home.root}/bin/python3; exit ;; esac\n{NO_VENV}')
+    answer = home.run("--try")
+    assert answer.returncode == 1
+    assert "lacks the venv module" in answer.stderr
+
+
+def test_try_is_of_a_source_tree_and_for_no_system(home: Home) -> None:
+    assert home.run("--try", "--system").returncode == 2
+    (home.tree / "setup.cfg").unlink()
+    answer = home.run("--try")
+    assert answer.returncode == 1
+    assert "source tree" in answer.stderr
 
 
 # --------------------------------------------------------------------------- what is not ours
@@ -272,9 +379,6 @@ def test_uninstall_keeps_what_others_put_beside(home: Home) -> None:
 
 
 # --------------------------------------------------------------------------- what is missing
-
-PYTHON = f'exec {sys.executable} "$@"'
-NO_VENV = f'case "$*" in *ensurepip*) exit 1 ;; esac; exec {sys.executable} "$@"'
 
 
 @pytest.mark.parametrize(
@@ -341,7 +445,7 @@ def test_unknown_option(option: str, home: Home) -> None:
 def test_help_names_every_option(home: Home) -> None:
     answer = home.run("--help")
     assert answer.returncode == 0
-    assert all(option in answer.stdout for option in ("--python", "--system", "--uninstall", "--help"))
+    assert all(option in answer.stdout for option in ("--python", "--system", "--try", "--uninstall", "--help"))
 
 
 @pytest.mark.parametrize("shell", [shell for shell in ("sh", "dash", "bash") if shutil.which(shell)])

@@ -41,7 +41,8 @@ class FakeEngine:
 
     `images`: names, or names with what they are. `push`: answer per name with tag; without one, a plausible
     stream of the chosen store. `distribution`: answer of `GET /distribution/NAME/json` per name (without one, what
-    was pushed with such a plausible stream is there, and all else is not). `auth`: answer of `POST /auth`.
+    was pushed with such a plausible stream is there, and all else is not). `auth`: answer of `POST /auth`. `load`:
+    answer of `POST /images/load`, after which there is no image more than before.
     `errors`: `"METHOD /path"` without API version, refused before anything else.
 
     A request that nothing here expects is answered 500 and makes `check()` fail, which leaving `with` calls.
@@ -56,6 +57,7 @@ class FakeEngine:
         distribution: Mapping[str, Json | Refusal] | None = None,
         auth: Json | Refusal | None = None,
         errors: Mapping[str, Refusal] | None = None,
+        load: Sequence[Json] = ({"stream": "Loaded image\n"},),
         insecure_registries: Sequence[str] = ("127.0.0.0/8",),
         info: Json | None = None,
         version: str = "28.5.2",
@@ -70,6 +72,7 @@ class FakeEngine:
         self.distribution = {familiar(name): answer for name, answer in (distribution or {}).items()}
         self.auth: Json | Refusal = auth or {"Status": "Login Succeeded", "IdentityToken": ""}
         self.errors = dict(errors or {})
+        self.load = load
         self.version, self.api_version = version, api_version
         self.os, self.architecture = os, architecture
         self._insecure = tuple(insecure_registries)
@@ -156,6 +159,8 @@ class FakeEngine:
                 return copy.deepcopy(self.auth)
             case "GET", "/images/json":
                 return self._list_images(query)
+            case "POST", "/images/load":
+                return Stream(self.load)
         if method == "GET" and (name := _between(path, "/images/", "/json")):
             return self._inspect(name)
         if method == "GET" and (name := _between(path, "/distribution/", "/json")):

@@ -1,0 +1,1 @@
+"""The tour for newcomers: real runs against a registry that lives no longer than they do."""

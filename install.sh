@@ -135,14 +135,14 @@ point_current() {
 
 build() { # build [PIP-OPTION...]
     source=$new_venv/.source
-    "$python" -I -m venv "$new_venv" >"$log" 2>&1 || return 1
     # A copy, because a build leaves its traces where it happens.
     mkdir "$source" "$source.tmp"
+    TMPDIR=$source.tmp "$python" -I -m venv "$new_venv" >"$log" 2>&1 || return 1
     for part in setup.cfg pyproject.toml README.md LICENSE docker-pushsafe pushsafe; do
         if [ -e "$here/$part" ]; then cp -R -- "$here/$part" "$source/"; fi
     done
     # The user's own pip settings stay in force (mirrors, proxies), but for one that cannot work in a venv. What a pip
-    # that is interrupted leaves behind goes the way of the rest.
+    # that is interrupted leaves behind, here or above, goes the way of the rest.
     TMPDIR=$source.tmp PIP_USER=0 "$new_venv/bin/python" -I -m pip install --no-input --disable-pip-version-check "$@" "$source" >>"$log" 2>&1 || return 1
     rm -rf -- "$source" "$source.tmp"
     # These name the folder they were made in, and it is reached through another.
@@ -231,7 +231,7 @@ try() {
     # A start compiles no more than it needs, and there are few of them.
     if ! build --no-compile; then
         cat -- "$log" >&2
-        fail "it could not be built, see above; nothing is left of it"
+        fail "it could not be built, see above; nothing is left of it (pip fetches packages: check HTTPS_PROXY, or pip config list)"
     fi
     echo
     status=0

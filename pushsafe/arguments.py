@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from shlex import quote
 from typing import TypeVar
 
 from pushsafe.errors import PushsafeError, UsageError
-from pushsafe.model import Archive, ArchiveKind, BadReference, ErrorKind, Place, Platform, RunError, Source
+from pushsafe.model import PUSHSAFE, Archive, ArchiveKind, BadReference, ErrorKind, Place, Platform, RunError, Source
 from pushsafe.platforms import read
 from pushsafe.reference import parse
 from pushsafe.results import error_of
@@ -96,16 +98,37 @@ def platforms(text: str | None) -> tuple[Platform, ...]:
     return tuple(dict.fromkeys(found))
 
 
+_TARS = (".tar", ".tgz", ".tar.gz")
+
+
 def archive(text: str) -> Archive:
     """Images in files: `KIND:PATH[:REF]`."""
-    kind, _, place = text.partition(":")
+    kind, colon, place = text.partition(":")
     found = next((one for one in ArchiveKind if one.value == kind), None)
     if found is not None and place:
-        return Archive(found, place)
-    raise UsageError(
-        f"{text!r} does not say where images lie in files",
-        "--from oci:DIR[:REF], oci-archive:FILE[:REF] or docker-archive:FILE[:REF]",
-    )
+        # A shell leaves the ~ of such a word alone.
+        return Archive(found, os.path.expanduser(place) if place.startswith("~/") else place)  # noqa: PTH111 - as typed
+    if guess := _likely_archive(text):
+        raise UsageError(f"{text!r} names no kind of archive", f"--from {guess}")
+    why = "names no path" if found else f"names no kind of archive that we know{f': {kind!r}' if colon else ''}"
+    raise UsageError(f"{text!r} {why}", "--from oci:DIR[:REF], oci-archive:FILE[:REF] or docker-archive:FILE[:REF]")
+
+
+def no_archive(text: str) -> None:
+    """Raise UsageError for what is given as a reference, and names an image in files."""
+    kind, colon, _ = text.partition(":")
+    meant = text if colon and kind in {one.value for one in ArchiveKind} else _likely_archive(text)
+    if meant:
+        raise UsageError(
+            f"{text!r} is no reference, but where an image lies in files", f"{PUSHSAFE} --from {quote(meant)} REF"
+        )
+
+
+def _likely_archive(text: str) -> str:
+    """What names an image in files by its kind, where the path alone shows that there is one."""
+    if text.endswith(_TARS) and Path(text).is_file():
+        return f"{ArchiveKind.DOCKER_ARCHIVE.value}:{text}"
+    return f"{ArchiveKind.OCI.value}:{text}" if text and Path(text, "oci-layout").is_file() else ""
 
 
 _PLACES = {"docker-daemon:": Place.ENGINE, "docker://": Place.REGISTRY}

@@ -29,7 +29,7 @@ from pushsafe.model import (
     Step,
     Upcoming,
 )
-from pushsafe.origins import Refused, require_reached
+from pushsafe.origins import Refused
 from pushsafe.overwriting import moves, unchanged
 from pushsafe.patience import Patience
 from pushsafe.placing import Placing
@@ -37,7 +37,7 @@ from pushsafe.plan import plan
 from pushsafe.platforms import listed
 from pushsafe.pushing import Pushing
 from pushsafe.reference import MAX_TAG
-from pushsafe.sources import NOT_BY_ENGINE, AtRegistry, Found, InEngine, Sources
+from pushsafe.sources import AtRegistry, Found, InEngine, Sources, unreached
 from pushsafe.transfer import Ended, Transfer, repository_of
 
 _LONGEST = 60
@@ -111,9 +111,12 @@ class Assembling:
         held = [one for one in self._found if isinstance(one, AtRegistry)]
         return _index(held).digest if len(held) == len(self._found) else ""
 
+    def look_ahead(self, fact: Facts, /) -> None:
+        """What has to be brought there is known later."""
+
     def plan(self, facts: tuple[Facts, ...], /) -> PushPlan:
         targets, carriers = _split(facts)
-        require_reached(targets, NOT_BY_ENGINE)
+        _require_reached(targets)
         return plan(carriers)._replace(
             placed=tuple(
                 Step(
@@ -191,6 +194,13 @@ class Assembling:
 
 def _index(found: Iterable[AtRegistry]) -> ManifestContent:
     return index_of([part for one in found for part in one.parts])
+
+
+def _require_reached(targets: Iterable[Facts]) -> None:
+    """Raise Refused where a registry does not answer us."""
+    problem = next((one.preflight.problem for one in targets if one.preflight and one.preflight.problem), "")
+    if problem:
+        raise Refused(unreached(problem))
 
 
 def _require_one_each(found: Sequence[Found]) -> None:

@@ -49,11 +49,11 @@ class Bringing:
         """
         target = repository_of(fact)
         elsewhere = [part for part in parts if part.held.reference.name != target.reference.name]
-        there = self._transfer.each(elsewhere, lambda part: self._holds(target, part))
+        there = self._transfer.each(elsewhere, lambda part: self._holds(fact, part))
         missing = [part for part, held in zip(elsewhere, there, strict=True) if not held]
         if not missing:
             return None
-        contents = self._transfer.each(missing, self._content)
+        contents = self._transfer.each(missing, lambda part: self._content(fact, part))
         wanted: dict[Blob, tuple[Blob, Repository]] = {}
         for part, content in zip(missing, contents, strict=True):
             for blob in _blobs(content):
@@ -72,21 +72,20 @@ class Bringing:
         self._transfer.each(contents, lambda content: self._transfer.put(fact, content))
         return layers
 
-    def _holds(self, target: Repository, part: Part) -> bool:
+    def _holds(self, fact: Facts, part: Part) -> bool:
+        digest, patience = part.descriptor.digest, self._delivery.patience
         try:
-            found = self._gateways.registry().manifest(
-                *target, part.descriptor.digest, patience=self._delivery.patience
-            )
+            found = self._gateways.registry().manifest(*repository_of(fact), digest, patience=patience)
         except RegistryUnreachable as error:
-            raise Ended(unreached(error)) from None
+            raise Ended(unreached(fact, error)) from None
         return isinstance(found, ManifestInfo)
 
-    def _content(self, part: Part) -> ManifestContent:
+    def _content(self, fact: Facts, part: Part) -> ManifestContent:
         self._delivery.require_running()
         try:
             found = self._gateways.registry().content(*part.held, part.descriptor.digest, self._delivery.patience)
         except RegistryUnreachable as error:
-            raise Ended(unreached(error)) from None
+            raise Ended(unreached(fact, error)) from None
         if isinstance(found, Evidence):
             raise Ended(_unread(part.held.reference, found))
         return found

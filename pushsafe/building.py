@@ -96,6 +96,9 @@ class Building:
             return False
         return isinstance(config, ImageConfig) and config.platform is not None
 
+    def look_ahead(self, fact: Facts, /) -> None:
+        """buildx finds out by itself what there is."""
+
     def plan(self, _facts: tuple[Facts, ...], /) -> PushPlan:
         # Only now: an answer may have to wait for what the engine says of itself.
         if image := next((name for name, asked in self._caches.items() if asked.result()), ""):

@@ -201,10 +201,10 @@ class Delivery:
         """A tag that names its image now, by what whoever put it there says."""
         self._keep(fact, outcome, _UNREAD)
 
-    def leave(self, fact: Facts, digest: str) -> None:
-        """A tag that names its image already."""
+    def leave(self, fact: Facts, digest: str, layers: Layers | None = None) -> None:
+        """A tag that names its image already; `layers` are those that its repository lacked all the same."""
         self._begin(fact)
-        self._keep(fact, Pushed(digest, how=How.ALREADY_THERE), _UNREAD)
+        self._keep(fact, Pushed(digest, layers, How.ALREADY_THERE), _UNREAD)
 
     def finish(self, fact: Facts, outcome: Outcome, verification: Verification = UNPUSHED) -> None:
         """The last word on a tag, told at once."""

@@ -74,7 +74,8 @@ class Execution:
         try:
             with self._watch.phase("gather"):
                 facts = self._origin.prepare(facts)
-                facts = Gathering(self._request, self._gateways, self._pool).gather(facts)
+                ahead = self._origin.look_ahead
+                facts = Gathering(self._request, self._gateways, self._pool, ahead=ahead).gather(facts)
             if self._request.asks is Asks.PREFLIGHT:
                 self._gateways.registry().tidy()
             found = lint(facts, Needs.FACTS, self._request.allowed)

@@ -85,7 +85,8 @@ class Content(Protocol):
     """The bytes of one blob that lie in a file; for any number of threads.
 
     `file` names it for people. `parts` reads it from its beginning, as often as is wanted; each part holds until the
-    next one is asked for. Raises ContentBroken where the file cannot be read, or holds more or fewer bytes.
+    next one is asked for. Raises ContentBroken where the file cannot be read, or holds more or fewer bytes. `settled`
+    tells whether the file is known to be as it was when its content was found to have its digest.
     """
 
     @property
@@ -93,6 +94,7 @@ class Content(Protocol):
     @property
     def file(self) -> str: ...
     def parts(self) -> Iterator[memoryview]: ...
+    def settled(self) -> bool: ...
 
 
 class Referrer(NamedTuple):
@@ -106,8 +108,8 @@ class Package(NamedTuple):
     """An image as a registry takes it.
 
     None of the manifests of a level names one of a later level; the last level is the one that tags are to name.
-    `referrers` refer to any of those, or to one that stands before them. `contents` are the blobs that they all need,
-    each once.
+    `referrers` refer to another manifest, each after the one it refers to where that goes along; what of the levels
+    does so is among them. `contents` are the blobs that they all need, each once.
     """
 
     levels: tuple[tuple[ManifestContent, ...], ...]

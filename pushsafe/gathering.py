@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from itertools import islice
 from typing import NamedTuple
@@ -51,12 +51,19 @@ class Gathering:
 
     The engine is asked for the images of the facts that have none, and is needed for those only. A `patient` one goes
     on without an engine (`engine_problem` says why there is none), and looks at the tags of a repository that refuses
-    the push, too.
+    the push, too. `ahead` is called for each repository that would take one, when its tags are about to be looked at.
     """
 
     def __init__(
-        self, request: PushRequest, gateways: Gateways, pool: ThreadPoolExecutor, *, patient: bool = False
+        self,
+        request: PushRequest,
+        gateways: Gateways,
+        pool: ThreadPoolExecutor,
+        *,
+        patient: bool = False,
+        ahead: Callable[[Facts], None] = lambda _fact: None,
     ) -> None:
+        self._ahead = ahead
         self._request = request
         self._gateways = gateways
         self._pool = pool
@@ -188,7 +195,10 @@ class Gathering:
                 continue
             own = {str(one.reference): one for one in facts if one.reference.name == names[future]}
             first = next(iter(own.values()))._replace(credential=credential, preflight=preflight)
-            wanted = self._patient or not _is_refused(first)
+            allowed = not _is_refused(first)
+            wanted = self._patient or allowed
+            if allowed and not preflight.problem:
+                self._ahead(first)
             for name, fact in own.items():
                 if not fact.reference.tag:
                     continue

@@ -140,8 +140,8 @@ def blob_of(entry: Any) -> Blob:
 
 
 def entries_of(document: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    """A list of descriptors. Raises Unusable."""
-    found = document.get(name)
+    """A list of descriptors; `null`, as Go writes one of none, is empty. Raises Unusable."""
+    found = [] if document.get(name, "") is None else document.get(name)
     if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
         raise Unusable(f"has no list of {name}")
     return found

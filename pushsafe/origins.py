@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
 
 from pushsafe.gateways import Gateways
 from pushsafe.gathering import require_one_platform
-from pushsafe.model import Archive, Assembly, Build, Denied, Facts, Failed, Failure, FailureKind, PushPlan, PushRequest
+from pushsafe.model import Archive, Assembly, Build, Denied, Facts, Failed, PushPlan, PushRequest
 from pushsafe.plan import plan
 
 if TYPE_CHECKING:
@@ -27,11 +26,13 @@ class Origin(Protocol):
     """One of them. What its methods raise ends the run: EngineUnreachable, EngineFailed, UsageError, Refused.
 
     `prepare` comes before registries are asked and rules are checked: it fills in the images that are no engine's, and
-    may add tags that it needs besides those listed. `plan` comes after, when nothing speaks against a push.
-    `carry_out` gives every one of the facts its result in `delivery`.
+    may add tags that it needs besides those listed. `look_ahead` is told of each repository that will not refuse the
+    push, one of its tags standing for it, while it is asked what the tags name. `plan` comes after, when nothing speaks
+    against a push. `carry_out` gives every one of the facts its result in `delivery`.
     """
 
     def prepare(self, facts: tuple[Facts, ...], /) -> tuple[Facts, ...]: ...
+    def look_ahead(self, fact: Facts, /) -> None: ...
     def plan(self, facts: tuple[Facts, ...], /) -> PushPlan: ...
     def carry_out(self, facts: tuple[Facts, ...], planned: PushPlan, delivery: Delivery, /) -> None: ...
 
@@ -55,13 +56,6 @@ def origin_of(request: PushRequest, gateways: Gateways, pool: ThreadPoolExecutor
             return Sending(request, request.origin, gateways, pool)
 
 
-def require_reached(facts: Iterable[Facts], why: str) -> None:
-    """Raise Refused where a registry does not answer us, and `why` no engine can help."""
-    problem = next((one.preflight.problem for one in facts if one.preflight and one.preflight.problem), "")
-    if problem:
-        raise Refused(Failed(Failure(FailureKind.NETWORK, f"{why}: {problem}")))
-
-
 class EngineImages:
     """Images of the engine, which pushes them."""
 
@@ -71,6 +65,9 @@ class EngineImages:
 
     def prepare(self, facts: tuple[Facts, ...], /) -> tuple[Facts, ...]:
         return facts
+
+    def look_ahead(self, fact: Facts, /) -> None:
+        """The engine finds out by itself what there is."""
 
     def plan(self, facts: tuple[Facts, ...], /) -> PushPlan:
         require_one_platform(self._request)

@@ -12,8 +12,8 @@ from pushsafe.pushing import finish, held_back
 from pushsafe.transfer import Ended
 from pushsafe.verification import seen_whole
 
-_REPOSITORIES = 8
-"""Repositories that are served at the same time."""
+_REPOSITORIES = 32
+"""Repositories that are served, or wait for another one of their registry, at the same time."""
 
 Bring = Callable[[Facts], Layers | None]
 """Lets the repository of a tag hold all that the manifest names: what became of its layers. Raises Ended."""
@@ -32,8 +32,8 @@ class Placing:
         *,
         always: bool = False,
     ) -> None:
-        """`how` is what is said of the first tag of a repository where none names the manifest yet. `always` has more
-        brought than the manifest names, also where a tag names it."""
+        """`how` is what is said of the first tag of a repository where none names the manifest yet. With `always`
+        something may have to be brought where a tag names it already."""
         self._how = how
         self._always = always
         self._served: set[str] = set()
@@ -45,6 +45,7 @@ class Placing:
 
     def put(self, facts: Sequence[Facts]) -> None:
         """Give every tag its result; the moving ones last, and only if all others are in place."""
+        facts = list({str(fact.reference): fact for fact in facts}.values())  # one listed twice is one tag
         fixed = [fact for fact in facts if not moves(fact)]
         moving = [fact for fact in facts if moves(fact)]
         threads = ThreadPoolExecutor(_REPOSITORIES, thread_name_prefix="pushsafe-repository")
@@ -80,8 +81,9 @@ class Placing:
                 self._delivery.finish(fact, ended.outcome)
             return
         self._served.add(name)
-        for fact in kept:
-            self._delivery.leave(fact, self._content.digest)
+        lacked = layers if layers and (layers.sent or layers.mounted) else None
+        for number, fact in enumerate(kept):
+            self._delivery.leave(fact, self._content.digest, None if number else lacked)
         # The blobs are counted once, with the first tag.
         first = [] if there else [self._pool.submit(self._delivery.put, wanted[0], self._content, layers, self._how)]
         others = wanted[len(first) :]

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import product
 
-from pushsafe.delivery import Delivery, before
+from pushsafe.delivery import Delivery
 from pushsafe.errors import RegistryUnreachable
 from pushsafe.evidence import accepted
-from pushsafe.gateways import Content, Gateways, Package, StoredImage
+from pushsafe.gateways import Content, Gateways, Package, Referrer, StoredImage
 from pushsafe.model import (
     Archive,
+    Denied,
     Evidence,
     Facts,
+    Failed,
     How,
     Layers,
     LayerState,
@@ -24,13 +26,17 @@ from pushsafe.model import (
     PushPlan,
     PushRequest,
     Reference,
+    Repository,
     Step,
     Upcoming,
 )
-from pushsafe.origins import require_reached
 from pushsafe.overwriting import moves, unchanged
+from pushsafe.patience import Patience
 from pushsafe.placing import Placing
 from pushsafe.transfer import Ended, Transfer, counted, repository_of, unreached
+
+_Asked = dict[tuple[str, str], "Future[bool]"]
+"""Whether a repository holds a blob, by the name of the one and the digest of the other."""
 
 
 class Sending:
@@ -41,14 +47,23 @@ class Sending:
         self._archive = archive
         self._gateways = gateways
         self._pool = pool
+        self._asked: _Asked = {}
 
     def prepare(self, facts: tuple[Facts, ...], /) -> tuple[Facts, ...]:
         self._gateways.leave_engine()
         self._image = self._gateways.stored(self._archive, self._request.platforms)
         return tuple(fact._replace(image=self._image.upcoming) for fact in facts)
 
+    def look_ahead(self, fact: Facts, /) -> None:
+        """Ask what is there of it already: that saves the round trip, unless it is still being packed."""
+        if not self._request.pushes or not self._image.upcoming.digest:
+            return
+        registry, target = self._gateways.registry(), repository_of(fact)
+        for content in self._image.package(_nobody).contents:
+            asked = self._pool.submit(registry.holds, content.blob, target, Patience(self._request.retries))
+            self._asked[fact.reference.name, content.blob.digest] = asked
+
     def plan(self, facts: tuple[Facts, ...], /) -> PushPlan:
-        require_reached(facts, "the image is sent from here, not by an engine")
         if not self._request.pushes:
             package = self._image.package(_nobody)
             self._image.check([content.blob.digest for content in package.contents], _nobody)
@@ -61,12 +76,10 @@ class Sending:
             tell = partial(delivery.observer.reading, self._archive.given)
             package = self._image.package(tell)
             facts = _with_digest(facts, package)
-            sent = _Sent(transfer, self._image, package)
-            # Signatures may have come later than the tag.
-            always = bool(package.referrers)
-            sent.look([fact for fact in facts if always or before(fact) != package.manifest.digest])
+            sent = _Sent(transfer, self._image, package, self._asked)
+            sent.look(facts)
             sent.check(tell)
-            Placing(delivery, self._pool, package.manifest, sent.bring, How.PUSHED, always=always).put(facts)
+            Placing(delivery, self._pool, package.manifest, sent.bring, How.PUSHED, always=True).put(facts)
         except BaseException:
             delivery.stop()
             raise
@@ -77,7 +90,9 @@ class Sending:
 class _Sent:
     """What is at the registries, and what gets there."""
 
-    def __init__(self, transfer: Transfer, image: StoredImage, package: Package) -> None:
+    def __init__(self, transfer: Transfer, image: StoredImage, package: Package, asked: _Asked) -> None:
+        """`asked` is what was asked for before."""
+        self._asked = asked
         self._transfer = transfer
         self._delivery = transfer.delivery
         self._registry = transfer.gateways.registry()
@@ -112,10 +127,14 @@ class _Sent:
                 found = self._registry.manifest(*target, wanted, patience=patience)
                 if isinstance(found, ManifestInfo) and found.digest == wanted:
                     self._held.add((name, wanted))
-            elif self._registry.holds(wanted.blob, target, patience):
+            elif self._holds(wanted, name, target, patience):
                 self._hold(fact.reference, wanted)
         except RegistryUnreachable as error:
             self._unreached[name] = error  # what it means is said where its turn comes
+
+    def _holds(self, content: Content, name: str, target: Repository, patience: Patience) -> bool:
+        asked = self._asked.get((name, content.blob.digest))
+        return asked.result() if asked else self._registry.holds(content.blob, target, patience)
 
     def _hold(self, reference: Reference, content: Content) -> None:
         self._held.add((reference.name, content.blob.digest))
@@ -123,8 +142,9 @@ class _Sent:
 
     def check(self, tell: Callable[[int, int], None]) -> None:
         """Whether all that has to be sent is what it should be. Raises UsageError: nothing was sent by then."""
-        digests = (content.blob.digest for missing in self._missing.values() for content in missing)
-        self._image.check(list(dict.fromkeys(digests)), tell)
+        digests = dict.fromkeys(content.blob.digest for missing in self._missing.values() for content in missing)
+        if digests:
+            self._image.check(list(digests), tell)
 
     # ------------------------------------------------------------------ one repository
 
@@ -132,16 +152,10 @@ class _Sent:
         """Let the repository of a tag hold all that the image's manifest names. Raises Ended."""
         name = fact.reference.name
         if error := self._unreached.get(name):
-            raise Ended(unreached(error))
+            raise Ended(unreached(fact, error))
         missing = self._missing[name]
-        self._delivery.observer.pushing(fact.reference)
         with self._delivery.phase("push"):
-            # The first repository of a registry gets the content, and lets the others mount it.
-            with self._first[fact.reference.registry]:
-                leads = any((fact.reference.registry, one.blob.digest) not in self._holders for one in missing)
-                sent = self._send(fact, missing) if leads else Layers()
-            if not leads:
-                sent = self._send(fact, missing)
+            sent = self._send_in_turn(fact, missing) if missing else Layers()
             for level in self._package.levels[:-1]:
                 wanted = [one for one in level if (name, one.digest) not in self._held]
                 self._transfer.each(wanted, lambda manifest: self._transfer.put(fact, manifest))
@@ -151,6 +165,14 @@ class _Sent:
             (one.blob, LayerState.REUSED) for one in self._package.contents if one.blob.digest not in digests
         )
         return sent._replace(reused=sent.reused + reused.reused)
+
+    def _send_in_turn(self, fact: Facts, missing: Sequence[Content]) -> Layers:
+        """The first repository of a registry gets the content, and lets the others mount it."""
+        registry = fact.reference.registry
+        with self._first[registry]:
+            if any((registry, one.blob.digest) not in self._holders for one in missing):
+                return self._send(fact, missing)
+        return self._send(fact, missing)
 
     def _send(self, fact: Facts, missing: Sequence[Content]) -> Layers:
         target, patience = repository_of(fact), self._delivery.patience
@@ -165,6 +187,7 @@ class _Sent:
         def declined(_content: Content, said: Evidence) -> Outcome:
             return self._delivery.declined(fact, said)
 
+        self._delivery.observer.pushing(fact.reference)
         for content in self._package.contents:
             waits = content in missing
             self._transfer.tell(fact, content.blob, LayerState.WAITING if waits else LayerState.REUSED)
@@ -181,9 +204,19 @@ class _Sent:
             try:
                 said = self._registry.refer(referrer, repository_of(fact), self._delivery.patience)
             except RegistryUnreachable as error:
-                raise Ended(unreached(error)) from None
+                raise Ended(unreached(fact, error)) from None
             if not accepted(said) or said.code:
-                raise Ended(self._delivery.declined(fact, said))
+                raise Ended(_of_referrer(self._delivery.declined(fact, said), referrer))
+
+
+def _of_referrer(outcome: Outcome, referrer: Referrer) -> Outcome:
+    """The same, saying that it is not the image which was refused."""
+    what = f"what refers to the image ({referrer.content.digest}, a signature or the like) was refused"
+    if isinstance(outcome, Denied):
+        return outcome._replace(denial=outcome.denial._replace(summary=f"{what}: {outcome.denial.summary}"))
+    if isinstance(outcome, Failed):
+        return outcome._replace(failure=outcome.failure._replace(message=f"{what}: {outcome.failure.message}"))
+    return outcome
 
 
 def _nobody(_done: int, _whole: int) -> None:

@@ -41,8 +41,6 @@ from pushsafe.overwriting import unchanged
 from pushsafe.patience import BUSY, Patience
 from pushsafe.platforms import lacking
 
-NOT_BY_ENGINE = "an index is put from here, not by the engine"
-
 _OK, _NOT_FOUND = 200, 404
 
 
@@ -243,7 +241,7 @@ class Sources:
 
 def unreached(problem: str) -> Failed:
     """Nobody but the engine reaches the registry: it could bring it images, and nobody an index."""
-    return Failed(Failure(FailureKind.NETWORK, f"{NOT_BY_ENGINE}: {problem}"))
+    return Failed(Failure(FailureKind.NETWORK, f"an index is put from here, not by the engine: {problem}"))
 
 
 def _may_be_remote(source: Source) -> bool:

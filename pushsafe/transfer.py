@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 from typing import TypeVar
 
+from pushsafe.advice import again, again_with
 from pushsafe.delivery import Delivery
 from pushsafe.errors import ContentBroken, RegistryUnreachable
 from pushsafe.evidence import accepted, credential_of
@@ -26,9 +30,13 @@ from pushsafe.model import (
     Outcome,
     Repository,
 )
+from pushsafe.registry.known import hostname
 
 BLOBS = 6
 """Large blobs that are on their way at the same time: more would only share the same link."""
+NEAR = max(2, os.cpu_count() or 1)
+"""Of those, how many are read at the same time where the registry shares this machine's processors: more would come to
+their ends together, and only then does the registry write them to its disk, while the processors wait."""
 SMALL = 256 * 1024
 """Bytes of a blob that costs round trips rather than time on the link, like any short question."""
 
@@ -48,7 +56,35 @@ class Ended(Exception):
         self.outcome = outcome
 
 
+_WRITE_AGAIN = again_with("", "once the image is written anew, or nothing changes it meanwhile")
 _GIVEN_UP = NotPushed("something else went wrong before")
+
+
+class _Lane:
+    """The large blobs of one registry."""
+
+    def __init__(self, registry: str) -> None:
+        near = hostname(registry) == "localhost" or registry.startswith("127.")
+        self.threads = ThreadPoolExecutor(BLOBS, thread_name_prefix="pushsafe-blob")
+        self._turns = threading.Semaphore(min(NEAR, BLOBS) if near else BLOBS)
+
+    @contextmanager
+    def turn(self, blob: Blob) -> Iterator[Callable[[], None]]:
+        """A large blob's turn; what is given ends it sooner, when all of it was sent: the answer may take a while."""
+        if blob.size <= SMALL:
+            yield lambda: None
+            return
+        self._turns.acquire()
+        taken = threading.Lock()
+
+        def end() -> None:
+            if taken.acquire(blocking=False):
+                self._turns.release()
+
+        try:
+            yield end
+        finally:
+            end()
 
 
 class Transfer:
@@ -59,10 +95,12 @@ class Transfer:
         self.delivery = delivery
         self.gateways = gateways
         self._pool = pool
-        self._threads = ThreadPoolExecutor(BLOBS, thread_name_prefix="pushsafe-blob")
+        self._lanes: dict[str, _Lane] = {}
+        self._lock = threading.Lock()
 
     def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for lane in self._lanes.values():
+            lane.threads.shutdown(wait=False, cancel_futures=True)
 
     def blobs(
         self,
@@ -76,16 +114,25 @@ class Transfer:
         `declined` tells what a refusal comes to. Raises Ended.
         """
         over = threading.Event()
+        lane = self._lane(fact.reference.registry)
 
         def one(blob: Blob) -> LayerState:
             self.delivery.require_running()
-            said = self._moved(fact, blob, lambda on_sent: move(wanted[blob], on_sent), over)
+            with lane.turn(blob) as is_sent:
+                said = self._moved(fact, blob, partial(move, wanted[blob]), over, is_sent)
             if isinstance(said, Evidence):
                 raise Ended(declined(wanted[blob], said))
             return said
 
-        states = self.each(wanted, one, lambda blob: self._pool if blob.size <= SMALL else self._threads, over)
+        states = self.each(wanted, one, lambda blob: self._pool if blob.size <= SMALL else lane.threads, over)
         return counted(zip(wanted, states, strict=True))
+
+    def _lane(self, registry: str) -> _Lane:
+        """That of a registry, so that a slow one does not keep the others waiting."""
+        with self._lock:
+            if registry not in self._lanes:
+                self._lanes[registry] = _Lane(registry)
+            return self._lanes[registry]
 
     def _moved(
         self,
@@ -93,8 +140,11 @@ class Transfer:
         blob: Blob,
         move: Callable[[Callable[[int], None]], LayerState | Evidence],
         over: threading.Event,
+        is_sent: Callable[[], None],
     ) -> LayerState | Evidence:
         def on_sent(size: int) -> None:
+            if size == blob.size:
+                is_sent()
             self.delivery.require_running()  # an exception ends the request
             if over.is_set():
                 raise Ended(_GIVEN_UP)
@@ -103,11 +153,10 @@ class Transfer:
         try:
             said = move(on_sent)
         except RegistryUnreachable as error:
-            raise Ended(unreached(error)) from None
+            raise Ended(unreached(fact, error)) from None
         except ContentBroken as error:
-            raise Ended(
-                Failed(Failure(FailureKind.LOCAL, error.message, next=tuple(filter(None, (error.hint,)))))
-            ) from None
+            failure = Failure(FailureKind.LOCAL, error.message, next=(_WRITE_AGAIN,))
+            raise Ended(Failed(failure)) from None
         if isinstance(said, LayerState):
             self.tell(fact, blob, said, blob.size if said is LayerState.SENT else 0)
         return said
@@ -125,7 +174,7 @@ class Transfer:
         try:
             said = self.gateways.registry().put(reference, credential, content, self.delivery.patience, tagged=False)
         except RegistryUnreachable as error:
-            raise Ended(unreached(error)) from None
+            raise Ended(unreached(fact, error)) from None
         if not accepted(said) or said.code:
             raise Ended(self.delivery.declined(fact, said))
 
@@ -171,5 +220,5 @@ def counted(states: Iterable[tuple[Blob, LayerState]]) -> Layers:
     return Layers(reused, mounted, len(sent), sum(sent))
 
 
-def unreached(error: RegistryUnreachable) -> Failed:
-    return Failed(Failure(FailureKind.NETWORK, error.message))
+def unreached(fact: Facts, error: RegistryUnreachable) -> Failed:
+    return Failed(Failure(FailureKind.NETWORK, error.message, next=(again(fact),)))

@@ -35,6 +35,12 @@ def gateways(
     folder = config_dir(flags, environ)
     credentials = CredentialStore(folder, environ)
     info = _Told(lambda: _engine_info(engine))
+
+    def engine_in_use() -> EngineGateway:
+        if info.left:  # it may be any machine's, and no credential is its business
+            raise EngineUnreachable("no engine is asked, as the image is sent from here")
+        return engine()
+
     with ExitStack() as stack:
         stack.callback(credentials.close)
         address = _Once(lambda: resolve(flags, environ))
@@ -43,7 +49,7 @@ def gateways(
         configured = _Once(lambda: configured_registries(credentials.servers(), _for_a_hint(address)))
         buildx = _Once(lambda: _buildx(flags, environ))
         yield Gateways(
-            engine,
+            engine_in_use,
             registry,
             credentials,
             configured,

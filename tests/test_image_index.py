@@ -74,6 +74,7 @@ UNUSABLE: dict[str, tuple[ManifestContent, str]] = {
     "not a number": (ManifestContent("", OCI_INDEX, b'{"manifests": [NaN]}'), "is no JSON"),
     "no object": (content_of([], OCI_INDEX), "is no JSON object"),  # type: ignore[arg-type]
     "no list": (content_of({"manifests": {}}, OCI_INDEX), "has no list of manifests"),
+    "null": (content_of({"manifests": None}, OCI_INDEX), "names no image"),
     "no entries": (content_of({"manifests": ["x"]}, OCI_INDEX), "has no list of manifests"),
     "nothing": (holding.index_of(), "names no image"),
     "attestations only": (holding.index_of(attested(ONE)), "names no image"),
@@ -194,6 +195,13 @@ def test_the_blobs_of_an_image_are_its_config_and_its_layers() -> None:
     layer = {"digest": sha("1"), "size": 5, "mediaType": "application/vnd.oci.image.layer.v1.tar+gzip"}
     assert blobs(layered(layer, layer)) == (Blob(sha("c"), 7, is_layer=False), Blob(sha("1"), 5))
     assert config_of(layered(layer)) == sha("c")
+
+
+def test_an_image_without_layers() -> None:
+    """BuildKit writes `null` of none; what is not there at all is no list."""
+    assert blobs(content_of({"config": CONFIG, "layers": None}, OCI_MANIFEST)) == (Blob(sha("c"), 7, is_layer=False),)
+    with pytest.raises(Unusable, match="has no list of layers"):
+        blobs(content_of({"config": CONFIG}, OCI_MANIFEST))
 
 
 @pytest.mark.parametrize(

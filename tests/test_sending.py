@@ -57,6 +57,9 @@ class Bytes:
     def file(self) -> str:
         return f"out/image/{self.blob.digest}"
 
+    def settled(self) -> bool:
+        raise AssertionError("only a registry asks for that")
+
     def parts(self) -> Iterator[memoryview]:
         raise AssertionError("only a registry reads it")
 
@@ -236,11 +239,30 @@ def test_moving_tags_wait_for_all_others() -> None:
 
 def test_the_same_again_sends_nothing_and_checks_nothing() -> None:
     stored = Stored()
-    world = a_world(stored, held={TAG: ManifestInfo(ROOT, OCI_MANIFEST)})
+    there: dict[str, Scripted[bool]] = {f"{NAME}@{blob.digest}": True for blob in (CONFIG, ONE, TWO)}
+    world = a_world(stored, held={TAG: ManifestInfo(ROOT, OCI_MANIFEST)}, held_blobs=there)
     world.registry.tagged.append(TAG)
     report = send(world)
     assert outcome(report) == Pushed(ROOT, how=How.ALREADY_THERE)
-    assert (stored.checked, asked(world, "holds", "send", "put")) == ([()], [])
+    assert (stored.checked, asked(world, "send", "put")) == ([], [])
+    assert [one for one in world.observer.told if one.startswith(("reading", "pushing"))] == []
+
+
+def test_a_tag_that_names_its_image_gets_what_its_repository_has_lost() -> None:
+    stored = Stored()
+    there: dict[str, Scripted[bool]] = {f"{NAME}@{blob.digest}": True for blob in (CONFIG, ONE)}
+    world = a_world(stored, held={TAG: ManifestInfo(ROOT, OCI_MANIFEST)}, held_blobs=there)
+    world.registry.tagged.append(TAG)
+    report = send(world)
+    assert outcome(report) == Pushed(ROOT, Layers(reused=1, sent=1, bytes_sent=2_000_000), How.ALREADY_THERE)
+    assert asked(world, "send", "put") == [f"send {NAME}@{TWO.digest}"]
+
+
+def test_a_tag_listed_twice_is_put_once() -> None:
+    world = a_world()
+    report = send(world, TAG, TAG)
+    assert [one.outcome for one in report.results] == [Pushed(ROOT, Layers(sent=2, bytes_sent=2_001_000))] * 2
+    assert asked(world, "put") == [f"put {TAG}"]
 
 
 def test_layers_are_told_with_their_sizes() -> None:
@@ -250,6 +272,14 @@ def test_layers_are_told_with_their_sizes() -> None:
     assert told[:2] == [f"reading {PLACE.given}", f"pushing {TAG}"]
     assert sorted(told[2:4]) == [f"layer {TAG} reused", f"layer {TAG} waiting"]
     assert told[4:] == [f"layer {TAG} pushing", f"layer {TAG} sent"]
+
+
+def test_what_is_there_is_asked_for_while_the_tags_are_looked_at() -> None:
+    world = a_world()
+    assert exit_code(send(world, TAG, f"{NAME}:1.4")) is ExitCode.OK
+    assert len(asked(world, "holds")) == 3  # and not once more
+    tidied = world.registry.asked.index("tidy")  # which ends the gathering
+    assert {one.partition(" ")[0] for one in world.registry.asked[tidied:]} & {"holds"} == set()
 
 
 # ---------------------------------------------------------------------- what is not known beforehand
@@ -265,7 +295,9 @@ def test_an_image_still_to_be_packed_has_its_digest_when_it_is() -> None:
 def test_a_tag_that_names_its_config_is_not_replaced() -> None:
     """Its layers are compressed while the registries are asked, so its digest is not known to the rules."""
     held = ManifestInfo(ROOT, OCI_MANIFEST, config=CONFIG.digest)
-    world = a_world(Stored(upcoming=Upcoming((AMD64,), config=CONFIG.digest)), held={TAG: held})
+    there: dict[str, Scripted[bool]] = {f"{NAME}@{blob.digest}": True for blob in (CONFIG, ONE, TWO)}
+    stored = Stored(upcoming=Upcoming((AMD64,), config=CONFIG.digest))
+    world = a_world(stored, held={TAG: held}, held_blobs=there)
     world.registry.tagged.append(TAG)
     world.registry.manifests = {**world.registry.manifests, TAG: held, f"{NAME}@{ROOT}": held}
     report = send(world)
@@ -323,6 +355,7 @@ def test_content_that_changes_on_the_way_is_named() -> None:
     found = outcome(report)
     assert isinstance(found, Failed)
     assert (found.failure.kind, found.failure.message) == (FailureKind.LOCAL, broken.message)
+    assert found.failure.next == ("the same again, once the image is written anew, or nothing changes it meanwhile",)
     assert asked(world, "put") == []
 
 
@@ -351,19 +384,30 @@ def test_a_registry_that_goes_away_is_told_of() -> None:
     assert isinstance(report.results[1].outcome, Pushed)
 
 
-def test_a_registry_that_only_an_engine_reaches_gets_nothing() -> None:
-    unreached = Preflight(problem="registry.test: connection refused")
-    world = a_world(preflights={NAME: (unreached,)})
-    report = send(world)
+def test_a_registry_that_does_not_answer_leaves_the_others_alone() -> None:
+    away = RegistryUnreachable("registry.test: connection refused")
+    blobs: dict[str, Scripted[bool]] = {f"{NAME}@{blob.digest}": away for blob in (CONFIG, ONE, TWO)}
+    world = a_world(preflights={NAME: (Preflight(problem=away.message),)}, held_blobs=blobs)
+    report = send(world, TAG, f"{ELSEWHERE}:1.4.2")
     found = outcome(report)
     assert isinstance(found, Failed)
-    said = "the image is sent from here, not by an engine: registry.test: connection refused"
-    assert (found.failure.kind, found.failure.message) == (FailureKind.NETWORK, said)
-    assert asked(world, "send") == []
+    assert (found.failure.kind, found.failure.message) == (FailureKind.NETWORK, away.message)
+    assert found.failure.next == (f"docker pushsafe --from {PLACE.given} {TAG}   (again, in a while)",)
+    assert isinstance(report.results[1].outcome, Pushed)
+    assert {one.partition("@")[0] for one in asked(world, "send")} == {f"send {ELSEWHERE}"}
+
+
+def test_a_refused_signature_is_told_as_that() -> None:
+    signature = Referrer(manifest("signature"), ROOT)
+    invalid = Evidence(Stage.PUSH, "manifest invalid", 400, "MANIFEST_INVALID", sent=True)
+    found = outcome(send(a_world(Stored(SINGLE._replace(referrers=(signature,))), refers={NAME: invalid})))
+    assert isinstance(found, Failed)
+    what = f"what refers to the image ({signature.content.digest}, a signature or the like) was refused: "
+    assert found.failure.message.startswith(what)
 
 
 def test_nobody_logged_in_is_found_before_anything_is_read_whole() -> None:
-    stored = Stored(packing=AssertionError("nobody waits for it"))
+    stored = Stored(upcoming=Upcoming((AMD64,)), packing=AssertionError("nobody waits for it"))
     refused = Preflight((Evidence(Stage.PROBE, "authentication required", 401, "UNAUTHORIZED", sent=False),))
     world = a_world(stored, preflights={NAME: (refused,)})
     world.credentials.logins = {"registry.test": nobody()}
@@ -371,7 +415,7 @@ def test_nobody_logged_in_is_found_before_anything_is_read_whole() -> None:
 
 
 def test_a_reader_is_denied_before_anything_is_read_whole() -> None:
-    stored = Stored(packing=AssertionError("nobody waits for it"))
+    stored = Stored(upcoming=Upcoming((AMD64,)), packing=AssertionError("nobody waits for it"))
     granted = Evidence(Stage.TOKEN, "", status=200, sent=True, granted=("pull",))
     refused = Evidence(Stage.PROBE, "authentication required", 401, "UNAUTHORIZED", sent=True)
     report = send(a_world(stored, preflights={NAME: (Preflight((granted, refused)),)}))

@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
-import re
-from collections import deque
+import shlex
 from collections.abc import Iterator, Sequence
 
-from pushsafe.archives.descriptors import Manifest, Named
-from pushsafe.archives.layout import INDEX, Layout, name_of
+from pushsafe.archives.descriptors import Named
+from pushsafe.archives.layout import INDEX, Layout
+from pushsafe.archives.repairs import AGAIN
+from pushsafe.archives.walking import FALLBACK, images_of
 from pushsafe.errors import UsageError
-from pushsafe.model import MANIFEST_TYPES, Archive, BadReference, Platform
+from pushsafe.model import Archive, BadReference, Platform
 from pushsafe.platforms import listed, same
 from pushsafe.reference import parse
 from pushsafe.sanitize import clean
 
-FALLBACK = re.compile(r"(sha256|sha512)-([0-9a-f]{64,128})(\.[a-z0-9.]+)?")
-"""Tags of what refers to another image (OCI distribution specification, `spec.md`, Referrers Tag Schema); with a suffix
-it is what cosign calls its signatures and attestations."""
 _SHOWN = 10
-_DEPTH = 8
-"""Indexes within indexes: nobody has more than two."""
 
 
-def entry_of(layout: Layout, ref: str, archive: Archive, place: str) -> Named:
-    """The entry of `index.json` that REF names, or the only one; `place` is the path. Raises UsageError."""
+def entry_of(layout: Layout, ref: str, archive: Archive, place: str, wanted: Sequence[Platform] = ()) -> Named:
+    """The entry of `index.json` that REF names, or the only one; `place` is the path. Raises UsageError.
+
+    Of several it is the one for the `wanted` platform, where the index itself says for which they are.
+    """
     found = list(_named(layout.entries, ref)) if ref else candidates(layout)
     digests = {one.digest for one in found}
+    if len(digests) > 1 and wanted:
+        matching = [one for one in found if one.platform and same(one.platform, wanted[0])]
+        if len({one.digest for one in matching}) == 1:
+            return matching[0]
     if len(digests) == 1:
         return found[0]
     where = layout.store.shown(INDEX)
     if not layout.entries:
-        raise UsageError(f"{where}: it names no image")
-    form = f"--from {archive.kind.value}:{clean(place)}:REF"
+        raise UsageError(f"{where}: it names no image", AGAIN)
+    form = form_of(archive, place)
     if not found:
         raise UsageError(
             f"{where}: it has no image {clean(ref)}, but {listed_names(_names(layout.entries))}", f"name one: {form}"
@@ -62,6 +65,11 @@ def child_of(layout: Layout, root: Named, wanted: Sequence[Platform]) -> Named:
     raise unlike(where, wanted[0], platforms)
 
 
+def form_of(archive: Archive, place: str, ref: str = "REF") -> str:
+    """How an image of it is named, fit for a shell."""
+    return f"--from {shlex.quote(f'{archive.kind.value}:{clean(place)}:{ref}')}"
+
+
 def unlike(where: str, wanted: Platform, there: Sequence[Platform]) -> UsageError:
     """What is said where an image is asked for a platform that it is not for."""
     said = f"it is for {listed(there)}" if there else "it tells no platform"
@@ -70,52 +78,17 @@ def unlike(where: str, wanted: Platform, there: Sequence[Platform]) -> UsageErro
     )
 
 
-def images_of(layout: Layout, manifest: Manifest) -> Iterator[tuple[Named, Platform | None]]:
-    """The images that an index leads to, each with its platform; an image alone is its own. Raises UsageError.
-
-    Nothing but indexes is read where they say all that is asked.
-    """
-    seen: set[str] = set()
-    waiting = deque([(manifest, 0)])
-    while waiting:
-        manifest, depth = waiting.popleft()
-        if not manifest.is_index:
-            content = manifest.content
-            named = Named(content.digest, len(content.body), content.media_type)
-            yield named, layout.config(manifest).platform
-            continue
-        check_depth(layout, depth)
-        for child in manifest.children:
-            if is_attestation(child) or child.digest in seen:
-                continue
-            seen.add(child.digest)
-            if child.platform and child.media_type in MANIFEST_TYPES:
-                yield child, child.platform
-            else:
-                waiting.append((layout.manifest(child, name_of(manifest)), depth + 1))
-
-
-def attestations_in(layout: Layout, root: Named) -> int:
-    """How many an index names; 0 for an image alone. Raises UsageError."""
-    return sum(map(is_attestation, layout.manifest(root, INDEX).children))
-
-
-def is_attestation(child: Named) -> bool:
-    """Whether an index says of it that it is for no platform, as buildx does (`attestation-storage.md`)."""
-    return child.stated and not child.platform
-
-
-def check_depth(layout: Layout, depth: int) -> None:
-    """Raises UsageError for an index within too many others."""
-    if depth >= _DEPTH:
-        raise UsageError(f"{layout.store.shown(INDEX)}: it leads to more than {_DEPTH} indexes within each other")
-
-
 def _named(entries: Sequence[Named], ref: str) -> Iterator[Named]:
     meant = normal(ref)
     for one in entries:
-        if ref in (one.digest, *one.names) or (one.whole_name and meant and normal(one.whole_name) == meant):
+        if ref in (one.digest, *one.names) or (meant and meant in whole_names(one)):
             yield one
+
+
+def whole_names(one: Named) -> set[str]:
+    """What it is called in full, as docker means it: podman writes that where others write the tag."""
+    whole = [one.whole_name, one.name if "/" in one.name else ""]
+    return {normal(name) for name in whole if name} - {""}
 
 
 def candidates(layout: Layout) -> list[Named]:
@@ -127,10 +100,8 @@ def candidates(layout: Layout) -> list[Named]:
 
 
 def _refers(layout: Layout, named: Named) -> bool:
-    try:
-        return bool(layout.manifest(named, INDEX).subject)
-    except UsageError:
-        return False  # It may be meant, and the message of that is for who means it.
+    """What is not there may be meant, and the message of that is for who means it. Raises UsageError if damaged."""
+    return layout.holds_manifest(named) and bool(layout.manifest(named, INDEX).subject)
 
 
 def normal(name: str) -> str:

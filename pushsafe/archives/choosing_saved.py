@@ -2,27 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from pushsafe.archives.choosing import candidates, child_of, images_of, listed_names, normal, unlike
-from pushsafe.archives.descriptors import Manifest, Named
+from pushsafe.archives.choosing import candidates, form_of, listed_names, normal, unlike, whole_names
+from pushsafe.archives.descriptors import Named
 from pushsafe.archives.image import LayoutImage, PackedImage
-from pushsafe.archives.layout import INDEX, MARKER, Layout
-from pushsafe.archives.saved import MANIFEST, Saved, contents_of, saved_in
+from pushsafe.archives.layout import INDEX, MARKER, Layout, name_of
+from pushsafe.archives.repairs import SAVE_AGAIN
+from pushsafe.archives.saved import MANIFEST, Saved, config_digest_of, contents_of, saved_in
 from pushsafe.archives.stores import Store
+from pushsafe.archives.tree import package_of
+from pushsafe.archives.walking import only_image
 from pushsafe.errors import UsageError
 from pushsafe.model import Archive, Platform
 from pushsafe.platforms import same
 from pushsafe.sanitize import clean
 
 
-class _Candidate(NamedTuple):
-    """An image by what the archive says of it: the list of docker, the index of OCI, or both."""
+class _Indexed(NamedTuple):
+    """An image that the index of OCI names."""
 
     names: tuple[str, ...]
-    saved: Saved | None = None
-    entry: Named | None = None
+    layout: Layout
+    entry: Named
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        return (self.entry.digest,)
+
+
+class _Listed(NamedTuple):
+    """An image that docker's list names, and the index maybe, too."""
+
+    names: tuple[str, ...]
+    saved: Saved
+    config_digest: str
+    indexed: _Indexed | None = None
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        return (*filter(None, [self.config_digest]), *(self.indexed.digests if self.indexed else ()))
+
+
+_Candidate = _Listed | _Indexed
 
 
 def saved_image(
@@ -36,13 +59,13 @@ def saved_image(
             f"{store.shown(MANIFEST)}: it is not there, so this is no file of docker save",
             "an OCI image layout in a tar file is named as oci-archive:FILE",
         )
-    _, found, entry = _chosen(store, _candidates(saved, layout), ref, f"{archive.kind.value}:{clean(place)}")
-    if layout is not None and entry is not None:
-        root = child_of(layout, entry, wanted)
-        if found is None or not _is_to_be_packed(layout, root, found):
-            return LayoutImage(layout, entry, wanted)
-    assert found is not None  # noqa: S101
-    contents = contents_of(found, store)
+    where = store.shown(MANIFEST if saved else INDEX)
+    chosen = _chosen(_candidates(saved, store, layout), ref, where, archive, place)
+    if isinstance(chosen, _Indexed):
+        return LayoutImage(chosen.layout, chosen.entry, wanted)
+    if chosen.indexed is not None and not _is_to_be_packed(chosen.indexed, chosen.config_digest):
+        return LayoutImage(chosen.indexed.layout, chosen.indexed.entry, wanted)
+    contents = contents_of(chosen.saved, store)
     platform = contents.said.platform
     if wanted and (platform is None or not same(platform, wanted[0])):
         raise unlike(store.shown(MANIFEST), wanted[0], [platform] if platform else [])
@@ -52,83 +75,126 @@ def saved_image(
 # ---------------------------------------------------------------------- which
 
 
-def _candidates(saved: Sequence[Saved], layout: Layout | None) -> list[_Candidate]:
-    """All images: those of the list, and those of the index besides, as containerd lists no index of several."""
-    found = [_Candidate(one.names, one, _entry_of(one, layout)) for one in saved]
-    known = {one.entry.digest for one in found if one.entry}
+def _candidates(saved: Sequence[Saved], store: Store, layout: Layout | None) -> list[_Candidate]:
+    """All images, each once: those of the list, and those of the index besides.
+
+    containerd lists no index of several, and other tools list an image once for each of its names.
+    """
+    listed = _listed(saved, store)
+    if layout is None:
+        return list(listed)
+    by_config = _by_config(layout)
+    listed = [one._replace(indexed=_indexed_as(one, by_config.get(one.config_digest, ()), layout)) for one in listed]
+    known = {one.indexed.entry.digest for one in listed if one.indexed}
     entries: dict[str, list[Named]] = {}
-    for entry in candidates(layout) if layout else ():
+    for entry in candidates(layout):
         if entry.digest not in known:
             entries.setdefault(entry.digest, []).append(entry)
+    # What neither config nor digest tells to be an image of the list may be one by its name.
+    unmatched = {normal(name): number for number, one in enumerate(listed) if not one.indexed for name in one.names}
+    unmatched.pop("", None)
+    others: list[_Candidate] = []
     for same_image in entries.values():
         names = tuple(name for one in same_image for name in (one.names[:1] or (one.digest,)))
-        found.append(_Candidate(names, None, same_image[0]))
+        indexed = _Indexed(names, layout, same_image[0])
+        called = set().union(*map(whole_names, same_image))
+        number = next((unmatched[name] for name in sorted(called) if name in unmatched), None)
+        if number is None or listed[number].indexed:
+            others.append(indexed)
+        else:
+            listed[number] = listed[number]._replace(indexed=indexed)
+    return [*listed, *others]
+
+
+def _listed(saved: Iterable[Saved], store: Store) -> list[_Listed]:
+    found: dict[tuple[str, tuple[str, ...]], _Listed] = {}
+    for one in saved:
+        digest = config_digest_of(one, store)
+        key = digest or one.config, one.layers
+        names = found[key].names if key in found else ()
+        found[key] = _Listed(tuple(dict.fromkeys((*names, *one.names))), one, digest)
+    return list(found.values())
+
+
+def _by_config(layout: Layout) -> dict[str, list[Named]]:
+    """The entries of the index that lead to each config, as far as what they name is there. Raises UsageError."""
+    found: dict[str, list[Named]] = {}
+    leads_to: dict[str, set[str]] = {}
+    for entry in layout.entries:
+        if entry.digest not in leads_to:
+            leads_to[entry.digest] = _configs(layout, entry)
+        for digest in leads_to[entry.digest]:
+            found.setdefault(digest, []).append(entry)
     return found
 
 
-def _chosen(store: Store, found: Sequence[_Candidate], ref: str, form: str) -> _Candidate:
-    where = store.shown(MANIFEST if any(one.saved for one in found) else INDEX)
+def _configs(layout: Layout, entry: Named) -> set[str]:
+    found: set[str] = set()
+    seen: set[str] = set()
+    waiting = [(entry, INDEX)]
+    while waiting:
+        named, by = waiting.pop()
+        if named.digest in seen or named.attestation or not layout.holds_manifest(named):
+            continue
+        seen.add(named.digest)
+        manifest = layout.manifest(named, by)
+        if manifest.config:
+            found.add(manifest.config.digest)
+        waiting.extend((child, name_of(manifest)) for child in manifest.children)
+    return found
+
+
+def _indexed_as(one: _Listed, entries: Sequence[Named], layout: Layout) -> _Indexed | None:
+    """The entry of those that lead to its config which has one of its names, or else the first."""
+    names = set(map(normal, one.names))
+    entry = min(entries, key=lambda entry: names.isdisjoint(whole_names(entry)), default=None)
+    return None if entry is None else _Indexed((), layout, entry)
+
+
+def _chosen(found: Sequence[_Candidate], ref: str, where: str, archive: Archive, place: str) -> _Candidate:
     if not found:
-        raise UsageError(f"{where}: it names no image")
+        raise UsageError(f"{where}: it names no image", SAVE_AGAIN)
+    form = form_of(archive, place)
+    by_number = form_of(archive, place, "@0")
     if ref.startswith("@") and ref[1:].isascii() and ref[1:].isdigit():
         # The number's length first: Python refuses to read very long ones.
         if len(ref) > 9 or int(ref[1:]) >= len(found):
-            raise UsageError(f"{where}: it has {len(found)} images, counted from @0, and no {clean(ref)}")
+            count = f"{len(found)} images, counted from @0," if len(found) > 1 else "1 image, which is @0,"
+            raise UsageError(f"{where}: it has {count} and no {clean(ref)}", f"name one: {form}")
         return found[int(ref[1:])]
-    meant = [one for one in found if _is_named(one, ref)] if ref else list(found)
+    meant = [(number, one) for number, one in enumerate(found) if not ref or _is_named(one, ref)]
     if len(meant) == 1:
-        return meant[0]
-    numbered = [name for number, one in enumerate(found) for name in one.names or (f"@{number}",)]
+        return meant[0][1]
     if not meant:
-        raise UsageError(
-            f"{where}: it has no image {clean(ref)}, but {listed_names(numbered)}", f"name one: --from {form}:REF"
-        )
+        names = _numbered(enumerate(found))
+        raise UsageError(f"{where}: it has no image {clean(ref)}, but {names}", f"name one: {form}")
     what = f"{len(meant)} images {clean(ref)}" if ref else f"{len(meant)} images"
-    hint = f"say which: --from {form}:REF, or by its place in the file: --from {form}:@0"
-    raise UsageError(f"{where}: it has {what}: {listed_names(numbered)}", hint)
+    raise UsageError(
+        f"{where}: it has {what}: {_numbered(meant)}", f"say which: {form}, or by its place in the file: {by_number}"
+    )
+
+
+def _numbered(found: Iterable[tuple[int, _Candidate]]) -> str:
+    """Every name with the number that its image can be asked for by."""
+    return listed_names([f"@{number} {name}".rstrip() for number, one in found for name in one.names or ("",)])
 
 
 def _is_named(one: _Candidate, ref: str) -> bool:
     meant = normal(ref)
-    ids = [one.saved.config_digest if one.saved else "", one.entry.digest if one.entry else ""]
-    return ref in (*one.names, *filter(None, ids)) or (bool(meant) and meant in map(normal, one.names))
-
-
-def _entry_of(saved: Saved, layout: Layout | None) -> Named | None:
-    """The entry of the index that leads to this very config, by its name where several do."""
-    if layout is None or not saved.config_digest:
-        return None
-    names = {normal(name) for name in saved.names}
-    by_name = sorted(layout.entries, key=lambda entry: not (entry.whole_name and normal(entry.whole_name) in names))
-    return next((entry for entry in by_name if saved.config_digest in _configs(layout, entry)), None)
-
-
-def _configs(layout: Layout, entry: Named) -> set[str]:
-    return {manifest.config.digest for manifest in _manifests(layout, entry) if manifest.config}
-
-
-def _manifests(layout: Layout, root: Named) -> Iterator[Manifest]:
-    """The manifests of its images, as far as they can be read: an index may name what was not saved."""
-    try:
-        images = list(images_of(layout, layout.manifest(root, INDEX)))
-    except UsageError:
-        return
-    for named, _ in images:
-        try:
-            yield layout.manifest(named, INDEX)
-        except UsageError:
-            continue
+    return ref in (*one.names, *one.digests) or (bool(meant) and meant in map(normal, one.names))
 
 
 # ---------------------------------------------------------------------- what of it
 
 
-def _is_to_be_packed(layout: Layout, root: Named, saved: Saved) -> bool:
-    """Whether its layers are there as tars only, as the classic store saves them: no registry is sent those.
+def _is_to_be_packed(indexed: _Indexed, config_digest: str) -> bool:
+    """Whether its layers are there as tars only, as the classic store saves them, and nothing else goes with it.
 
-    Packed is what docker's list names, and only where that is all of the image that there is.
+    Packed, it gets another digest: what attests it or refers to it would be about nothing any more. A registry takes
+    layers that are no more than tars as well, and engines push them so. Raises UsageError.
     """
-    manifests = list(_manifests(layout, root))
-    if all(manifest.is_compressed for manifest in manifests):
+    _, layout, entry = indexed
+    image = only_image(layout, entry) if layout.holds_manifest(entry) else None
+    if image is None or image.is_compressed or image.config is None or image.config.digest != config_digest:
         return False
-    return all(manifest.config and manifest.config.digest == saved.config_digest for manifest in manifests)
+    return not package_of(layout, entry).referrers

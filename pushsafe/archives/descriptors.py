@@ -21,6 +21,8 @@ _NAME = "org.opencontainers.image.ref.name"
 """OCI image specification, `annotations.md`."""
 _WHOLE_NAME = "io.containerd.image.name"
 """What containerd, docker and buildx write besides, as the former is a tag only with them (containerd `export.go`)."""
+_ATTESTATION, _ATTESTS = "vnd.docker.reference.type", "vnd.docker.reference.digest"
+"""What buildx says of attestations besides (`docs/attestations/attestation-storage.md`)."""
 _VERSION = "org.opencontainers.image.version"
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
@@ -36,15 +38,17 @@ _UNCOMPRESSED = (
 class Named(NamedTuple):
     """What a descriptor names (OCI image specification, `descriptor.md`); `size` is in bytes.
 
-    `name` and `whole_name` are its annotations; `stated` tells whether it has a `platform` at all, which attestations
-    have, and is none. `data` is the content itself, where that came along.
+    `name` and `whole_name` are its annotations. `attestation` tells that an index names it for no image's platform, but
+    beside the images, and `attests` of which one it is, where that is said. `data` is the content itself, where that
+    came along.
     """
 
     digest: str
     size: int
     media_type: str = ""
     platform: Platform | None = None
-    stated: bool = False
+    attestation: bool = False
+    attests: str = ""
     name: str = ""
     whole_name: str = ""
     data: bytes | None = None
@@ -119,22 +123,27 @@ def named_by(entry: Any) -> Named:
     """What a descriptor names. Raises Unusable."""
     digest, size, _ = blob_of(entry)
     media_type, annotations, platform = (entry.get(key) for key in ("mediaType", "annotations", "platform"))
-    name, whole_name = (
-        one if isinstance(one, str) else ""
-        for one in (
-            (annotations.get(_NAME), annotations.get(_WHOLE_NAME)) if isinstance(annotations, dict) else ("", "")
-        )
+    said = annotations if isinstance(annotations, dict) else {}
+    name, whole_name, attests = (
+        one if isinstance(one, str) else "" for one in map(said.get, (_NAME, _WHOLE_NAME, _ATTESTS))
     )
+    attestation = isinstance(said.get(_ATTESTATION), str) or _is_unknown(platform)
     return Named(
         digest,
         size,
         media_type if isinstance(media_type, str) else "",
-        of_document(platform),
-        platform is not None,
+        None if attestation else of_document(platform),
+        attestation,
+        attests,
         name,
         whole_name,
         _data(entry.get("data")),
     )
+
+
+def _is_unknown(platform: Any) -> bool:
+    """Whether it is the one of attestations, which they have so that nobody runs them; an odd one may be an image's."""
+    return isinstance(platform, dict) and "unknown" in (platform.get("os"), platform.get("architecture"))
 
 
 def _data(found: Any) -> bytes | None:

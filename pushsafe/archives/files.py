@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import stat
 import threading
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from pushsafe.errors import ContentBroken, UsageError
 from pushsafe.model import Blob
 from pushsafe.sanitize import clean
 
+_YOUNG = 2 * 10**9
+"""Nanoseconds; file systems tell the time of a change less exactly than that, FAT by two seconds."""
 PART = 1 << 20
 """Bytes read at a time: more makes nothing faster, and memory is kept for each thread."""
 
@@ -27,11 +31,29 @@ def reason(error: OSError) -> str:
     return (error.strerror or type(error).__name__).lower()
 
 
+class Stamp(NamedTuple):
+    """What changes when a file does: whoever writes to it, or puts another in its place, leaves another one."""
+
+    device: int
+    inode: int
+    size: int
+    modified: int
+    changed: int
+
+
+def _stamp(found: os.stat_result) -> Stamp:
+    return Stamp(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
 class NamedFile:
     """A file that is opened anew for every reading, and is what it names all in all."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
+
+    def stamp(self) -> Stamp:
+        """Raises OSError."""
+        return _stamp(self._path.stat())
 
     def descriptor(self, size: int) -> int:
         """A descriptor of the caller's own. Raises OSError, or ContentBroken where the file has another size."""
@@ -55,6 +77,11 @@ class OpenFile:
         self._descriptor = descriptor
         self._file = file
         self._lock = threading.Lock()
+
+    def stamp(self) -> Stamp:
+        """Raises OSError, also where it is closed."""
+        with self._lock:
+            return _stamp(os.fstat(self._descriptor))
 
     def descriptor(self, _size: int) -> int:
         """As NamedFile does it; a second one of the same file, so that `close` disturbs no reader."""
@@ -107,6 +134,15 @@ class Stretch:
                 read += count
             yield part
 
+    def stamp(self) -> Stamp | None:
+        """That of the file; `None` where it cannot be told."""
+        if isinstance(self.source, bytes):
+            return None
+        try:
+            return self.source.stamp()
+        except OSError:
+            return None
+
     def whole(self) -> bytes:
         """All of it; for what is known to be small. Raises ContentBroken."""
         return b"".join(map(bytes, self.parts()))
@@ -122,6 +158,7 @@ class StoredBlob:
 
     blob: Blob
     stretch: Stretch
+    _right: list[Stamp] = field(default_factory=list, compare=False, repr=False)
 
     @property
     def file(self) -> str:
@@ -129,6 +166,23 @@ class StoredBlob:
 
     def parts(self) -> Iterator[memoryview]:
         return self.stretch.parts()
+
+    def stamp(self) -> Stamp | None:
+        """That of its file before it is read; `None` where it would prove nothing.
+
+        What was written a moment ago might be written to once more without leaving another one.
+        """
+        found = self.stretch.stamp()
+        young = found is None or time.time_ns() - max(found.modified, found.changed) < _YOUNG
+        return None if young else found
+
+    def found_right(self, stamp: Stamp | None) -> None:
+        """Its content had its digest, when its file bore this stamp."""
+        if stamp is not None:
+            self._right.append(stamp)
+
+    def settled(self) -> bool:
+        return bool(self._right) and self.stretch.stamp() == self._right[-1]
 
 
 def open_regular(path: Path) -> int:

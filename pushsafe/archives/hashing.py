@@ -8,8 +8,9 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable
 
-from pushsafe.archives.layout import AGAIN
-from pushsafe.errors import ContentBroken, PushsafeError, UsageError
+from pushsafe.archives.files import StoredBlob
+from pushsafe.archives.repairs import AGAIN
+from pushsafe.errors import ContentBroken, UsageError
 from pushsafe.gateways import Content
 
 _PAUSE = 0.1
@@ -27,7 +28,7 @@ class _Job:
 
 
 class Hashing:
-    """Begins when it is made, with as many threads as there are processors; the largest blobs come first.
+    """Begins with `start`, or when somebody waits, with a thread for each processor; the largest blobs come first.
 
     Its threads end with the process, whatever they do, and at their next part once `close` was called.
     """
@@ -41,7 +42,7 @@ class Hashing:
                 self._finish(self._jobs[digest])
         self._changed = threading.Condition()
         self._asked: set[str] | None = None
-        self._error: dict[str, PushsafeError] = {}
+        self._error: dict[str, Exception] = {}
         self._closed = False
         self._threads = 0
 
@@ -110,25 +111,34 @@ class Hashing:
         digest = job.content.blob.digest
         return not self._closed and digest not in self._error and (self._asked is None or digest in self._asked)
 
-    def _hash(self, job: _Job) -> PushsafeError | None:
-        """Read it to its end, or until nobody wants it any more."""
+    def _hash(self, job: _Job) -> Exception | None:
+        """What is wrong with it. Whoever waits gets it, be it a bug of ours: nobody else would end their waiting."""
+        try:
+            self._read(job)
+        except ContentBroken as error:
+            return UsageError(error.message, AGAIN)
+        except Exception as error:  # noqa: BLE001
+            return error
+        return None
+
+    def _read(self, job: _Job) -> None:
+        """Read it to its end, or until nobody wants it any more. Raises UsageError where it is something else."""
         digest = job.content.blob.digest
         algorithm = digest.partition(":")[0]
         seen = hashlib.new(algorithm)
         job.read = 0
-        try:
-            for part in job.content.parts():
-                seen.update(part)
-                job.read += len(part)
-                if not self._wants(job):
-                    return None
-        except ContentBroken as error:
-            return UsageError(error.message, AGAIN)
+        stamp = job.content.stamp() if isinstance(job.content, StoredBlob) else None
+        for part in job.content.parts():
+            seen.update(part)
+            job.read += len(part)
+            if not self._wants(job):
+                return
         found = f"{algorithm}:{seen.hexdigest()}"
         if found != digest:
-            return UsageError(f"{job.content.file}: its content has the digest {found}, and not {digest}", AGAIN)
+            raise UsageError(f"{job.content.file}: its content has the digest {found}, and not {digest}", AGAIN)
+        if isinstance(job.content, StoredBlob):
+            job.content.found_right(stamp)
         self._finish(job)
-        return None
 
     @staticmethod
     def _finish(job: _Job) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Collection, Sequence
 
-from pushsafe.archives.choosing import attestations_in, child_of, images_of
+from pushsafe.archives.choosing import child_of
 from pushsafe.archives.descriptors import DOCKER_CONFIG, DOCKER_LAYER, Named
 from pushsafe.archives.files import StoredBlob, Stretch
 from pushsafe.archives.hashing import Hashing
@@ -15,6 +15,7 @@ from pushsafe.archives.packing import Packing
 from pushsafe.archives.saved import Contents
 from pushsafe.archives.stores import Store
 from pushsafe.archives.tree import package_of
+from pushsafe.archives.walking import images_of
 from pushsafe.gateways import Package
 from pushsafe.model import DOCKER_MANIFEST, Blob, ManifestContent, Platform, Upcoming
 
@@ -27,7 +28,7 @@ class LayoutImage:
         root = child_of(layout, entry, wanted)
         self._store = layout.store
         self._package = package_of(layout, root)
-        self._upcoming = _upcoming(layout, root)._replace(attestations=attestations_in(layout, entry))
+        self._upcoming = _upcoming(layout, root)._replace(attestations=_left(layout, entry, self._package))
         self._hashing = Hashing(self._package.contents, right=layout.read_already)
         self._hashing.start()
 
@@ -97,6 +98,15 @@ def _manifest(config: StoredBlob, layers: list[StoredBlob]) -> ManifestContent:
     }
     body = json.dumps(document, indent=2).encode()
     return ManifestContent(f"sha256:{hashlib.sha256(body).hexdigest()}", DOCKER_MANIFEST, body)
+
+
+def _left(layout: Layout, entry: Named, package: Package) -> int:
+    """How many attestations of what is pushed stay behind: the index names them, and they refer to nothing."""
+    taken = {content.digest for level in package.levels for content in level}
+    sent = taken | {referrer.content.digest for referrer in package.referrers}
+    children = layout.manifest(entry, INDEX).children
+    about = ("", *taken)
+    return sum(child.attestation and child.digest not in sent and child.attests in about for child in children)
 
 
 def _upcoming(layout: Layout, root: Named) -> Upcoming:

@@ -7,10 +7,11 @@ from typing import NoReturn
 
 from pushsafe.archives.descriptors import Manifest, Named, config_in, entries_in, manifest_of
 from pushsafe.archives.files import Stretch
+from pushsafe.archives.repairs import AGAIN, PULL_AGAIN
 from pushsafe.archives.stores import Store
 from pushsafe.errors import ContentBroken, UsageError
 from pushsafe.image_index import Unusable, document_of
-from pushsafe.model import ImageConfig
+from pushsafe.model import INDEX_TYPES, MANIFEST_TYPES, ImageConfig
 from pushsafe.sanitize import clean
 
 MARKER, INDEX = "oci-layout", "index.json"
@@ -18,7 +19,8 @@ MARKER, INDEX = "oci-layout", "index.json"
 _MARKER_LIMIT, _INDEX_LIMIT, _DOCUMENT_LIMIT = 1 << 16, 32 << 20, 4 << 20
 """In bytes; the last is what registries take for a manifest (OCI distribution specification, `spec.md`)."""
 _CONFIG_LIMIT = 16 << 20
-AGAIN = "write it again with the tool that made it, or copy it again if it was copied"
+_FIRST_SCHEMA = "application/vnd.docker.distribution.manifest.v1+"
+"""distribution `docs/content/spec/deprecated-schema-v1.md`; signed or not."""
 
 
 class Layout:
@@ -46,8 +48,17 @@ class Layout:
             try:
                 self._manifests[key] = manifest_of(body, named)
             except Unusable as error:
-                self._refuse(named, f"it {error}")
+                first_schema = named.media_type.startswith(_FIRST_SCHEMA)
+                self._refuse(named, f"it {error}", PULL_AGAIN if first_schema else AGAIN)
         return self._manifests[key]
+
+    def holds(self, named: Named) -> bool:
+        """Whether what a descriptor names is here, right or not."""
+        return self.store.find(path_of(named.digest)) is not None or _came_along(named)
+
+    def holds_manifest(self, named: Named) -> bool:
+        """Whether it is here, and a manifest or an index as far as its descriptor tells."""
+        return named.media_type in ("", *INDEX_TYPES, *MANIFEST_TYPES) and self.holds(named)
 
     def config(self, manifest: Manifest) -> ImageConfig:
         """What the config of an image says; of an artifact's nothing is known."""
@@ -71,7 +82,7 @@ class Layout:
         """Where the bytes are that a descriptor names, as many as it says."""
         found = self.store.find(path_of(named.digest))
         if found is None:
-            if named.data is not None and _digest(named.data, named.digest) == named.digest:
+            if named.data is not None and _came_along(named):
                 found = Stretch(named.data, 0, len(named.data), f"{by}, data of {named.digest}")
             else:
                 self._refuse(named, f"it is not there, and {by} names it")
@@ -89,8 +100,8 @@ class Layout:
             self._refuse(named, f"its content has the digest {found}")
         return body
 
-    def _refuse(self, named: Named, why: str) -> NoReturn:
-        raise UsageError(f"{self.store.shown(path_of(named.digest))}: {why}", AGAIN)
+    def _refuse(self, named: Named, why: str, repair: str = AGAIN) -> NoReturn:
+        raise UsageError(f"{self.store.shown(path_of(named.digest))}: {why}", repair)
 
 
 def path_of(digest: str) -> str:
@@ -134,7 +145,14 @@ def _check_marker(store: Store) -> None:
         raise UsageError(f"{store.shown(MARKER)}: it {error}", AGAIN) from None
     if not isinstance(version, str) or version.partition(".")[0] != "1":
         said = clean(str(version), limit=50) if version is not None else "no version"
-        raise UsageError(f"{store.shown(MARKER)}: it says {said}, and only versions 1.x are known")
+        raise UsageError(f"{store.shown(MARKER)}: it says {said}, and only versions 1.x are known", _OLDER)
+
+
+_OLDER = "write it with a tool or an option that makes version 1.0.0"
+
+
+def _came_along(named: Named) -> bool:
+    return named.data is not None and _digest(named.data, named.digest) == named.digest
 
 
 def _digest(body: bytes, like: str) -> str:

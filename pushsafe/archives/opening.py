@@ -27,7 +27,7 @@ def open_image(archive: Archive, platforms: tuple[Platform, ...] = ()) -> Stored
         if archive.kind is ArchiveKind.DOCKER_ARCHIVE:
             return saved_image(store, ref, archive, str(path), platforms)
         layout = Layout(store)
-        return LayoutImage(layout, entry_of(layout, ref, archive, str(path)), platforms)
+        return LayoutImage(layout, entry_of(layout, ref, archive, str(path), platforms), platforms)
     except BaseException:
         store.close()
         raise

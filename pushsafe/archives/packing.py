@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from pushsafe.archives.files import PART, OpenFile, StoredBlob, Stretch
 from pushsafe.archives.gzipping import Workers
+from pushsafe.archives.repairs import SAVE_AGAIN
 from pushsafe.archives.temporary import temporary, write
 from pushsafe.archives.unpacking import broken_gzip
 from pushsafe.errors import ContentBroken, UsageError
@@ -88,7 +89,7 @@ class Packing:
             try:
                 packed.set_result(self._kept(layer) if layer.gzipped else self._compressed(layer))
             except ContentBroken as error:
-                self._fail(packed, UsageError(error.message, AGAIN))
+                self._fail(packed, UsageError(error.message, SAVE_AGAIN))
             except Exception as error:  # noqa: BLE001  # Whoever waits gets it, be it a bug of ours.
                 self._fail(packed, error)
         # Only now does no lane wait for a block any more.
@@ -122,7 +123,9 @@ class Packing:
         if ended:
             file.close()
         blob = Blob(f"sha256:{digest.hexdigest()}", size)
-        return StoredBlob(blob, Stretch(file, 0, size, layer.stretch.file))
+        packed = StoredBlob(blob, Stretch(file, 0, size, layer.stretch.file))
+        packed.found_right(packed.stretch.stamp())  # nobody else can write to a file without a name
+        return packed
 
     def _kept(self, layer: Layer) -> StoredBlob:
         tar = hashlib.new(layer.diff_id.partition(":")[0])
@@ -137,7 +140,9 @@ class Packing:
             for part in _gunzipped(read()):
                 tar.update(part)
         except (broken_gzip(), ValueError, EOFError) as error:
-            raise UsageError(f"{layer.stretch.file}: it is compressed by gzip, and damaged: {error}", AGAIN) from None
+            raise UsageError(
+                f"{layer.stretch.file}: it is compressed by gzip, and damaged: {error}", SAVE_AGAIN
+            ) from None
         _compare(layer, tar.hexdigest())
         return StoredBlob(Blob(f"sha256:{digest.hexdigest()}", layer.stretch.size), layer.stretch)
 
@@ -154,16 +159,13 @@ class _Ended(Exception):
     """Nobody waits for a layer any more."""
 
 
-AGAIN = "save the image again, or copy the file again if it was copied"
-
-
 def _compare(layer: Layer, found: str) -> None:
     algorithm, _, expected = layer.diff_id.partition(":")
     if found != expected:
         raise UsageError(
             f"{layer.stretch.file}: its content has the digest {algorithm}:{found}, and not {layer.diff_id} as its "
             "config says",
-            AGAIN,
+            SAVE_AGAIN,
         )
 
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from pushsafe.archives.files import shown
+from pushsafe.archives.files import reason, shown
 from pushsafe.errors import UsageError
 from pushsafe.model import Archive, ArchiveKind
 
@@ -22,10 +22,17 @@ def split(archive: Archive) -> tuple[Path, str]:
     kind, place = archive
     if not place.strip():
         raise UsageError(f"{kind.value}: names no file", f"name {_WHAT[kind]}: {kind.value}:PATH[:REF]")
+    denied = ""
     for path, ref in _ways(place):
-        # `os.path` for its patience: a name that no file can have is one that is not there.
-        if path and os.path.exists(path):  # noqa: PTH110
-            return Path(path), ref
+        try:
+            if path and os.stat(path):  # noqa: PTH116
+                return Path(path), ref
+        except PermissionError as error:
+            denied = denied or reason(error)
+        except (OSError, ValueError):
+            continue  # A name that no file can have is one that is not there.
+    if denied:
+        raise UsageError(f"{shown(place)}: it cannot be read: {denied}", "let this user read it, and its folders")
     raise UsageError(f"{shown(place)}: there is no such file or folder", f"name {_WHAT[kind]}: {kind.value}:PATH[:REF]")
 
 

@@ -9,18 +9,20 @@ from typing import Any, NamedTuple
 from pushsafe.archives.descriptors import config_in
 from pushsafe.archives.files import Stretch
 from pushsafe.archives.layout import read, whole
-from pushsafe.archives.packing import AGAIN, Layer
+from pushsafe.archives.packing import Layer
+from pushsafe.archives.repairs import SAVE_AGAIN
 from pushsafe.archives.stores import Store
-from pushsafe.archives.unpacking import GZIP, compression_of
+from pushsafe.archives.unpacking import BEGINNING, GZIP, compression_of
 from pushsafe.errors import ContentBroken, UsageError
 from pushsafe.image_index import DIGEST, Unusable, document_of, json_of
 from pushsafe.model import ImageConfig
 
 MANIFEST = "manifest.json"
-"""moby `image/tarexport/tarexport.go`; that of the OCI specification has other names."""
+"""moby `image/tarexport/tarexport.go`; that of the OCI specification has other names. go-containerregistry calls its
+configs `sha256:HEX` (`pkg/v1/tarball/write.go`)."""
 _LIMIT = 32 << 20
 _CONFIG_LIMIT = 16 << 20
-_HEX = re.compile(r"(?:blobs/sha256/)?([0-9a-f]{64})(?:\.json)?")
+_HEX = re.compile(r"(?:blobs/sha256/|sha256:)?([0-9a-f]{64})(?:\.json)?")
 
 
 class Saved(NamedTuple):
@@ -54,32 +56,43 @@ def saved_in(store: Store) -> tuple[Saved, ...]:
     try:
         found = json_of(read(store, MANIFEST, _LIMIT))
     except Unusable as error:
-        raise UsageError(f"{store.shown(MANIFEST)}: it {error}", AGAIN) from None
+        raise UsageError(f"{store.shown(MANIFEST)}: it {error}", SAVE_AGAIN) from None
     if not isinstance(found, list) or not found:
-        raise UsageError(f"{store.shown(MANIFEST)}: it has no list of images", AGAIN)
+        raise UsageError(f"{store.shown(MANIFEST)}: it has no list of images", SAVE_AGAIN)
     return tuple(_saved(entry, store) for entry in found)
 
 
 def contents_of(saved: Saved, store: Store) -> Contents:
     """What an image is made of, as far as it can be told without reading layers. Raises UsageError."""
     stretch = _member(store, saved.config)
-    if stretch.size > _CONFIG_LIMIT:
-        raise UsageError(f"{stretch.file}: it has {stretch.size} bytes, and {_CONFIG_LIMIT} are the limit", AGAIN)
-    config = whole(stretch)
-    digest = f"sha256:{hashlib.sha256(config).hexdigest()}"
+    config, digest = _config(stretch)
     if saved.config_digest not in ("", digest):
-        raise UsageError(f"{stretch.file}: its content has the digest {digest}", AGAIN)
+        raise UsageError(f"{stretch.file}: its content has the digest {digest}", SAVE_AGAIN)
     try:
         said = config_in(config)
         diff_ids = _diff_ids(config)
     except Unusable as error:
-        raise UsageError(f"{stretch.file}: it {error}", AGAIN) from None
+        raise UsageError(f"{stretch.file}: it {error}", SAVE_AGAIN) from None
     if len(diff_ids) != len(saved.layers):
         raise UsageError(
-            f"{store.shown(MANIFEST)}: it names {len(saved.layers)} layers, and the config {len(diff_ids)}", AGAIN
+            f"{store.shown(MANIFEST)}: it names {len(saved.layers)} layers, and the config {len(diff_ids)}", SAVE_AGAIN
         )
     layers = tuple(_layer(store, name, diff_id) for name, diff_id in zip(saved.layers, diff_ids, strict=True))
     return Contents(config, digest, stretch.file, said, layers)
+
+
+def config_digest_of(saved: Saved, store: Store) -> str:
+    """As the config's name says, or else its content; empty where that is not there. Raises UsageError."""
+    if saved.config_digest or store.find(saved.config) is None:
+        return saved.config_digest
+    return _config(_member(store, saved.config))[1]
+
+
+def _config(stretch: Stretch) -> tuple[bytes, str]:
+    if stretch.size > _CONFIG_LIMIT:
+        raise UsageError(f"{stretch.file}: it has {stretch.size} bytes, and {_CONFIG_LIMIT} are the limit", SAVE_AGAIN)
+    config = whole(stretch)
+    return config, f"sha256:{hashlib.sha256(config).hexdigest()}"
 
 
 def _saved(entry: Any, store: Store) -> Saved:
@@ -87,7 +100,7 @@ def _saved(entry: Any, store: Store) -> Saved:
     config, names, layers = (found.get(key) for key in ("Config", "RepoTags", "Layers"))
     names, layers = ([] if one is None else one for one in (names, layers))
     if not isinstance(config, str) or not _texts(names) or not _texts(layers):
-        raise UsageError(f"{store.shown(MANIFEST)}: it names an image without Config, RepoTags and Layers", AGAIN)
+        raise UsageError(f"{store.shown(MANIFEST)}: it names an image without Config, RepoTags and Layers", SAVE_AGAIN)
     return Saved(config, tuple(names), tuple(layers))
 
 
@@ -107,9 +120,9 @@ def _diff_ids(config: bytes) -> list[str]:
 def _layer(store: Store, name: str, diff_id: str) -> Layer:
     stretch = _member(store, name)
     try:
-        compression = compression_of(stretch.beginning(6))
+        compression = compression_of(stretch.beginning(BEGINNING))
     except ContentBroken as error:
-        raise UsageError(error.message, AGAIN) from None
+        raise UsageError(error.message, SAVE_AGAIN) from None
     if compression not in (None, GZIP):
         raise UsageError(
             f"{stretch.file}: it is compressed by {compression.name if compression else ''}, "
@@ -122,5 +135,5 @@ def _layer(store: Store, name: str, diff_id: str) -> Layer:
 def _member(store: Store, name: str) -> Stretch:
     found = store.find(name)
     if found is None:
-        raise UsageError(f"{store.shown(name)}: it is not there, and {MANIFEST} names it", AGAIN)
+        raise UsageError(f"{store.shown(name)}: it is not there, and {MANIFEST} names it", SAVE_AGAIN)
     return found

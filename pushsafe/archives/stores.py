@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pushsafe.archives.files import NamedFile, Stretch, reason, shown
+from pushsafe.archives.repairs import AGAIN
 from pushsafe.errors import UsageError
 
 
@@ -39,7 +40,7 @@ class Folder:
             why = reason(error) if isinstance(error, OSError) else "no file can have this name"
             raise UsageError(f"{shown(path)}: it cannot be read: {why}") from None
         if not stat.S_ISREG(found.st_mode):
-            raise UsageError(f"{shown(path)}: it is no regular file")
+            raise UsageError(f"{shown(path)}: it is no regular file", AGAIN)
         return Stretch(NamedFile(path), 0, found.st_size, shown(path))
 
     def shown(self, name: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 from pushsafe.archives.files import OpenFile, Stretch, open_archive, reason, shown
+from pushsafe.archives.repairs import COPY_AGAIN, SAVE_AGAIN
 from pushsafe.archives.unpacking import unpacked
 from pushsafe.errors import UsageError
 from pushsafe.sanitize import clean
@@ -21,7 +22,8 @@ _LONGEST = 1 << 20
 _EXTENDING = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME)
 _HOPS = 40
 """Links one after the other, as many as Linux follows (`path_resolution(7)`)."""
-_CUT = "write it again, or copy it again if it was copied"
+_LONGEST_NAME = 4096
+"""Bytes of a path in Linux (`limits.h`); each of its folders is looked at."""
 # What `tarfile` lets through of damaged headers, besides its own.
 _DAMAGE = (tarfile.TarError, ValueError, ArithmeticError, EOFError, LookupError, RecursionError, TypeError)
 
@@ -51,7 +53,7 @@ class Tar:
                 f"{self.shown(name)}: it is stored with its holes left out", "write the tar without --sparse"
             )
         if not found.isreg():
-            raise UsageError(f"{self.shown(name)}: it is no regular file")
+            raise UsageError(f"{self.shown(name)}: it is no regular file", "write the tar again with that file in it")
         return Stretch(self._open, found.offset_data, found.size, self.shown(found.name))
 
     def shown(self, name: str) -> str:
@@ -62,6 +64,8 @@ class Tar:
 
     def _resolved(self, name: str) -> tarfile.TarInfo | None:
         for _ in range(_HOPS):
+            if len(name) > _LONGEST_NAME:
+                raise UsageError(f"{self.shown(name)}: a name of more than {_LONGEST_NAME} letters", COPY_AGAIN)
             found = self._members.get(name)
             if found is not None and found.islnk():
                 name = _plain(found.linkname)
@@ -73,7 +77,7 @@ class Tar:
                 name = through
             else:
                 return None
-        raise UsageError(f"{self.shown(name)}: it is a link that leads to itself")
+        raise UsageError(f"{self.shown(name)}: it is a link that leads to itself", COPY_AGAIN)
 
     def _through_folder(self, name: str) -> str | None:
         """The name with the first of its folders replaced that is a link; None where none is."""
@@ -105,18 +109,20 @@ def _indexed(descriptor: int, size: int, file: str) -> dict[str, tarfile.TarInfo
             while (member := tar.next()) is not None:
                 tar.members.clear()  # type: ignore[attr-defined]  # It would keep them all a second time.
                 stored = member.size if member.isreg() and not member.issparse() else 0
+                if member.size < 0:
+                    _refuse(file, f"it is damaged: {clean(member.name, limit=300)} has {member.size} bytes")
                 if tar.offset <= end or member.offset_data + stored > size:
                     _refuse(file, f"it ends within {clean(member.name, limit=300)}")
                 end = tar.offset
                 members[_plain(member.name)] = member
                 if len(members) > _MOST:
-                    raise UsageError(f"{file}: it has more than {_MOST} members, and cannot be an image")
+                    raise UsageError(f"{file}: it has more than {_MOST} members, and cannot be an image", SAVE_AGAIN)
             end = tar.offset
     except OSError as error:
         raise UsageError(f"{file}: it cannot be read: {reason(error)}") from None
     except _DAMAGE as error:
         if not members:
-            raise UsageError(f"{file}: it is no tar file") from None
+            raise UsageError(f"{file}: it is no tar file", COPY_AGAIN) from None
         _refuse(file, f"it is damaged: {clean(str(error), limit=200)}")
     # For `tarfile` whatever is no header is the end, but a tar ends with blocks of zeros.
     if os.pread(descriptor, _BLOCK, end) != bytes(_BLOCK):
@@ -134,4 +140,4 @@ def _plain(name: str) -> str:
 
 
 def _refuse(file: str, why: str) -> NoReturn:
-    raise UsageError(f"{file}: {why}", _CUT)
+    raise UsageError(f"{file}: {why}", COPY_AGAIN)

@@ -6,15 +6,17 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from pushsafe.archives.choosing import FALLBACK, check_depth
 from pushsafe.archives.descriptors import Manifest, Named
 from pushsafe.archives.files import StoredBlob
-from pushsafe.archives.layout import AGAIN, INDEX, Layout, name_of, path_of
+from pushsafe.archives.layout import INDEX, Layout, name_of, path_of
+from pushsafe.archives.repairs import AGAIN, BY_DIGEST
+from pushsafe.archives.walking import FALLBACK, check_depth
 from pushsafe.errors import UsageError
 from pushsafe.gateways import Package, Referrer
 from pushsafe.model import Blob
 from pushsafe.platforms import listed
 
+_IN_PARTS = "copy the image into a layout of its own, and name that"
 _MOST, _MOST_READ = 1000, 20_000
 """Manifests of one image, and of all that are looked at for what refers to it."""
 
@@ -27,15 +29,15 @@ def package_of(layout: Layout, root: Named) -> Package:
     referrers = tuple(_referrers(tree))
     about = {referrer.content.digest for referrer in referrers}
     heights = {digest: height for digest, height in tree.heights.items() if digest != root.digest}
-    levels = (
-        tuple(
-            tree.manifests[digest].content
-            for digest, found in heights.items()
-            if found == height and digest not in about
-        )
+    levels = [
+        [tree.manifests[digest] for digest, found in heights.items() if found == height and digest not in about]
         for height in sorted(set(heights.values()))
-    )
-    return Package((*filter(None, levels), (last.content,)), tuple(tree.contents.values()), referrers)
+    ]
+    levels = [*filter(None, levels), [last]]
+    # Those of the image itself, too: where a registry keeps no list of what refers to what, whoever pushes has to.
+    own = (Referrer(one.content, one.subject) for level in levels for one in level if one.subject)
+    put = tuple(tuple(one.content for one in level) for level in levels)
+    return Package(put, tuple(tree.contents.values()), (*own, *referrers))
 
 
 @dataclass
@@ -58,27 +60,28 @@ class _Tree:
             self._require_all(manifest)
         height = 1 + max((self.add(child, name, depth + 1) for child in manifest.children), default=-1)
         if len(self.manifests) >= _MOST:
-            raise UsageError(f"{self.layout.store.shown(INDEX)}: it leads to more than {_MOST} manifests of one image")
+            raise UsageError(
+                f"{self.layout.store.shown(INDEX)}: it leads to more than {_MOST} manifests of one image", BY_DIGEST
+            )
         self.manifests[named.digest], self.heights[named.digest] = manifest, height
         for blob, one in _blobs(manifest):
             self._take(blob, one, name)
         return height
 
     def _require_all(self, index: Manifest) -> None:
-        """Raises UsageError where an image is missing: engines save what they have, and an index that names all."""
+        """Raises UsageError where any is missing: engines save what they have, and an index that names all."""
         store = self.layout.store
         missing: list[Named] = []
         there: list[Named] = []
         for child in index.children:
-            held = child.data is not None or store.find(path_of(child.digest)) is not None
-            (there if held else missing).append(child)
-        named = next((child for child in missing if child.platform), None)
-        if named is None or named.platform is None:
+            (there if self.layout.holds(child) else missing).append(child)
+        if not missing:
             return
-        platforms = listed(child.platform for child in there if child.platform)
+        named = next((child for child in missing if child.platform), missing[0])
+        meant = f" for {listed([named.platform])}" if named.platform else ""
+        platforms = listed(dict.fromkeys(child.platform for child in there if child.platform))
         raise UsageError(
-            f"{store.shown(path_of(named.digest))}: it is not there, and {name_of(index)} names it for "
-            f"{listed([named.platform])}",
+            f"{store.shown(path_of(named.digest))}: it is not there, and {name_of(index)} names it{meant}",
             f"what is there can be pushed alone, by --platform: {platforms}" if platforms else AGAIN,
         )
 
@@ -119,26 +122,32 @@ def _referrers(tree: _Tree) -> Iterator[Referrer]:
 def _subjects(layout: Layout) -> Iterator[tuple[Named, str, str]]:
     """Every manifest of the layout that has a subject, who names it, and the subject's digest.
 
-    What cannot be read belongs to other images, which may be here in part only; but a fallback index says of whatever
-    it names that it refers to its image, and has to be whole.
+    What is not there belongs to other images, which may be here in part only; but a fallback index says of whatever it
+    names that it refers to its image, and has to be whole. It comes first, as nothing else may say so of that. What is
+    there and damaged might be about this image. Raises UsageError.
     """
     seen: set[str] = set()
-    waiting = [(named, INDEX, "") for named in reversed(layout.entries)]
+    first = sorted(layout.entries, key=lambda named: not _subject_of_list(named))
+    waiting = [(named, INDEX, "") for named in reversed(first)]
     while waiting:
         named, by, told = waiting.pop()
         if named.digest in seen:
             continue
         seen.add(named.digest)
         if len(seen) > _MOST_READ:
-            raise UsageError(f"{layout.store.shown(INDEX)}: it leads to more than {_MOST_READ} manifests")
-        fallback = FALLBACK.fullmatch(named.name) if by == INDEX else None
-        try:
-            manifest = layout.manifest(named, by)
-        except UsageError:
+            raise UsageError(f"{layout.store.shown(INDEX)}: it leads to more than {_MOST_READ} manifests", _IN_PARTS)
+        if not layout.holds_manifest(named):
             if told:
                 yield named, by, told
             continue
+        manifest = layout.manifest(named, by)
         if subject := manifest.subject or told:
             yield named, by, subject
-        of = f"{fallback[1]}:{fallback[2]}" if fallback and not fallback[3] else ""
+        of = _subject_of_list(named) if by == INDEX else ""
         waiting.extend((child, name_of(manifest), of) for child in reversed(manifest.children))
+
+
+def _subject_of_list(named: Named) -> str:
+    """What all refers to that a fallback index names; empty for anything else."""
+    found = FALLBACK.fullmatch(named.name)
+    return f"{found[1]}:{found[2]}" if found and not found[3] else ""

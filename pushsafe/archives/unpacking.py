@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shlex
 import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from pushsafe.archives.files import PART, reason
+from pushsafe.archives.repairs import COPY_AGAIN
 from pushsafe.archives.temporary import temporary, write
 from pushsafe.errors import UsageError
 
@@ -55,6 +57,12 @@ ALL = (
 )
 
 
+BEGINNING = 262
+"""Bytes from which it can be told how something is compressed."""
+_TAR = slice(257, BEGINNING), b"ustar"
+"""What every tar has there (POSIX `pax`, ustar Interchange Format); its first member may be called `BZh`."""
+
+
 def broken_gzip() -> type[Exception]:
     """What isal raises for what is no deflate: an error of its own, and no zlib.error."""
     from isal import igzip_lib
@@ -64,7 +72,10 @@ def broken_gzip() -> type[Exception]:
 
 
 def compression_of(beginning: bytes) -> Compression | None:
-    """How something is compressed that begins so; None where it is not. 6 bytes are enough."""
+    """How something is compressed that begins so; None where it is not, or a tar. BEGINNING bytes do."""
+    where, magic = _TAR
+    if beginning[where] == magic:
+        return None
     return next((one for one in ALL if beginning.startswith(one.magic)), None)
 
 
@@ -73,12 +84,13 @@ def unpacked(descriptor: int, size: int, file: str) -> tuple[int, int]:
 
     Raises UsageError, and closes nothing then.
     """
-    found = compression_of(os.pread(descriptor, 6, 0))
+    found = compression_of(os.pread(descriptor, BEGINNING, 0))
     if found is None:
         return descriptor, size
     if found.opens is None:
         raise UsageError(
-            f"{file}: it is compressed by {found.name}, which cannot be read here", f"{found.name} -d {file}"
+            f"{file}: it is compressed by {found.name}, which cannot be read here",
+            f"{found.name} -d {shlex.quote(file)}",
         )
     target = temporary()
     try:
@@ -107,6 +119,6 @@ def _copy(descriptor: int, target: int, compression: Compression, file: str) -> 
             why = reason(error) if isinstance(error, OSError) and error.strerror else str(error)
             raise UsageError(
                 f"{file}: it is compressed by {compression.name}, and damaged: {why}",
-                "write it again, or copy it again if it was copied",
+                COPY_AGAIN,
             ) from None
     return count

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from shlex import quote
 from typing import Any
 
 import click
@@ -61,15 +62,16 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
             options.format_,
             click.option(
                 "--from",
-                "origin",
+                "origins",
+                multiple=True,
                 metavar="KIND:PATH",
-                help="Push an image that lies in files, without an engine: oci:DIR[:REF], oci-archive:FILE[:REF] or "
+                help="Take an image that lies in files, without an engine: oci:DIR[:REF], oci-archive:FILE[:REF] or "
                 "docker-archive:FILE[:REF].",
             ),
             click.option(
                 "--platform",
                 metavar="OS/ARCH",
-                help="Take this platform of a multi-platform image only (Docker 27 or newer).",
+                help="Take this platform of a multi-platform image only (an engine: Docker 27 or newer).",
             ),
             options.timeout,
         )
@@ -114,7 +116,7 @@ def push(
         options.require_sense(dry_run=dry_run, quiet=quiet, digest_file=digest_file)
         again = None if retries is None else config.whole_number(retries)
         settings = session.settings(preflight=preflight, timeout=common["timeout"], retries=again)
-        if push_each and common["origin"] is not None:
+        if push_each and common["origins"]:
             raise UsageError("--push-each is for an engine's images, and --from for those in files", "leave one out")
         request = _request(common, settings)._replace(
             asks=Asks.PREFLIGHT if settings.preflight else Asks.LOGIN,
@@ -155,14 +157,19 @@ def _request(common: dict[str, Any], settings: config.Settings, command: str = "
         given = "no reference is given" + (
             f", nor does {' or '.join(common['files'])} hold one" if common["files"] else ""
         )
-        written = f"{command} -a REGISTRY/NAMESPACE/NAME" if all_tags else f"{command} REGISTRY/NAMESPACE/NAME:TAG"
+        told = f"{command} --from {quote(common['origins'][0])}" if common["origins"] else command
+        written = f"{command} -a REGISTRY/NAMESPACE/NAME" if all_tags else f"{told} REGISTRY/NAMESPACE/NAME:TAG"
         raise UsageError(given, f"{written}   (--help for options)")
-    origin = None if common["origin"] is None else arguments.archive(common["origin"])
+    if len(common["origins"]) > 1:
+        raise UsageError(f"--from is given more than once: {', '.join(common['origins'])}", "one of them for each run")
+    origin = arguments.archive(common["origins"][0]) if common["origins"] else None
     if all_tags and origin is not None:
         raise UsageError(
             "--all-tags takes the tags of an engine, and --from an image that has none of them",
-            f"{command} --from {origin.given} REF [REF...]",
+            f"{command} --from {quote(origin.given)} REF [REF...]",
         )
+    for text in texts:
+        arguments.no_archive(text)
     read = [parse_repository(text) if all_tags else parse(text) for text in texts]
     allowed = frozenset(arguments.code(text) for text in common["allow"])
     platforms = arguments.platforms(common["platform"])

@@ -69,7 +69,7 @@ class Upcoming(NamedTuple):
     No platforms: they are not known. `digest` is empty where that is not known beforehand. `implied` platforms are
     those that nobody asked for: what a builder builds for by itself, unless the build says otherwise. `config` is the
     digest of a single image's config, and `version` the label `org.opencontainers.image.version` there. `attestations`
-    are those that its index names, also where one platform of that is meant.
+    are those that stay behind, where one platform of an index is meant.
     """
 
     platforms: tuple[Platform, ...]

@@ -9,12 +9,12 @@ from pushsafe.patience import Patience
 from pushsafe.registry.asking import Asking
 from pushsafe.registry.checked import Sum
 from pushsafe.registry.opening import Opening
-from pushsafe.registry.probe import evidence
+from pushsafe.registry.probe import evidence, untaken
 from pushsafe.registry.retries import Retries
 from pushsafe.registry.unreachable import Dropped
-from pushsafe.registry.uploads import Upload
+from pushsafe.registry.uploads import DONE, Upload
 
-_OK, _CREATED = 200, 201
+_OK = 200
 
 
 class Blobs:
@@ -57,9 +57,10 @@ class Blobs:
         retries = Retries(who, patience, self._deadline)
         while True:
             if upload is None:
-                response, upload = self._opening.start(target, patience)
-                if upload is None:
-                    return evidence(Stage.PUSH, response, sent=target.credential.present)
+                opened = self._opening.start(target, patience)
+                if isinstance(opened, Evidence):
+                    return opened
+                upload = opened
             said: LayerState | Evidence
             try:
                 said, after = self._copy_once(blob, source, target, upload, on_sent, patience)
@@ -97,9 +98,8 @@ class Blobs:
                 return said, refusal.header("retry-after")
             checked = _checked(blob, answer.parts(), on_sent, sent=source.credential.present)
             response = upload.finish(blob.digest, blob.size, checked)
-        if response.status != _CREATED:
-            said = evidence(Stage.PUSH, response, sent=target.credential.present)
-            return said, response.header("retry-after")
+        if response.status not in DONE:
+            return untaken(response, sent=target.credential.present), response.header("retry-after")
         return LayerState.SENT, ""
 
 

@@ -1,4 +1,4 @@
-"""The parts of a blob summed as they go by, so that the last one goes only when all of it is what its digest says."""
+"""The parts of a blob checked as they go by, so that the last one goes only when all of it is what its digest says."""
 
 from __future__ import annotations
 
@@ -23,6 +23,10 @@ class Sum:
         self._summed.update(part)
         self.size += len(part)
 
+    def pass_by(self, part: bytes | memoryview) -> None:
+        """Count a part without looking at it."""
+        self.size += len(part)
+
     def wrong(self) -> str:
         """What there is in place of the blob; empty if it is the blob."""
         found = f"{self._algorithm}:{self._summed.hexdigest()}"
@@ -32,22 +36,25 @@ class Sum:
 
 
 class Reading:
-    """One reading of a content from its beginning, of which the first `skipped` bytes are summed and not given out.
+    """One reading of a content from its beginning, of which the first `skipped` bytes are not given out.
 
-    `on_sent` is called after each part with how many bytes of the blob are sent by then; `given` counts them when
-    their sending begins. Raises ContentBroken.
+    Its digest is computed again, unless it is settled when it begins and before its last part: to compute it costs a
+    processor as much as to send it. `on_sent` is called after each part with how many bytes of the blob are sent by
+    then; `given` counts them when their sending begins. Raises ContentBroken.
     """
 
     def __init__(self, content: Content, on_sent: Callable[[int], None], skipped: int = 0) -> None:
         self._content = content
         self._on_sent = on_sent
         self._sum = Sum(content.blob)
+        self._settled = content.settled()
+        self._look_at = self._sum.pass_by if self._settled else self._sum.add
         self._parts = content.parts()
         self._rest = memoryview(b"")
         self._skipped = skipped
         self.given = skipped
         if not content.blob.size:  # no part would ever be asked for
-            self._sum.add(next(self._parts, b""))
+            self._look_at(next(self._parts, b""))
             self._check()
 
     def take(self, size: int) -> Iterator[memoryview]:
@@ -70,14 +77,21 @@ class Reading:
         """The next part that is not skipped whole, itself cut where what is skipped ends; never empty."""
         while True:
             part, before = next(self._parts, memoryview(b"")), self._sum.size
-            self._sum.add(part)
+            self._look_at(part)
             if not part or self._sum.size >= self._content.blob.size:
                 self._check()
             if self._sum.size > self._skipped:
                 return part[max(0, self._skipped - before) :]
 
     def _check(self) -> None:
-        wrong = self._sum.wrong()
+        seen = self._sum
+        if self._settled:
+            if seen.size == self._content.blob.size and self._content.settled():
+                return
+            seen = Sum(self._content.blob)  # something has happened to the file meanwhile
+            for part in self._content.parts():
+                seen.add(part)
+        wrong = seen.wrong()
         if wrong:
             blob = self._content.blob
             raise ContentBroken(f"{self._content.file}: expected {blob.digest} of {blob.size} bytes, found {wrong}")

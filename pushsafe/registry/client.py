@@ -197,7 +197,7 @@ class Registry:
         """Let a tag name a manifest whose parts the repository holds (`PUT .../manifests/TAG`); without `tagged` the
         repository holds it by its digest alone.
 
-        It does if the status is 201 and the code is empty, and only then; see `Putter`.
+        It does if the Evidence is a yes, which is any 2xx, and its code is empty, and only then; see `Putter`.
         """
         name = reference.tag if tagged else content.digest
         return self._putter.put(name, Repository(reference, credential), content, patience)[0]

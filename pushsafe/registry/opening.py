@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from urllib.parse import urlencode
 
-from pushsafe.model import Blob, Repository
+from pushsafe.errors import RegistryUnreachable
+from pushsafe.model import Blob, Evidence, Repository, Stage
 from pushsafe.patience import Patience
 from pushsafe.registry.asking import Asking
-from pushsafe.registry.transport import Response
+from pushsafe.registry.probe import evidence
 from pushsafe.registry.uploads import Upload
 
 _CREATED, _ACCEPTED = 201, 202
+_NOWHERE = "it opens an upload, and names no place for it"
 
 
 class Opening:
     """For any number of threads. An upload that was opened and is not used is given to `later`, to be cancelled; those
-    of which that is not known yet are `open`. Methods raise RegistryUnreachable."""
+    of which that is not known yet are `open`."""
 
     def __init__(self, asking: Asking, later: Callable[[Callable[[], None]], None]) -> None:
         self._asking = asking
@@ -29,23 +31,33 @@ class Opening:
 
     def start(
         self, target: Repository, patience: Patience, *, query: str = "", also_from: str = ""
-    ) -> tuple[Response, Upload | None]:
-        """What the target says to an upload, and the one that it has opened."""
+    ) -> Upload | Evidence:
+        """The upload that the target has opened, or what it said in place of that, of stage PUSH.
+
+        Raises RegistryUnreachable.
+        """
         reference, credential = target
         response, upload = self._asking.start_upload(reference, credential, patience, query=query, also_from=also_from)
-        if response.status != _ACCEPTED:
-            return response, None
-        self._open.add(upload)
-        return response, upload
+        if response.status == _ACCEPTED and upload.place():
+            self._open.add(upload)
+            return upload
+        said = evidence(Stage.PUSH, response, sent=credential.present)
+        return said._replace(code="", message=_NOWHERE) if response.status == _ACCEPTED else said
 
     def mount(self, blob: Blob, origin: str, target: Repository, patience: Patience) -> tuple[bool, Upload | None]:
         """Whether a blob of the repository `origin` is mounted; else the upload that a registry may open in its place.
 
-        Any other answer settles nothing: whoever may not mount may yet upload.
+        Any other answer settles nothing: whoever may not mount may yet upload. Nor does it that there was none: the
+        token for it is one for two repositories, which a token server may fail to give while it gives others.
         """
         query = f"?{urlencode({'mount': blob.digest, 'from': origin})}"
-        response, upload = self.start(target, patience, query=query, also_from=origin)
-        return response.status == _CREATED, upload
+        try:
+            said = self.start(target, patience, query=query, also_from=origin)
+        except RegistryUnreachable:  # who cannot be reached at all says so at the upload
+            return False, None
+        if isinstance(said, Upload):
+            return False, said
+        return said.status == _CREATED, None
 
     def end(self, upload: Upload, *, used: bool = False) -> None:
         self._open.discard(upload)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pushsafe.errors import RegistryUnreachable, UnsafeRealm
+from pushsafe.evidence import accepted
 from pushsafe.model import Credential, CredentialKind, Evidence, Preflight, Stage
 from pushsafe.registry.auth import Challenge, Token, basic, parse_challenge, read_error
 from pushsafe.registry.manifests import ACCEPT
@@ -16,7 +17,7 @@ from pushsafe.registry.tokens import PULL, PUSH, Tokens
 from pushsafe.registry.transport import Endpoint, Response, Transport
 from pushsafe.registry.uploads import Upload
 
-_OK, _ACCEPTED, _UNAUTHORIZED, _FORBIDDEN = 200, 202, 401, 403
+_OK, _CREATED, _ACCEPTED, _UNAUTHORIZED, _FORBIDDEN = 200, 201, 202, 401, 403
 _REFUSED = (_UNAUTHORIZED, _FORBIDDEN)
 
 
@@ -194,3 +195,12 @@ def evidence(stage: Stage, response: Response, *, sent: bool) -> Evidence:
         challenge=str(parse_challenge(response.header("www-authenticate"))),
         sent=sent,
     )
+
+
+def untaken(response: Response, *, sent: bool, whole: bool = True) -> Evidence:
+    """The answer to a blob, or to a piece of one, that did not take it: a yes that is none has no words for that."""
+    said = evidence(Stage.PUSH, response, sent=sent)
+    if not accepted(said):
+        return said
+    what, due = ("a blob that was sent whole", _CREATED) if whole else ("a piece of a blob", _ACCEPTED)
+    return said._replace(code="", message=f"it answers {response.status} to {what}, where {due} is due")

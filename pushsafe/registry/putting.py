@@ -8,6 +8,7 @@ import threading
 from collections import defaultdict
 from typing import Any
 
+from pushsafe.evidence import accepted
 from pushsafe.gateways import Referrer
 from pushsafe.model import Evidence, ManifestContent, Repository, Stage
 from pushsafe.patience import Patience
@@ -20,7 +21,7 @@ from pushsafe.sanitize import clean
 
 _OK, _CREATED, _NOT_FOUND = 200, 201, 404
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
-_MISMATCH = "DIGEST_MISMATCH"
+_MISMATCH, _NO_LIST = "DIGEST_MISMATCH", "NO_REFERRERS_LIST"
 _LONGEST_ALGORITHM, _LONGEST_HASH = 32, 64
 
 _Entry = dict[str, Any]
@@ -36,17 +37,19 @@ class Putter:
     def put(self, name: str, target: Repository, content: ManifestContent, patience: Patience) -> tuple[Evidence, bool]:
         """What the registry says to a manifest under `name`, a tag or its digest, and whether it lists it by itself.
 
-        It holds it if the status is 201 and the code is empty, and only then. A registry that answers 201 and names
-        another digest has kept something else: the code is then DIGEST_MISMATCH.
+        It holds it if it said yes and the code is empty, and only then. 201 is the specification's yes; a registry or
+        a proxy that says another 2xx has taken it, too. One that names another digest has kept something else: the code
+        is then DIGEST_MISMATCH.
         """
         headers = {"Content-Type": content.media_type}
         path = f"manifests/{name}"
         reference, credential = target
         response = self._asking.ask("PUT", reference, path, credential, patience, headers=headers, body=content.body)
-        if response.status != _CREATED:
-            return evidence(Stage.PUSH, response, sent=credential.present), False
+        said = evidence(Stage.PUSH, response, sent=credential.present)
+        if not accepted(said):
+            return said, False
         # What the body of a success says is no error, whatever it looks like.
-        said = Evidence(Stage.PUSH, "", status=_CREATED, sent=credential.present)
+        said = Evidence(Stage.PUSH, "", status=response.status, sent=credential.present)
         found = response.header("docker-content-digest")
         if found in ("", content.digest):
             return said, bool(response.header("oci-subject"))
@@ -57,11 +60,11 @@ class Putter:
         """Let a repository hold a manifest about another one, and list it as that.
 
         A registry that does not say `OCI-Subject` keeps no list: then an index under a tag of the subject's digest is
-        that list (OCI distribution specification, "Referrers Tag Schema"). What is no index there is left as it is, and
-        the Evidence says so.
+        that list (OCI distribution specification, "Referrers Tag Schema"). What is no index there is left as it is: the
+        code is then NO_REFERRERS_LIST. It is held and listed if the Evidence is a yes whose code is empty.
         """
         said, listed = self.put(referrer.content.digest, target, referrer.content, patience)
-        if said.status != _CREATED or said.code or listed:
+        if not accepted(said) or said.code or listed:
             return said
         tag = tag_of(referrer.subject)
         reference = target.reference
@@ -81,7 +84,7 @@ class Putter:
         if index is None or len(index) > BODY_LIMIT:
             kept = "is no OCI index" if index is None else "would get too large"
             said = f"the tag {tag} has to list what refers to {referrer.subject}, and what it names {kept}"
-            return Evidence(Stage.PUSH, said, status=_OK, sent=credential.present)
+            return Evidence(Stage.PUSH, said, status=_OK, code=_NO_LIST, sent=credential.present)
         if index == known:
             return Evidence(Stage.PUSH, "", status=_CREATED, sent=credential.present)
         content = ManifestContent(manifests.digest_of(index, ""), OCI_INDEX, index)

@@ -51,6 +51,10 @@ class Retries:
             return self._pause(self._backoff(), "refuses connections")
         return self._pause(self._policy.get_backoff_time(), "dropped the connection")
 
+    def after_silence(self) -> bool:
+        """After an answer that stayed away."""
+        return self._count() and self._pause(self._backoff(), "has not answered in time")
+
     def _count(self) -> bool:
         try:
             self._policy = self._policy.increment()

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 
 from pushsafe.errors import RegistryUnreachable
 from pushsafe.gateways import Content
-from pushsafe.model import Blob, Evidence, LayerState, Repository, Stage
-from pushsafe.patience import BUSY, Patience
+from pushsafe.model import Blob, Evidence, LayerState, Repository
+from pushsafe.patience import BUSY, NO_PATIENCE, Patience
 from pushsafe.registry.asking import Asking
 from pushsafe.registry.checked import Reading
 from pushsafe.registry.opening import Opening
-from pushsafe.registry.probe import evidence
+from pushsafe.registry.probe import untaken
 from pushsafe.registry.retries import Retries
 from pushsafe.registry.transport import Response
 from pushsafe.registry.unreachable import Dropped
-from pushsafe.registry.uploads import TAKEN, Upload
+from pushsafe.registry.uploads import DONE, TAKEN, Upload
 
 _MIB = 1024 * 1024
 PIECES = (64 * _MIB, 16 * _MIB, 4 * _MIB, _MIB)
@@ -27,8 +28,7 @@ Cloudflare lets 100 MB pass, nginx 1 MiB unless it is told otherwise (`client_ma
 WORTH_ASKING = 4 * _MIB
 """Bytes that are sent anew sooner than the registry is asked what it has of them; and that are some progress."""
 
-_OK, _UNAUTHORIZED, _FORBIDDEN, _TOO_LARGE, _BAD_RANGE = 200, 401, 403, 413, 416
-_DONE = (200, 201, 204)  # 201 by the specification; containerd takes all three (`core/remotes/docker/pusher.go`)
+_OK, _UNAUTHORIZED, _FORBIDDEN, _TOO_LARGE, _BAD_RANGE, _SERVER_ERROR = 200, 401, 403, 413, 416, 500
 _ODD_ANSWERS = 3  # that are put up with while nothing goes on
 _FRESH_TRIES = 100  # how often progress earns the whole patience anew
 
@@ -40,8 +40,18 @@ class Sender:
         self._asking = asking
         self.opening = opening
         self.deadline = deadline
-        self.largest: dict[str, int] = {}
-        """Bytes of the pieces that pass the proxy before a registry, where a whole blob did not."""
+        self._largest: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def largest(self, registry: str) -> int:
+        """Bytes of the pieces that pass the proxy before a registry, where a whole blob did not; 0 for any."""
+        return self._largest.get(registry, 0)
+
+    def cut(self, registry: str, size: int) -> int:
+        """Let pieces be no larger; another blob may have met a smaller limit meanwhile, which is then the answer."""
+        with self._lock:
+            self._largest[registry] = min(size, self._largest.get(registry, size))
+            return self._largest[registry]
 
     def holds(self, blob: Blob, target: Repository, patience: Patience) -> bool:
         """Whether the target says that it has a blob: who may not look may yet upload. Raises RegistryUnreachable."""
@@ -100,11 +110,12 @@ class _Sending:
         self._retries = self._new_retries()
         self._fresh = _FRESH_TRIES
         self._odd = 0
-        self._limit = sender.largest.get(self._registry, 0)  # that of a proxy, 0 for none
+        self._limit = sender.largest(self._registry)  # that of a proxy, 0 for none
         self._piece = self._limit  # 0: as a whole
         self._whole_only = False
         self._kept = 0  # bytes that the registry has of this upload
         self._given = 0  # bytes of it whose sending has begun
+        self._finishing = False  # whether the last request was the one that makes it a blob
         self._resumed = False  # whether the registry was asked what it has of it
         self._furthest = 0  # bytes that the registry ever had
         self._renewed = -1  # where a token was found to be too old
@@ -112,9 +123,10 @@ class _Sending:
     def run(self, upload: Upload | None) -> LayerState | Evidence:
         while True:
             if upload is None:
-                response, upload = self._opening.start(self._target, self._patience)
-                if upload is None:
-                    return self._refusal(response)
+                opened = self._opening.start(self._target, self._patience)
+                if isinstance(opened, Evidence):
+                    return opened
+                upload = opened
                 self._kept, self._given, self._resumed = 0, 0, False
             try:
                 said = self._try(upload)
@@ -133,28 +145,29 @@ class _Sending:
         try:
             response, done = self._go_on(upload)
         except Dropped as dropped:
-            if self._came_through():
+            if self._size >= WORTH_ASKING and self._came_through(self._patience):
                 return LayerState.SENT
             if not self._after_drop(upload, dropped):
                 raise
             return None
-        if done:
-            return LayerState.SENT
-        return None if self._after_answer(upload, response) else self._refusal(response)
-
-    def _refusal(self, response: Response) -> Evidence:
-        return evidence(Stage.PUSH, response, sent=self._target.credential.present)
+        except RegistryUnreachable:
+            if self._came_through_late():
+                return LayerState.SENT
+            raise
+        return LayerState.SENT if done else self._after_answer(upload, response)
 
     # ------------------------------------------------------------------ sending
 
     def _go_on(self, upload: Upload) -> tuple[Response, bool]:
         """Send what is missing; the answer to the last request, and whether all of it is there by that."""
         blob, piece = self._content.blob, max(self._piece, upload.least)
+        self._finishing = False
         with closing(Reading(self._content, self._on_sent, self._kept)) as reading:
             try:
                 if not self._kept and (not self._piece or self._size <= piece):
+                    self._finishing = True
                     response = upload.finish(blob.digest, self._size, reading.take(self._size))
-                    return response, response.status in _DONE
+                    return response, response.status in DONE
                 while (start := self._kept) < self._size:
                     size = min(piece, self._size - start)
                     response = upload.append(start, size, reading.take(size))
@@ -162,8 +175,9 @@ class _Sending:
                         return response, False
                     self._kept = start + size
                     self._note_progress()
+                self._finishing = True
                 response = upload.finish(blob.digest, 0, ())
-                return response, response.status in _DONE
+                return response, response.status in DONE
             finally:
                 self._given = max(self._given, reading.given)
 
@@ -181,11 +195,26 @@ class _Sending:
 
     # ------------------------------------------------------------------ going on
 
-    def _came_through(self) -> bool:
-        """Whether only the answer was lost."""
-        if not self._patience.retries or not self._given == self._size >= WORTH_ASKING:
-            return False
-        return self._sender.holds(self._content.blob, self._target, self._patience)
+    def _may_be_there(self) -> bool:
+        """Whether it may be the answer alone that was lost, or came too late, and whether to ask for that."""
+        return bool(self._patience.retries) and self._finishing and self._given >= self._size
+
+    def _came_through(self, patience: Patience) -> bool:
+        return self._may_be_there() and self._sender.holds(self._content.blob, self._target, patience)
+
+    def _came_through_late(self) -> bool:
+        """Whether it is there, at once or after a while, though nobody said so in time: putting it away may take long.
+
+        If it is not, it is not sent again, which would only take as long.
+        """
+        retries = self._new_retries()
+        with suppress(RegistryUnreachable):  # the first one is the one to tell of
+            while self._may_be_there():
+                if self._came_through(self._patience):
+                    return True
+                if not retries.after_silence():
+                    break
+        return False
 
     def _after_drop(self, upload: Upload, dropped: Dropped) -> bool:
         """Whether it is worth another try."""
@@ -194,7 +223,21 @@ class _Sending:
         self._resume(upload)
         return self._retries.after_drop(dropped)
 
-    def _after_answer(self, upload: Upload, refusal: Response) -> bool:
+    def _after_answer(self, upload: Upload, refusal: Response) -> LayerState | Evidence | None:
+        """A server that fails may have put the blob away before; or its proxy did not wait for it."""
+        again = self._retries.after_answer(refusal.status, refusal.header("retry-after"))
+        if refusal.status >= _SERVER_ERROR:
+            with suppress(RegistryUnreachable):  # what comes next meets that as well, or the refusal is told
+                if self._came_through(NO_PATIENCE):  # there is a patience around it
+                    return LayerState.SENT
+        if again:
+            self._resume(upload)
+        if again or self._mended(upload, refusal):
+            return None
+        return untaken(refusal, sent=self._target.credential.present, whole=self._finishing)
+
+    def _mended(self, upload: Upload, refusal: Response) -> bool:
+        """Whether there is something to do about a refusal."""
         status = refusal.status
         if status == _UNAUTHORIZED:  # tokens live for a minute or a few, and a large layer may take longer
             if self._renewed == self._kept or not upload.renew(refusal):
@@ -204,9 +247,6 @@ class _Sending:
             return True
         if status == _TOO_LARGE:
             return self._cut_smaller(upload.least)
-        if self._retries.after_answer(status, refusal.header("retry-after")):
-            self._resume(upload)
-            return True
         return self._after_oddity(upload, status)
 
     def _after_oddity(self, upload: Upload, status: int) -> bool:
@@ -246,7 +286,6 @@ class _Sending:
         smaller = next((size for size in PIECES if max(size, least) < most), 0)
         if not smaller:
             return False
-        self._piece = self._limit = smaller
-        self._sender.largest[self._registry] = smaller
+        self._piece = self._limit = self._sender.cut(self._registry, smaller)
         self._kept = 0
         return True

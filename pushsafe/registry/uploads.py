@@ -17,6 +17,9 @@ from pushsafe.registry.transport import Endpoint, Response, Transport, place_of
 
 TAKEN = (201, 202, 204)
 """Statuses of a piece that was taken: 202 by the specification; crane (`pkg/v1/remote/write.go`) knows the others."""
+DONE = (200, 201, 204)
+"""Statuses of a blob that was taken: 201 by the specification; containerd takes all three
+(`core/remotes/docker/pusher.go`)."""
 _REFUSED = (401, 403)
 _UNAUTHORIZED = 401
 _TOLD = (200, 202, 204)
@@ -48,6 +51,14 @@ class Upload:
     headers: Mapping[str, str]
     answering: Answering = _unanswered
     least: int = 0
+
+    def place(self) -> str:
+        """Where the upload goes on; empty where that cannot be read."""
+        try:
+            place = urljoin(self.url, self.location)
+            return place if place != self.url and all(place_of(place)[:2]) else ""
+        except ValueError:
+            return ""
 
     def finish(self, digest: str, size: int, parts: Iterable[bytes | memoryview]) -> Response:
         """Send the whole content, or what is left of it, `size` bytes (`PUT LOCATION?digest=DIGEST`).
@@ -89,7 +100,7 @@ class Upload:
 
     def renew(self, refusal: Response) -> bool:
         """Whether there is something else to answer a refusal with, a token younger than ours; it is then ours."""
-        place = self._place()
+        place = self.place()
         answer = self.answering(refusal, self.headers) if place and self._is_ours(place) else None
         if answer is None:
             return False
@@ -102,7 +113,7 @@ class Upload:
         Another origin gets neither the credential nor a DELETE, which may be anybody's to whom a registry points.
         """
         with suppress(RegistryUnreachable):
-            place = self._place()
+            place = self.place()
             if place and self._is_ours(place):
                 self._delete(place)
 
@@ -140,15 +151,7 @@ class Upload:
             self.location = urljoin(asked, response.header("location"))
 
     def _needed_place(self) -> str:
-        place = self._place()
+        place = self.place()
         if not place:
             raise RegistryUnreachable(f"{self.endpoint.registry} opens an upload, and names no place for it")
         return place
-
-    def _place(self) -> str:
-        """Where the upload goes on; empty where that cannot be read."""
-        try:
-            place = urljoin(self.url, self.location)
-            return place if place != self.url and all(place_of(place)[:2]) else ""
-        except ValueError:
-            return ""

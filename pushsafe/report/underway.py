@@ -67,8 +67,7 @@ class Underway:
 
     def reading(self, place: str, done: int, whole: int) -> None:
         """Files are looked at before anything is sent; the first push, or the last byte of them, ends that."""
-        figures = f": {size(done)} of {size(whole)}" if whole else ""
-        self.read = f"checking {plain(place)}{figures}" if done < whole or not whole else ""
+        self.read = f"checking {plain(place)}: {size(done)} of {size(whole)}" if done < whole else ""
 
     def pushing(self, reference: Reference) -> None:
         """A push begins, or begins anew: what was told of its layers is void."""

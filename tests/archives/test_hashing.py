@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from pushsafe.archives import open_image
+from pushsafe.archives.files import NamedFile, StoredBlob, Stretch
 from pushsafe.archives.hashing import Hashing
 from pushsafe.errors import ContentBroken, UsageError
 from pushsafe.model import Blob
@@ -33,15 +34,21 @@ class Read:
     reads: int = 0
     file: str = "layout/blob"
     fault: str = ""
+    bug: Exception | None = None
 
     @property
     def blob(self) -> Blob:
         return Blob(self.digest or digest_of(self.content), len(self.content))
 
+    def settled(self) -> bool:
+        return False
+
     def parts(self) -> Iterator[memoryview]:
         self.reads += 1
         for at in range(len(self.content)):
             self.go.wait(5)
+            if self.bug:
+                raise self.bug
             if self.fault:
                 raise ContentBroken(self.fault)
             yield memoryview(self.content)[at : at + 1]
@@ -111,6 +118,25 @@ def test_faults_are_those_of_who_is_asked_for(content: Read, message: str) -> No
     assert content.reads == 1
 
 
+def test_a_bug_of_ours_keeps_nobody_waiting() -> None:
+    content = Read(b"content", bug=KeyError("a bug"))
+    content.go.set()
+    hashing = Hashing([content])
+    raised: list[Exception] = []
+
+    def check() -> None:
+        try:
+            hashing.check([content.blob.digest], nobody)
+        except KeyError as error:
+            raised.append(error)
+
+    waiting = threading.Thread(target=check, daemon=True)
+    waiting.start()
+    waiting.join(5)
+    hashing.close()
+    assert raised == [content.bug]
+
+
 def test_what_is_known_to_be_right_is_not_read() -> None:
     content = Read(b"content")
     Hashing([content], right=[content.blob.digest]).check([content.blob.digest], nobody)
@@ -178,3 +204,37 @@ def test_a_process_ends_when_it_wants_to(tmp_path: Path, kind: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert float(done.stdout) < 1
     assert time.monotonic() - started < 20
+
+
+@pytest.mark.parametrize(
+    ("seconds_old", "what", "settled"),
+    [
+        (60, "nothing", True),
+        (60, "touched", False),
+        (60, "written to", False),
+        (60, "replaced", False),
+        (60, "gone", False),
+        (0, "nothing", False),
+    ],
+)
+def test_a_file_is_settled_while_nothing_happens_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds_old: int, what: str, settled: bool
+) -> None:
+    file = tmp_path / "blob"
+    file.write_bytes(b"content")
+    content = StoredBlob(Blob(digest_of(b"content"), 7), Stretch(NamedFile(file), 0, 7, "blob"))
+    now = time.time_ns()
+    monkeypatch.setattr(time, "time_ns", lambda: now + seconds_old * 10**9)
+    assert not content.settled()
+    Hashing([content]).check([content.blob.digest], nobody)
+    match what:
+        case "touched":
+            os.utime(file, ns=(1, 1))
+        case "written to":
+            file.write_bytes(b"CONTENT")
+        case "replaced":
+            (tmp_path / "other").write_bytes(b"content")
+            (tmp_path / "other").replace(file)
+        case "gone":
+            file.unlink()
+    assert content.settled() is settled

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from tests.archives.making import CONFIG, LAYER, Entry, Making, config_of, diges
 from tests.values import AMD64, ARM64, OCI_INDEX, OCI_MANIFEST
 
 AGAIN = "write it again with the tool that made it, or copy it again if it was copied"
+BY_DIGEST = "name the image that is meant within it, by --platform or by its digest"
 
 
 def at(archive: Archive, ref: str) -> Archive:
@@ -65,7 +67,7 @@ def test_an_index_with_its_attestations(put: Callable[[Making], Archive]) -> Non
     made, index, parts = indexed()
     archive = put(made)
     assert digests(archive) == [[part["digest"] for part in parts], [index["digest"]]]
-    assert open_image(archive).upcoming == Upcoming((AMD64, ARM64), index["digest"], version="1.2.3", attestations=1)
+    assert open_image(archive).upcoming == Upcoming((AMD64, ARM64), index["digest"], version="1.2.3")
     assert open_image(archive, (ARM64,)).upcoming.attestations == 1
 
 
@@ -92,6 +94,33 @@ def test_a_platform_that_is_not_there(tmp_path: Path) -> None:
     assert digests(single, AMD64) == digests(single)
 
 
+ODD: dict[str, tuple[dict[str, Any], int]] = {
+    "nothing": ({"platform": {}}, 0),
+    "no word": ({"platform": {"os": "linux", "architecture": "arm64", "variant": "v8 beta"}}, 0),
+    "unknown": ({"platform": {"os": "unknown", "architecture": "unknown"}}, 1),
+    "unknown architecture": ({"platform": {"os": "linux", "architecture": "unknown"}}, 1),
+    "an annotation": ({"platform": {}, "annotations": {"vnd.docker.reference.type": "attestation-manifest"}}, 1),
+}
+
+
+@pytest.mark.parametrize(("says", "attestations"), ODD.values(), ids=ODD)
+def test_odd_platforms_are_no_attestations(tmp_path: Path, says: dict[str, Any], attestations: int) -> None:
+    made = Making()
+    arm64 = {**made.image("linux/arm64"), **says}
+    archive = made.tagged(made.index(made.image("linux/amd64"), arm64)).folder(tmp_path)
+    assert open_image(archive).upcoming.platforms == ((AMD64,) if attestations else (AMD64, ARM64))
+    assert open_image(archive, (AMD64,)).upcoming.attestations == attestations
+
+
+def test_one_image_for_two_platforms(tmp_path: Path) -> None:
+    made = Making()
+    amd64 = made.image("linux/amd64")
+    both = made.index(amd64, {**amd64, "platform": {"os": "linux", "architecture": "arm64"}})
+    archive = made.tagged(both).folder(tmp_path)
+    assert open_image(archive).upcoming.platforms == (AMD64, ARM64)
+    assert digests(archive, ARM64) == [[amd64["digest"]]]
+
+
 def test_indexes_in_an_index(put: Callable[[Making], Archive]) -> None:
     made = Making()
     inner = made.index(made.image("linux/amd64"))
@@ -108,7 +137,7 @@ def test_indexes_too_deep(tmp_path: Path) -> None:
     for _ in range(9):
         entry = made.index(entry)
     message = f"{tmp_path}/index.json: it leads to more than 8 indexes within each other"
-    assert refused(made.tagged(entry).folder(tmp_path)) == (message, "")
+    assert refused(made.tagged(entry).folder(tmp_path)) == (message, BY_DIGEST)
 
 
 # ---------------------------------------------------------------------- which one
@@ -140,6 +169,30 @@ def test_several_and_none_named(tmp_path: Path) -> None:
     assert refused(at(archive, "9")) == (f"{where}: it has no image 9, but {names}, and 2 more", f"name one: {form}")
 
 
+def test_a_command_is_fit_for_a_shell(tmp_path: Path) -> None:
+    made = Making()
+    made.tagged(made.image("linux/amd64", b"1"), "1").tagged(made.image("linux/amd64", b"2"), "2")
+    assert refused(made.folder(tmp_path / "my $(layout)"))[1] == f"say which: --from 'oci:{tmp_path}/my $(layout):REF'"
+
+
+@pytest.mark.parametrize("ref", ["", "1"])
+def test_a_platform_chooses_among_entries(put: Callable[[Making], Archive], ref: str) -> None:
+    made = Making()
+    amd64, arm64 = made.image("linux/amd64"), made.image("linux/arm64")
+    archive = put(made.tagged(amd64, "1").tagged(arm64, "1"))
+    archive = at(archive, ref) if ref else archive
+    assert digests(archive, ARM64) == [[arm64["digest"]]]
+    assert f"it has 2 images{' 1' if ref else ''}: 1" in refused(archive, Platform("linux", "riscv64"))[0]
+
+
+@pytest.mark.parametrize("ref", ["my-api:1", "docker.io/library/my-api:1", "index.docker.io/library/my-api:1"])
+def test_podman_writes_whole_names_for_tags(put: Callable[[Making], Archive], ref: str) -> None:
+    made = Making()
+    entry = made.image()
+    made.tagged(entry, "docker.io/library/my-api:1").tagged(made.image("linux/arm64"), "docker.io/library/other:1")
+    assert digests(at(put(made), ref)) == [[entry["digest"]]]
+
+
 def test_several_names_of_one_image(put: Callable[[Making], Archive]) -> None:
     made = Making()
     entry = made.image()
@@ -156,7 +209,7 @@ def test_what_refers_to_it_is_not_meant(put: Callable[[Making], Archive]) -> Non
 
 
 def test_no_image(tmp_path: Path) -> None:
-    assert refused(Making().folder(tmp_path)) == (f"{tmp_path}/index.json: it names no image", "")
+    assert refused(Making().folder(tmp_path)) == (f"{tmp_path}/index.json: it names no image", AGAIN)
 
 
 # ---------------------------------------------------------------------- what goes with it
@@ -175,12 +228,130 @@ def test_referrers_follow_what_they_are_about(put: Callable[[Making], Archive]) 
     image = open_image(at(put(made), "1"))
     package = image.package(nobody)
     assert [(one.content.digest, one.subject) for one in package.referrers] == [
-        (signature["digest"], entry["digest"]),
         (listed["digest"], entry["digest"]),
+        (signature["digest"], entry["digest"]),
         (countersigned["digest"], signature["digest"]),
     ]
     assert [len(level) for level in package.levels] == [1]
     assert len(read(image)) == 2 + 1 + 3  # the image's, the empty config that all share, one layer each
+
+
+DAMAGE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
+    "cut": (lambda body: body[:-1], "bytes, and index.json says"),
+    "changed": (lambda body: body.replace(b"layers", b"LAYERS"), "its content has the digest"),
+}
+
+
+@pytest.mark.parametrize(("damage", "why"), DAMAGE.values(), ids=DAMAGE)
+@pytest.mark.parametrize("ref", ["", "1"])
+def test_a_damaged_referrer_is_not_left_out(
+    tmp_path: Path, damage: Callable[[bytes], bytes], why: str, ref: str
+) -> None:
+    made = Making()
+    entry = made.image()
+    signature = made.about(entry)
+    made.tagged(signature).tagged(entry, "1")
+    made.files[path_of(signature)] = damage(made.files[path_of(signature)])
+    archive = made.folder(tmp_path)
+    message, hint = refused(at(archive, ref) if ref else archive)
+    assert message.startswith(f"{tmp_path}/{path_of(signature)}: ")
+    assert why in message
+    assert hint == AGAIN
+
+
+def test_what_is_no_manifest_is_not_read(tmp_path: Path) -> None:
+    """BuildKit's caches are indexes that name layers."""
+    made = Making()
+    entry = made.image()
+    cache = made.index(made.keep(b"a layer", LAYER))
+    assert digests(at(made.tagged(entry, "1").tagged(cache, "cache").folder(tmp_path), "1")) == [[entry["digest"]]]
+
+
+def test_what_a_list_names_refers_wherever_else_it_is(put: Callable[[Making], Archive]) -> None:
+    """It has no subject of its own, and stands in the index before the list."""
+    made = Making()
+    entry = made.image()
+    signature = made.image("unknown/unknown", b"signature")
+    made.tagged(signature).tagged(entry, "1").tagged(made.index(signature), entry["digest"].replace(":", "-"))
+    package = open_image(at(put(made), "1")).package(nobody)
+    assert [(one.content.digest, one.subject) for one in package.referrers] == [(signature["digest"], entry["digest"])]
+
+
+def test_manifests_of_the_image_that_refer_to_something(put: Callable[[Making], Archive]) -> None:
+    """Registries without a list of their own learn of them by a push as a referrer."""
+    made = Making()
+    image, other = made.image("linux/amd64"), made.image("linux/arm64")
+    unknown = {"os": "unknown", "architecture": "unknown"}
+    provenance = made.about(image, "provenance", platform=unknown)
+    refers = {key: other[key] for key in ("mediaType", "digest", "size")}
+    index = made.document({"manifests": [image, provenance], "subject": refers}, OCI_INDEX)
+    package = open_image(put(made.tagged(index, "1"))).package(nobody)
+    assert [[one.digest for one in level] for level in package.levels] == [
+        [image["digest"], provenance["digest"]],
+        [index["digest"]],
+    ]
+    assert [(one.content.digest, one.subject) for one in package.referrers] == [
+        (provenance["digest"], image["digest"]),
+        (index["digest"], other["digest"]),
+    ]
+
+
+@pytest.mark.parametrize("refers", [True, False], ids=["an artifact", "classic"])
+def test_attestations_that_stay_behind(tmp_path: Path, refers: bool) -> None:
+    made = Making()
+    images = [made.image("linux/amd64"), made.image("linux/arm64")]
+    unknown = {"os": "unknown", "architecture": "unknown"}
+    parts = []
+    for image in images:
+        said = {
+            "platform": unknown,
+            "annotations": {
+                "vnd.docker.reference.type": "attestation-manifest",
+                "vnd.docker.reference.digest": image["digest"],
+            },
+        }
+        plain = made.image("unknown/unknown", image["digest"].encode())
+        parts.append({**(made.about(image) if refers else plain), **said})
+    archive = made.tagged(made.index(*images, *parts)).folder(tmp_path)
+    assert open_image(archive, (AMD64,)).upcoming.attestations == (0 if refers else 1)
+    assert len(open_image(archive, (AMD64,)).package(nobody).referrers) == (1 if refers else 0)
+
+
+@pytest.mark.parametrize("platform", ["unknown/unknown", "linux/arm64"])
+def test_what_is_there_can_be_pushed_alone(tmp_path: Path, platform: str) -> None:
+    made = Making()
+    entry, missing = made.image("linux/amd64"), made.image(platform)
+    del made.files[path_of(missing)]
+    index = made.index(entry, missing)
+    archive = made.tagged(index).folder(tmp_path)
+    meant = "" if platform == "unknown/unknown" else f" for {platform}"
+    assert refused(archive) == (
+        f"{tmp_path}/{path_of(missing)}: it is not there, and the index {index['digest']} names it{meant}",
+        "what is there can be pushed alone, by --platform: linux/amd64",
+    )
+    assert digests(archive, AMD64) == [[entry["digest"]]]
+
+
+@pytest.mark.parametrize("written", ["layers", "manifests"])
+def test_a_list_of_nothing(tmp_path: Path, written: str) -> None:
+    """BuildKit writes `null` of an image without layers."""
+    made = Making()
+    config = made.keep(config_of(), CONFIG)
+    if written == "layers":
+        entry = made.document({"config": config, "layers": None}, OCI_MANIFEST)
+        image = open_image(made.tagged(entry).folder(tmp_path))
+        assert list(read(image).values()) == [made.files[path_of(config)]]
+    else:
+        made.files["index.json"] = b'{"manifests": null}'
+        assert refused(made.folder(tmp_path)) == (f"{tmp_path}/index.json: it names no image", AGAIN)
+
+
+def test_a_manifest_of_the_first_schema(tmp_path: Path) -> None:
+    made = Making()
+    media_type = "application/vnd.docker.distribution.manifest.v1+prettyjws"
+    message, hint = refused(made.tagged(made.document({}, media_type)).folder(tmp_path))
+    assert f"it is of the type {media_type}" in message
+    assert hint == "pull the image with a newer tool, which converts it, and write it again"
 
 
 def test_what_another_image_lacks_is_nobodys_concern(tmp_path: Path) -> None:
@@ -302,13 +473,15 @@ def test_broken_layouts(tmp_path: Path, change: Callable[[Making, Entry, Entry],
         spaces=digest_of(b" " * entry["size"]),
         upper=digest_of(b"SOME CONTENT"),
     )
-    assert refused(archive)[0] == f"{tmp_path}/out/{expected}"
+    message, hint = refused(archive)
+    assert message == f"{tmp_path}/out/{expected}"
+    assert hint
 
 
 def test_a_pipe_for_a_blob_keeps_nobody_waiting(tmp_path: Path) -> None:
     archive, _, layer = broken(lambda made, entry, layer: made.files.pop(path_of(layer)))(tmp_path)
     os.mkfifo(tmp_path / path_of(layer))
-    assert refused(archive)[0] == f"{tmp_path}/{path_of(layer)}: it is no regular file"
+    assert refused(archive) == (f"{tmp_path}/{path_of(layer)}: it is no regular file", AGAIN)
 
 
 def test_a_manifest_too_large(tmp_path: Path) -> None:
@@ -322,7 +495,7 @@ def test_too_many_manifests(tmp_path: Path) -> None:
     made = Making()
     index = made.index(*[made.image(f"linux/cpu{number}") for number in range(1001)])
     message = f"{tmp_path}/index.json: it leads to more than 1000 manifests of one image"
-    assert refused(made.tagged(index).folder(tmp_path)) == (message, "")
+    assert refused(made.tagged(index).folder(tmp_path)) == (message, BY_DIGEST)
 
 
 def test_many_indexes_of_each_other_take_no_time(tmp_path: Path) -> None:

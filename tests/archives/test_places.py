@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -53,3 +55,15 @@ def test_what_is_not_there(place: str, message: str, tmp_path: Path, monkeypatch
         split(Archive(ArchiveKind.OCI, place))
     assert error.value.message == message
     assert error.value.hint == "name the folder of an OCI image layout: oci:PATH[:REF]"
+
+
+@pytest.mark.parametrize("ref", ["", ":1.0"])
+def test_what_may_not_be_looked_at(ref: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(_path: str) -> os.stat_result:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pushsafe.archives.places.os", SimpleNamespace(stat=denied))
+    with pytest.raises(UsageError) as error:
+        split(Archive(ArchiveKind.OCI, f"/root/layout{ref}"))
+    assert error.value.message == f"/root/layout{ref}: it cannot be read: permission denied"
+    assert error.value.hint == "let this user read it, and its folders"

@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import platform
+import time
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from tests.archives.making import (
     read,
     refused,
     saved,
+    tar_of,
     written,
 )
 from tests.values import AMD64, ARM64
@@ -135,6 +137,26 @@ def test_a_newer_engines_image(tmp_path: Path, media_type: str, packed: bool) ->
     assert len(read(image)) == 2
 
 
+@pytest.mark.parametrize("along", ["attestation", "signature", "signature of its index", "nothing"])
+def test_what_goes_along_is_kept(tmp_path: Path, along: str) -> None:
+    """Packed, the image would have another digest, and what is about it would be lost."""
+    made, entry = newer(TAR)
+    beside = [made.image("unknown/unknown")] if along == "attestation" else []
+    root = entry if along == "signature" else made.index(entry, *beside)
+    made.entries[0].update({key: root[key] for key in ("mediaType", "digest", "size")})
+    if along.startswith("signature"):
+        made.tagged(made.about(root))
+    archive = written(tmp_path / "image.tar", dict(made.whole()))
+    image = open_image(archive._replace(place=f"{archive.place}:my-api:1"))
+    package = image.package(nobody)
+    if along == "nothing":
+        assert package.manifest.digest not in (root["digest"], entry["digest"])
+    else:
+        assert package.manifest.digest == root["digest"]
+        assert len(package.referrers) == (0 if along == "attestation" else 1)
+        assert b"one" in read(image).values()
+
+
 def test_an_index_is_pushed_whole(tmp_path: Path) -> None:
     made, one = newer(GZIP)
     made.entries.clear()
@@ -196,8 +218,8 @@ def test_an_image_by_name(tmp_path: Path, ref: str, layer: bytes) -> None:
 
 
 NONE = {
-    "": "it has 2 images: my-api:1, ghcr.io/my/api:1, my-api:2",
-    ":my-api:3": "it has no image my-api:3, but my-api:1, ghcr.io/my/api:1, my-api:2",
+    "": "it has 2 images: @0 my-api:1, @0 ghcr.io/my/api:1, @1 my-api:2",
+    ":my-api:3": "it has no image my-api:3, but @0 my-api:1, @0 ghcr.io/my/api:1, @1 my-api:2",
     ":@2": "it has 2 images, counted from @0, and no @2",
 }
 
@@ -206,6 +228,70 @@ NONE = {
 def test_none_or_several(tmp_path: Path, ref: str, why: str) -> None:
     archive = several(tmp_path / "image.tar")
     assert refused(archive._replace(place=archive.place + ref))[0] == f"{archive.place} (manifest.json): {why}"
+
+
+def relisted(path: Path, *entries: dict[str, Any]) -> Archive:
+    """An image of one layer under several entries of the list."""
+    files = saved(b"one")
+    (listed,) = json.loads(bytes(files["manifest.json"]))  # type: ignore[arg-type]
+    files["manifest.json"] = json.dumps([{**listed, **entry} for entry in entries]).encode()
+    return written(path, files)
+
+
+def test_one_image_under_several_entries(tmp_path: Path) -> None:
+    archive = relisted(tmp_path / "image.tar", {"RepoTags": ["my-api:1"]}, {"RepoTags": ["my-api:2"]})
+    for ref in ("", ":my-api:1", ":my-api:2", ":@0"):
+        assert open_image(archive._replace(place=archive.place + ref)).package(nobody).levels
+    assert "it has 1 image, which is @0, and no @1" in refused(archive._replace(place=f"{archive.place}:@1"))[0]
+
+
+@pytest.mark.parametrize("config", ["config", "odd/name"])
+def test_one_image_in_list_and_index(tmp_path: Path, config: str) -> None:
+    """The config's name tells nothing, or the list names a config that the index does not lead to."""
+    made, entry = newer(GZIP)
+    (listed,) = json.loads(made.files["manifest.json"])
+    content = made.files[listed["Config"]]
+    made.files[config] = content if config == "config" else content + b" "
+    made.files["manifest.json"] = json.dumps([{**listed, "Config": config}]).encode()
+    archive = written(tmp_path / "image.tar", dict(made.whole()))
+    for ref in ("", ":my-api:1"):
+        image = open_image(archive._replace(place=archive.place + ref))
+        assert image.package(nobody).manifest.digest == entry["digest"]
+
+
+@pytest.mark.parametrize("form", ["sha256:{}", "blobs/sha256/{}", "{}.json", "{}"])
+def test_a_configs_name_is_its_digest(tmp_path: Path, form: str) -> None:
+    config = digest_of(config_of("linux/amd64", [b"one"]))
+    files = saved(b"one")
+    name = form.format(config[7:])
+    files[name] = files.pop(f"{config[7:]}.json")
+    (listed,) = json.loads(bytes(files["manifest.json"]))  # type: ignore[arg-type]
+    files["manifest.json"] = json.dumps([{**listed, "Config": name}]).encode()
+    archive = written(tmp_path / "image.tar", files)
+    assert open_image(archive._replace(place=f"{archive.place}:{config}")).package(nobody).levels
+    archive = written(tmp_path / "image.tar", {**files, name: b"{}"})
+    assert refused(archive)[0].endswith(f": its content has the digest {digest_of(b'{}')}")
+
+
+def test_many_images_take_no_time(tmp_path: Path) -> None:
+    made = Making()
+    listed = []
+    for number in range(300):
+        entry = made.image("linux/amd64", str(number).encode(), media_type=GZIP)
+        made.tagged(entry, str(number), f"docker.io/library/my-api:{number}")
+        document = json.loads(made.files[path_of(entry)])
+        layers = [path_of(layer) for layer in document["layers"]]
+        listed.append({"Config": path_of(document["config"]), "RepoTags": [f"my-api:{number}"], "Layers": layers})
+    made.files["manifest.json"] = json.dumps(listed).encode()
+    archive = written(tmp_path / "image.tar", dict(made.whole()))
+    started = time.process_time()
+    assert "it has 300 images: @0 my-api:0, @1 my-api:1, " in refused(archive)[0]
+    assert time.process_time() - started < 2
+
+
+def test_a_tar_that_begins_like_another_file(tmp_path: Path) -> None:
+    layer = tar_of({"BZh": b"content"})
+    assert gzip.decompress(list(read(open_image(written(tmp_path / "a.tar", saved(layer)))).values())[1]) == layer
 
 
 def test_another_platform(tmp_path: Path) -> None:

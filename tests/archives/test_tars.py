@@ -7,6 +7,7 @@ import gzip
 import lzma
 import os
 import tarfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,6 +55,20 @@ def test_zstd(tmp_path: Path) -> None:
     assert refused(archive) == (f"{file}: it is compressed by zstd, which cannot be read here", f"zstd -d {file}")
 
 
+def test_a_command_is_fit_for_a_shell(tmp_path: Path) -> None:
+    file = tmp_path / "my $(image).tar"
+    file.write_bytes(b"\x28\xb5\x2f\xfd")
+    assert refused(Archive(ArchiveKind.OCI_ARCHIVE, str(file)))[1] == f"zstd -d '{file}'"
+
+
+def test_a_tar_that_begins_like_another_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+    path.write_bytes(tar_of({"BZh": b"content"}))
+    found = Tar(path).find("BZh")
+    assert found is not None
+    assert found.whole() == b"content"
+
+
 def store(path: Path, **members: bytes | tarfile.TarInfo) -> Tar:
     path.write_bytes(tar_of({name.replace("__", "/"): content for name, content in members.items()}))
     return Tar(path)
@@ -89,6 +104,26 @@ def test_what_is_no_file(tmp_path: Path) -> None:
         tar.find("a")
     with pytest.raises(UsageError, match=r"a\.tar \(c\): it is no regular file"):
         tar.find("c")
+
+
+@pytest.mark.parametrize("through", [False, True], ids=["asked for", "linked to"])
+def test_names_too_long(tmp_path: Path, through: bool) -> None:
+    long = "a/" * 60_000 + "b"
+    tar = store(tmp_path / "a.tar", a=link("a", long))
+    started = time.process_time()
+    with pytest.raises(UsageError, match="a name of more than 4096 letters"):
+        tar.find("a" if through else long)
+    assert time.process_time() - started < 1
+
+
+def test_a_negative_size_in_an_extended_header(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+    entry = tarfile.TarInfo("a")
+    entry.pax_headers = {"size": "-5"}
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
+        tar.addfile(entry)
+    with pytest.raises(UsageError, match=r"a\.tar: it is damaged: a has -5 bytes"):
+        Tar(path)
 
 
 def test_the_last_of_one_name_counts(tmp_path: Path) -> None:
@@ -130,6 +165,7 @@ def test_damaged_tars(tmp_path: Path, damage: Callable[[bytes], bytes], why: str
     with pytest.raises(UsageError) as error:
         Tar(path)
     assert error.value.message == f"{path}: {why}"
+    assert error.value.hint == CUT
 
 
 def test_what_is_no_tar_file(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ def blob_of(content: bytes, algorithm: str = "sha256") -> Blob:
 class Lying:
     """`content` in parts of `part` bytes, each overwritten when the next one is asked for; of this `blob`, or another.
 
-    `broken` is after how many bytes it cannot be read any more. `readings` counts how often it was begun.
+    `broken` is after how many bytes it cannot be read any more. `readings` counts how often it was begun. `settling` is
+    how often it will say that it is settled.
     """
 
     content: bytes
@@ -26,10 +27,15 @@ class Lying:
     file: str = "layer.tar"
     part: int = 10_000
     broken: int | None = None
+    settling: int = 0
     readings: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         self.blob = self.blob or blob_of(self.content)
+
+    def settled(self) -> bool:
+        self.settling -= 1
+        return self.settling >= 0
 
     def parts(self) -> Iterator[memoryview]:
         self.readings += 1

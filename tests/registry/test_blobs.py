@@ -278,12 +278,11 @@ def test_an_upload_elsewhere_gets_no_credential() -> None:
 def test_an_upload_nowhere(location: str) -> None:
     started = Answer(202).having(Location=location)
     missing = on("HEAD", "/v2/.+/blobs/.+", BLOB_UNKNOWN)
-    with (
-        FakeRegistry(source_of(FULL)) as source,
-        FakeRegistry(open_registry([missing], started)) as target,
-        pytest.raises(RegistryUnreachable, match="opens an upload, and names no place for it"),
-    ):
-        bring(repository(source, OTHER), repository(target))
+    said = "it opens an upload, and names no place for it"
+    with FakeRegistry(source_of(FULL)) as source, FakeRegistry(open_registry([missing], started)) as target:
+        found = bring(repository(source, OTHER), repository(target))
+        assert source.requests == []
+    assert found == Evidence(Stage.PUSH, said, 202, sent=False)
 
 
 # ---------------------------------------------------------------------- what goes wrong
@@ -334,6 +333,23 @@ def test_a_target_that_refuses_an_upload() -> None:
         assert source.requests == []  # nothing is read that nobody takes
     assert isinstance(found, Evidence)
     assert (found.stage, found.status, found.code) == (Stage.PUSH, 403, "DENIED")
+
+
+@pytest.mark.parametrize("status", [200, 201, 204])
+def test_what_counts_as_taken(status: int) -> None:
+    """As with containerd."""
+    rules = (ping(), mounting(INSTEAD, on("PUT", "/plain", Answer(status))))
+    with FakeRegistry(source_of(FULL)) as source, FakeRegistry(*rules) as target:
+        assert bring(repository(source, OTHER), repository(target)) is LayerState.SENT
+
+
+def test_a_target_that_only_accepts_the_content() -> None:
+    cancelled = on("DELETE", "/plain", Answer(204), times=1)
+    rules = (ping(), mounting(INSTEAD, on("PUT", "/plain", Answer(202))), cancelled)
+    with FakeRegistry(source_of(FULL)) as source, FakeRegistry(*rules) as target:
+        found = bring(repository(source, OTHER), repository(target))
+    said = "it answers 202 to a blob that was sent whole, where 201 is due"
+    assert found == Evidence(Stage.PUSH, said, 202, sent=False)
 
 
 def test_a_target_that_refuses_the_content() -> None:

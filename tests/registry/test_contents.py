@@ -238,13 +238,14 @@ def test_what_was_fetched_and_put_is_the_same_under_both_tags() -> None:
     assert held.tags == {(NAME, "1"): BOTH.digest, (NAME, "latest"): BOTH.digest}
 
 
+KEPT = f"it was sent {ONE.digest} and says that it keeps {TWO.digest}"
 ANSWERS: dict[str, tuple[Answer, Evidence]] = {
     "created": (CREATED, DONE),
     "created, without a digest": (Answer(201), DONE),
     "created, in words": (Answer(201, {"code": "OK", "message": "created"}), DONE),
     "another digest": (
         CREATED.having(Docker_Content_Digest=TWO.digest),
-        DONE._replace(code="DIGEST_MISMATCH", message=f"it was sent {ONE.digest} and says that it keeps {TWO.digest}"),
+        DONE._replace(code="DIGEST_MISMATCH", message=KEPT),
     ),
     "a digest to be seen": (
         CREATED.having(Docker_Content_Digest="sha256:\x1b[2J"),
@@ -257,7 +258,13 @@ ANSWERS: dict[str, tuple[Answer, Evidence]] = {
         Evidence(Stage.PUSH, "blob unknown", 404, "MANIFEST_BLOB_UNKNOWN", sent=True),
     ),
     "not allowed": (Answer(405), Evidence(Stage.PUSH, "", 405, sent=True)),
-    "accepted only": (Answer(202), Evidence(Stage.PUSH, "", 202, sent=True)),
+    "another yes": (Answer(200), DONE._replace(status=200)),
+    "accepted": (Answer(202), DONE._replace(status=202)),
+    "accepted, in words": (Answer(202, {"code": "OK", "message": "accepted"}), DONE._replace(status=202)),
+    "accepted, and another digest": (
+        Answer(202).having(Docker_Content_Digest=TWO.digest),
+        Evidence(Stage.PUSH, KEPT, 202, "DIGEST_MISMATCH", sent=True),
+    ),
     "broken": (HTML_ERROR, Evidence(Stage.PUSH, "", 502, sent=True)),
 }
 

@@ -96,10 +96,14 @@ def requests_of(registry: FakeRegistry) -> list[str]:
 # ---------------------------------------------------------------------- who keeps the list
 
 
-def test_a_registry_that_lists_by_itself() -> None:
-    created = Answer(201).having(OCI_Subject=SUBJECT.digest, Docker_Content_Digest=DIGEST)
+YES = [200, 201, 202, 204]
+
+
+@pytest.mark.parametrize("status", YES)
+def test_a_registry_that_lists_by_itself(status: int) -> None:
+    created = Answer(status).having(OCI_Subject=SUBJECT.digest, Docker_Content_Digest=DIGEST)
     with FakeRegistry(ping(), on("PUT", f"/v2/{NAME}/manifests/{DIGEST}", created)) as registry:
-        assert refer(registry) == DONE
+        assert refer(registry) == DONE._replace(status=status)
         assert requests_of(registry) == ["PUT DIGEST"]
         put = registry.requests[-1]
     assert (put.body, put.headers["content-type"]) == (SIGNATURE.content.body, OCI_MANIFEST)
@@ -129,6 +133,13 @@ def test_the_list_of_a_registry_that_keeps_none(listed: Answer, entries: list[An
         assert put.headers["content-type"] == OCI_INDEX
         assert json.loads(put.body)["schemaVersion"] == 2
         assert json.loads(put.body)["manifests"] == entries
+
+
+@pytest.mark.parametrize("status", YES)
+def test_whatever_its_yes_is_a_registry_that_keeps_no_list_gets_one(status: int) -> None:
+    with FakeRegistry(listing(MANIFEST_UNKNOWN, Answer(status), created=Answer(status))) as registry:
+        assert refer(registry) == DONE._replace(status=status)
+        assert requests_of(registry) == ["PUT DIGEST", "GET TAG", "PUT TAG"]
 
 
 def test_all_else_that_the_list_says_is_kept() -> None:
@@ -187,7 +198,7 @@ NO_LISTS: dict[str, Answer] = {
 def test_what_is_no_list_is_never_overwritten(listed: Answer) -> None:
     said = f"the tag {TAG} has to list what refers to {SUBJECT.digest}, and what it names is no OCI index"
     with FakeRegistry(listing(listed)) as registry:
-        assert refer(registry) == Evidence(Stage.PUSH, said, status=200, sent=False)
+        assert refer(registry) == Evidence(Stage.PUSH, said, status=200, code="NO_REFERRERS_LIST", sent=False)
 
 
 REFUSALS: dict[str, tuple[list[Rule], list[str], int]] = {
@@ -206,8 +217,9 @@ def test_a_refusal(rules: Sequence[Rule], requests: list[str], status: int) -> N
     assert (found.stage, found.status) == (Stage.PUSH, status)
 
 
-def test_another_digest_is_kept() -> None:
-    created = Answer(201).having(Docker_Content_Digest=SUBJECT.digest)
+@pytest.mark.parametrize("status", YES)
+def test_another_digest_is_kept(status: int) -> None:
+    created = Answer(status).having(Docker_Content_Digest=SUBJECT.digest)
     with FakeRegistry(listing(MANIFEST_UNKNOWN, created=created)) as registry:
         assert refer(registry).code == "DIGEST_MISMATCH"
         assert requests_of(registry) == ["PUT DIGEST"]
@@ -220,6 +232,7 @@ def test_a_list_without_end() -> None:
     )
     with FakeRegistry(listing(many.answer)) as registry:
         found = refer(registry, about(SUBJECT, annotations={"a": "b" * 100_000}))
+    assert (found.status, found.code) == (200, "NO_REFERRERS_LIST")
     assert found.message.endswith("and what it names would get too large")
 
 

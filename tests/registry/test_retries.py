@@ -255,6 +255,16 @@ def test_every_try_has_a_time_of_its_own(monkeypatch: pytest.MonkeyPatch, pauses
     assert len(pauses) == 3
 
 
+def test_after_an_answer_that_stayed_away(pauses: list[float]) -> None:
+    """It is waited from the first time on, as for a busy server."""
+    told: list[Wait] = []
+    again = Retries("registry.test", Patience(2, told.append), lambda: None)
+    assert [again.after_silence() for _ in range(3)] == [True, True, False]
+    assert [(wait.who, wait.why) for wait in told] == [("registry.test", "has not answered in time")] * 2
+    assert len(pauses) == 2
+    assert min(pauses) > 0
+
+
 def test_many_retries_wait_no_longer_than_half_a_minute_each(pauses: list[float]) -> None:
     again = Retries("registry.test", Patience(40), lambda: None)
     assert all(again.after_answer(503, "") for _ in range(40))

@@ -196,6 +196,9 @@ MOUNT = f"{START} mount from {OTHER}"
 MOUNTS: dict[str, tuple[Answer, LayerState, list[str]]] = {
     "mounted": (Answer(201), LayerState.MOUNTED, [MOUNT]),
     "an upload in its place": (opened(), LayerState.SENT, [MOUNT, WHOLE]),
+    "an upload nowhere": (opened(""), LayerState.SENT, [MOUNT, START, WHOLE]),
+    "an error": (Answer(500), LayerState.SENT, [MOUNT, START, WHOLE]),
+    "no answer": (Answer(drop=True), LayerState.SENT, [MOUNT, START, WHOLE]),
     "not found": (Answer(404), LayerState.SENT, [MOUNT, START, WHOLE]),
     "forbidden": (Answer(403), LayerState.SENT, [MOUNT, START, WHOLE]),
     "unheard of": (Answer(405), LayerState.SENT, [MOUNT, START, WHOLE]),
@@ -215,6 +218,18 @@ def test_the_token_for_a_mount_is_for_both_repositories() -> None:
         assert send(registry, mount_from=OTHER, credential=somebody()) is LayerState.MOUNTED
         asked = [one.scopes for one in registry.find("GET", "/token")]
     assert asked == [(f"repository:{NAME}:pull,push", f"repository:{OTHER}:pull")]
+
+
+@pytest.mark.parametrize("answer", [Answer(500), Answer(503), Answer(drop=True)], ids=["an error", "busy", "dropped"])
+def test_without_a_token_for_both_there_is_no_mount(answer: Answer, pauses: list[float]) -> None:
+    """A token server may fail for two repositories where it does not for one."""
+
+    def give(request: Request) -> Answer:
+        return answer if len(request.scopes) > 1 else Answer(200, {"token": OPAQUE})
+
+    with FakeRegistry(guarded(wants_bearer(OPAQUE), uploading(PUT)), on("GET", "/token", give)) as registry:
+        assert send(registry, mount_from=OTHER, credential=somebody(), retries=1) is LayerState.SENT
+        assert [one for one in requests_of(registry) if "token" not in one] == [START, WHOLE]
 
 
 def test_an_upload_elsewhere_gets_no_credential() -> None:
@@ -253,13 +268,16 @@ def test_the_challenge_of_an_upload_elsewhere_is_not_answered() -> None:
 
 @pytest.mark.parametrize("location", ["", "http://[bad", "mailto:somebody"])
 def test_an_upload_nowhere(location: str) -> None:
-    nowhere = pytest.raises(RegistryUnreachable, match="opens an upload, and names no place for it")
-    with FakeRegistry(uploading(start=(opened(location),))) as registry, nowhere:
-        send(registry)
+    """The registry was reached: that it is odd is something else."""
+    said = "it opens an upload, and names no place for it"
+    with FakeRegistry(uploading(start=(opened(location),))) as registry:
+        assert send(registry, retries=1) == Evidence(Stage.PUSH, said, 202, sent=False)
+        assert requests_of(registry) == [START]
 
 
 # ---------------------------------------------------------------------- what is refused, and what is broken
 
+NOT_DUE = "it answers 202 to a blob that was sent whole, where 201 is due"
 REFUSED = {
     "to open": ([DENIED], Answer(201), Evidence(Stage.PUSH, DENIED.body["errors"][0]["message"], 403, "DENIED")),
     "to take": ([opened()], DENIED, Evidence(Stage.PUSH, DENIED.body["errors"][0]["message"], 403, "DENIED")),
@@ -267,7 +285,8 @@ REFUSED = {
     "unauthorized": ([opened()], Answer(401), Evidence(Stage.PUSH, "", 401)),
     "an error": ([opened()], Answer(500), Evidence(Stage.PUSH, "", 500)),
     "busy": ([opened()], Answer(503), Evidence(Stage.PUSH, "", 503)),
-    "accepted only": ([opened()], Answer(202), Evidence(Stage.PUSH, "", 202)),
+    "accepted only": ([opened()], Answer(202), Evidence(Stage.PUSH, NOT_DUE, 202)),
+    "in words": ([opened()], Answer(202, {"code": "OK", "message": "taken"}), Evidence(Stage.PUSH, NOT_DUE, 202)),
 }
 
 
@@ -277,6 +296,12 @@ def test_a_refusal(start: Sequence[Answer], answer: Answer, expected: Evidence) 
         assert send(registry) == expected._replace(sent=False)
         assert len(registry.find("POST", ".*")) == 1
         assert len(registry.find("PUT", ".*")) == len(registry.find("DELETE", ".*")) == (start == [opened()])
+
+
+def test_a_piece_that_is_not_taken() -> None:
+    with FakeRegistry(uploading(on("PUT", "/u", LARGE), on("PATCH", "/u", Answer(200)))) as registry:
+        said = "it answers 200 to a piece of a blob, where 202 is due"
+        assert send(registry) == Evidence(Stage.PUSH, said, 200, sent=False)
 
 
 CHANGED = DATA[:-1] + b"!"
@@ -381,6 +406,103 @@ def test_only_the_answer_was_lost() -> None:
         assert registry.find("DELETE", "/u") == []
 
 
+SIZES = {"a large one": 100_000, "a small one": 9_999, "an empty one": 0}
+THERE = on("HEAD", "/v2/.+", Answer(200))
+
+
+def methods_of(registry: FakeRegistry) -> list[str]:
+    return [one.method for one in seen_of(registry)]
+
+
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 507])
+def test_it_is_there_though_the_answer_is_an_error(status: int, size: int, pauses: list[float]) -> None:
+    """As behind a proxy that does not wait for as long as it takes to put a blob away."""
+    with FakeRegistry(uploading(on("PUT", "/u", Answer(status)), THERE)) as registry:
+        assert send(registry, Lying(DATA[:size]), retries=1) is LayerState.SENT
+        assert methods_of(registry) == ["POST", "PUT", "HEAD"]
+        assert registry.find("DELETE", "/u") == []
+    assert len(pauses) == (status in (502, 503, 504))
+
+
+def test_it_is_there_after_the_last_try(pauses: list[float]) -> None:
+    looks = on("HEAD", "/v2/.+", BLOB_UNKNOWN, Answer(200))
+    with FakeRegistry(uploading(on("PUT", "/u", Answer(504)), looks)) as registry:
+        assert send(registry, Lying(DATA[:9_999]), retries=1) is LayerState.SENT
+        assert methods_of(registry) == ["POST", "PUT", "HEAD"] * 2
+    assert len(pauses) == 1
+
+
+def test_it_is_there_though_the_last_piece_was_answered_by_an_error(pauses: list[float]) -> None:
+    looks = on("HEAD", "/v2/.+", BLOB_UNKNOWN, Answer(200))
+    rules = uploading(on("PUT", "/u", DROP, Answer(504)), looks, on("GET", "/u", has(30_000)), pieces())
+    with FakeRegistry(rules) as registry:
+        assert send(registry, retries=1) is LayerState.SENT
+        assert requests_of(registry) == [START, WHOLE, HEAD, ASKED, *PATCHES, HEAD]
+
+
+@pytest.mark.parametrize("look", [BLOB_UNKNOWN, Answer(503), Answer(drop=True)], ids=["not there", "busy", "dropped"])
+def test_an_error_that_was_one(look: Answer, pauses: list[float]) -> None:
+    with FakeRegistry(uploading(on("PUT", "/u", Answer(500)), on("HEAD", "/v2/.+", look))) as registry:
+        assert send(registry, retries=3) == Evidence(Stage.PUSH, "", 500, sent=False)
+        assert requests_of(registry) == [START, WHOLE, HEAD]
+    assert pauses == []
+
+
+def test_what_was_not_sent_whole_is_not_asked_for(pauses: list[float]) -> None:
+    """Nor what a registry sends away unread."""
+    pieces_ = pieces(Answer(503), took(2))
+    rules = uploading(on("PUT", "/u", Answer(429), Answer(201)), pieces_, on("GET", "/u", has(90_000)))
+    with FakeRegistry(rules) as registry:
+        assert send(registry, retries=2) is LayerState.SENT
+        assert registry.find("HEAD", ".*") == []
+        assert len(registry.find("PATCH", ".*")) == 2
+    assert len(pauses) == 2
+
+
+SILENT: dict[str, tuple[list[Answer], int, list[str], bool]] = {
+    # what is said of the blob after no answer came, the retries, the requests, and whether it is there
+    "there": ([Answer(200)], 1, ["HEAD"], True),
+    "there a moment later": ([BLOB_UNKNOWN, BLOB_UNKNOWN, Answer(200)], 2, ["HEAD"] * 3, True),
+    "not there": ([BLOB_UNKNOWN], 2, ["HEAD"] * 3, False),
+    "an error": ([Answer(500)], 1, ["HEAD"] * 2, False),
+    "nobody": ([Answer(drop=True)], 1, ["HEAD"] * 2, False),
+    "not asked for": ([], 0, [], False),
+}
+
+
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+@pytest.mark.parametrize(("looks", "retries", "requests", "there"), SILENT.values(), ids=SILENT)
+def test_no_answer_in_time(
+    looks: list[Answer],
+    retries: int,
+    requests: list[str],
+    there: bool,
+    size: int,
+    pauses: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Putting all of it away takes too long: it is not sent again, but it may be there."""
+    monkeypatch.setattr(transport, "STREAM_TIMEOUT", 0.1)
+    late = on("PUT", "/u", Answer(201, delay=0.4))
+    with FakeRegistry(uploading(late, *([on("HEAD", "/v2/.+", *looks)] if looks else []))) as registry:
+        if there:
+            assert send(registry, Lying(DATA[:size]), retries=retries) is LayerState.SENT
+        else:
+            with pytest.raises(RegistryUnreachable, match="no answer in time"):
+                send(registry, Lying(DATA[:size]), retries=retries)
+        assert methods_of(registry) == ["POST", "PUT", *requests]
+        assert len(registry.find("DELETE", "/u")) == (not there)
+
+
+def test_no_answer_in_time_to_a_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "STREAM_TIMEOUT", 0.1)
+    with FakeRegistry(uploading(on("PUT", "/u", LARGE), pieces(Answer(202, delay=0.4)))) as registry:
+        with pytest.raises(RegistryUnreachable, match="no answer in time"):
+            send(registry, retries=3)
+        assert methods_of(registry) == ["POST", "PUT", "POST", "PATCH"]
+
+
 def test_a_small_blob_is_begun_anew() -> None:
     """That takes no longer than to ask."""
     small = Lying(DATA[:9_999])
@@ -451,10 +573,10 @@ def test_progress_does_not_earn_patience_for_ever(pauses: list[float], monkeypat
 
 def test_a_busy_registry(pauses: list[float]) -> None:
     busy = Answer(503).having(Retry_After="7")
-    rules = uploading(on("PUT", "/u", busy, Answer(201)), on("GET", "/u", has(30_000)), pieces())
+    rules = uploading(on("PUT", "/u", busy, Answer(201)), GONE, on("GET", "/u", has(30_000)), pieces())
     with FakeRegistry(rules) as registry:
         assert send(registry, retries=1) is LayerState.SENT
-        assert requests_of(registry) == [START, WHOLE, ASKED, *PATCHES]
+        assert requests_of(registry) == [START, WHOLE, HEAD, ASKED, *PATCHES]
     assert pauses == [7.0]
 
 
@@ -548,6 +670,33 @@ def test_the_limit_holds_for_the_next_blob() -> None:
             assert send(registry, Lying(DATA[:size]), asked=asked) is LayerState.SENT
         sent = [one for one in registry.requests[before:] if one.method in ("PUT", "PATCH")]
         assert [f"{one.method} {len(one.body)}" for one in sent] == ["PATCH 20000", "PATCH 10000", "PUT 0", "PUT 20000"]
+
+
+def test_of_two_limits_the_smaller_one_holds() -> None:
+    """A blob that is under way as a whole meanwhile learns of the other one's."""
+    asked = new()
+    found: list[LayerState | Evidence] = []
+
+    def one(size: int, told: Callable[[int], None] = lambda _size: None) -> None:
+        found.append(asked.send(Lying(DATA[:size]), target(registry.host), "", told, NO_PATIENCE))
+
+    def meanwhile(size: int) -> None:
+        if size == 10_000 and not found:
+            other = threading.Thread(target=one, args=(30_000,))
+            other.start()
+            other.join(20)
+
+    with FakeRegistry(uploading(limited(5_000))) as registry:
+        one(100_000, meanwhile)
+        one(6_000)
+        sent = [f"{one.method} {len(one.body)}" for one in registry.requests if one.method in ("PUT", "PATCH")]
+        asked.close()
+    assert found == [LayerState.SENT] * 3
+    assert sent == [
+        *("PUT 30000", "PATCH 20000", *["PATCH 5000"] * 6, "PUT 0"),
+        *("PUT 100000", *["PATCH 5000"] * 20, "PUT 0"),
+        *("PATCH 5000", "PATCH 1000", "PUT 0"),
+    ]
 
 
 # ---------------------------------------------------------------------- tokens that grow old

@@ -1,0 +1,65 @@
+"""What an index of a layout leads to: its images, each with its platform."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterator
+
+from pushsafe.archives.descriptors import Manifest, Named
+from pushsafe.archives.layout import INDEX, Layout, name_of
+from pushsafe.archives.repairs import BY_DIGEST
+from pushsafe.errors import UsageError
+from pushsafe.model import MANIFEST_TYPES, Platform
+
+FALLBACK = re.compile(r"(sha256|sha512)-([0-9a-f]{64,128})(\.[a-z0-9.]+)?")
+"""Tags of what refers to another image (OCI distribution specification, `spec.md`, Referrers Tag Schema); with a suffix
+it is what cosign calls its signatures and attestations."""
+_DEPTH = 8
+"""Indexes within indexes: nobody has more than two."""
+
+
+def images_of(layout: Layout, manifest: Manifest) -> Iterator[tuple[Named, Platform | None]]:
+    """The images that an index leads to, each with its platform; an image alone is its own. Raises UsageError.
+
+    Nothing but indexes is read where they say all that is asked. One that is named for two platforms comes twice.
+    """
+    seen: set[tuple[str, Platform | None]] = set()
+    waiting = deque([(manifest, 0)])
+    while waiting:
+        manifest, depth = waiting.popleft()
+        if not manifest.is_index:
+            content = manifest.content
+            named = Named(content.digest, len(content.body), content.media_type)
+            yield named, layout.config(manifest).platform
+            continue
+        check_depth(layout, depth)
+        for child in manifest.children:
+            says_all = child.platform is not None and child.media_type in MANIFEST_TYPES
+            key = child.digest, child.platform if says_all else None
+            if child.attestation or key in seen:
+                continue
+            seen.add(key)
+            if says_all:
+                yield child, child.platform
+            else:
+                waiting.append((layout.manifest(child, name_of(manifest)), depth + 1))
+
+
+def only_image(layout: Layout, entry: Named) -> Manifest | None:
+    """The manifest that an entry names, or its index alone does; None where that names more. Raises UsageError."""
+    manifest, depth = layout.manifest(entry, INDEX), 0
+    while manifest.is_index:
+        check_depth(layout, depth)
+        if len(manifest.children) != 1:
+            return None
+        manifest, depth = layout.manifest(manifest.children[0], name_of(manifest)), depth + 1
+    return manifest
+
+
+def check_depth(layout: Layout, depth: int) -> None:
+    """Raises UsageError for an index within too many others."""
+    if depth >= _DEPTH:
+        raise UsageError(
+            f"{layout.store.shown(INDEX)}: it leads to more than {_DEPTH} indexes within each other", BY_DIGEST
+        )

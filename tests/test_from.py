@@ -1,0 +1,122 @@
+"""`--from` as a child process: what the command line means, and that no engine hears of it."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pushsafe.embedded import Account, EmbeddedRegistry
+from tests.fakes.capture import FakeEngine
+from tests.lab.images import oci_layout
+from tests.test_cli import CLOSED, Program
+
+REF = f"{CLOSED}/team/app:1"
+
+
+@pytest.fixture
+def engine() -> Iterator[FakeEngine]:
+    """One that expects nothing: it answers, and remembers."""
+    with FakeEngine() as fake:
+        yield fake
+
+
+@pytest.fixture
+def program(engine: FakeEngine, tmp_path: Path) -> Program:
+    oci_layout(tmp_path / "image", "1.4.2", [b"one", b"two"])
+    (tmp_path / "saved image.tar").touch()
+    return Program(tmp_path, engine.host)
+
+
+def log_in(program: Program, host: str) -> None:
+    folder = program.home / ".docker"
+    folder.mkdir(exist_ok=True)
+    login = {"auth": base64.b64encode(b"ada:s3cret-pw").decode()}
+    (folder / "config.json").write_text(json.dumps({"auths": {host: login}}))
+
+
+USELESS = [
+    (
+        ["--from", "tar:image", REF],
+        "'tar:image' names no kind of archive that we know: 'tar'",
+        "oci-archive:FILE[:REF]",
+    ),
+    (["--from", "oci:", REF], "'oci:' names no path", "oci:DIR[:REF]"),
+    (["--from", "image", REF], "'image' names no kind of archive", "--from oci:image"),
+    (["--from", "nothing", REF], "'nothing' names no kind of archive that we know", "oci:DIR[:REF]"),
+    (["--from", "oci:image", "--from", "oci:b", REF], "--from is given more than once: oci:image, oci:b", "one of"),
+    (["oci:image", REF], "'oci:image' is no reference", "docker pushsafe --from oci:image REF"),
+    (["./image", REF], "'./image' is no reference", "docker pushsafe --from oci:./image REF"),
+    (["saved image.tar", REF], "is no reference", "docker pushsafe --from 'docker-archive:saved image.tar' REF"),
+    (["--from", "oci:image", "--push-each", REF], "--push-each is for an engine's images", "leave one out"),
+    (["--from", "oci:image", "-a", f"{CLOSED}/team/app"], "--all-tags takes the tags of an engine", "--from oci:image"),
+    (["--from", "oci:image"], "no reference is given", "docker pushsafe --from oci:image REGISTRY/NAMESPACE/NAME:TAG"),
+]
+
+
+@pytest.mark.parametrize(("words", "said", "repair"), USELESS, ids=range(len(USELESS)))
+def test_what_cannot_be_meant(program: Program, words: list[str], said: str, repair: str) -> None:
+    done = program(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert repair in done.stderr
+
+
+def test_the_tilde_that_a_shell_leaves_alone(program: Program) -> None:
+    done = program("--from", "oci:~/image", "--dry-run", "--no-preflight", REF)
+    assert "image" in done.stdout + done.stderr
+    assert "no such file" not in done.stderr
+
+
+def test_three_tags_of_a_registry_that_wants_a_login(program: Program, engine: FakeEngine, tmp_path: Path) -> None:
+    with EmbeddedRegistry(tmp_path / "data", [Account("ada", "s3cret-pw", ("pull", "push"))]) as registry:
+        log_in(program, registry.host)
+        names = [f"{registry.host}/team/app:{tag}" for tag in ("1.4.2", "1.4", "latest")]
+        first = program("--from", "oci:image:1.4.2", *names)
+        again = program("-q", "--from", "oci:image", *names)
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "3 of 3 in place and verified" in first.stdout
+    assert (again.returncode, again.stdout.split()) == (0, names)
+    assert engine.requests == []
+
+
+def test_no_engine_is_given_a_credential_for_a_registry_that_is_down(program: Program, engine: FakeEngine) -> None:
+    log_in(program, CLOSED)
+    done = program("--from", "oci:image", REF)
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "connection refused" in done.stdout
+    assert engine.requests == []
+
+
+def test_what_a_registry_will_not_show_is_told_by_no_engine(
+    program: Program, engine: FakeEngine, tmp_path: Path
+) -> None:
+    with EmbeddedRegistry(tmp_path / "data", [Account("ada", "s3cret-pw", ("push",))]) as registry:
+        log_in(program, registry.host)
+        done = program("--from", "oci:image", f"{registry.host}/team/app:1")
+    assert done.returncode not in (0, 70), done.stdout + done.stderr
+    assert engine.requests == []
+
+
+@pytest.mark.parametrize("command", [("lint",), ("--dry-run",)], ids=["lint", "dry-run"])
+def test_what_pushes_nothing_reads_all_of_it(program: Program, tmp_path: Path, command: tuple[str, ...]) -> None:
+    with EmbeddedRegistry(tmp_path / "data") as registry:
+        name = f"{registry.host}/team/app:1"
+        good = program(*command, "--from", "oci:image", name)
+        layer = max((tmp_path / "image" / "blobs" / "sha256").iterdir(), key=lambda file: file.stat().st_size)
+        content = bytearray(layer.read_bytes())
+        content[-1] ^= 1
+        layer.write_bytes(content)
+        bad = program(*command, "--from", "oci:image", name)
+    assert good.returncode == 0, good.stdout + good.stderr
+    assert bad.returncode == 2
+    assert f"image/blobs/sha256/{layer.name}" in bad.stderr
+
+
+def test_a_bare_name_is_refused_and_no_file_is_looked_at(program: Program) -> None:
+    done = program("--from", "oci:nothing", "my-api:1.4.2")
+    assert done.returncode == 1
+    assert "fix: docker pushsafe --from oci:nothing REGISTRY/NAMESPACE/my-api:1.4.2" in done.stdout

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import preflight, start, tags
+from benchmarks import files, preflight, start, tags
 from tests import lab
 from tests.fakes.latency import Latency
 from tests.fakes.quirks import QUIRKS, Meets, Quirk
@@ -370,6 +370,114 @@ def test_what_the_engine_was_given_is_gone_afterwards(the_lab: lab.Lab, tmp_path
     for reference in given:
         with pytest.raises(lab.LabError, match="404"):
             engine_api.request(engine.socket, "GET", f"/images/{reference}/json")
+
+
+# --------------------------------------------------------------------------- an image that lies in files
+
+
+def nothing(_folder: Path, _references: Sequence[str]) -> tags.Commands:
+    return []
+
+
+@pytest.mark.parametrize(
+    ("installed", "seconds", "faults", "printed"),
+    [
+        (("oras", "crane", "skopeo"), (1.01, 0.5, 0.5), [], []),
+        (("oras", "crane"), (0.99, 9.0), ["10 tags, oras cp"], ["skopeo: not installed"]),
+        ((), (), [], ["oras: not installed", "crane: not installed", "skopeo: not installed"]),
+    ],
+)
+def test_ten_tags_from_files_take_six_tenths_of_oras(
+    installed: Sequence[str],
+    seconds: Sequence[float],
+    faults: list[str],
+    printed: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(lab, "tool", lambda name: Path("/", name) if name in installed else None)
+    found: Mapping[object, float] = {"": 0.6, **dict(zip(installed, seconds, strict=True))}
+    measures(monkeypatch, found, found)
+    assert over(files.many_tags(PLACE, 1)) == faults
+    assert [line for line in capsys.readouterr().out.splitlines() if "not installed" in line] == printed
+
+
+@pytest.mark.parametrize(
+    ("limits", "crane", "skopeo", "faults"),
+    [
+        (files.LAYOUT, 2.01, 2.01, []),
+        (files.LAYOUT, 2.01, 1.99, ["1 tag, skopeo"]),
+        (files.SAVED, 2.9, 2.9, []),
+        (files.SAVED, 2.8, 2.9, ["1 tag, crane"]),
+    ],
+)
+def test_a_large_image_is_as_fast_as_by_others_or_faster_where_it_is_packed(
+    limits: Mapping[str, float | None], crane: float, skopeo: float, faults: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: Mapping[object, float] = {"": 2.0, "crane": crane, "skopeo": skopeo}
+    measures(monkeypatch, found, found, found)
+    ways = {name: (str(name), nothing) for name in ("", "crane", "skopeo")}
+    assert over(files._of_one_image(PLACE, "layout", ways, limits, 1)) == faults
+
+
+@pytest.mark.parametrize(
+    ("ratios", "code", "last"),
+    [
+        ([WITHIN, TOLD], 0, "every ratio is under its limit"),
+        ([OVER], 1, "OVER: classic-new: 50 tags in 2.00 of the time of its own 10 tags, limit 1.50"),
+        (tags.Failed("crane push: exit code 1\ndenied"), 2, "denied"),
+        (lab.LabError("no root"), 2, "no root"),
+    ],
+    ids=["within", "over", "failed", "no lab"],
+)
+@pytest.mark.parametrize(("words", "asked"), [([], (3, None)), (["7", "--data", "memory"], (7, "/dev/shm"))])
+def test_the_end_of_the_files(
+    ratios: list[tags.Ratio] | Exception,
+    code: int,
+    last: str,
+    words: list[str],
+    asked: object,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def measured(*found: object) -> list[tags.Ratio]:
+        assert found == asked
+        if isinstance(ratios, Exception):
+            raise ratios
+        return ratios
+
+    monkeypatch.setattr(files, "measured", measured)
+    assert files.main(words) == code
+    assert capsys.readouterr().out.splitlines()[-1] == last
+
+
+def test_files_are_pushed_by_all(the_lab: lab.Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small ones, once each; every turn has found its tag at the registry, and nothing of the turn before it."""
+    (tmp_path / "usr").mkdir()
+    (tmp_path / "usr" / "text").write_bytes(b"word " * 300)
+    monkeypatch.setattr(files, "USR", tmp_path / "usr")
+    monkeypatch.setattr(files, "LARGE", (2, 1000))
+    with start.surroundings() as environ, files.own_registry(str(tmp_path)) as registry:
+        place = tags.Place(registry, registry.host, environ)
+        for large in (files.large_layout, files.large_save):
+            assert [ratio.other.command.split()[0] for ratio in large(place, tmp_path, 1)] == ["crane", "skopeo"]
+            assert len(list((registry.repositories / "bench").iterdir())) == 1
+        assert files.many_tags(tags.Place(registry, registry.host, environ), 1)
+    assert not registry.repositories.exists()
+
+
+def test_files_drawn_by_lot_are_always_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("one", "two", "three"):
+        (tmp_path / name).write_bytes(name.encode() * 100)
+    (tmp_path / "empty").touch()
+    (tmp_path / "link").symlink_to("one")
+    monkeypatch.setattr(files, "USR", tmp_path)
+    monkeypatch.setattr(files, "LARGE", (3, 500))
+    drawn = list(files._usual_layers())
+    assert [len(layer) for layer in drawn] == [500] * 3
+    assert drawn == list(files._usual_layers())
+    whole = b"".join(drawn)
+    assert whole[1100:] == whole[:400]
 
 
 # --------------------------------------------------------------------------- what is far away

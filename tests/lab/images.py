@@ -8,8 +8,9 @@ import os
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from . import engine_api
 from .locks import locked
@@ -32,18 +33,35 @@ def load_image(
 
 def docker_archive(reference: str, layers: Sequence[bytes], platform: str, labels: Mapping[str, str]) -> bytes:
     """What `docker save` of older engines writes, and every engine loads."""
-    tars = [_tar({f"layer-{number}": content}) for number, content in enumerate(layers)]
-    encoded = _config(tars, platform, labels)
-    config_name = f"{hashlib.sha256(encoded).hexdigest()}.json"
-    names = [f"{number}/layer.tar" for number in range(len(tars))]
-    manifest = json.dumps([{"Config": config_name, "RepoTags": [reference], "Layers": names}]).encode()
-    return _tar({config_name: encoded, **dict(zip(names, tars, strict=True)), "manifest.json": manifest})
+    buffer = io.BytesIO()
+    write_docker_archive(buffer, reference, layers, platform, labels)
+    return buffer.getvalue()
 
 
-def oci_layout(directory: Path, tag: str, layers: Sequence[bytes], platform: str = "linux/amd64") -> None:
+def write_docker_archive(
+    file: BinaryIO, reference: str, layers: Iterable[bytes], platform: str, labels: Mapping[str, str]
+) -> None:
+    """The same, one layer after the other, for what is large."""
+    diff_ids, names = [], []
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for number, content in enumerate(layers):
+            tar = _tar({f"layer-{number}": content})
+            diff_ids.append(_digest(tar))
+            names.append(f"{number}/layer.tar")
+            _add(archive, names[-1], tar)
+        encoded = _config(diff_ids, platform, labels)
+        config_name = f"{hashlib.sha256(encoded).hexdigest()}.json"
+        _add(archive, config_name, encoded)
+        manifest = json.dumps([{"Config": config_name, "RepoTags": [reference], "Layers": names}])
+        _add(archive, "manifest.json", manifest.encode())
+
+
+def oci_layout(
+    directory: Path, tag: str, layers: Iterable[bytes], platform: str = "linux/amd64", level: int = 9
+) -> None:
     """Write an OCI image layout with one image of that tag, its layers compressed, as skopeo and oras read it.
 
-    Specification: opencontainers/image-spec image-layout.md.
+    `level` is gzip's. Specification: opencontainers/image-spec image-layout.md.
     """
     blobs = directory / "blobs" / "sha256"
     blobs.mkdir(parents=True)
@@ -53,12 +71,16 @@ def oci_layout(directory: Path, tag: str, layers: Sequence[bytes], platform: str
         (blobs / digest).write_bytes(content)
         return {"mediaType": f"application/vnd.oci.image.{kind}", "digest": f"sha256:{digest}", "size": len(content)}
 
-    tars = [_tar({f"layer-{number}": content}) for number, content in enumerate(layers)]
+    diff_ids, kept = [], []
+    for number, content in enumerate(layers):
+        tar = _tar({f"layer-{number}": content})
+        diff_ids.append(_digest(tar))
+        kept.append(keep("layer.v1.tar+gzip", gzip.compress(tar, level, mtime=0)))
     manifest = {
         "schemaVersion": 2,
         "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "config": keep("config.v1+json", _config(tars, platform, {})),
-        "layers": [keep("layer.v1.tar+gzip", gzip.compress(tar, mtime=0)) for tar in tars],
+        "config": keep("config.v1+json", _config(diff_ids, platform, {})),
+        "layers": kept,
     }
     named = {
         **keep("manifest.v1+json", json.dumps(manifest).encode()),
@@ -124,7 +146,7 @@ def _docker(engine: LabEngine, *arguments: str) -> None:
         raise LabError(f"docker {' '.join(arguments)}: {done.stderr.strip()}")
 
 
-def _config(tars: Sequence[bytes], platform: str, labels: Mapping[str, str]) -> bytes:
+def _config(diff_ids: Sequence[str], platform: str, labels: Mapping[str, str]) -> bytes:
     system, architecture, *variant = platform.split("/")
     config = {
         "architecture": architecture,
@@ -132,8 +154,8 @@ def _config(tars: Sequence[bytes], platform: str, labels: Mapping[str, str]) -> 
         **({"variant": variant[0]} if variant else {}),
         "created": "2024-01-01T00:00:00Z",
         "config": {"Labels": dict(labels)},
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(tar).hexdigest()}" for tar in tars]},
-        "history": [{"created": "2024-01-01T00:00:00Z", "created_by": "tests/lab"} for _ in tars],
+        "rootfs": {"type": "layers", "diff_ids": list(diff_ids)},
+        "history": [{"created": "2024-01-01T00:00:00Z", "created_by": "tests/lab"} for _ in diff_ids],
     }
     return json.dumps(config, sort_keys=True).encode()
 
@@ -142,7 +164,15 @@ def _tar(files: Mapping[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for name, content in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            tar.addfile(entry, io.BytesIO(content))
+            _add(tar, name, content)
     return buffer.getvalue()
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size = len(content)
+    tar.addfile(entry, io.BytesIO(content))
+
+
+def _digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"

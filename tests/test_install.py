@@ -289,7 +289,10 @@ def test_try_that_cannot_be_built_leaves_nothing(visitor: Home) -> None:
     answer = visitor.run("--try")
     assert answer.returncode == 1
     assert "127.0.0.1" in answer.stderr, "pip's own words are missing"
-    assert answer.stderr.endswith("install.sh: it could not be built, see above; nothing is left of it (pip fetches packages: check HTTPS_PROXY, or pip config list)\n")
+    assert answer.stderr.endswith(
+        "install.sh: it could not be built, see above; nothing is left of it "
+        "(pip fetches packages: check HTTPS_PROXY, or pip config list)\n"
+    )
     assert _left(visitor) == set()
 
 

@@ -133,11 +133,11 @@ def large_save(place: Place, folder: Path, runs: int) -> list[Ratio]:
     return _of_one_image(place, "docker-archive", ways, SAVED, runs)
 
 
-OURS = ("docker", "pushsafe", "-q", "--from")
+OURS = (str(start.LAUNCHER), "-q", "--from")
 
 
 def _shown(kind: str) -> str:
-    return f"docker pushsafe -q --from {kind}:"
+    return f"docker-pushsafe -q --from {kind}:"
 
 
 def _skopeo(program: Path, source: str, home: Path, references: Sequence[str]) -> Commands:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
@@ -30,13 +28,9 @@ from pushsafe.model import (
     Outcome,
     Repository,
 )
-from pushsafe.registry.known import hostname
 
 BLOBS = 6
 """Large blobs that are on their way at the same time: more would only share the same link."""
-NEAR = max(2, os.cpu_count() or 1)
-"""Of those, how many are read at the same time where the registry shares this machine's processors: more would come to
-their ends together, and only then does the registry write them to its disk, while the processors wait."""
 SMALL = 256 * 1024
 """Bytes of a blob that costs round trips rather than time on the link, like any short question."""
 
@@ -60,33 +54,6 @@ _WRITE_AGAIN = again_with("", "once the image is written anew, or nothing change
 _GIVEN_UP = NotPushed("something else went wrong before")
 
 
-class _Lane:
-    """The large blobs of one registry."""
-
-    def __init__(self, registry: str) -> None:
-        near = hostname(registry) == "localhost" or registry.startswith("127.")
-        self.threads = ThreadPoolExecutor(BLOBS, thread_name_prefix="pushsafe-blob")
-        self._turns = threading.Semaphore(min(NEAR, BLOBS) if near else BLOBS)
-
-    @contextmanager
-    def turn(self, blob: Blob) -> Iterator[Callable[[], None]]:
-        """A large blob's turn; what is given ends it sooner, when all of it was sent: the answer may take a while."""
-        if blob.size <= SMALL:
-            yield lambda: None
-            return
-        self._turns.acquire()
-        taken = threading.Lock()
-
-        def end() -> None:
-            if taken.acquire(blocking=False):
-                self._turns.release()
-
-        try:
-            yield end
-        finally:
-            end()
-
-
 class Transfer:
     """For one run, and for any number of its threads. `pool` runs the short questions; large blobs have threads of
     their own."""
@@ -95,12 +62,12 @@ class Transfer:
         self.delivery = delivery
         self.gateways = gateways
         self._pool = pool
-        self._lanes: dict[str, _Lane] = {}
+        self._threads: dict[str, ThreadPoolExecutor] = {}
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        for lane in self._lanes.values():
-            lane.threads.shutdown(wait=False, cancel_futures=True)
+        for threads in self._threads.values():
+            threads.shutdown(wait=False, cancel_futures=True)
 
     def blobs(
         self,
@@ -114,25 +81,24 @@ class Transfer:
         `declined` tells what a refusal comes to. Raises Ended.
         """
         over = threading.Event()
-        lane = self._lane(fact.reference.registry)
+        threads = self._threads_for(fact.reference.registry)
 
         def one(blob: Blob) -> LayerState:
             self.delivery.require_running()
-            with lane.turn(blob) as is_sent:
-                said = self._moved(fact, blob, partial(move, wanted[blob]), over, is_sent)
+            said = self._moved(fact, blob, partial(move, wanted[blob]), over)
             if isinstance(said, Evidence):
                 raise Ended(declined(wanted[blob], said))
             return said
 
-        states = self.each(wanted, one, lambda blob: self._pool if blob.size <= SMALL else lane.threads, over)
+        states = self.each(wanted, one, lambda blob: self._pool if blob.size <= SMALL else threads, over)
         return counted(zip(wanted, states, strict=True))
 
-    def _lane(self, registry: str) -> _Lane:
-        """That of a registry, so that a slow one does not keep the others waiting."""
+    def _threads_for(self, registry: str) -> ThreadPoolExecutor:
+        """Those of a registry, so that a slow one does not keep the others waiting."""
         with self._lock:
-            if registry not in self._lanes:
-                self._lanes[registry] = _Lane(registry)
-            return self._lanes[registry]
+            if registry not in self._threads:
+                self._threads[registry] = ThreadPoolExecutor(BLOBS, thread_name_prefix="pushsafe-blob")
+            return self._threads[registry]
 
     def _moved(
         self,
@@ -140,11 +106,8 @@ class Transfer:
         blob: Blob,
         move: Callable[[Callable[[int], None]], LayerState | Evidence],
         over: threading.Event,
-        is_sent: Callable[[], None],
     ) -> LayerState | Evidence:
         def on_sent(size: int) -> None:
-            if size == blob.size:
-                is_sent()
             self.delivery.require_running()  # an exception ends the request
             if over.is_set():
                 raise Ended(_GIVEN_UP)

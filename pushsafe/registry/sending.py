@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 
 from pushsafe.errors import RegistryUnreachable
@@ -16,6 +16,7 @@ from pushsafe.registry.opening import Opening
 from pushsafe.registry.probe import untaken
 from pushsafe.registry.retries import Retries
 from pushsafe.registry.transport import Response
+from pushsafe.registry.turns import Turns
 from pushsafe.registry.unreachable import Dropped
 from pushsafe.registry.uploads import DONE, TAKEN, Upload
 
@@ -41,7 +42,12 @@ class Sender:
         self.opening = opening
         self.deadline = deadline
         self._largest: dict[str, int] = {}
+        self._turns: dict[str, Turns] = {}
         self._lock = threading.Lock()
+
+    def turns(self, registry: str) -> Turns:
+        with self._lock:
+            return self._turns.setdefault(registry, Turns(registry))
 
     def largest(self, registry: str) -> int:
         """Bytes of the pieces that pass the proxy before a registry, where a whole blob did not; 0 for any."""
@@ -111,7 +117,8 @@ class _Sending:
         self._fresh = _FRESH_TRIES
         self._odd = 0
         self._limit = sender.largest(self._registry)  # that of a proxy, 0 for none
-        self._piece = self._limit  # 0: as a whole
+        self._turns = sender.turns(self._registry)
+        self._piece = self._limit or self._turns.piece  # 0: as a whole
         self._whole_only = False
         self._kept = 0  # bytes that the registry has of this upload
         self._given = 0  # bytes of it whose sending has begun
@@ -166,11 +173,14 @@ class _Sending:
             try:
                 if not self._kept and (not self._piece or self._size <= piece):
                     self._finishing = True
-                    response = upload.finish(blob.digest, self._size, reading.take(self._size))
+                    with self._turns.one() as over:
+                        parts = self._parts(reading, self._size, over)
+                        response = upload.finish(blob.digest, self._size, parts)
                     return response, response.status in DONE
                 while (start := self._kept) < self._size:
                     size = min(piece, self._size - start)
-                    response = upload.append(start, size, reading.take(size))
+                    with self._turns.one() as over:
+                        response = upload.append(start, size, self._parts(reading, size, over))
                     if response.status not in TAKEN:
                         return response, False
                     self._kept = start + size
@@ -180,6 +190,10 @@ class _Sending:
                 return response, response.status in DONE
             finally:
                 self._given = max(self._given, reading.given)
+
+    def _parts(self, reading: Reading, size: int, over: Callable[[], None]) -> Iterator[memoryview]:
+        yield from reading.take(size)
+        over()  # all of it is on its way, and the answer may take a while
 
     def _note_progress(self) -> None:
         """The patience is for a connection that does not get on; but for ever it is not."""
@@ -251,7 +265,7 @@ class _Sending:
 
     def _after_oddity(self, upload: Upload, status: int) -> bool:
         """A registry may not take pieces, or not go on where it said itself that it was."""
-        ours = self._resumed or status == _BAD_RANGE or self._piece > self._limit
+        ours = self._resumed or status == _BAD_RANGE or self._limit < self._piece < self._size
         self._odd += ours
         if not ours or status in (_FORBIDDEN, *BUSY) or self._odd > _ODD_ANSWERS:
             return False
@@ -270,7 +284,7 @@ class _Sending:
         self._resumed = bool(self._kept)
         self._note_progress()
         if not self._whole_only or self._kept:
-            self._piece = self._piece or PIECES[0]
+            self._piece = min(self._piece or PIECES[0], PIECES[0])
 
     def _ask(self, upload: Upload) -> int:
         try:

@@ -98,13 +98,14 @@ def platforms(text: str | None) -> tuple[Platform, ...]:
     return tuple(dict.fromkeys(found))
 
 
+_KINDS = {one.value: one for one in ArchiveKind}
 _TARS = (".tar", ".tgz", ".tar.gz")
 
 
 def archive(text: str) -> Archive:
     """Images in files: `KIND:PATH[:REF]`."""
     kind, colon, place = text.partition(":")
-    found = next((one for one in ArchiveKind if one.value == kind), None)
+    found = _KINDS.get(kind)
     if found is not None and place:
         # A shell leaves the ~ of such a word alone.
         return Archive(found, os.path.expanduser(place) if place.startswith("~/") else place)  # noqa: PTH111 - as typed
@@ -117,7 +118,7 @@ def archive(text: str) -> Archive:
 def no_archive(text: str) -> None:
     """Raise UsageError for what is given as a reference, and names an image in files."""
     kind, colon, _ = text.partition(":")
-    meant = text if colon and kind in {one.value for one in ArchiveKind} else _likely_archive(text)
+    meant = text if colon and kind in _KINDS else _likely_archive(text)
     if meant:
         raise UsageError(
             f"{text!r} is no reference, but where an image lies in files", f"{PUSHSAFE} --from {quote(meant)} REF"

@@ -7,12 +7,11 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from pushsafe.image_config import VERSION
 from pushsafe.model import INDEX_TYPES, LocalImage, ManifestInfo, Platform, Reference
 from pushsafe.reference import parse
 from pushsafe.sanitize import clean
 
-_VERSION = "org.opencontainers.image.version"
-"""OCI image specification, `annotations.md`; builders write it as a label of the config."""
 _NEAR_MISSES = 3
 _ALIKE = 0.8
 _COMPARED = 20
@@ -60,7 +59,7 @@ def image(answer: Mapping[str, Any]) -> LocalImage:
         repo_digests=tuple(map(shown, answer.get("RepoDigests") or ())),
         size=int(answer.get("Size") or 0),
         children=children(answer),
-        version=shown(labels.get(_VERSION)),
+        version=shown(labels.get(VERSION)),
         names=tuple(str(name) for name in map(parse, answer.get("RepoTags") or ()) if isinstance(name, Reference)),
         attestations=sum(entry.get("Kind") == "attestation" for entry in answer.get("Manifests") or ()),
     )

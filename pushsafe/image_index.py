@@ -22,7 +22,7 @@ from pushsafe.model import (
 from pushsafe.platforms import build_of, normal, of_document
 
 _OCI_INDEX, _DOCKER_LIST = INDEX_TYPES
-_ATTESTS = "vnd.docker.reference.digest"
+ATTESTS = "vnd.docker.reference.digest"
 """How an attestation names its manifest (buildx, `docs/attestations/attestation-storage.md`)."""
 _MOST = 200
 """Manifests of one index: each costs requests, and nobody has as many platforms."""
@@ -92,7 +92,13 @@ def index_of(parts: Sequence[Descriptor]) -> ManifestContent:
     media_type = _DOCKER_LIST if docker else _OCI_INDEX
     listed = [json.loads(part.written) for part in parts]
     body = json.dumps({"schemaVersion": 2, "mediaType": media_type, "manifests": listed}, indent=2).encode()
-    return ManifestContent(f"sha256:{hashlib.sha256(body).hexdigest()}", media_type, body)
+    return ManifestContent(digest_of(body), media_type, body)
+
+
+def digest_of(body: bytes, like: str = "") -> str:
+    """The digest by sha512 if that is what `like` is of, else by sha256 (OCI image specification, `descriptor.md`)."""
+    algorithm = "sha512" if like.startswith("sha512:") else "sha256"
+    return f"{algorithm}:{hashlib.new(algorithm, body).hexdigest()}"
 
 
 def clash(named: Iterable[tuple[str, Platform]]) -> tuple[str, str, Platform] | None:
@@ -125,7 +131,7 @@ def _descriptor(entry: dict[str, Any]) -> Descriptor:
         what = "another index" if media_type in INDEX_TYPES else "what is no image"
         raise Unusable(f"names {what} ({digest})")
     annotations = entry.get("annotations")
-    attests = annotations.get(_ATTESTS) if isinstance(annotations, dict) else None
+    attests = annotations.get(ATTESTS) if isinstance(annotations, dict) else None
     platform = of_document(entry.get("platform"))
     attests = attests if platform is None and isinstance(attests, str) else ""
     return Descriptor(digest, str(media_type), _compact(entry), platform, attests)

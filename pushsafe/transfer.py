@@ -150,17 +150,17 @@ class Transfer:
     ) -> list[_T]:
         """The results for all of them, side by side. The first trouble sets `over`, and is raised when nothing is under
         way any more."""
-        ended = over or threading.Event()
+        over = over or threading.Event()
         troubles: list[BaseException] = []
 
         def attempt(item: _A) -> _T:
-            if ended.is_set():
+            if over.is_set():
                 raise Ended(_GIVEN_UP)
             try:
                 return do(item)
             except BaseException as trouble:
                 troubles.append(trouble)
-                ended.set()
+                over.set()
                 raise
 
         futures = [(threads(item) if threads else self._pool).submit(attempt, item) for item in items]

@@ -103,6 +103,7 @@ PURE: dict[str, set[str]] = {
     "pushsafe.patience": MODEL,
     "pushsafe.stopwatch": set(),
     "pushsafe.platforms": MODEL,
+    "pushsafe.image_config": MODEL | {"pushsafe.platforms", "pushsafe.sanitize"},
     "pushsafe.image_index": MODEL | {"pushsafe.platforms"},
     "pushsafe.build_arguments": MODEL
     | {"pushsafe.errors", "pushsafe.platforms", "pushsafe.reference", "pushsafe.sanitize"},

@@ -6,7 +6,9 @@ import base64
 import binascii
 from typing import Any, NamedTuple
 
+from pushsafe.image_config import said_by
 from pushsafe.image_index import (
+    ATTESTS,
     Unusable,
     blob_of,
     document_of,
@@ -21,9 +23,8 @@ _NAME = "org.opencontainers.image.ref.name"
 """OCI image specification, `annotations.md`."""
 _WHOLE_NAME = "io.containerd.image.name"
 """What containerd, docker and buildx write besides, as the former is a tag only with them (containerd `export.go`)."""
-_ATTESTATION, _ATTESTS = "vnd.docker.reference.type", "vnd.docker.reference.digest"
+_ATTESTATION = "vnd.docker.reference.type"
 """What buildx says of attestations besides (`docs/attestations/attestation-storage.md`)."""
-_VERSION = "org.opencontainers.image.version"
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 _CONFIG_TYPES = ("application/vnd.oci.image.config.v1+json", DOCKER_CONFIG)
@@ -111,12 +112,8 @@ def entries_in(body: bytes) -> tuple[Named, ...]:
 
 
 def config_in(body: bytes) -> ImageConfig:
-    """What an image's config says (OCI image specification, `config.md`). Raises Unusable."""
-    document = document_of(body)
-    config = document.get("config")
-    labels = config.get("Labels") if isinstance(config, dict) else None
-    version = labels.get(_VERSION) if isinstance(labels, dict) else None
-    return ImageConfig(of_document(document), clean(version, limit=128) if isinstance(version, str) else "")
+    """What an image's config says. Raises Unusable."""
+    return said_by(document_of(body))
 
 
 def named_by(entry: Any) -> Named:
@@ -125,7 +122,7 @@ def named_by(entry: Any) -> Named:
     media_type, annotations, platform = (entry.get(key) for key in ("mediaType", "annotations", "platform"))
     said = annotations if isinstance(annotations, dict) else {}
     name, whole_name, attests = (
-        one if isinstance(one, str) else "" for one in map(said.get, (_NAME, _WHOLE_NAME, _ATTESTS))
+        one if isinstance(one, str) else "" for one in map(said.get, (_NAME, _WHOLE_NAME, ATTESTS))
     )
     attestation = isinstance(said.get(_ATTESTATION), str) or _is_unknown(platform)
     return Named(

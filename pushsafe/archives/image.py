@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Collection, Sequence
 
@@ -17,6 +16,7 @@ from pushsafe.archives.stores import Store
 from pushsafe.archives.tree import package_of
 from pushsafe.archives.walking import images_of
 from pushsafe.gateways import Package
+from pushsafe.image_index import digest_of
 from pushsafe.model import DOCKER_MANIFEST, Blob, ManifestContent, Platform, Upcoming
 
 
@@ -97,7 +97,7 @@ def _manifest(config: StoredBlob, layers: list[StoredBlob]) -> ManifestContent:
         "layers": [named(layer, DOCKER_LAYER) for layer in layers],
     }
     body = json.dumps(document, indent=2).encode()
-    return ManifestContent(f"sha256:{hashlib.sha256(body).hexdigest()}", DOCKER_MANIFEST, body)
+    return ManifestContent(digest_of(body), DOCKER_MANIFEST, body)
 
 
 def _left(layout: Layout, entry: Named, package: Package) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import NoReturn
 
 from pushsafe.archives.descriptors import Manifest, Named, config_in, entries_in, manifest_of
@@ -10,7 +9,7 @@ from pushsafe.archives.files import Stretch
 from pushsafe.archives.repairs import AGAIN, PULL_AGAIN
 from pushsafe.archives.stores import Store
 from pushsafe.errors import ContentBroken, UsageError
-from pushsafe.image_index import Unusable, document_of
+from pushsafe.image_index import Unusable, digest_of, document_of
 from pushsafe.model import INDEX_TYPES, MANIFEST_TYPES, ImageConfig
 from pushsafe.sanitize import clean
 
@@ -18,7 +17,7 @@ MARKER, INDEX = "oci-layout", "index.json"
 """OCI image specification, `image-layout.md`."""
 _MARKER_LIMIT, _INDEX_LIMIT, _DOCUMENT_LIMIT = 1 << 16, 32 << 20, 4 << 20
 """In bytes; the last is what registries take for a manifest (OCI distribution specification, `spec.md`)."""
-_CONFIG_LIMIT = 16 << 20
+CONFIG_LIMIT = 16 << 20
 _FIRST_SCHEMA = "application/vnd.docker.distribution.manifest.v1+"
 """distribution `docs/content/spec/deprecated-schema-v1.md`; signed or not."""
 
@@ -66,7 +65,7 @@ class Layout:
         if named is None or not manifest.is_image:
             return ImageConfig()
         if named.digest not in self._configs:
-            body = self._document(named, name_of(manifest), _CONFIG_LIMIT)
+            body = self._document(named, name_of(manifest), CONFIG_LIMIT)
             try:
                 self._configs[named.digest] = config_in(body)
             except Unusable as error:
@@ -95,7 +94,7 @@ class Layout:
         if named.size > limit:
             self._refuse(named, f"it has {named.size} bytes, and {limit} are the limit")
         body = whole(stretch)
-        found = _digest(body, named.digest)
+        found = digest_of(body, named.digest)
         if found != named.digest:
             self._refuse(named, f"its content has the digest {found}")
         return body
@@ -152,9 +151,4 @@ _OLDER = "write it with a tool or an option that makes version 1.0.0"
 
 
 def _came_along(named: Named) -> bool:
-    return named.data is not None and _digest(named.data, named.digest) == named.digest
-
-
-def _digest(body: bytes, like: str) -> str:
-    algorithm = like.partition(":")[0]
-    return f"{algorithm}:{hashlib.new(algorithm, body).hexdigest()}"
+    return named.data is not None and digest_of(named.data, named.digest) == named.digest

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import Any, NamedTuple
 
 from pushsafe.archives.descriptors import config_in
 from pushsafe.archives.files import Stretch
-from pushsafe.archives.layout import read, whole
+from pushsafe.archives.layout import CONFIG_LIMIT, read, whole
 from pushsafe.archives.packing import Layer
 from pushsafe.archives.repairs import SAVE_AGAIN
 from pushsafe.archives.stores import Store
 from pushsafe.archives.unpacking import BEGINNING, GZIP, compression_of
 from pushsafe.errors import ContentBroken, UsageError
-from pushsafe.image_index import DIGEST, Unusable, document_of, json_of
+from pushsafe.image_index import DIGEST, Unusable, digest_of, document_of, json_of
 from pushsafe.model import ImageConfig
 
 MANIFEST = "manifest.json"
 """moby `image/tarexport/tarexport.go`; that of the OCI specification has other names. go-containerregistry calls its
 configs `sha256:HEX` (`pkg/v1/tarball/write.go`)."""
 _LIMIT = 32 << 20
-_CONFIG_LIMIT = 16 << 20
 _HEX = re.compile(r"(?:blobs/sha256/|sha256:)?([0-9a-f]{64})(?:\.json)?")
 
 
@@ -89,10 +87,10 @@ def config_digest_of(saved: Saved, store: Store) -> str:
 
 
 def _config(stretch: Stretch) -> tuple[bytes, str]:
-    if stretch.size > _CONFIG_LIMIT:
-        raise UsageError(f"{stretch.file}: it has {stretch.size} bytes, and {_CONFIG_LIMIT} are the limit", SAVE_AGAIN)
+    if stretch.size > CONFIG_LIMIT:
+        raise UsageError(f"{stretch.file}: it has {stretch.size} bytes, and {CONFIG_LIMIT} are the limit", SAVE_AGAIN)
     config = whole(stretch)
-    return config, f"sha256:{hashlib.sha256(config).hexdigest()}"
+    return config, digest_of(config)
 
 
 def _saved(entry: Any, store: Store) -> Saved:

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from pushsafe.errors import RegistryUnreachable
 from pushsafe.gateways import Content, Referrer
+from pushsafe.image_index import digest_of
 from pushsafe.model import (
     INDEX_TYPES,
     Access,
@@ -149,7 +150,7 @@ class Registry:
         response = self._asking.ask("GET", reference, f"blobs/{digest}", credential, patience)
         if response.status != _OK:
             return evidence(Stage.VERIFY, response, sent=credential.present)
-        found = manifests.digest_of(response.body, digest)
+        found = digest_of(response.body, digest)
         return manifests.read_config(response) if found == digest else _mismatch(digest, found, credential)
 
     def tags(self, reference: Reference, credential: Credential) -> tuple[str, ...] | Evidence:
@@ -174,8 +175,8 @@ class Registry:
         response = self._asking.ask("GET", reference, path, credential, patience, headers=_ACCEPT)
         if response.status != _OK:
             return evidence(Stage.VERIFY, response, sent=credential.present)
-        digest = digest or manifests.digest_of(response.body, response.header("docker-content-digest"))
-        found = manifests.digest_of(response.body, digest)
+        digest = digest or digest_of(response.body, response.header("docker-content-digest"))
+        found = digest_of(response.body, digest)
         if found != digest:
             return _mismatch(digest, found, credential)
         media_type = manifests.putable_type(response)

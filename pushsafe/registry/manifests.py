@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
+from pushsafe.image_config import said_by
+from pushsafe.image_index import digest_of
 from pushsafe.model import INDEX_TYPES, MANIFEST_TYPES, ImageConfig, ManifestInfo
 from pushsafe.platforms import of_document
 from pushsafe.registry.auth import read_json
@@ -12,18 +13,10 @@ from pushsafe.registry.transport import Response
 from pushsafe.sanitize import clean
 
 ACCEPT = ", ".join((*INDEX_TYPES, *MANIFEST_TYPES))
-_VERSION = "org.opencontainers.image.version"
-"""OCI image specification, `annotations.md`; builders write it as a label of the config."""
 
 
 def media_type(response: Response) -> str:
     return clean(response.header("content-type").partition(";")[0], limit=200)
-
-
-def digest_of(body: bytes, like: str) -> str:
-    """The digest by sha512 if that is what `like` is of, else by sha256 (OCI image specification, `descriptor.md`)."""
-    algorithm = "sha512" if like.startswith("sha512:") else "sha256"
-    return f"{algorithm}:{hashlib.new(algorithm, body).hexdigest()}"
 
 
 def putable_type(response: Response) -> str:
@@ -54,17 +47,8 @@ def read_manifest(response: Response) -> ManifestInfo:
 
 
 def read_config(response: Response) -> ImageConfig:
-    """An image's config (OCI image specification, `config.md`); what is not one has neither platform nor version."""
-    document = _object(response)
-    config = document.get("config")
-    labels = config.get("Labels") if isinstance(config, dict) else None
-    version = labels.get(_VERSION) if isinstance(labels, dict) else None
-    features = document.get("os.features")
-    return ImageConfig(
-        of_document(document),
-        clean(version, limit=128) if isinstance(version, str) else "",
-        tuple(one for one in features if isinstance(one, str)) if isinstance(features, list) else (),
-    )
+    """An image's config; what is not one has neither platform nor version."""
+    return said_by(_object(response))
 
 
 def read_tags(response: Response) -> tuple[str, ...]:
@@ -73,12 +57,17 @@ def read_tags(response: Response) -> tuple[str, ...]:
     return tuple(clean(tag, limit=128) for tag in found if isinstance(tag, str)) if isinstance(found, list) else ()
 
 
-def _object(response: Response) -> dict[str, Any]:
+def object_in(body: bytes) -> dict[str, Any] | None:
+    """The JSON object that a body is; `None` for anything else."""
     try:
-        found = read_json(response.body)
+        found = read_json(body)
     except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _object(response: Response) -> dict[str, Any]:
+    return object_in(response.body) or {}
 
 
 def _entries(document: dict[str, Any], name: str) -> list[dict[str, Any]]:

@@ -10,11 +10,11 @@ from typing import Any
 
 from pushsafe.evidence import accepted
 from pushsafe.gateways import Referrer
+from pushsafe.image_index import digest_of
 from pushsafe.model import Evidence, ManifestContent, Repository, Stage
 from pushsafe.patience import Patience
 from pushsafe.registry import manifests
 from pushsafe.registry.asking import Asking
-from pushsafe.registry.auth import read_json
 from pushsafe.registry.probe import evidence
 from pushsafe.registry.transport import BODY_LIMIT
 from pushsafe.sanitize import clean
@@ -87,7 +87,7 @@ class Putter:
             return Evidence(Stage.PUSH, said, status=_OK, code=_NO_LIST, sent=credential.present)
         if index == known:
             return Evidence(Stage.PUSH, "", status=_CREATED, sent=credential.present)
-        content = ManifestContent(manifests.digest_of(index, ""), OCI_INDEX, index)
+        content = ManifestContent(digest_of(index), OCI_INDEX, index)
         return self.put(tag, target, content, patience)[0]
 
 
@@ -99,7 +99,7 @@ def tag_of(digest: str) -> str:
 
 def _entry_of(content: ManifestContent) -> _Entry:
     """As the specification wants it: `artifactType` is the manifest's own, or else its config's media type."""
-    document = _object(content.body) or {}
+    document = manifests.object_in(content.body) or {}
     config = document.get("config")
     kind = document.get("artifactType") or (config.get("mediaType") if isinstance(config, dict) else None)
     annotations = document.get("annotations")
@@ -109,7 +109,8 @@ def _entry_of(content: ManifestContent) -> _Entry:
 
 def _with(entry: _Entry, known: bytes | None) -> bytes | None:
     """The list with the entry; as it is where that is there already, `None` where it is no OCI index."""
-    document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []} if known is None else _object(known)
+    new = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []}
+    document = new if known is None else manifests.object_in(known)
     if document is None or document.get("mediaType", OCI_INDEX) != OCI_INDEX:
         return None
     entries = document.get("manifests")
@@ -118,11 +119,3 @@ def _with(entry: _Entry, known: bytes | None) -> bytes | None:
     if known is not None and any(isinstance(one, dict) and one.get("digest") == entry["digest"] for one in entries):
         return known
     return json.dumps({**document, "manifests": [*entries, entry]}, separators=(",", ":")).encode()
-
-
-def _object(body: bytes) -> dict[str, Any] | None:
-    try:
-        found = read_json(body)
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None

@@ -89,12 +89,14 @@ class Sender:
 class _Sending:
     """One blob on its way.
 
-    It goes as one PUT first: that takes the fewest round trips, and containerd does it, so every registry takes it.
+    It goes as one PUT first: that takes the fewest round trips, and containerd does it, so every registry takes it. To
+    a registry on this machine, where they cost nothing, a large one goes in pieces (see `Turns`).
+
     Where that breaks off, the registry is asked what it has, and the rest goes in pieces: some registries keep all that
     came, others only pieces that came whole, as does every one behind a proxy that holds a request back until all of it
     is there. distribution keeps neither of a PUT nor of a PATCH that broke off (2.8.1 was tried): the `_state` of an
     upload says how much it has, and one that has more is an error, also where it is only asked for or cancelled. So
-    pieces from the outset would cost round trips, and win nothing there; it is begun anew.
+    pieces from the outset would win nothing of that, and cost round trips; it is begun anew.
     """
 
     def __init__(

@@ -22,7 +22,7 @@ from pushsafe.pipeline import run
 from pushsafe.plugin import DockerFlags
 from pushsafe.report.progress import Silent
 from pushsafe.wiring import gateways
-from tests.lab import Lab
+from tests.lab import Lab, LabRegistry
 from tests.values import ref
 
 ROOT = Path(__file__).parents[2]
@@ -97,6 +97,10 @@ class User:
     def log_in(self, credentials: Mapping[str, tuple[str, str]]) -> None:
         """Write what `docker login` writes where no helper is installed."""
         self.configure({"auths": {host: auth(*login) for host, login in credentials.items()}})
+
+    def log_in_to(self, *registries: LabRegistry, account: str = "writer") -> None:
+        """To those of them that know the account."""
+        self.log_in({one.host: (account, one.users[account]) for one in registries if account in one.users})
 
     def run(self, engine: str, *words: str, stdin: str = "") -> Run:
         """Run `docker WORDS` against an engine."""

@@ -47,10 +47,6 @@ def new(registry: LabRegistry) -> str:
     return f"{registry.host}/team/files-{uuid.uuid4().hex[:8]}"
 
 
-def log_in(user: User, *registries: LabRegistry, account: str = "writer") -> None:
-    user.log_in({one.host: (account, one.users[account]) for one in registries if account in one.users})
-
-
 def send(user: User, place: str, *references: str, engine: str = NO_ENGINE) -> Run:
     return user.push_json(engine, "--from", place, *references)
 
@@ -68,7 +64,7 @@ def crane(*words: str) -> str:
 
 
 def test_three_tags_and_the_same_again(user: User, registry: LabRegistry, layout: Path) -> None:
-    log_in(user, registry)
+    user.log_in_to(registry)
     name = new(registry)
     tags = [f"{name}:{tag}" for tag in ("1.4.2", "1.4", "latest")]
     first = send(user, f"oci:{layout}", *tags)
@@ -81,7 +77,7 @@ def test_three_tags_and_the_same_again(user: User, registry: LabRegistry, layout
 
 
 def test_a_second_repository_mounts(user: User, registry: LabRegistry, layout: Path) -> None:
-    log_in(user, registry)
+    user.log_in_to(registry)
     first, second = f"{new(registry)}:1", f"{new(registry)}:1"
     done = send(user, f"oci:{layout}", first, second)
     assert done.status == 0, done.stdout + done.stderr
@@ -93,7 +89,7 @@ def test_a_reader_is_refused_and_nobody_too(user: User, the_lab: Lab, layout: Pa
     registry = the_lab.registries["token"]
     tag = f"{new(registry)}:1"
     nobody = send(user, f"oci:{layout}", tag)
-    log_in(user, registry, account="reader")
+    user.log_in_to(registry, account="reader")
     reader = send(user, f"oci:{layout}", tag)
     assert (nobody.status, reader.status) == (4, 5)
     kinds = [one.results[0]["denial"]["kind"] for one in (nobody, reader)]

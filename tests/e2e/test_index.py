@@ -45,10 +45,6 @@ def load(engine: LabEngine, platform: str, reference: str = "", layer: bytes = b
     return name
 
 
-def log_in(user: User, *registries: LabRegistry, account: str = "writer") -> None:
-    user.log_in({one.host: (account, one.users[account]) for one in registries if account in one.users})
-
-
 def push(user: User, engine: LabEngine, *references: str) -> None:
     """As a CI job on a native runner leaves it behind."""
     done = user.pushsafe(engine.host, "-q", *references)
@@ -114,7 +110,7 @@ def platforms_of(found: dict[str, Any]) -> list[str]:
 
 def test_two_images_of_the_engine(user: User, engine: LabEngine, registry: LabRegistry) -> None:
     """One has a name of its own, the other one of the repository; the second time all of it is there."""
-    log_in(user, registry)
+    user.log_in_to(registry)
     repository = new(registry)
     targets = [f"{repository}:1.4.2", f"{repository}:latest"]
     sources = [load(engine, "linux/amd64"), load(engine, "linux/arm64", f"{repository}:arm64")]
@@ -161,7 +157,7 @@ def test_variants_of_one_architecture(user: User, engine: LabEngine, the_lab: La
 def test_attestations_are_kept(user: User, the_lab: Lab) -> None:
     """Of two images that buildx made, each with provenance, and then of the index in another repository."""
     engine, registry = the_lab.engines["containerd-new"], the_lab.registries["token"]
-    log_in(user, registry)
+    user.log_in_to(registry)
     targets = [f"{new(registry)}:1", f"{new(registry)}:1"]
     sources = [f"attested-{uuid.uuid4().hex[:8]}:{name}" for name in ("a", "b")]
     for source, platform in zip(sources, BOTH, strict=True):
@@ -207,7 +203,7 @@ def test_the_index_is_of_the_types_of_its_children(
 
 @pytest.mark.parametrize("name", ["classic-new", "containerd-new"])
 def test_two_tags_of_the_repository_and_no_engine(user: User, the_lab: Lab, registry: LabRegistry, name: str) -> None:
-    log_in(user, registry)
+    user.log_in_to(registry)
     repository = new(registry)
     sources = pushed(user, the_lab.engines[name], repository)
     targets = [f"{repository}:1", f"{repository}:latest"]
@@ -222,7 +218,7 @@ def test_two_tags_of_the_repository_and_no_engine(user: User, the_lab: Lab, regi
 
 def test_the_layers_of_another_repository_are_mounted(user: User, the_lab: Lab, registry: LabRegistry) -> None:
     """At the token registry that takes a token for both repositories."""
-    log_in(user, registry)
+    user.log_in_to(registry)
     sources = pushed(user, the_lab.engines["classic-new"], new(registry), layer=uuid.uuid4().bytes * 1000)
     target = f"{new(registry)}:1"
     done = index(user, NO_ENGINE, "-t", target, *sources)
@@ -234,7 +230,7 @@ def test_the_layers_of_another_repository_are_mounted(user: User, the_lab: Lab, 
 
 def test_what_is_at_another_registry_is_copied(user: User, the_lab: Lab, registry: LabRegistry) -> None:
     source = the_lab.registries["token" if registry.name != "token" else "basic-roles"]
-    log_in(user, source, registry)
+    user.log_in_to(source, registry)
     large = bytes(range(256)) * 4 * 1024 * 6 + uuid.uuid4().bytes  # more than an answer may have
     sources = pushed(user, the_lab.engines["containerd-new"], new(source), layer=large)
     repository = new(registry)
@@ -252,7 +248,7 @@ def test_what_is_at_another_registry_is_copied(user: User, the_lab: Lab, registr
 def test_an_image_of_the_engine_and_one_of_another_registry(user: User, the_lab: Lab, engine: LabEngine) -> None:
     """Under tags of two registries: what the engine has goes there once, and on from there."""
     one, other = the_lab.registries["open"], the_lab.registries["htpasswd"]
-    log_in(user, one, other)
+    user.log_in_to(one, other)
     remote = pushed(user, engine, new(other), ["linux/arm64"])
     targets = [f"{new(one)}:1", f"{new(other)}:1"]
     done = index(user, engine.host, "-t", targets[0], "-t", targets[1], load(engine, "linux/amd64"), *remote)
@@ -292,11 +288,11 @@ def test_two_images_of_one_platform(user: User, engine: LabEngine, the_lab: Lab)
 @pytest.mark.parametrize("where", ["engine", "registry"])
 def test_a_reader_and_nobody(user: User, the_lab: Lab, name: str, where: str) -> None:
     engine, registry = the_lab.engines["classic-new"], the_lab.registries[name]
-    log_in(user, registry)
+    user.log_in_to(registry)
     sources = pushed(user, engine, new(registry)) if where == "registry" else [load(engine, one) for one in BOTH]
     repository = new(registry)
     for account, status, kind in (("reader", 5, "insufficient-permission"), ("nobody", 4, "no-authentication")):
-        log_in(user, registry, account=account)
+        user.log_in_to(registry, account=account)
         done = index(user, engine.host, "-t", f"{repository}:1", *sources)
         assert done.status == status, done.stdout + done.stderr
         assert {result["outcome"] for result in done.results} == {"denied"}

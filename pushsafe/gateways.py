@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from pushsafe.extents import Extent
 from pushsafe.model import (
     Archive,
     BakeTarget,
@@ -86,7 +87,8 @@ class Content(Protocol):
 
     `file` names it for people. `parts` reads it from its beginning, as often as is wanted; each part holds until the
     next one is asked for. Raises ContentBroken where the file cannot be read, or holds more or fewer bytes. `settled`
-    tells whether the file is known to be as it was when its content was found to have its digest.
+    tells whether the file is known to be as it was when its content was found to have its digest; `extents` are then
+    the same as the parts, not read yet.
     """
 
     @property
@@ -95,6 +97,7 @@ class Content(Protocol):
     def file(self) -> str: ...
     def parts(self) -> Iterator[memoryview]: ...
     def settled(self) -> bool: ...
+    def extents(self) -> Iterator[Extent]: ...
 
 
 class Referrer(NamedTuple):

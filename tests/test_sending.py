@@ -12,6 +12,7 @@ import pytest
 from pushsafe import verification
 from pushsafe.errors import ContentBroken, RegistryUnreachable, UsageError
 from pushsafe.exitcodes import ExitCode, exit_code
+from pushsafe.extents import Extent
 from pushsafe.gateways import Content, Package, Referrer
 from pushsafe.model import (
     Archive,
@@ -62,6 +63,9 @@ class Bytes:
 
     def parts(self) -> Iterator[memoryview]:
         raise AssertionError("only a registry reads it")
+
+    def extents(self) -> Iterator[Extent]:
+        raise AssertionError("only a registry sends it")
 
 
 def manifest(*named: str, kind: str = OCI_MANIFEST) -> ManifestContent:

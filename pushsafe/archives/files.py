@@ -8,11 +8,13 @@ import stat
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from pushsafe.errors import ContentBroken, UsageError
+from pushsafe.extents import Extent
 from pushsafe.model import Blob
 from pushsafe.sanitize import clean
 
@@ -112,18 +114,31 @@ class Stretch:
         if isinstance(self.source, bytes):
             yield from (memoryview(self.source)[at : at + PART] for at in range(0, self.size, PART))
             return
+        with self._opened(self.source) as descriptor:
+            yield from self._read(descriptor)
+
+    def extents(self) -> Iterator[Extent]:
+        """The same as `parts`, unread; each holds until the next one is asked for. Raises ContentBroken."""
+        if isinstance(self.source, bytes):
+            raise TypeError(f"{self.file}: what lies in memory has no extents")
+        with self._opened(self.source) as descriptor, open(descriptor, "rb", buffering=0, closefd=False) as file:
+            for begin in range(0, self.size, PART):
+                yield Extent(file, self.offset + begin, min(PART, self.size - begin), self.file)
+
+    @contextmanager
+    def _opened(self, source: NamedFile | OpenFile) -> Iterator[int]:
         try:
-            descriptor = self.source.descriptor(self.size)
+            descriptor = source.descriptor(self.size)
             try:
-                yield from self._read(descriptor)
+                yield descriptor
             finally:
                 os.close(descriptor)
         except OSError as error:
             raise ContentBroken(f"{self.file}: it cannot be read: {reason(error)}") from None
 
     def _read(self, descriptor: int) -> Iterator[memoryview]:
-        # At a page's begin: some processors (AMD's of family 25) copy five times slower to where is a few bytes behind its
-        # source, both seen within a page, and there a large bytearray has its bytes.
+        # From a page's begin: some processors (AMD's of family 25) copy five times slower to what lies a few bytes
+        # behind its source, both seen within their pages, as the bytes of a large bytearray do.
         buffer = memoryview(mmap.mmap(-1, min(PART, self.size) or 1))
         for begin in range(0, self.size, PART):
             part = buffer[: self.size - begin]
@@ -169,6 +184,9 @@ class StoredBlob:
 
     def parts(self) -> Iterator[memoryview]:
         return self.stretch.parts()
+
+    def extents(self) -> Iterator[Extent]:
+        return self.stretch.extents()
 
     def stamp(self) -> Stamp | None:
         """That of its file before it is read; `None` where it would prove nothing.

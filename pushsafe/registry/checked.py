@@ -6,8 +6,12 @@ import hashlib
 from collections.abc import Callable, Generator, Iterator
 
 from pushsafe.errors import ContentBroken
+from pushsafe.extents import Extent
 from pushsafe.gateways import Content
 from pushsafe.model import Blob
+
+_Part = memoryview | Extent
+_NOTHING = memoryview(b"")
 
 
 class Sum:
@@ -23,9 +27,9 @@ class Sum:
         self._summed.update(part)
         self.size += len(part)
 
-    def pass_by(self, part: bytes | memoryview) -> None:
+    def pass_by(self, size: int) -> None:
         """Count a part without looking at it."""
-        self.size += len(part)
+        self.size += size
 
     def wrong(self) -> str:
         """What there is in place of the blob; empty if it is the blob."""
@@ -39,25 +43,27 @@ class Reading:
     """One reading of a content from its beginning, of which the first `skipped` bytes are not given out.
 
     Its digest is computed again, unless it is settled when it begins and before its last part: to compute it costs a
-    processor as much as to send it. `on_sent` is called after each part with how many bytes of the blob are sent by
-    then; `given` counts them when their sending begins. Raises ContentBroken.
+    processor as much as to send it. With `unread` what is settled is not even read here. `on_sent` is called after each
+    part with how many bytes of the blob are sent by then; `given` counts them when their sending begins. Raises
+    ContentBroken.
     """
 
-    def __init__(self, content: Content, on_sent: Callable[[int], None], skipped: int = 0) -> None:
+    def __init__(
+        self, content: Content, on_sent: Callable[[int], None], skipped: int = 0, *, unread: bool = False
+    ) -> None:
         self._content = content
         self._on_sent = on_sent
         self._sum = Sum(content.blob)
         self._settled = content.settled()
-        self._look_at = self._sum.pass_by if self._settled else self._sum.add
-        self._parts = content.parts()
-        self._rest = memoryview(b"")
+        self._parts: Iterator[memoryview | Extent] = content.extents() if unread and self._settled else content.parts()
+        self._rest: _Part = _NOTHING
         self._skipped = skipped
         self.given = skipped
         if not content.blob.size:  # no part would ever be asked for
-            self._look_at(next(self._parts, b""))
+            self._look_at(self._next())
             self._check()
 
-    def take(self, size: int) -> Iterator[memoryview]:
+    def take(self, size: int) -> Iterator[_Part]:
         """The next `size` bytes. Raises ContentBroken, before the last part of the blob is given out."""
         end = self.given + size
         while self.given < end:
@@ -73,15 +79,27 @@ class Reading:
         if isinstance(self._parts, Generator):
             self._parts.close()
 
-    def _read(self) -> memoryview:
+    def _begin(self, *, unread: bool) -> Iterator[_Part]:
+        return self._content.extents() if unread and self._settled else self._content.parts()
+
+    def _read(self) -> _Part:
         """The next part that is not skipped whole, itself cut where what is skipped ends; never empty."""
         while True:
-            part, before = next(self._parts, memoryview(b"")), self._sum.size
+            part, before = self._next(), self._sum.size
             self._look_at(part)
             if not part or self._sum.size >= self._content.blob.size:
                 self._check()
             if self._sum.size > self._skipped:
                 return part[max(0, self._skipped - before) :]
+
+    def _next(self) -> _Part:
+        return next(self._parts, _NOTHING)
+
+    def _look_at(self, part: _Part) -> None:
+        if self._settled or isinstance(part, Extent):
+            self._sum.pass_by(len(part))
+        else:
+            self._sum.add(part)
 
     def _check(self) -> None:
         seen = self._sum

@@ -16,6 +16,8 @@ from urllib.parse import unquote
 import urllib3
 import urllib3.connection  # parts after the whole: see auth.py
 
+from pushsafe.errors import ContentBroken
+from pushsafe.extents import Extent
 from pushsafe.registry.tls import Contexts, context
 
 CONNECTIONS = 32
@@ -83,8 +85,21 @@ class _Answer(http.client.HTTPResponse):
             self._timely.room += limits.get().more
 
 
+def _send_extent(connection: socket.socket, extent: Extent) -> None:
+    """By the kernel where it can. Raises ContentBroken where the file ends sooner."""
+    sent = connection.sendfile(extent.file, extent.offset, extent.size)
+    if sent < extent.size:
+        raise ContentBroken(f"{extent.name}: it has become shorter")
+
+
 class _Connection(urllib3.connection.HTTPConnection):
     response_class = _Answer
+
+    def send(self, data: Any) -> None:
+        if isinstance(data, Extent):
+            _send_extent(self.sock, data)
+        else:
+            super().send(data)
 
 
 class _SecureConnection(urllib3.connection.HTTPSConnection):
@@ -93,7 +108,10 @@ class _SecureConnection(urllib3.connection.HTTPSConnection):
     def send(self, data: Any) -> None:
         """What a server said before it closed is read all the same, as urllib3 does where this goes in clear."""
         try:
-            super().send(data)
+            if isinstance(data, Extent):
+                _send_extent(self.sock, data)
+            else:
+                super().send(data)
         except ssl.SSLEOFError:
             raise BrokenPipeError(errno.EPIPE, "broken pipe") from None
 

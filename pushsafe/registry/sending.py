@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 
 from pushsafe.errors import RegistryUnreachable
+from pushsafe.extents import Part
 from pushsafe.gateways import Content
 from pushsafe.model import Blob, Evidence, LayerState, Repository
 from pushsafe.patience import BUSY, NO_PATIENCE, Patience
@@ -122,6 +123,7 @@ class _Sending:
         self._turns = sender.turns(self._registry)
         self._piece = self._limit or self._turns.piece  # 0: as a whole
         self._whole_only = False
+        self._unread = True  # what is settled, as long as nothing breaks off
         self._kept = 0  # bytes that the registry has of this upload
         self._given = 0  # bytes of it whose sending has begun
         self._finishing = False  # whether the last request was the one that makes it a blob
@@ -154,6 +156,7 @@ class _Sending:
         try:
             response, done = self._go_on(upload)
         except Dropped as dropped:
+            self._unread = False  # it may be the file that broke off, which is known only to who reads it
             if self._size >= WORTH_ASKING and self._came_through(self._patience):
                 return LayerState.SENT
             if not self._after_drop(upload, dropped):
@@ -169,31 +172,32 @@ class _Sending:
 
     def _go_on(self, upload: Upload) -> tuple[Response, bool]:
         """Send what is missing; the answer to the last request, and whether all of it is there by that."""
-        blob, piece = self._content.blob, max(self._piece, upload.least)
         self._finishing = False
-        with closing(Reading(self._content, self._on_sent, self._kept)) as reading:
+        unread = self._unread and upload.in_clear()
+        with closing(Reading(self._content, self._on_sent, self._kept, unread=unread)) as reading:
             try:
-                if not self._kept and (not self._piece or self._size <= piece):
-                    self._finishing = True
+                while size := self._next_piece(upload.least):
                     with self._turns.one() as over:
-                        parts = self._parts(reading, self._size, over)
-                        response = upload.finish(blob.digest, self._size, parts)
-                    return response, response.status in DONE
-                while (start := self._kept) < self._size:
-                    size = min(piece, self._size - start)
-                    with self._turns.one() as over:
-                        response = upload.append(start, size, self._parts(reading, size, over))
+                        response = upload.append(self._kept, size, self._parts(reading, size, over))
                     if response.status not in TAKEN:
                         return response, False
-                    self._kept = start + size
+                    self._kept += size
                     self._note_progress()
                 self._finishing = True
-                response = upload.finish(blob.digest, 0, ())
+                size = self._size - self._kept
+                with self._turns.one() as over:
+                    response = upload.finish(self._content.blob.digest, size, self._parts(reading, size, over))
                 return response, response.status in DONE
             finally:
                 self._given = max(self._given, reading.given)
 
-    def _parts(self, reading: Reading, size: int, over: Callable[[], None]) -> Iterator[memoryview]:
+    def _next_piece(self, least: int) -> int:
+        """Bytes of the next piece; 0 where the request that makes it a blob takes all that is missing."""
+        piece, missing = max(self._piece, least), self._size - self._kept
+        whole = not self._kept or (self._piece == self._turns.piece and not self._resumed)
+        return 0 if whole and (not self._piece or missing <= piece) else min(piece, missing)
+
+    def _parts(self, reading: Reading, size: int, over: Callable[[], None]) -> Iterator[Part]:
         yield from reading.take(size)
         over()  # all of it is on its way, and the answer may take a while
 

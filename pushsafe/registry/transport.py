@@ -19,6 +19,7 @@ from urllib3.util import Retry, Timeout
 
 from pushsafe import __version__
 from pushsafe.errors import RegistryUnreachable
+from pushsafe.extents import Part
 from pushsafe.patience import NO_PATIENCE, Patience
 from pushsafe.proxies import proxy_for
 from pushsafe.registry.addresses import host_of, is_insecure, is_loopback, origin_of
@@ -72,7 +73,7 @@ class _Request:
     method: str
     url: str
     headers: Mapping[str, str]
-    body: bytes | Iterable[bytes | memoryview] | None
+    body: bytes | Iterable[Part] | None
     follow: bool
     limit: int
 
@@ -230,7 +231,7 @@ class Transport:
         *,
         verify: bool = True,
         headers: Mapping[str, str] | None = None,
-        body: Iterable[bytes | memoryview] | None = None,
+        body: Iterable[Part] | None = None,
         follow: bool = False,
         room: int = 0,
         registry: str = "",
@@ -263,7 +264,7 @@ class Transport:
             request.method,
             request.url,
             headers=request.headers,
-            body=cast(Iterable[bytes], request.body),  # any buffer goes to the socket as it is
+            body=cast(Iterable[bytes], request.body),  # each part goes to the connection as it is
             redirect=request.follow,
             retries=_REDIRECTS if request.follow else _NO_REDIRECT,
             timeout=timeout,

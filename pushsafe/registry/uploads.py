@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode, urljoin
 
 from pushsafe.errors import RegistryUnreachable
+from pushsafe.extents import Part
 from pushsafe.model import Credential
 from pushsafe.patience import Patience
 from pushsafe.registry.auth import parse_challenge
@@ -60,7 +61,11 @@ class Upload:
         except ValueError:
             return ""
 
-    def finish(self, digest: str, size: int, parts: Iterable[bytes | memoryview]) -> Response:
+    def in_clear(self) -> bool:
+        """Whether the content goes out as it is: not by TLS."""
+        return self.place()[:5].lower() == "http:"
+
+    def finish(self, digest: str, size: int, parts: Iterable[Part]) -> Response:
         """Send the whole content, or what is left of it, `size` bytes (`PUT LOCATION?digest=DIGEST`).
 
         Another origin gets no credential, as with containerd (`core/remotes/docker/pusher.go`): a registry may point
@@ -70,7 +75,7 @@ class Upload:
         named = f"{place}{'&' if '?' in place else '?'}{urlencode({'digest': digest})}"
         return self._send("PUT", named, {"Content-Length": str(size)}, parts)
 
-    def append(self, start: int, size: int, parts: Iterable[bytes | memoryview]) -> Response:
+    def append(self, start: int, size: int, parts: Iterable[Part]) -> Response:
         """Send `size` bytes that come after the first `start` ones (`PATCH LOCATION`); where it was taken the upload
         goes on from there.
 
@@ -117,7 +122,7 @@ class Upload:
             if place and self._is_ours(place):
                 self._delete(place)
 
-    def _send(self, method: str, url: str, headers: Mapping[str, str], parts: Iterable[bytes | memoryview]) -> Response:
+    def _send(self, method: str, url: str, headers: Mapping[str, str], parts: Iterable[Part]) -> Response:
         ours = self._is_ours(url)
         sent = {"Content-Type": "application/octet-stream", **headers, **(self.headers if ours else {})}
         verify = self.endpoint.verify or not ours

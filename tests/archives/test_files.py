@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pushsafe.archives.files import PART, NamedFile, Stretch
+from pushsafe.errors import ContentBroken
 
 CONTENT = os.urandom(2 * PART + 4711)
 
@@ -38,3 +39,31 @@ def test_parts_begin_where_a_page_does(file: Path, size: int) -> None:
 def test_nothing_has_no_parts(file: Path) -> None:
     file.write_bytes(b"")
     assert list(Stretch(NamedFile(file), 0, 0, "blob").parts()) == []
+
+
+def test_extents_are_the_same_unread(file: Path) -> None:
+    read, sizes = b"", []
+    for extent in Stretch(NamedFile(file), 0, len(CONTENT), "blob").extents():
+        read += os.pread(extent.file.fileno(), extent.size, extent.offset)
+        sizes.append(len(extent))
+        kept = extent.file
+    assert (read, sizes) == (CONTENT, [PART, PART, 4711])
+    assert kept.closed
+
+
+def test_a_slice_of_an_extent(file: Path) -> None:
+    whole = next(iter(Stretch(NamedFile(file), 0, len(CONTENT), "blob").extents()))
+    part = whole[100:150]
+    for cut in (part[10:30], part[:40][10:30], part[10:][:20]):
+        assert (cut.offset, cut.size, cut.file, cut.name) == (110, 20, whole.file, "blob")
+    assert not part[50:]
+
+
+def test_extents_of_another_size(file: Path) -> None:
+    with pytest.raises(ContentBroken, match="it has 2101863 bytes now, and had 5"):
+        list(Stretch(NamedFile(file), 0, 5, "blob").extents())
+
+
+def test_what_lies_in_memory_has_no_extents() -> None:
+    with pytest.raises(TypeError, match="config: what lies in memory"):
+        list(Stretch(b"{}", 0, 2, "config").extents())

@@ -17,6 +17,7 @@ from pushsafe.archives import open_image
 from pushsafe.archives.files import NamedFile, StoredBlob, Stretch
 from pushsafe.archives.hashing import Hashing
 from pushsafe.errors import ContentBroken, UsageError
+from pushsafe.extents import Extent
 from pushsafe.model import Blob
 from tests.archives.making import Making, digest_of, saved, written
 from tests.values import sha
@@ -42,6 +43,9 @@ class Read:
 
     def settled(self) -> bool:
         return False
+
+    def extents(self) -> Iterator[Extent]:
+        raise AssertionError("it is never settled")
 
     def parts(self) -> Iterator[memoryview]:
         self.reads += 1

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from pushsafe.errors import ContentBroken
+from pushsafe.extents import Extent
 from pushsafe.model import Blob
 
 
@@ -18,8 +21,8 @@ def blob_of(content: bytes, algorithm: str = "sha256") -> Blob:
 class Lying:
     """`content` in parts of `part` bytes, each overwritten when the next one is asked for; of this `blob`, or another.
 
-    `broken` is after how many bytes it cannot be read any more. `readings` counts how often it was begun. `settling` is
-    how often it will say that it is settled.
+    `broken` is after how many bytes it cannot be read any more. `readings` counts how often it was begun, and `unread`
+    how often of these it was not read here. `settling` is how often it will say that it is settled.
     """
 
     content: bytes
@@ -29,6 +32,7 @@ class Lying:
     broken: int | None = None
     settling: int = 0
     readings: int = field(default=0, init=False)
+    unread: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         self.blob = self.blob or blob_of(self.content)
@@ -36,6 +40,15 @@ class Lying:
     def settled(self) -> bool:
         self.settling -= 1
         return self.settling >= 0
+
+    def extents(self) -> Iterator[Extent]:
+        """Of a file that holds the content."""
+        self.readings += 1
+        self.unread += 1
+        with io.FileIO(os.memfd_create(self.file), "wb+") as file:
+            file.write(self.content[: self.broken])
+            for start in range(0, len(self.content), self.part):
+                yield Extent(file, start, min(self.part, len(self.content) - start), self.file)
 
     def parts(self) -> Iterator[memoryview]:
         self.readings += 1

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 
 import pytest
 
 from pushsafe.errors import ContentBroken
+from pushsafe.extents import Extent
 from pushsafe.registry.checked import Reading
 from tests.fakes.lying import Lying, blob_of
 
@@ -14,25 +16,35 @@ CONTENT = bytes(range(256)) * 100
 PART = 10_000
 
 
-def given(content: Lying, *pieces: int) -> tuple[bytes, list[int], str]:
+def given(content: Lying, *pieces: int, unread: bool = False) -> tuple[bytes, list[int], str]:
     """What is given out, what is told of it, and why no more."""
     out, told = bytearray(), list[int]()
-    reading = Reading(content, told.append)
+    reading = Reading(content, told.append, unread=unread)
     try:
         for size in pieces or (content.blob.size,):
             for part in reading.take(size):
-                out += part
+                out += os.pread(part.file.fileno(), part.size, part.offset) if isinstance(part, Extent) else part
     except ContentBroken as error:
         return bytes(out), told, error.message
     return bytes(out), told, ""
 
 
+@pytest.mark.parametrize("unread", [False, True], ids=["read", "unread"])
 @pytest.mark.parametrize("settling", [0, 2], ids=["summed", "settled"])
 @pytest.mark.parametrize("pieces", [(), (10_000, 15_600), (1, 25_599)], ids=["whole", "at-a-part", "within-one"])
-def test_all_of_it_in_its_order(settling: int, pieces: tuple[int, ...]) -> None:
+def test_all_of_it_in_its_order(settling: int, pieces: tuple[int, ...], unread: bool) -> None:
     content = Lying(CONTENT, part=PART, settling=settling)
-    out, told, why = given(content, *pieces)
+    out, told, why = given(content, *pieces, unread=unread)
     assert (out, told[-1], why, content.readings) == (CONTENT, len(CONTENT), "", 1)
+
+
+@pytest.mark.parametrize(
+    ("settling", "unread", "kind"), [(2, True, Extent), (2, False, memoryview), (0, True, memoryview)]
+)
+def test_only_what_is_settled_goes_unread(settling: int, unread: bool, kind: type) -> None:
+    reading = Reading(Lying(CONTENT, part=PART, settling=settling), lambda _size: None, 15_000, unread=unread)
+    parts = list(reading.take(len(CONTENT) - 15_000))
+    assert [(type(part), len(part)) for part in parts] == [(kind, 5_000), (kind, 5_600)]
 
 
 CHANGED = CONTENT[:-1] + b"!"
@@ -40,9 +52,10 @@ FOUND = f"sha256:{hashlib.sha256(CHANGED).hexdigest()}"
 
 
 @pytest.mark.parametrize(("settling", "readings"), [(0, 1), (1, 2)], ids=["never settled", "touched while it was sent"])
-def test_the_last_part_of_what_was_changed_stays_here(settling: int, readings: int) -> None:
+@pytest.mark.parametrize("unread", [False, True], ids=["read", "unread"])
+def test_the_last_part_of_what_was_changed_stays_here(settling: int, readings: int, unread: bool) -> None:
     content = Lying(CHANGED, blob_of(CONTENT), part=PART, settling=settling)
-    out, told, why = given(content)
+    out, told, why = given(content, unread=unread)
     expected = blob_of(CONTENT)
     assert (out, told) == (CHANGED[:20_000], [10_000, 20_000])
     assert why == f"layer.tar: expected {expected.digest} of 25600 bytes, found 25600 bytes of {FOUND}"

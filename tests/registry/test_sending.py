@@ -18,7 +18,7 @@ from pushsafe.embedded import EmbeddedRegistry
 from pushsafe.errors import ContentBroken, RegistryUnreachable
 from pushsafe.model import Credential, Evidence, LayerState, Reference, Repository, Stage
 from pushsafe.patience import NO_PATIENCE, Patience
-from pushsafe.registry import sending, transport
+from pushsafe.registry import sending, transport, turns
 from pushsafe.registry.client import Registry
 from pushsafe.registry.transport import BODY_LIMIT, Transport
 from tests.fakes.cutting import Cutting
@@ -230,6 +230,101 @@ def test_without_a_token_for_both_there_is_no_mount(answer: Answer, pauses: list
     with FakeRegistry(guarded(wants_bearer(OPAQUE), uploading(PUT)), on("GET", "/token", give)) as registry:
         assert send(registry, mount_from=OTHER, credential=somebody(), retries=1) is LayerState.SENT
         assert [one for one in requests_of(registry) if "token" not in one] == [START, WHOLE]
+
+
+@pytest.mark.parametrize(("size", "bodies"), [
+    (100_000, ["PUT 100000"]),
+    (99_999, ["PATCH 99999", "PUT 1"]),
+    (40_000, ["PATCH 40000", "PATCH 40000", "PUT 20000"]),
+    (50_000, ["PATCH 50000", "PUT 50000"]),
+])  # fmt: skip
+def test_a_blob_goes_to_a_near_registry_in_pieces(
+    monkeypatch: pytest.MonkeyPatch, size: int, bodies: list[str]
+) -> None:
+    """The request that makes it a blob takes the last one along."""
+    monkeypatch.setattr(turns, "_PIECE", size)
+    with FakeRegistry(uploading(limited(100_000))) as registry:
+        assert send(registry) is LayerState.SENT
+        sent = [one for one in registry.requests if one.method in ("PUT", "PATCH")]
+        assert [f"{one.method} {len(one.body)}" for one in sent] == bodies
+        assert b"".join(one.body for one in sent) == DATA
+
+
+def test_the_last_piece_that_breaks_off_is_all_that_goes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "_PIECE", 40_000)
+    rules = uploading(on("PUT", "/u", DROP, Answer(201)), GONE, on("GET", "/u", has(80_000)), pieces())
+    with FakeRegistry(rules) as registry:
+        assert send(registry, retries=1) is LayerState.SENT
+        assert requests_of(registry) == [
+            START,
+            "PATCH /u?0 0-39999 of 40000",
+            "PATCH /u?2 40000-79999 of 40000",
+            "PUT /u?3 digest of 20000",
+            HEAD,
+            "GET /u?3",
+            "PATCH /u?1 80000-99999 of 20000",
+            "PUT /u?4 digest of 0",
+        ]
+
+
+# ---------------------------------------------------------------------- sent by the kernel
+
+
+def settled(**options: Any) -> Lying:
+    return Lying(DATA, settling=100, **options)
+
+
+def test_what_is_settled_goes_unread() -> None:
+    content, sizes = settled(), list[int]()
+    with FakeRegistry(uploading(PUT)) as registry:
+        assert send(registry, content, told=sizes.append) is LayerState.SENT
+        assert registry.find("PUT", "/u")[0].body == DATA
+    assert (content.readings, content.unread) == (1, 1)
+    assert sizes == list(range(10_000, 100_001, 10_000))
+
+
+def test_after_a_drop_it_is_read() -> None:
+    """It may have been the file that broke off: who sends it unread cannot tell."""
+    content = settled()
+    with FakeRegistry(
+        uploading(on("PUT", "/u", DROP, Answer(201)), GONE, on("GET", "/u", has(1)), pieces())
+    ) as registry:
+        assert send(registry, content, retries=1) is LayerState.SENT
+        assert b"".join(one.body for one in registry.find("PATCH", "/u")) == DATA
+    assert (content.readings, content.unread) == (2, 1)
+
+
+def test_by_tls_it_is_read(trusted: Certificate, names: Names) -> None:
+    names("registry.test")
+    content = settled()
+    with FakeRegistry(uploading(PUT), certificate=trusted) as registry:
+        assert send(f"registry.test:{registry.port}", content) is LayerState.SENT
+        assert registry.find("PUT", "/u")[0].body == DATA
+    assert (content.readings, content.unread) == (1, 0)
+
+
+def test_where_tls_begins_in_the_middle(trusted: Certificate, names: Names, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registry in clear names another place for the rest."""
+    names("registry.test")
+    monkeypatch.setattr(turns, "_PIECE", 40_000)
+    content = settled()
+    there = [on("PATCH", "/there", Answer(202)), on("PUT", "/there", Answer(201))]
+    with FakeRegistry(there, certificate=trusted) as elsewhere:
+        moved = Answer(202).having(Location=f"https://registry.test:{elsewhere.port}/there")
+        with FakeRegistry(uploading(on("PATCH", "/u", moved))) as registry:
+            assert send(registry, content) is LayerState.SENT
+        sent = registry.find("PATCH", "/u") + elsewhere.requests
+        assert [(one.method, len(one.body)) for one in sent] == [("PATCH", 40_000), ("PATCH", 40_000), ("PUT", 20_000)]
+        assert b"".join(one.body for one in sent) == DATA
+    assert (content.readings, content.unread) == (1, 1)
+
+
+def test_a_file_that_has_become_shorter() -> None:
+    with FakeRegistry(uploading(PUT)) as registry:
+        with pytest.raises(ContentBroken, match=r"layer\.tar: it has become shorter"):
+            send(registry, settled(broken=35_000), retries=3)
+        assert [len(one.body) for one in registry.find("PUT", "/u")] in ([], [35_000])
+        assert len(registry.find("DELETE", "/u")) == 1
 
 
 def test_an_upload_elsewhere_gets_no_credential() -> None:

@@ -22,6 +22,8 @@ _YOUNG = 2 * 10**9
 """Nanoseconds; file systems tell the time of a change less exactly than that, FAT by two seconds."""
 PART = 1 << 20
 """Bytes read at a time: more makes nothing faster, and memory is kept for each thread."""
+_EXTENT = 4 * PART
+"""Bytes sent at a time of what is not read here; how far that is gets told no more often."""
 
 
 def shown(path: str | Path) -> str:
@@ -122,8 +124,8 @@ class Stretch:
         if isinstance(self.source, bytes):
             raise TypeError(f"{self.file}: what lies in memory has no extents")
         with self._opened(self.source) as descriptor, open(descriptor, "rb", buffering=0, closefd=False) as file:
-            for begin in range(0, self.size, PART):
-                yield Extent(file, self.offset + begin, min(PART, self.size - begin), self.file)
+            for begin in range(0, self.size, _EXTENT):
+                yield Extent(file, self.offset + begin, min(_EXTENT, self.size - begin), self.file)
 
     @contextmanager
     def _opened(self, source: NamedFile | OpenFile) -> Iterator[int]:

@@ -177,7 +177,7 @@ class _Sending:
         with closing(Reading(self._content, self._on_sent, self._kept, unread=unread)) as reading:
             try:
                 while size := self._next_piece(upload.least):
-                    with self._turns.one() as over:
+                    with self._turns.one(size) as over:
                         response = upload.append(self._kept, size, self._parts(reading, size, over))
                     if response.status not in TAKEN:
                         return response, False
@@ -185,7 +185,7 @@ class _Sending:
                     self._note_progress()
                 self._finishing = True
                 size = self._size - self._kept
-                with self._turns.one() as over:
+                with self._turns.one(size) as over:
                     response = upload.finish(self._content.blob.digest, size, self._parts(reading, size, over))
                 return response, response.status in DONE
             finally:
@@ -194,8 +194,10 @@ class _Sending:
     def _next_piece(self, least: int) -> int:
         """Bytes of the next piece; 0 where the request that makes it a blob takes all that is missing."""
         piece, missing = max(self._piece, least), self._size - self._kept
-        whole = not self._kept or (self._piece == self._turns.piece and not self._resumed)
-        return 0 if whole and (not self._piece or missing <= piece) else min(piece, missing)
+        if self._piece == self._turns.piece and not self._resumed:
+            count = missing // piece if self._piece else 1
+            return missing // count if count > 1 else 0
+        return 0 if not self._kept and missing <= piece else min(piece, missing)
 
     def _parts(self, reading: Reading, size: int, over: Callable[[], None]) -> Iterator[Part]:
         yield from reading.take(size)

@@ -234,9 +234,10 @@ def test_without_a_token_for_both_there_is_no_mount(answer: Answer, pauses: list
 
 @pytest.mark.parametrize(("size", "bodies"), [
     (100_000, ["PUT 100000"]),
-    (99_999, ["PATCH 99999", "PUT 1"]),
-    (40_000, ["PATCH 40000", "PATCH 40000", "PUT 20000"]),
+    (51_000, ["PUT 100000"]),
     (50_000, ["PATCH 50000", "PUT 50000"]),
+    (34_000, ["PATCH 50000", "PUT 50000"]),
+    (30_000, ["PATCH 33333", "PATCH 33333", "PUT 33334"]),
 ])  # fmt: skip
 def test_a_blob_goes_to_a_near_registry_in_pieces(
     monkeypatch: pytest.MonkeyPatch, size: int, bodies: list[str]
@@ -257,13 +258,12 @@ def test_the_last_piece_that_breaks_off_is_all_that_goes_again(monkeypatch: pyte
         assert send(registry, retries=1) is LayerState.SENT
         assert requests_of(registry) == [
             START,
-            "PATCH /u?0 0-39999 of 40000",
-            "PATCH /u?2 40000-79999 of 40000",
-            "PUT /u?3 digest of 20000",
+            "PATCH /u?0 0-49999 of 50000",
+            "PUT /u?2 digest of 50000",
             HEAD,
-            "GET /u?3",
+            "GET /u?2",
             "PATCH /u?1 80000-99999 of 20000",
-            "PUT /u?4 digest of 0",
+            "PUT /u?3 digest of 0",
         ]
 
 
@@ -306,7 +306,7 @@ def test_by_tls_it_is_read(trusted: Certificate, names: Names) -> None:
 def test_where_tls_begins_in_the_middle(trusted: Certificate, names: Names, monkeypatch: pytest.MonkeyPatch) -> None:
     """A registry in clear names another place for the rest."""
     names("registry.test")
-    monkeypatch.setattr(turns, "_PIECE", 40_000)
+    monkeypatch.setattr(turns, "_PIECE", 30_000)
     content = settled()
     there = [on("PATCH", "/there", Answer(202)), on("PUT", "/there", Answer(201))]
     with FakeRegistry(there, certificate=trusted) as elsewhere:
@@ -314,7 +314,7 @@ def test_where_tls_begins_in_the_middle(trusted: Certificate, names: Names, monk
         with FakeRegistry(uploading(on("PATCH", "/u", moved))) as registry:
             assert send(registry, content) is LayerState.SENT
         sent = registry.find("PATCH", "/u") + elsewhere.requests
-        assert [(one.method, len(one.body)) for one in sent] == [("PATCH", 40_000), ("PATCH", 40_000), ("PUT", 20_000)]
+        assert [(one.method, len(one.body)) for one in sent] == [("PATCH", 33_333), ("PATCH", 33_333), ("PUT", 33_334)]
         assert b"".join(one.body for one in sent) == DATA
     assert (content.readings, content.unread) == (1, 1)
 

@@ -17,6 +17,9 @@ from pushsafe.reference import parse
 from pushsafe.results import error_of
 from pushsafe.rules import RULES, Rule
 
+COMMANDS = ("buildx", "index", "lint", "diagnose", "explain-error", "rules", "explain", "try")
+"""What the first word may be in place of a reference."""
+
 _T = TypeVar("_T")
 
 
@@ -113,6 +116,15 @@ def archive(text: str) -> Archive:
         raise UsageError(f"{text!r} names no kind of archive", f"--from {guess}")
     why = "names no path" if found else f"names no kind of archive that we know{f': {kind!r}' if colon else ''}"
     raise UsageError(f"{text!r} {why}", "--from oci:DIR[:REF], oci-archive:FILE[:REF] or docker-archive:FILE[:REF]")
+
+
+def no_command(text: str) -> None:
+    """Raise UsageError for what is given as a reference, and names a command."""
+    if text in COMMANDS:
+        raise UsageError(
+            f"{text!r} is a command only where it comes first, and no image's whole name",
+            f"{PUSHSAFE} {text} ..., or REGISTRY/NAMESPACE/{text}:TAG for the image",
+        )
 
 
 def no_archive(text: str) -> None:

@@ -17,7 +17,7 @@ import pytest
 from referencing import Registry as Schemas
 from referencing import Resource
 
-from pushsafe import __version__
+from pushsafe import __version__, arguments, cli
 from pushsafe.exitcodes import ExitCode
 from tests.docker_client import needs_docker
 from tests.fakes.capture import FakeEngine, Refusal
@@ -120,6 +120,8 @@ USAGE = [
     (["--digest-file", "/", "ghcr.io/a/b:1"], "cannot write /"),
     (["lint"], "docker pushsafe lint REGISTRY/NAMESPACE/NAME:TAG "),
     (["-a"], "docker pushsafe -a REGISTRY/NAMESPACE/NAME "),
+    (["--from", "oci:image", "lint", "ghcr.io/a/b:1"], "'lint' is a command only where it comes first"),
+    (["-q", "index", "ghcr.io/a/b:1"], "docker pushsafe index ..., or REGISTRY/NAMESPACE/index:TAG"),
     (["lint", "--no-preflight", "ghcr.io/a/b:1"], "--no-preflight"),
     (["lint", "--digest-file", "x", "ghcr.io/a/b:1"], "--digest-file"),
     (["diagnose"], "Missing argument 'REF'"),
@@ -139,6 +141,10 @@ def test_what_cannot_mean_anything_is_an_error(
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert engine.requests == []
+
+
+def test_every_command_is_known_to_come_first() -> None:
+    assert tuple(cli._COMMANDS) == arguments.COMMANDS
 
 
 def test_an_empty_file_of_references_is_an_error(program: Program) -> None:

@@ -168,6 +168,8 @@ def _request(common: dict[str, Any], settings: config.Settings, command: str = "
             "--all-tags takes the tags of an engine, and --from an image that has none of them",
             f"{command} --from {quote(origin.given)} REF [REF...]",
         )
+    for text in common["references"]:
+        arguments.no_command(text)
     for text in texts:
         arguments.no_archive(text)
     read = [parse_repository(text) if all_tags else parse(text) for text in texts]

@@ -123,9 +123,9 @@ class Stretch:
         """The same as `parts`, unread; each holds until the next one is asked for. Raises ContentBroken."""
         if isinstance(self.source, bytes):
             raise TypeError(f"{self.file}: what lies in memory has no extents")
-        with self._opened(self.source) as descriptor, open(descriptor, "rb", buffering=0, closefd=False) as file:
+        with self._opened(self.source) as descriptor:
             for begin in range(0, self.size, _EXTENT):
-                yield Extent(file, self.offset + begin, min(_EXTENT, self.size - begin), self.file)
+                yield Extent(descriptor, self.offset + begin, min(_EXTENT, self.size - begin), self.file)
 
     @contextmanager
     def _opened(self, source: NamedFile | OpenFile) -> Iterator[int]:

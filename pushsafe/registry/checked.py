@@ -43,8 +43,9 @@ class Reading:
     """One reading of a content from its beginning, of which the first `skipped` bytes are not given out.
 
     Its digest is computed again, unless it is settled when it begins and before its last part: to compute it costs a
-    processor as much as to send it. With `unread` what is settled is not even read here. `on_sent` is called after each
-    part with how many bytes of the blob are sent by then; `given` counts them when their sending begins. Raises
+    processor as much as to send it. With `unread` what is settled is not even read here, so that what happens to the
+    file while its last part is on its way goes along; `unread` then tells whether that is so. `on_sent` is called after
+    each part with how many bytes of the blob are sent by then; `given` counts them when their sending begins. Raises
     ContentBroken.
     """
 
@@ -55,7 +56,8 @@ class Reading:
         self._on_sent = on_sent
         self._sum = Sum(content.blob)
         self._settled = content.settled()
-        self._parts: Iterator[memoryview | Extent] = content.extents() if unread and self._settled else content.parts()
+        self.unread = unread and self._settled
+        self._parts = self._begin()
         self._rest: _Part = _NOTHING
         self._skipped = skipped
         self.given = skipped
@@ -79,8 +81,8 @@ class Reading:
         if isinstance(self._parts, Generator):
             self._parts.close()
 
-    def _begin(self, *, unread: bool) -> Iterator[_Part]:
-        return self._content.extents() if unread and self._settled else self._content.parts()
+    def _begin(self) -> Iterator[_Part]:
+        return self._content.extents() if self.unread else self._content.parts()
 
     def _read(self) -> _Part:
         """The next part that is not skipped whole, itself cut where what is skipped ends; never empty."""

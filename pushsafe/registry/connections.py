@@ -16,7 +16,6 @@ from urllib.parse import unquote
 import urllib3
 import urllib3.connection  # parts after the whole: see auth.py
 
-from pushsafe.errors import ContentBroken
 from pushsafe.extents import Extent
 from pushsafe.registry.tls import Contexts, context
 
@@ -85,11 +84,36 @@ class _Answer(http.client.HTTPResponse):
             self._timely.room += limits.get().more
 
 
-def _send_extent(connection: socket.socket, extent: Extent) -> None:
-    """By the kernel where it can. Raises ContentBroken where the file ends sooner."""
-    sent = connection.sendfile(extent.file, extent.offset, extent.size)
+class _Source:
+    """An extent as `socket.sendfile` wants a file: with a position, which is its own, and where the sending got to."""
+
+    def __init__(self, extent: Extent) -> None:
+        self._extent = extent
+        self.position = extent.offset
+
+    def fileno(self) -> int:
+        return self._extent.descriptor
+
+    def seek(self, position: int) -> None:
+        self.position = position
+
+    def read(self, size: int) -> bytes:
+        part = self._extent.read(self.position, size)
+        self.position += len(part)
+        return part
+
+
+def _send_unread(connection: socket.socket, extent: Extent) -> None:
+    """Let the kernel send it, where it can. Raises ContentBroken where it is the file that gives trouble."""
+    source = _Source(extent)
+    try:
+        sent = connection.sendfile(source, extent.offset, extent.size)
+    except OSError:
+        for _ in extent[source.position - extent.offset :].parts():
+            """Whose error it was, is only known by reading."""
+        raise
     if sent < extent.size:
-        raise ContentBroken(f"{extent.name}: it has become shorter")
+        raise extent.shorter()
 
 
 class _Connection(urllib3.connection.HTTPConnection):
@@ -97,7 +121,7 @@ class _Connection(urllib3.connection.HTTPConnection):
 
     def send(self, data: Any) -> None:
         if isinstance(data, Extent):
-            _send_extent(self.sock, data)
+            _send_unread(self.sock, data)
         else:
             super().send(data)
 
@@ -108,10 +132,8 @@ class _SecureConnection(urllib3.connection.HTTPSConnection):
     def send(self, data: Any) -> None:
         """What a server said before it closed is read all the same, as urllib3 does where this goes in clear."""
         try:
-            if isinstance(data, Extent):
-                _send_extent(self.sock, data)
-            else:
-                super().send(data)
+            for part in data.parts() if isinstance(data, Extent) else (data,):
+                super().send(part)
         except ssl.SSLEOFError:
             raise BrokenPipeError(errno.EPIPE, "broken pipe") from None
 

@@ -126,6 +126,8 @@ class _Sending:
         self._unread = True  # what is settled, as long as nothing breaks off
         self._kept = 0  # bytes that the registry has of this upload
         self._given = 0  # bytes of it whose sending has begun
+        self._went_unread = False
+        self._in_pieces = False  # whether a piece of this upload was sent
         self._finishing = False  # whether the last request was the one that makes it a blob
         self._resumed = False  # whether the registry was asked what it has of it
         self._furthest = 0  # bytes that the registry ever had
@@ -138,7 +140,7 @@ class _Sending:
                 if isinstance(opened, Evidence):
                     return opened
                 upload = opened
-                self._kept, self._given, self._resumed = 0, 0, False
+                self._kept, self._given, self._resumed, self._in_pieces = 0, 0, False, False
             try:
                 said = self._try(upload)
             except BaseException:
@@ -173,10 +175,12 @@ class _Sending:
     def _go_on(self, upload: Upload) -> tuple[Response, bool]:
         """Send what is missing; the answer to the last request, and whether all of it is there by that."""
         self._finishing = False
-        unread = self._unread and upload.in_clear()
+        # Far away it is the link that takes the time, and what goes wrong is noticed sooner in small parts.
+        unread = self._unread and self._turns.near and upload.in_clear()
         with closing(Reading(self._content, self._on_sent, self._kept, unread=unread)) as reading:
             try:
                 while size := self._next_piece(upload.least):
+                    self._in_pieces = True
                     with self._turns.one(size) as over:
                         response = upload.append(self._kept, size, self._parts(reading, size, over))
                     if response.status not in TAKEN:
@@ -189,7 +193,7 @@ class _Sending:
                     response = upload.finish(self._content.blob.digest, size, self._parts(reading, size, over))
                 return response, response.status in DONE
             finally:
-                self._given = max(self._given, reading.given)
+                self._given, self._went_unread = max(self._given, reading.given), reading.unread
 
     def _next_piece(self, least: int) -> int:
         """Bytes of the next piece; 0 where the request that makes it a blob takes all that is missing."""
@@ -197,7 +201,8 @@ class _Sending:
         if self._piece == self._turns.piece and not self._resumed:
             count = missing // piece if self._piece else 1
             return missing // count if count > 1 else 0
-        return 0 if not self._kept and missing <= piece else min(piece, missing)
+        whole = not self._kept and (not self._piece or missing <= piece)
+        return 0 if whole else min(piece, missing)
 
     def _parts(self, reading: Reading, size: int, over: Callable[[], None]) -> Iterator[Part]:
         yield from reading.take(size)
@@ -269,11 +274,18 @@ class _Sending:
             return True
         if status == _TOO_LARGE:
             return self._cut_smaller(upload.least)
+        if self._changed_on_the_way():
+            self._kept, self._unread = 0, False
+            return True
         return self._after_oddity(upload, status)
+
+    def _changed_on_the_way(self) -> bool:
+        """Whether something happened to the file while it went out unread: to read it anew tells what."""
+        return self._finishing and self._went_unread and not self._content.settled()
 
     def _after_oddity(self, upload: Upload, status: int) -> bool:
         """A registry may not take pieces, or not go on where it said itself that it was."""
-        ours = self._resumed or status == _BAD_RANGE or self._limit < self._piece < self._size
+        ours = self._resumed or status == _BAD_RANGE or (self._in_pieces and self._limit < self._piece)
         self._odd += ours
         if not ours or status in (_FORBIDDEN, *BUSY) or self._odd > _ODD_ANSWERS:
             return False

@@ -25,9 +25,9 @@ class Turns:
     """
 
     def __init__(self, registry: str) -> None:
-        near = is_loopback(registry)
-        self.piece = _PIECE if near else 0
-        self._free = threading.Semaphore(_NEAR) if near else None
+        self.near = is_loopback(registry)
+        self.piece = _PIECE if self.near else 0
+        self._free = threading.Semaphore(_NEAR) if self.near else None
 
     @contextmanager
     def one(self, size: int) -> Iterator[Callable[[], None]]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import os
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -45,10 +44,10 @@ class Lying:
         """Of a file that holds the content."""
         self.readings += 1
         self.unread += 1
-        with io.FileIO(os.memfd_create(self.file), "wb+") as file:
+        with tempfile.TemporaryFile(buffering=0) as file:
             file.write(self.content[: self.broken])
             for start in range(0, len(self.content), self.part):
-                yield Extent(file, start, min(self.part, len(self.content) - start), self.file)
+                yield Extent(file.fileno(), start, min(self.part, len(self.content) - start), self.file)
 
     def parts(self) -> Iterator[memoryview]:
         self.readings += 1

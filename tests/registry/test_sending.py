@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import functools
+import os
+import random
+import socket
 import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -14,8 +20,10 @@ from typing import Any
 
 import pytest
 
+from pushsafe.archives.files import OpenFile, StoredBlob, Stretch
 from pushsafe.embedded import EmbeddedRegistry
 from pushsafe.errors import ContentBroken, RegistryUnreachable
+from pushsafe.gateways import Content
 from pushsafe.model import Credential, Evidence, LayerState, Reference, Repository, Stage
 from pushsafe.patience import NO_PATIENCE, Patience
 from pushsafe.registry import sending, transport, turns
@@ -251,6 +259,23 @@ def test_a_blob_goes_to_a_near_registry_in_pieces(
         assert b"".join(one.body for one in sent) == DATA
 
 
+def test_a_refused_blob_that_went_as_a_whole_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though it is larger than a piece."""
+    monkeypatch.setattr(turns, "_PIECE", 60_000)
+    with FakeRegistry(uploading(on("PUT", "/u", refused(400, "NAME_INVALID", "no")))) as registry:
+        assert send(registry) == Evidence(Stage.PUSH, "no", 400, "NAME_INVALID", sent=False)
+        assert requests_of(registry) == [START, WHOLE]
+
+
+@pytest.mark.parametrize("least", ["", "5000"])
+def test_a_near_registry_that_takes_no_pieces(monkeypatch: pytest.MonkeyPatch, least: str) -> None:
+    monkeypatch.setattr(turns, "_PIECE", 30_000)
+    start = opened(OCI_Chunk_Min_Length=least) if least else opened()
+    with FakeRegistry(uploading(PUT, pieces(Answer(405)), start=(start,))) as registry:
+        assert send(registry) is LayerState.SENT
+        assert requests_of(registry) == [START, "PATCH /u?0 0-33332 of 33333", START, WHOLE]
+
+
 def test_the_last_piece_that_breaks_off_is_all_that_goes_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "_PIECE", 40_000)
     rules = uploading(on("PUT", "/u", DROP, Answer(201)), GONE, on("GET", "/u", has(80_000)), pieces())
@@ -317,6 +342,141 @@ def test_where_tls_begins_in_the_middle(trusted: Certificate, names: Names, monk
         assert [(one.method, len(one.body)) for one in sent] == [("PATCH", 33_333), ("PATCH", 33_333), ("PUT", 33_334)]
         assert b"".join(one.body for one in sent) == DATA
     assert (content.readings, content.unread) == (1, 1)
+
+
+def test_far_away_it_is_read(names: Names) -> None:
+    names("registry.test")
+    content = settled()
+    with FakeRegistry(uploading(PUT)) as registry:
+        host = f"registry.test:{registry.port}"
+        asked = Registry(Transport(insecure_registries=lambda: (host,)))
+        assert send(host, content, asked=asked) is LayerState.SENT
+    assert (content.readings, content.unread) == (1, 0)
+
+
+DIGEST_INVALID = refused(400, "DIGEST_INVALID", "no")
+
+
+def test_what_was_changed_on_its_way_is_read_anew() -> None:
+    """It was settled when the last of it went, and is not any more when it is refused."""
+    content = Lying(DATA, settling=2)
+    with FakeRegistry(uploading(on("PUT", "/u", DIGEST_INVALID, Answer(201)))) as registry:
+        assert send(registry, content) is LayerState.SENT
+        assert requests_of(registry) == [START, WHOLE, START, WHOLE]
+    assert (content.readings, content.unread) == (2, 1)
+
+
+def test_what_was_not_changed_is_refused_at_once() -> None:
+    content = settled()
+    with FakeRegistry(uploading(on("PUT", "/u", DIGEST_INVALID))) as registry:
+        assert send(registry, content) == Evidence(Stage.PUSH, "no", 400, "DIGEST_INVALID", sent=False)
+        assert requests_of(registry) == [START, WHOLE]
+
+
+def in_one_archive(folder: Path, count: int, size: int) -> list[StoredBlob]:
+    """Blobs of one file, each found right."""
+    whole = random.Random(1).randbytes(count * size)
+    path = folder / "image.tar"
+    path.write_bytes(whole)
+    file = OpenFile(os.open(path, os.O_RDONLY), str(path))
+    found = []
+    for begin in range(0, len(whole), size):
+        blob = StoredBlob(blob_of(whole[begin : begin + size]), Stretch(file, begin, size, f"{path}: layer"))
+        blob.found_right(blob.stretch.stamp())
+        found.append(blob)
+    return found
+
+
+@pytest.mark.parametrize(
+    "error", [0, errno.EINVAL, errno.ENOSYS], ids=["by the kernel", "not this file", "by no kernel"]
+)
+def test_blobs_of_one_archive_side_by_side(
+    embedded: EmbeddedRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    """Where the kernel does not send them they are read; their descriptors share one position."""
+    contents, failed = in_one_archive(tmp_path, 8, 500_000), list[int]()
+
+    def fail(*_arguments: int) -> int:
+        failed.append(error)
+        raise OSError(error, os.strerror(error))
+
+    if error:
+        monkeypatch.setattr(os, "sendfile", fail)
+    found = side_by_side(contents, target(embedded.host))
+    assert found == [LayerState.SENT] * 8
+    assert len(failed) == (8 if error else 0)
+
+
+def side_by_side(contents: Sequence[Content], where: Repository) -> list[LayerState | Evidence]:
+    asked = new()
+    with ThreadPoolExecutor(len(contents)) as threads:
+        try:
+            send_one = functools.partial(asked.send, on_sent=lambda _size: None, patience=NO_PATIENCE)
+            return list(threads.map(lambda content: send_one(content, where, ""), contents))
+        finally:
+            asked.close()
+
+
+def test_tls_in_the_middle_for_blobs_of_one_archive(
+    tmp_path: Path, trusted: Certificate, names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names("registry.test")
+    monkeypatch.setattr(turns, "_PIECE", 200_000)
+    contents, bodies = in_one_archive(tmp_path, 6, 500_000), dict[str, bytes]()
+
+    def put(request: Request) -> Answer:
+        bodies[request.query["digest"]] = request.body
+        return Answer(201)
+
+    with FakeRegistry([on("PUT", "/there", put)], certificate=trusted) as elsewhere:
+        moved = Answer(202).having(Location=f"https://registry.test:{elsewhere.port}/there")
+        with FakeRegistry(uploading(on("PATCH", "/u", moved))) as registry:
+            assert side_by_side(contents, target(registry.host)) == [LayerState.SENT] * 6
+    whole = (tmp_path / "image.tar").read_bytes()
+    assert bodies == {content.blob.digest: whole[content.stretch.offset + 250_000 :][:250_000] for content in contents}
+
+
+@pytest.mark.parametrize("after", [0, 1], ids=["at once", "in the middle"])
+def test_what_cannot_be_read_is_no_trouble_of_the_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    (content,) = in_one_archive(tmp_path, 1, 500_000)
+    really, sent = os.sendfile, list[int]()
+
+    def fail(*_arguments: int) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def send_some(out: int, file: int, offset: int, count: int) -> int:
+        if len(sent) == after:
+            fail()
+        sent.append(really(out, file, offset, min(count, 1000)))
+        return sent[-1]
+
+    monkeypatch.setattr(os, "sendfile", send_some)
+    monkeypatch.setattr(os, "pread", fail)
+    with FakeRegistry(uploading(PUT)) as registry:
+        with pytest.raises(ContentBroken, match=r"image\.tar: layer: it cannot be read: input/output error"):
+            side_by_side([content], target(registry.host))
+        assert len(registry.find("DELETE", "/u")) == 1
+
+
+def test_trouble_of_the_connection_is_none_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    really, sent = os.sendfile, list[int]()
+
+    def send_some(out: int, file: int, offset: int, count: int) -> int:
+        if sent:
+            with socket.socket(fileno=os.dup(out)) as connection:
+                connection.shutdown(socket.SHUT_RDWR)
+            raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+        sent.append(really(out, file, offset, min(count, 1000)))
+        return sent[-1]
+
+    monkeypatch.setattr(os, "sendfile", send_some)
+    content = settled()
+    with FakeRegistry(uploading(PUT, GONE, on("GET", "/u", has(1)), pieces())) as registry:
+        assert send(registry, content, retries=1) is LayerState.SENT
+        assert b"".join(one.body for one in registry.find("PATCH", "/u")) == DATA
+    assert (content.readings, content.unread) == (2, 1)
 
 
 def test_a_file_that_has_become_shorter() -> None:

@@ -110,7 +110,7 @@ def _send_unread(connection: socket.socket, extent: Extent) -> None:
         sent = connection.sendfile(source, extent.offset, extent.size)
     except OSError:
         for _ in extent[source.position - extent.offset :].parts():
-            """Whose error it was, is only known by reading."""
+            pass  # whose error it was is known only by reading
         raise
     if sent < extent.size:
         raise extent.shorter()

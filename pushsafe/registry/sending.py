@@ -126,7 +126,7 @@ class _Sending:
         self._unread = True  # what is settled, as long as nothing breaks off
         self._kept = 0  # bytes that the registry has of this upload
         self._given = 0  # bytes of it whose sending has begun
-        self._went_unread = False
+        self._went_unread = False  # whether the last that was sent did
         self._in_pieces = False  # whether a piece of this upload was sent
         self._finishing = False  # whether the last request was the one that makes it a blob
         self._resumed = False  # whether the registry was asked what it has of it

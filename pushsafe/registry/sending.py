@@ -190,7 +190,8 @@ class _Sending:
                 self._finishing = True
                 size = self._size - self._kept
                 with self._turns.one(size) as over:
-                    response = upload.finish(self._content.blob.digest, size, self._parts(reading, size, over))
+                    parts = self._parts(reading, size, over)
+                    response = upload.finish(self._content.blob.digest, size, parts, self._kept)
                 return response, response.status in DONE
             finally:
                 self._given, self._went_unread = max(self._given, reading.given), reading.unread
@@ -292,6 +293,8 @@ class _Sending:
         if status == _BAD_RANGE:
             self._resume(upload)
             return True
+        if self._in_pieces and not self._resumed:
+            self._turns.piece = 0  # so the other blobs go as a whole at once
         self._kept = 0
         self._whole_only = True
         self._piece = self._limit

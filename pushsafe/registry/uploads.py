@@ -26,6 +26,12 @@ _UNAUTHORIZED = 401
 _TOLD = (200, 202, 204)
 _RANGE = re.compile(r"(?:bytes=)?0-(\d{1,18})")
 
+
+def _lengths(start: int, size: int) -> dict[str, str]:
+    """Headers of a piece of `size` bytes, at least one (OCI distribution specification, "Pushing a blob in chunks")."""
+    return {"Content-Length": str(size), "Content-Range": f"{start}-{start + size - 1}"}
+
+
 Answering = Callable[[Response, Mapping[str, str]], "dict[str, str] | None"]
 
 
@@ -65,15 +71,17 @@ class Upload:
         """Whether the content goes out as it is: not by TLS."""
         return self.place()[:5].lower() == "http:"
 
-    def finish(self, digest: str, size: int, parts: Iterable[Part]) -> Response:
-        """Send the whole content, or what is left of it, `size` bytes (`PUT LOCATION?digest=DIGEST`).
+    def finish(self, digest: str, size: int, parts: Iterable[Part], start: int = 0) -> Response:
+        """Send the whole content, or the `size` bytes that come after the first `start` (`PUT LOCATION?digest=DIGEST`).
 
+        Only the latter have a range: zot takes a body without one for the whole (`pkg/api/routes.go`).
         Another origin gets no credential, as with containerd (`core/remotes/docker/pusher.go`): a registry may point
         to any. Raises RegistryUnreachable.
         """
         place = self._needed_place()
         named = f"{place}{'&' if '?' in place else '?'}{urlencode({'digest': digest})}"
-        return self._send("PUT", named, {"Content-Length": str(size)}, parts)
+        headers = _lengths(start, size) if start and size else {"Content-Length": str(size)}
+        return self._send("PUT", named, headers, parts)
 
     def append(self, start: int, size: int, parts: Iterable[Part]) -> Response:
         """Send `size` bytes that come after the first `start` ones (`PATCH LOCATION`); where it was taken the upload
@@ -82,8 +90,7 @@ class Upload:
         OCI distribution specification, "Pushing a blob in chunks". Raises RegistryUnreachable.
         """
         place = self._needed_place()
-        headers = {"Content-Length": str(size), "Content-Range": f"{start}-{start + size - 1}"}
-        response = self._send("PATCH", place, headers, parts)
+        response = self._send("PATCH", place, _lengths(start, size), parts)
         if response.status in TAKEN:
             self._move(place, response)
         return response

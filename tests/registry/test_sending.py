@@ -276,6 +276,40 @@ def test_a_near_registry_that_takes_no_pieces(monkeypatch: pytest.MonkeyPatch, l
         assert requests_of(registry) == [START, "PATCH /u?0 0-33332 of 33333", START, WHOLE]
 
 
+def test_of_a_near_registry_that_takes_no_pieces_only_one_blob_learns_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "_PIECE", 30_000)
+    asked = new()
+    with FakeRegistry(uploading(PUT, pieces(Answer(405)))) as registry:
+        for content in (DATA, DATA[1:]):
+            where = target(registry.host)
+            assert asked.send(Lying(content), where, "", lambda _size: None, NO_PATIENCE) is LayerState.SENT
+        sent = [one for one in registry.requests if one.method in ("PUT", "PATCH")]
+        assert [f"{one.method} {len(one.body)}" for one in sent] == ["PATCH 33333", "PUT 100000", "PUT 99999"]
+    asked.close()
+
+
+def test_a_registry_that_takes_a_put_without_a_range_for_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As zot does: the last piece says where it begins, and a whole blob does not."""
+    monkeypatch.setattr(turns, "_PIECE", 50_000)
+    kept: list[int] = []
+
+    def patch(request: Request) -> Answer:
+        kept.append(len(request.body))
+        return took(len(kept))
+
+    def put(request: Request) -> Answer:
+        start = int(request.headers.get("content-range", "0-").partition("-")[0])
+        return Answer(201) if start == sum(kept) else BAD_RANGE
+
+    with FakeRegistry(uploading(on("PATCH", "/u", patch), on("PUT", "/u", put))) as registry:
+        assert send(registry) is LayerState.SENT
+        assert requests_of(registry) == [
+            START,
+            "PATCH /u?0 0-49999 of 50000",
+            "PUT /u?1 digest 50000-99999 of 50000",
+        ]
+
+
 def test_the_last_piece_that_breaks_off_is_all_that_goes_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "_PIECE", 40_000)
     rules = uploading(on("PUT", "/u", DROP, Answer(201)), GONE, on("GET", "/u", has(80_000)), pieces())
@@ -284,7 +318,7 @@ def test_the_last_piece_that_breaks_off_is_all_that_goes_again(monkeypatch: pyte
         assert requests_of(registry) == [
             START,
             "PATCH /u?0 0-49999 of 50000",
-            "PUT /u?2 digest of 50000",
+            "PUT /u?2 digest 50000-99999 of 50000",
             HEAD,
             "GET /u?2",
             "PATCH /u?1 80000-99999 of 20000",

@@ -38,3 +38,8 @@ class UnsafeRealm(RegistryUnreachable):
 
 class ContentBroken(PushsafeError):
     """What is read from a file is not, or no longer, what it has to be; the message names the file."""
+
+
+def reason(error: OSError) -> str:
+    """What the system says of a file, for the end of a sentence."""
+    return (error.strerror or type(error).__name__).lower()

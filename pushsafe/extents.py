@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from pushsafe.errors import ContentBroken
+from pushsafe.errors import ContentBroken, reason
 
 _PART = 1 << 20
 
@@ -45,8 +45,7 @@ class Extent:
         try:
             return os.pread(self.descriptor, size, offset)
         except OSError as error:
-            why = (error.strerror or type(error).__name__).lower()
-            raise ContentBroken(f"{self.name}: it cannot be read: {why}") from None
+            raise ContentBroken(f"{self.name}: it cannot be read: {reason(error)}") from None
 
     def shorter(self) -> ContentBroken:
         """What to raise where the file ends before it does."""

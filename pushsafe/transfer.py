@@ -30,7 +30,7 @@ from pushsafe.model import (
 )
 
 BLOBS = 8
-"""Large blobs that are on their way at the same time: more would only share the same link, with fewer the last of most
+"""Large blobs that are on their way at the same time: more would only share the same link; with fewer, the last of most
 images begin late, and are alone on it."""
 SMALL = 256 * 1024
 """Bytes of a blob that costs round trips rather than time on the link, like any short question."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from pushsafe.errors import ContentBroken, UsageError
+from pushsafe.errors import ContentBroken, UsageError, reason
 from pushsafe.extents import Extent
 from pushsafe.model import Blob
 from pushsafe.sanitize import clean
@@ -29,11 +29,6 @@ _EXTENT = 4 * PART
 def shown(path: str | Path) -> str:
     """A file's name as the user wrote it, fit for a message."""
     return clean(str(path), limit=1000)
-
-
-def reason(error: OSError) -> str:
-    """What the system says of a file, for the end of a sentence."""
-    return (error.strerror or type(error).__name__).lower()
 
 
 class Stamp(NamedTuple):

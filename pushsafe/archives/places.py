@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from pushsafe.archives.files import reason, shown
-from pushsafe.errors import UsageError
+from pushsafe.archives.files import shown
+from pushsafe.errors import UsageError, reason
 from pushsafe.model import Archive, ArchiveKind
 
 _WHAT = {

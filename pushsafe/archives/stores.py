@@ -6,9 +6,9 @@ import stat
 from pathlib import Path
 from typing import Protocol
 
-from pushsafe.archives.files import NamedFile, Stretch, reason, shown
+from pushsafe.archives.files import NamedFile, Stretch, shown
 from pushsafe.archives.repairs import AGAIN
-from pushsafe.errors import UsageError
+from pushsafe.errors import UsageError, reason
 
 
 class Store(Protocol):

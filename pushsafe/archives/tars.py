@@ -8,10 +8,10 @@ import tarfile
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
-from pushsafe.archives.files import OpenFile, Stretch, open_archive, reason, shown
+from pushsafe.archives.files import OpenFile, Stretch, open_archive, shown
 from pushsafe.archives.repairs import COPY_AGAIN, SAVE_AGAIN
 from pushsafe.archives.unpacking import unpacked
-from pushsafe.errors import UsageError
+from pushsafe.errors import UsageError, reason
 from pushsafe.sanitize import clean
 
 _BLOCK = 512

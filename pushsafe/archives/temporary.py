@@ -6,8 +6,8 @@ import errno
 import os
 import tempfile
 
-from pushsafe.archives.files import reason, shown
-from pushsafe.errors import UsageError
+from pushsafe.archives.files import shown
+from pushsafe.errors import UsageError, reason
 
 
 def temporary() -> int:

@@ -7,10 +7,10 @@ import shlex
 import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
-from pushsafe.archives.files import PART, reason
+from pushsafe.archives.files import PART
 from pushsafe.archives.repairs import COPY_AGAIN
 from pushsafe.archives.temporary import temporary, write
-from pushsafe.errors import UsageError
+from pushsafe.errors import UsageError, reason
 
 if TYPE_CHECKING:
     from bz2 import BZ2File

@@ -75,7 +75,8 @@ class Case:
         elif self.config is LOOP:
             file.symlink_to(file)
         elif self.config is not None:
-            file.write_text(self.config if isinstance(self.config, str) else json.dumps(self.config))
+            config = self.config if isinstance(self.config, str | bytes) else json.dumps(self.config)
+            file.write_bytes(config.encode() if isinstance(config, str) else config)
         return config_dir, {"PATH": str(programs), "HOME": str(directory), **self.environ}
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.credential_cases import AUTH, CASES, REGISTRY, Case, b64
+from tests.credential_forms import FORMS
 from tests.fakes.capture import FakeEngine
 from tests.lab import LabError, newer_docker_cli
 
@@ -92,6 +93,12 @@ def test_docker_sends_what_the_table_says(docker: Docker, case: Case, tmp_path: 
         assert re.search("WARNING: Error (parsing|loading) config file|Failed to create credential store", sent.stderr)
     else:
         assert [auth for _, auth in sent.pushes] == ([] if case.sent is None else [_filled(case.sent)])
+
+
+@pytest.mark.parametrize("docker", ["newer"], indirect=True)
+@pytest.mark.parametrize("case", FORMS, ids=lambda case: case.name)
+def test_docker_takes_every_form_as_the_table_says(docker: Docker, case: Case, tmp_path: Path) -> None:
+    test_docker_sends_what_the_table_says(docker, case, tmp_path)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

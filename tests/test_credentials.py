@@ -23,6 +23,7 @@ from pushsafe.dockerconfig import MalformedError, hostname, parse_environment, p
 from pushsafe.errors import UsageError
 from pushsafe.model import Credential, CredentialKind, SourceKind
 from tests.credential_cases import AUTH, CASES, GOOD, HUB_KEY, NOTHING, REGISTRY, Case, b64, helper
+from tests.credential_forms import FORMS
 from tests.fakes.serving import RecordedRequest
 
 ROOT = Path(__file__).parent.parent
@@ -41,7 +42,7 @@ def fake(script: str) -> dict[str, str]:
 # ------------------------------------------------------------------- the table
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [*CASES, *FORMS], ids=lambda case: case.name)
 def test_source_and_header(case: Case, tmp_path: Path) -> None:
     credential = CredentialStore(*case.prepare(tmp_path)).lookup(case.registry)
     assert credential.source.kind is case.source
@@ -53,7 +54,7 @@ def test_source_and_header(case: Case, tmp_path: Path) -> None:
     assert RecordedRequest("POST", "/", {}, {"x-registry-auth": header}, b"").auth == expected
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [*CASES, *FORMS], ids=lambda case: case.name)
 def test_nothing_shows_a_secret(case: Case, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     credentials = CredentialStore(*case.prepare(tmp_path))
     credential = credentials.lookup(case.registry)
@@ -63,7 +64,7 @@ def test_nothing_shows_a_secret(case: Case, tmp_path: Path, capfd: pytest.Captur
 
 
 @pytest.mark.parametrize(
-    "case", [case for case in CASES if case.source is SourceKind.BROKEN], ids=lambda case: case.name
+    "case", [case for case in (*CASES, *FORMS) if case.source is SourceKind.BROKEN], ids=lambda case: case.name
 )
 def test_what_is_broken_is_named(case: Case, tmp_path: Path) -> None:
     source = CredentialStore(*case.prepare(tmp_path)).lookup(case.registry).source

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from itertools import islice
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from pushsafe.model import (
     Asks,
     Credential,
     CredentialKind,
+    CredentialSource,
     EngineInfo,
     Evidence,
     Facts,
@@ -28,12 +29,18 @@ from pushsafe.model import (
     PushRequest,
     Reference,
     RegistryPing,
+    SourceKind,
     Stage,
     StoreKind,
     TagState,
     TagUnknown,
 )
 from pushsafe.reference import parse
+
+ORIGIN_WAIT = 1.0
+"""Seconds, once all else is known, that a run waits for registries which it is not for to say what an image was pulled
+from. It is only a hint, and a person should not look at a still screen for longer."""
+_ORIGIN_THREADS = 4
 
 _NOT_ASKED = TagUnknown("the registry was not asked")
 _Images = Mapping[str, LocalImage | ImageMissing]
@@ -87,16 +94,14 @@ class Gathering:
             if not self._patient and any(fact.image is None for fact in facts):
                 raise
             self.engine_problem = error
-        sources = self._sources(images, info)
         facts = tuple(
             fact._replace(
                 image=fact.image or images.get(str(fact.reference), None if self.engine_problem else ImageMissing()),
                 engine=info,
-                source_name=sources.get(str(fact.reference), ("", None))[0],
-                source_index=sources.get(str(fact.reference), ("", None))[1],
             )
             for fact in facts
         )
+        origins = self._ask_for_origins(facts)
         states = dict(self._states(facts, repositories))
         unknown = _NOT_ASKED if self._request.asks is not Asks.PREFLIGHT else None
         known = tuple(
@@ -108,6 +113,7 @@ class Gathering:
             )
             for fact in facts
         )
+        known = _with_origins(known, origins)
         if not any(fact.buildx is None and needed(fact) for fact in known):
             return known
         buildx = self._gateways.buildx().look()
@@ -214,28 +220,71 @@ class Gathering:
 
     # ------------------------------------------------------------------ where an image came from
 
-    def _sources(self, images: _Images, info: EngineInfo | None) -> dict[str, tuple[str, ManifestInfo | None]]:
-        """The index of several platforms that an image was pulled from, for images of the classic store."""
-        classic = info is not None and info.store is StoreKind.CLASSIC
-        if not classic or self._request.platforms or self._request.asks is Asks.NOTHING:
-            return {}
-        held = {name: image for name, image in images.items() if isinstance(image, LocalImage)}
-        digests = tuple(dict.fromkeys(digest for image in held.values() for digest in image.repo_digests))
-        indexes = dict(zip(digests, self._pool.map(self._manifest_of, digests), strict=True))
-        return {name: _source_of(image.repo_digests, indexes) for name, image in held.items()}
+    def _ask_for_origins(self, facts: Sequence[Facts]) -> _Origins:
+        """Ask what the digests name that images of the classic store were pulled from: perhaps an index, of which that
+        store keeps one platform.
 
-    def _manifest_of(self, repo_digest: str) -> ManifestInfo | None:
-        """What a digest that an image was pulled from names now."""
-        name, _, digest = repo_digest.partition("@")
-        reference = parse(name)
-        if not isinstance(reference, Reference) or not digest:
-            return None
-        credential = self._gateways.credentials.lookup(reference.registry)
+        Registries that this run is for are asked with their credential. Every other one is asked as nobody, with the
+        preflight only, in threads apart, and hardly waited for: a push elsewhere is no reason to send it a password,
+        or to need it.
+        """
+        if self._request.platforms or self._request.asks is Asks.NOTHING:
+            return _Origins({}, {})
+        digests = dict.fromkeys(digest for fact in facts for digest in _pulled_from(fact))
+        registries = {fact.reference.registry for fact in facts}
+        read = {digest: reference for digest in digests if (reference := _repository_of(digest)) is not None}
+        ours = {digest: one for digest, one in read.items() if one.registry in registries}
+        others = {digest: one for digest, one in read.items() if one.registry not in registries}
+        asked = {digest: self._pool.submit(self._manifest_of, one, digest) for digest, one in ours.items()}
+        if not others or self._request.asks is not Asks.PREFLIGHT:
+            return _Origins(asked, {})
+        aside = ThreadPoolExecutor(_ORIGIN_THREADS, thread_name_prefix="pushsafe-origin")
+        hints = {digest: aside.submit(self._manifest_of, one, digest, _nobody(one)) for digest, one in others.items()}
+        aside.shutdown(wait=False)
+        return _Origins(asked, hints)
+
+    def _manifest_of(self, name: Reference, digest: str, credential: Credential | None = None) -> ManifestInfo | None:
+        """What a digest (`NAME@DIGEST`) names now, asked with the registry's own credential if none is given."""
+        credential = credential or self._gateways.credentials.lookup(name.registry)
         try:
-            found = self._gateways.registry().manifest(reference, credential, digest)
+            found = self._gateways.registry().manifest(name, credential, digest.rpartition("@")[2])
         except RegistryUnreachable:
             return None  # only a hint is lost: the image itself is complete
         return found if isinstance(found, ManifestInfo) else None
+
+
+class _Origins(NamedTuple):
+    """Questions about what `NAME@DIGEST`s name: to registries that the run is for, and to others."""
+
+    ours: Mapping[str, Future[ManifestInfo | None]]
+    others: Mapping[str, Future[ManifestInfo | None]]
+
+
+def _pulled_from(fact: Facts) -> tuple[str, ...]:
+    """The `NAME@DIGEST`s that an image of the classic store has come from, or was pushed to."""
+    classic = fact.engine is not None and fact.engine.store is StoreKind.CLASSIC
+    return fact.image.repo_digests if classic and isinstance(fact.image, LocalImage) else ()
+
+
+def _repository_of(digest: str) -> Reference | None:
+    name, _, digest = digest.partition("@")
+    reference = parse(name)
+    return reference if isinstance(reference, Reference) and digest else None
+
+
+def _nobody(reference: Reference) -> Credential:
+    return Credential(reference.registry, reference.registry, CredentialSource(SourceKind.NONE))
+
+
+def _with_origins(facts: tuple[Facts, ...], origins: _Origins) -> tuple[Facts, ...]:
+    """Facts with the index of several platforms that each image was pulled from, as far as that is known by now."""
+    late = wait(origins.others.values(), ORIGIN_WAIT).not_done
+    for question in late:
+        question.cancel()
+    answers = {**origins.ours, **{digest: one for digest, one in origins.others.items() if one not in late}}
+    indexes = {digest: answer.result() for digest, answer in answers.items()}
+    found = ((fact, *_source_of(_pulled_from(fact), indexes)) for fact in facts)
+    return tuple(fact._replace(source_name=name, source_index=index) for fact, name, index in found)
 
 
 def require_one_platform(request: PushRequest) -> None:

@@ -16,7 +16,7 @@ from pushsafe.errors import RegistryUnreachable
 from pushsafe.model import CredentialKind, ManifestContent
 from pushsafe.registry.client import Registry
 from pushsafe.registry.transport import Transport
-from tests.fakes.capture import FakeEngine, Refusal
+from tests.fakes.capture import FakeEngine, FakeImage, Refusal
 from tests.fakes.registry import (
     OCI_MANIFEST,
     Answer,
@@ -27,6 +27,7 @@ from tests.fakes.registry import (
     image,
     manifests,
     on,
+    open_registry,
     redirect,
     token_server,
 )
@@ -136,15 +137,21 @@ COMMANDS = ((), ("--no-preflight",), ("lint",), ("diagnose",))
 FOREIGN = "http://tokens.example.com/token"
 
 
-def run(home: Path, engine: FakeEngine, *words: str, auth: str, proxy: str) -> subprocess.CompletedProcess[str]:
-    """The program for the image that `words` ends with; what goes elsewhere in clear goes to the proxy."""
+def run(
+    home: Path, engine: FakeEngine, *words: str, auth: str | None, proxy: str, path: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """The program for the image that `words` ends with; what goes elsewhere in clear goes to the proxy.
+
+    `auth` is the login for its registry; docker's configuration is left as it is where that is `None`.
+    """
     host = words[-1].partition("/")[0]
-    (home / "config.json").write_text(json.dumps({"auths": {host: {"auth": auth}} if auth else {}}))
+    if auth is not None:
+        (home / "config.json").write_text(json.dumps({"auths": {host: {"auth": auth}} if auth else {}}))
     return subprocess.run(
         [sys.executable, "-m", "pushsafe", *words],
         cwd=home,
         env={
-            "PATH": os.environ["PATH"],
+            "PATH": os.pathsep.join(filter(None, (path, os.environ["PATH"]))),
             "HOME": str(home),
             "DOCKER_CONFIG": str(home),
             "PYTHONPATH": str(ROOT),
@@ -212,3 +219,23 @@ def test_a_credential_goes_to_its_own_registry_only(tmp_path: Path) -> None:
         assert {request.authorization for request in theirs.requests} == {""}
         assert f"Basic {LOGIN}" in {request.authorization for request in ours.requests}
     assert f"{names[0]} denied: no-authentication (not-logged-in)" in done.stdout
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=[" ".join(words) or "push" for words in COMMANDS])
+def test_where_an_image_was_pulled_from_gets_no_credential(words: tuple[str, ...], tmp_path: Path) -> None:
+    """What came from one registry, for which there is a login, goes to another, for which there is none."""
+    helper = tmp_path / "docker-credential-noting"
+    helper.write_text(f"#!/bin/sh\ncat >>{tmp_path}/asked\necho no\nexit 1\n")
+    helper.chmod(0o755)
+    with FakeRegistry(basic_registry(manifests("acme/app", {}))) as theirs:
+        config = {"auths": {theirs.host: {"auth": LOGIN}}, "credHelpers": {"mirror.test": "noting"}}
+        with FakeRegistry(open_registry(manifests("acme/app", {"1": ONE}))) as ours:
+            name = f"{ours.host}/acme/app:1"
+            origins = (f"{theirs.host}/acme/app@{ONE.digest}", f"mirror.test/acme/app@{ONE.digest}")
+            with FakeEngine({name: FakeImage(digest=ONE.digest, repo_digests=origins)}) as engine:
+                (tmp_path / "config.json").write_text(json.dumps(config))
+                done = run(tmp_path, engine, *words, name, auth=None, proxy="", path=str(tmp_path))
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert {request.authorization for request in theirs.requests} <= {""}
+        assert bool(theirs.requests) is (words != ("--no-preflight",))
+    assert not (tmp_path / "asked").exists()

@@ -323,7 +323,7 @@ def test_an_interruption_before_the_first_push_pushes_nothing(world: World) -> N
 
 # ---------------------------------------------------------------------- a bug is a bug
 
-PULLED = f"docker.io/library/base@{sha('e')}"
+PULLED = f"registry.test/team/base@{sha('e')}"
 PULLED_IMAGE = {ONE: LocalImage(sha("a"), (AMD64,), repo_digests=(PULLED,))}
 
 

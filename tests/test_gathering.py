@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
+from pushsafe import gathering
 from pushsafe.errors import EngineFailed, EngineUnreachable, PushsafeError, RegistryUnreachable, UsageError
 from pushsafe.exitcodes import ExitCode, exit_code
 from pushsafe.gathering import Gathering, investigate
@@ -25,6 +28,7 @@ from pushsafe.model import (
     ManifestInfo,
     Preflight,
     PushRequest,
+    Reference,
     Stage,
     StoreKind,
     TagAbsent,
@@ -65,8 +69,8 @@ def gather(
     world: World, pool: ThreadPoolExecutor, *given: str, asks: Asks = Asks.PREFLIGHT, patient: bool = False
 ) -> tuple[Facts, ...]:
     references = tuple(map(ref, given))
-    gathering = Gathering(PushRequest(references, asks=asks), world.gateways, pool, patient=patient)
-    return gathering.gather(tuple(Facts(reference, now=NOW) for reference in references))
+    gather = Gathering(PushRequest(references, asks=asks), world.gateways, pool, patient=patient).gather
+    return gather(tuple(Facts(reference, now=NOW) for reference in references))
 
 
 # ---------------------------------------------------------------------- what is filled in
@@ -309,7 +313,7 @@ def test_one_platform_of_a_known_index_is_not_pushed_in_silence(
     store: StoreKind, source: ManifestInfo | Evidence | RegistryUnreachable, found: list[str]
 ) -> None:
     world = World(engine=Engine(store, PULLED_IMAGE), registry=Registry({PULLED: source}))
-    report = world.run(ONE)
+    report = world.run(ONE, asks=Asks.PREFLIGHT)
     assert codes(report) == found
     assert (f"manifest {PULLED}" in world.registry.asked) == (store is StoreKind.CLASSIC)
     assert pushes(world) == ([] if found else [ONE])
@@ -326,7 +330,7 @@ def test_what_a_digest_names(
 def test_what_several_tags_were_pulled_from_is_asked_once() -> None:
     images = dict.fromkeys((ONE, TWO, THREE), LocalImage(sha("a"), (AMD64,), repo_digests=(PULLED,)))
     world = World(Engine(StoreKind.CLASSIC, images), registry=Registry({PULLED: SOURCE_INDEX}))
-    report = world.run(ONE, TWO, THREE)
+    report = world.run(ONE, TWO, THREE, asks=Asks.PREFLIGHT)
     assert codes(report) == ["PS203"]
     assert all(name in report.findings[0].fix for name in (ONE, TWO, THREE))
     assert world.registry.asked.count(f"manifest {PULLED}") == 1
@@ -335,7 +339,7 @@ def test_what_several_tags_were_pulled_from_is_asked_once() -> None:
 def test_buildx_is_looked_at_where_it_is_needed() -> None:
     world = World(engine=Engine(StoreKind.CLASSIC, PULLED_IMAGE), registry=Registry({PULLED: SOURCE_INDEX}))
     world.buildx.looked = Buildx(problem="buildx is not installed")
-    assert "buildx is not installed" in world.run(ONE).findings[0].message
+    assert "buildx is not installed" in world.run(ONE, asks=Asks.PREFLIGHT).findings[0].message
     assert world.buildx.asked == ["look"]
     plain = World(Engine(StoreKind.CLASSIC))
     assert exit_code(plain.run(ONE)) is ExitCode.OK
@@ -357,8 +361,80 @@ def test_who_names_the_platform_means_it() -> None:
     assert exit_code(report) is ExitCode.OK
 
 
+OWN = f"registry.test/team/base@{sha('e')}"
+"""Where an image was pulled from that goes to the same registry again."""
+
+
+@dataclass
+class Noting(Registry):
+    """Notes who asks for what a digest names."""
+
+    as_whom: list[tuple[str, str]] = field(default_factory=list)
+
+    def manifest(self, reference: Reference, credential: Credential, digest: str = "", **how: Any) -> Any:
+        if digest:
+            self.as_whom.append((reference.registry, credential.username))
+        return super().manifest(reference, credential, digest, **how)
+
+
+@pytest.mark.parametrize(
+    ("origin", "asks", "as_whom"),
+    [
+        (PULLED, Asks.PREFLIGHT, [("docker.io", "")]),
+        (PULLED, Asks.LOGIN, []),
+        (PULLED, Asks.NOTHING, []),
+        (OWN, Asks.PREFLIGHT, [("registry.test", logged_in().username)]),
+        (OWN, Asks.LOGIN, [("registry.test", logged_in().username)]),
+        (OWN, Asks.NOTHING, []),
+    ],
+)
+@pytest.mark.parametrize("patient", [False, True], ids=["push", "diagnose"])
+def test_a_registry_that_the_push_is_not_for_is_told_no_password(
+    origin: str, asks: Asks, as_whom: list[tuple[str, str]], patient: bool, pool: ThreadPoolExecutor
+) -> None:
+    """Nor is its credential helper started."""
+    registry = Noting({origin: SOURCE_INDEX})
+    world = World(Engine(images={ONE: LocalImage(sha("a"), (AMD64,), repo_digests=(origin,))}), registry)
+    (fact,) = gather(world, pool, ONE, asks=asks, patient=patient)
+    assert registry.as_whom == as_whom
+    assert set(world.credentials.asked) == {"registry.test"}
+    assert fact.source_index == (SOURCE_INDEX if as_whom else None)
+
+
+def test_two_registries_of_one_run_are_asked_as_who_is_logged_in(pool: ThreadPoolExecutor) -> None:
+    mirror = "mirror.test/team/app:1"
+    images = {ONE: LocalImage(sha("a"), (AMD64,), repo_digests=(f"mirror.test/team/app@{sha('e')}",))}
+    registry = Noting()
+    gather(World(Engine(images=images), registry), pool, ONE, mirror)
+    assert registry.as_whom == [("mirror.test", logged_in().username)]
+
+
+def test_a_silent_registry_that_the_push_is_not_for_is_hardly_waited_for(
+    pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor do its threads keep anybody else's questions waiting."""
+    over = threading.Event()
+
+    class Silent(Registry):
+        def manifest(self, reference: Reference, credential: Credential, digest: str = "", **how: Any) -> Any:
+            if digest:
+                over.wait(30)
+            return super().manifest(reference, credential, digest, **how)
+
+    monkeypatch.setattr(gathering, "ORIGIN_WAIT", 0.05)
+    pulled = tuple(f"r{number}.test/team/app@{sha('e')}" for number in range(50))
+    world = World(Engine(images={ONE: LocalImage(sha("a"), (AMD64,), repo_digests=pulled)}), Silent())
+    began = time.monotonic()
+    try:
+        (fact,) = gather(world, pool, ONE)
+    finally:
+        over.set()
+    assert time.monotonic() - began < 5
+    assert (fact.source_index, fact.tag_now) == (None, TagAbsent())
+
+
 @pytest.mark.parametrize("origin", ["no name", "registry.test/team/app", f"APP@{sha('e')}", ""], ids=repr)
 def test_an_origin_that_cannot_be_read_is_not_asked_for(origin: str) -> None:
     world = World(Engine(images={ONE: LocalImage(sha("a"), (AMD64,), repo_digests=(origin,))}))
-    assert exit_code(world.run(ONE)) is ExitCode.OK
-    assert [one for one in world.registry.asked if one.startswith("manifest")] == [f"manifest {ONE}"]
+    assert exit_code(world.run(ONE, asks=Asks.PREFLIGHT)) is ExitCode.OK
+    assert {one for one in world.registry.asked if one.startswith("manifest")} == {f"manifest {ONE}"}

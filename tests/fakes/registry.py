@@ -68,7 +68,8 @@ class Request:
 class Answer:
     """One answer. `body` as JSON unless text or bytes; `delay` is seconds before it, `pause` before each body byte.
 
-    `reason` replaces the status line's words; `drop` closes the connection in place of an answer.
+    `reason` replaces the status line's words; `drop` closes the connection in place of an answer. A header of several
+    lines is sent as several headers of that name.
     """
 
     status: int = 200
@@ -318,7 +319,8 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {"Content-Type": kind, "Content-Length": str(len(body)), **answer.headers}
         self.send_response_only(answer.status, answer.reason or None)
         for name, value in headers.items():
-            self.send_header(name, self._filled(value))
+            for line in self._filled(value).split("\n"):
+                self.send_header(name, line)
         self.end_headers()
         if self.command == "HEAD":
             return

@@ -435,7 +435,7 @@ def test_addresses_that_are_none(url: str) -> None:
 
 
 def test_a_header_that_comes_twice_is_one_list() -> None:
-    both = Answer(401).having(WWW_Authenticate='Bearer realm="a"\r\nWWW-Authenticate: Basic realm="b"')
+    both = Answer(401).having(WWW_Authenticate='Bearer realm="a"\nBasic realm="b"')
     with FakeRegistry(on("GET", "/", both)) as registry:
         found = Transport().send("GET", f"{registry.base}/").header("WWW-Authenticate")
     assert found == 'Bearer realm="a", Basic realm="b"'

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from pushsafe.documents import Unusable
 from pushsafe.errors import RegistryUnreachable
-from pushsafe.image_index import Unusable, blobs
+from pushsafe.image_index import blobs
 from pushsafe.model import (
     Blob,
     Descriptor,

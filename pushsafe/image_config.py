@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
+from pushsafe.documents import field
 from pushsafe.model import ImageConfig
 from pushsafe.platforms import of_document
 from pushsafe.sanitize import clean
@@ -13,13 +13,13 @@ VERSION = "org.opencontainers.image.version"
 """OCI image specification, `annotations.md`; builders write it as a label of the config."""
 
 
-def said_by(document: Mapping[str, Any]) -> ImageConfig:
+def said_by(document: dict[str, Any]) -> ImageConfig:
     """A config's document read (OCI image specification, `config.md`); one of something else tells neither platform nor
     version."""
-    config = document.get("config")
-    labels = config.get("Labels") if isinstance(config, dict) else None
+    config = field(document, "config")
+    labels = field(config, "Labels") if isinstance(config, dict) else None
     version = labels.get(VERSION) if isinstance(labels, dict) else None
-    features = document.get("os.features")
+    features = field(document, "os.features")
     return ImageConfig(
         of_document(document),
         clean(version, limit=128) if isinstance(version, str) else "",

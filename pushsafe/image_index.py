@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
+from pushsafe.documents import Unusable, document_of, field
 from pushsafe.model import (
     DOCKER_MANIFEST,
     INDEX_TYPES,
@@ -29,10 +29,6 @@ _MOST = 200
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 # Layers that a registry need not hold, as their owners forbid to pass them on: nobody pushes them.
 _NOT_PASSED_ON = ("foreign", "nondistributable")
-
-
-class Unusable(ValueError):
-    """A document that an index cannot be put together from, and why: a sentence without a subject."""
 
 
 def single(content: ManifestContent, config: ImageConfig) -> Descriptor:
@@ -68,19 +64,19 @@ def descriptors(content: ManifestContent) -> tuple[Descriptor, ...]:
 
 def config_of(content: ManifestContent) -> str:
     """The digest of the config that an image's manifest names. Raises Unusable."""
-    return blob_of(document_of(content.body).get("config")).digest
+    return blob_of(field(document_of(content.body), "config")).digest
 
 
 def blobs(content: ManifestContent) -> tuple[Blob, ...]:
     """What a registry must hold before it takes a manifest: config and layers. Raises Unusable."""
     document = document_of(content.body)
     held = (one for one in entries_of(document, "layers") if not is_elsewhere(one))
-    return tuple(dict.fromkeys((blob_of(document.get("config"))._replace(is_layer=False), *map(blob_of, held))))
+    return tuple(dict.fromkeys((blob_of(field(document, "config"))._replace(is_layer=False), *map(blob_of, held))))
 
 
 def is_elsewhere(layer: dict[str, Any]) -> bool:
     """Whether a registry need not hold a layer: its owner forbids to pass it on, and it says where else it is."""
-    return bool(layer.get("urls")) and any(word in str(layer.get("mediaType")) for word in _NOT_PASSED_ON)
+    return bool(field(layer, "urls")) and any(word in str(field(layer, "mediaType")) for word in _NOT_PASSED_ON)
 
 
 def index_of(parts: Sequence[Descriptor]) -> ManifestContent:
@@ -124,22 +120,22 @@ def _ordered(images: Iterable[Descriptor], attestations: Sequence[Descriptor]) -
 
 
 def _descriptor(entry: dict[str, Any]) -> Descriptor:
-    digest, media_type = entry.get("digest"), entry.get("mediaType")
+    digest, media_type = field(entry, "digest"), field(entry, "mediaType")
     if not isinstance(digest, str) or not DIGEST.fullmatch(digest):
         raise Unusable("names a manifest by no digest")
     if media_type not in MANIFEST_TYPES:
         what = "another index" if media_type in INDEX_TYPES else "what is no image"
         raise Unusable(f"names {what} ({digest})")
-    annotations = entry.get("annotations")
+    annotations = field(entry, "annotations")
     attests = annotations.get(ATTESTS) if isinstance(annotations, dict) else None
-    platform = of_document(entry.get("platform"))
+    platform = of_document(field(entry, "platform"))
     attests = attests if platform is None and isinstance(attests, str) else ""
     return Descriptor(digest, str(media_type), _compact(entry), platform, attests)
 
 
 def blob_of(entry: Any) -> Blob:
     """What a descriptor names, taken for a layer. Raises Unusable."""
-    digest, size = (entry.get("digest"), entry.get("size")) if isinstance(entry, dict) else (None, None)
+    digest, size = (field(entry, "digest"), field(entry, "size")) if isinstance(entry, dict) else (None, None)
     if not isinstance(digest, str) or not DIGEST.fullmatch(digest) or type(size) is not int or size < 0:
         raise Unusable("names a blob by no digest and size")
     return Blob(digest, size)
@@ -147,35 +143,10 @@ def blob_of(entry: Any) -> Blob:
 
 def entries_of(document: dict[str, Any], name: str) -> list[dict[str, Any]]:
     """A list of descriptors; `null`, as Go writes one of none, is empty. Raises Unusable."""
-    found = [] if document.get(name, "") is None else document.get(name)
+    found = [] if field(document, name, "") is None else field(document, name)
     if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
         raise Unusable(f"has no list of {name}")
     return found
-
-
-def document_of(body: bytes) -> dict[str, Any]:
-    """A document's JSON object. Raises Unusable."""
-    found = json_of(body)
-    if not isinstance(found, dict):
-        raise Unusable("is no JSON object")
-    return found
-
-
-def json_of(body: bytes) -> Any:
-    """Any JSON of which every number can be written out again. Raises Unusable."""
-    try:
-        return json.loads(body, parse_constant=_no_json, parse_float=_finite)
-    except (ValueError, RecursionError):
-        raise Unusable("is no JSON") from None
-
-
-def _no_json(constant: str) -> NoReturn:
-    raise ValueError(constant)
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    return number if math.isfinite(number) else _no_json(text)
 
 
 def _compact(document: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from pushsafe.documents import field
 from pushsafe.model import Platform
 
 # containerd/platforms `database.go`: names that mean another, and the variant that a name without one means.
@@ -36,9 +37,9 @@ def of_document(found: Any) -> Platform | None:
 
     Platforms are written into commands to paste, so whatever a shell might take for more than a word is none either.
     """
-    if not isinstance(found, dict) or found.get("os") in (None, "", "unknown"):
+    if not isinstance(found, dict) or field(found, "os") in (None, "", "unknown"):
         return None
-    parts = [str(found.get(key) or "") for key in ("os", "architecture", "variant", "os.version")]
+    parts = [str(field(found, key) or "") for key in ("os", "architecture", "variant", "os.version")]
     return Platform(*parts) if all(_WORD.fullmatch(part) for part in parts) else None
 
 

@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 from pushsafe.advice import again_with, of_reading
 from pushsafe.denial import foresee
+from pushsafe.documents import Unusable
 from pushsafe.errors import EngineFailed, EngineUnreachable, RegistryUnreachable, UsageError
 from pushsafe.evidence import Refusal, credential_evidence, refused, trouble_of
 from pushsafe.gateways import Gateways
 from pushsafe.gathering import investigate
-from pushsafe.image_index import Unusable, config_of, descriptors, single
+from pushsafe.image_index import config_of, descriptors, single
 from pushsafe.model import (
     INDEX_TYPES,
     Denied,

@@ -102,9 +102,10 @@ PURE: dict[str, set[str]] = {
     "pushsafe.plan": MODEL | {"pushsafe.overwriting"},
     "pushsafe.patience": MODEL,
     "pushsafe.stopwatch": set(),
-    "pushsafe.platforms": MODEL,
-    "pushsafe.image_config": MODEL | {"pushsafe.platforms", "pushsafe.sanitize"},
-    "pushsafe.image_index": MODEL | {"pushsafe.platforms"},
+    "pushsafe.documents": set(),
+    "pushsafe.platforms": MODEL | {"pushsafe.documents"},
+    "pushsafe.image_config": MODEL | {"pushsafe.documents", "pushsafe.platforms", "pushsafe.sanitize"},
+    "pushsafe.image_index": MODEL | {"pushsafe.documents", "pushsafe.platforms"},
     "pushsafe.build_arguments": MODEL
     | {"pushsafe.errors", "pushsafe.platforms", "pushsafe.reference", "pushsafe.sanitize"},
     "pushsafe.build_text": MODEL | {"pushsafe.reference"},

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from pushsafe.image_index import Unusable, blobs, clash, config_of, descriptors, index_of, single
+from pushsafe.documents import Unusable
+from pushsafe.image_index import blobs, clash, config_of, descriptors, index_of, single
 from pushsafe.model import DOCKER_MANIFEST, INDEX_TYPES, Blob, Descriptor, ImageConfig, ManifestContent, Platform
 from tests.fakes import holding
 from tests.fakes.holding import Image, attestation_of, attested, content_of

@@ -6,15 +6,9 @@ import base64
 import binascii
 from typing import Any, NamedTuple
 
+from pushsafe.documents import Unusable, document_of, field
 from pushsafe.image_config import said_by
-from pushsafe.image_index import (
-    ATTESTS,
-    Unusable,
-    blob_of,
-    document_of,
-    entries_of,
-    is_elsewhere,
-)
+from pushsafe.image_index import ATTESTS, blob_of, entries_of, is_elsewhere
 from pushsafe.model import INDEX_TYPES, MANIFEST_TYPES, ImageConfig, ManifestContent, Platform
 from pushsafe.platforms import of_document
 from pushsafe.sanitize import clean
@@ -90,7 +84,7 @@ class Manifest(NamedTuple):
 def manifest_of(body: bytes, named: Named) -> Manifest:
     """Take a manifest or an index apart that a descriptor names. Raises Unusable."""
     document = document_of(body)
-    own = document.get("mediaType")
+    own = field(document, "mediaType")
     media_type = named.media_type or (own if isinstance(own, str) else "")
     if media_type not in (*INDEX_TYPES, *MANIFEST_TYPES):
         kind = f"of the type {clean(media_type, limit=200)}" if media_type else "of no type"
@@ -98,12 +92,12 @@ def manifest_of(body: bytes, named: Named) -> Manifest:
     if own not in (None, "", media_type):
         raise Unusable(f"says that it is of the type {clean(str(own), limit=200)}, and is named as {media_type}")
     content = ManifestContent(named.digest, media_type, body)
-    found = document.get("subject")
+    found = field(document, "subject")
     subject = "" if found is None else blob_of(found).digest
     if media_type in INDEX_TYPES:
         return Manifest(content, tuple(map(named_by, entries_of(document, "manifests"))), subject=subject)
     layers = tuple(named_by(one) for one in entries_of(document, "layers") if not is_elsewhere(one))
-    return Manifest(content, (), named_by(document.get("config")), layers, subject)
+    return Manifest(content, (), named_by(field(document, "config")), layers, subject)
 
 
 def entries_in(body: bytes) -> tuple[Named, ...]:
@@ -119,7 +113,7 @@ def config_in(body: bytes) -> ImageConfig:
 def named_by(entry: Any) -> Named:
     """What a descriptor names. Raises Unusable."""
     digest, size, _ = blob_of(entry)
-    media_type, annotations, platform = (entry.get(key) for key in ("mediaType", "annotations", "platform"))
+    media_type, annotations, platform = (field(entry, key) for key in ("mediaType", "annotations", "platform"))
     said = annotations if isinstance(annotations, dict) else {}
     name, whole_name, attests = (
         one if isinstance(one, str) else "" for one in map(said.get, (_NAME, _WHOLE_NAME, ATTESTS))
@@ -134,13 +128,13 @@ def named_by(entry: Any) -> Named:
         attests,
         name,
         whole_name,
-        _data(entry.get("data")),
+        _data(field(entry, "data")),
     )
 
 
 def _is_unknown(platform: Any) -> bool:
     """Whether it is the one of attestations, which they have so that nobody runs them; an odd one may be an image's."""
-    return isinstance(platform, dict) and "unknown" in (platform.get("os"), platform.get("architecture"))
+    return isinstance(platform, dict) and "unknown" in (field(platform, "os"), field(platform, "architecture"))
 
 
 def _data(found: Any) -> bytes | None:

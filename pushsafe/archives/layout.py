@@ -8,8 +8,9 @@ from pushsafe.archives.descriptors import Manifest, Named, config_in, entries_in
 from pushsafe.archives.files import Stretch
 from pushsafe.archives.repairs import AGAIN, PULL_AGAIN
 from pushsafe.archives.stores import Store
+from pushsafe.documents import Unusable, document_of, field
 from pushsafe.errors import ContentBroken, UsageError
-from pushsafe.image_index import Unusable, digest_of, document_of
+from pushsafe.image_index import digest_of
 from pushsafe.model import INDEX_TYPES, MANIFEST_TYPES, ImageConfig
 from pushsafe.sanitize import clean
 
@@ -139,7 +140,7 @@ def _check_marker(store: Store) -> None:
             "what docker save wrote is named as docker-archive:FILE, a layout in a tar file as oci-archive:FILE",
         )
     try:
-        version = document_of(read(store, MARKER, _MARKER_LIMIT)).get("imageLayoutVersion")
+        version = field(document_of(read(store, MARKER, _MARKER_LIMIT)), "imageLayoutVersion")
     except Unusable as error:
         raise UsageError(f"{store.shown(MARKER)}: it {error}", AGAIN) from None
     if not isinstance(version, str) or version.partition(".")[0] != "1":

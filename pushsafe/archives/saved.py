@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, NamedTuple
 
 from pushsafe.archives.descriptors import config_in
@@ -12,15 +11,14 @@ from pushsafe.archives.packing import Layer
 from pushsafe.archives.repairs import SAVE_AGAIN
 from pushsafe.archives.stores import Store
 from pushsafe.archives.unpacking import BEGINNING, GZIP, compression_of
+from pushsafe.documents import Unusable, document_of, field, json_of
 from pushsafe.errors import ContentBroken, UsageError
-from pushsafe.image_index import DIGEST, Unusable, digest_of, document_of, json_of
+from pushsafe.image_index import DIGEST, digest_of
 from pushsafe.model import ImageConfig
 
 MANIFEST = "manifest.json"
-"""moby `image/tarexport/tarexport.go`; that of the OCI specification has other names. go-containerregistry calls its
-configs `sha256:HEX` (`pkg/v1/tarball/write.go`)."""
+"""moby `image/tarexport/tarexport.go`; that of the OCI specification has other names."""
 _LIMIT = 32 << 20
-_HEX = re.compile(r"(?:blobs/sha256/|sha256:)?([0-9a-f]{64})(?:\.json)?")
 
 
 class Saved(NamedTuple):
@@ -29,12 +27,6 @@ class Saved(NamedTuple):
     config: str
     names: tuple[str, ...]
     layers: tuple[str, ...]
-
-    @property
-    def config_digest(self) -> str:
-        """What the config's name says that its digest is; empty where it says nothing."""
-        found = _HEX.fullmatch(self.config)
-        return f"sha256:{found[1]}" if found else ""
 
 
 class Contents(NamedTuple):
@@ -64,8 +56,6 @@ def contents_of(saved: Saved, store: Store) -> Contents:
     """What an image is made of, as far as it can be told without reading layers. Raises UsageError."""
     stretch = _member(store, saved.config)
     config, digest = _config(stretch)
-    if saved.config_digest not in ("", digest):
-        raise UsageError(f"{stretch.file}: its content has the digest {digest}", SAVE_AGAIN)
     try:
         said = config_in(config)
         diff_ids = _diff_ids(config)
@@ -80,10 +70,11 @@ def contents_of(saved: Saved, store: Store) -> Contents:
 
 
 def config_digest_of(saved: Saved, store: Store) -> str:
-    """As the config's name says, or else its content; empty where that is not there. Raises UsageError."""
-    if saved.config_digest or store.find(saved.config) is None:
-        return saved.config_digest
-    return _config(_member(store, saved.config))[1]
+    """By the config's content; empty where that is not there. Raises UsageError.
+
+    Most programs name a config by its digest, but a name proves nothing: docker load, skopeo and crane leave it aside.
+    """
+    return "" if store.find(saved.config) is None else _config(_member(store, saved.config))[1]
 
 
 def _config(stretch: Stretch) -> tuple[bytes, str]:
@@ -95,7 +86,7 @@ def _config(stretch: Stretch) -> tuple[bytes, str]:
 
 def _saved(entry: Any, store: Store) -> Saved:
     found = entry if isinstance(entry, dict) else {}
-    config, names, layers = (found.get(key) for key in ("Config", "RepoTags", "Layers"))
+    config, names, layers = (field(found, key) for key in ("Config", "RepoTags", "Layers"))
     names, layers = ([] if one is None else one for one in (names, layers))
     if not isinstance(config, str) or not _texts(names) or not _texts(layers):
         raise UsageError(f"{store.shown(MANIFEST)}: it names an image without Config, RepoTags and Layers", SAVE_AGAIN)
@@ -107,8 +98,8 @@ def _texts(found: Any) -> bool:
 
 
 def _diff_ids(config: bytes) -> list[str]:
-    rootfs = document_of(config).get("rootfs")
-    found = rootfs.get("diff_ids", []) if isinstance(rootfs, dict) else None
+    rootfs = field(document_of(config), "rootfs")
+    found = field(rootfs, "diff_ids", []) if isinstance(rootfs, dict) else None
     found = [] if found is None and isinstance(rootfs, dict) else found
     if not isinstance(found, list) or not all(isinstance(one, str) and DIGEST.fullmatch(one) for one in found):
         raise Unusable("has no list of diff_ids")

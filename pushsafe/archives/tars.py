@@ -106,7 +106,8 @@ def _indexed(descriptor: int, size: int, file: str) -> dict[str, tarfile.TarInfo
     end = -1
     try:
         with open(descriptor, "rb", closefd=False) as raw, _opened(raw) as tar:
-            while (member := tar.next()) is not None:
+            # A member's padding may be missing at the end of the file, which `tarfile` takes for damage.
+            while end <= size and (member := tar.next()) is not None:
                 tar.members.clear()  # type: ignore[attr-defined]  # It would keep them all a second time.
                 stored = member.size if member.isreg() and not member.issparse() else 0
                 if member.size < 0:
@@ -124,8 +125,9 @@ def _indexed(descriptor: int, size: int, file: str) -> dict[str, tarfile.TarInfo
         if not members:
             raise UsageError(f"{file}: it is no tar file", COPY_AGAIN) from None
         _refuse(file, f"it is damaged: {clean(str(error), limit=200)}")
-    # For `tarfile` whatever is no header is the end, but a tar ends with blocks of zeros.
-    if os.pread(descriptor, _BLOCK, end) != bytes(_BLOCK):
+    # For `tarfile` whatever is no header is the end, but a tar ends with blocks of zeros, or within the padding of its
+    # last member: then its writer was not closed, and all members are whole. Go's `archive/tar` reads such ones, too.
+    if end < size and os.pread(descriptor, _BLOCK, end) != bytes(_BLOCK):
         _refuse(file, f"it is cut off or damaged after {end} bytes")
     return members
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from pushsafe.documents import Unusable, document_of, field
 from pushsafe.image_config import said_by
 from pushsafe.image_index import digest_of
 from pushsafe.model import INDEX_TYPES, MANIFEST_TYPES, ImageConfig, ManifestInfo
 from pushsafe.platforms import of_document
-from pushsafe.registry.auth import read_json
 from pushsafe.registry.transport import Response
 from pushsafe.sanitize import clean
 
@@ -24,7 +24,7 @@ def putable_type(response: Response) -> str:
 
     Where Content-Type tells another one, the document's own `mediaType` counts.
     """
-    named = (media_type(response), _object(response).get("mediaType"))
+    named = (media_type(response), field(_object(response), "mediaType"))
     return next((kind for kind in named if kind in (*INDEX_TYPES, *MANIFEST_TYPES)), "")
 
 
@@ -35,13 +35,13 @@ def read_manifest(response: Response) -> ManifestInfo:
     document = _object(response)
     if kind not in INDEX_TYPES:
         layers = tuple((_digest(entry), _size(entry)) for entry in _entries(document, "layers"))
-        config = document.get("config")
+        config = field(document, "config")
         return ManifestInfo(digest, kind, layers=layers, config=_digest(config) if isinstance(config, dict) else "")
     children = _entries(document, "manifests")
     return ManifestInfo(
         digest,
         kind,
-        platforms=tuple(platform for entry in children if (platform := of_document(entry.get("platform")))),
+        platforms=tuple(platform for entry in children if (platform := of_document(field(entry, "platform")))),
         children=tuple(_digest(entry) for entry in children),
     )
 
@@ -60,10 +60,9 @@ def read_tags(response: Response) -> tuple[str, ...]:
 def object_in(body: bytes) -> dict[str, Any] | None:
     """The JSON object that a body is; `None` for anything else."""
     try:
-        found = read_json(body)
-    except ValueError:
+        return document_of(body)
+    except Unusable:
         return None
-    return found if isinstance(found, dict) else None
 
 
 def _object(response: Response) -> dict[str, Any]:
@@ -71,14 +70,14 @@ def _object(response: Response) -> dict[str, Any]:
 
 
 def _entries(document: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    found = document.get(name)
+    found = field(document, name)
     return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
 
 
 def _digest(entry: dict[str, Any]) -> str:
-    return clean(str(entry.get("digest") or ""), limit=200)
+    return clean(str(field(entry, "digest") or ""), limit=200)
 
 
 def _size(entry: dict[str, Any]) -> int:
-    size = entry.get("size")
-    return size if isinstance(size, int) else 0
+    size = field(entry, "size")
+    return size if type(size) is int and size >= 0 else 0

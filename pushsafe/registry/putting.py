@@ -8,6 +8,7 @@ import threading
 from collections import defaultdict
 from typing import Any
 
+from pushsafe.documents import field
 from pushsafe.evidence import accepted
 from pushsafe.gateways import Referrer
 from pushsafe.image_index import digest_of
@@ -100,9 +101,9 @@ def tag_of(digest: str) -> str:
 def _entry_of(content: ManifestContent) -> _Entry:
     """As the specification wants it: `artifactType` is the manifest's own, or else its config's media type."""
     document = manifests.object_in(content.body) or {}
-    config = document.get("config")
-    kind = document.get("artifactType") or (config.get("mediaType") if isinstance(config, dict) else None)
-    annotations = document.get("annotations")
+    config = field(document, "config")
+    kind = field(document, "artifactType") or (field(config, "mediaType") if isinstance(config, dict) else None)
+    annotations = field(document, "annotations")
     entry: _Entry = {"mediaType": content.media_type, "digest": content.digest, "size": len(content.body)}
     return entry | ({"artifactType": kind} if kind else {}) | ({"annotations": annotations} if annotations else {})
 

@@ -146,7 +146,8 @@ DAMAGED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "no tar": (lambda tar: b"<html>" * 1000, "it is no tar file"),
     "cut within a member": (lambda tar: tar[:1500], "it ends within a"),
     "cut within a header": (lambda tar: tar[: 512 + 2048 + 100], "it is cut off or damaged after 2560 bytes"),
-    "cut before its end": (lambda tar: tar[: 2 * (512 + 2048)], "it is cut off or damaged after 5120 bytes"),
+    "cut within the last member": (lambda tar: tar[: 512 + 2048 + 512 + 1999], "it ends within b"),
+    "cut within its end": (lambda tar: tar[: 2 * (512 + 2048) + 100], "it is cut off or damaged after 5120 bytes"),
     "damaged header": (
         lambda tar: tar[:2560] + b"\xff" * 512 + tar[3072:],
         "it is cut off or damaged after 2560 bytes",
@@ -166,6 +167,15 @@ def test_damaged_tars(tmp_path: Path, damage: Callable[[bytes], bytes], why: str
         Tar(path)
     assert error.value.message == f"{path}: {why}"
     assert error.value.hint == CUT
+
+
+@pytest.mark.parametrize("left", [2 * 2560, 2 * 2560 + 512, 2560 + 512 + 2000, 2560 + 512 + 2001, 3 * 2560])
+def test_a_writer_that_was_not_closed(tmp_path: Path, left: int) -> None:
+    """The blocks of zeros at the end are missing, or the padding before them, too; what is there is whole."""
+    path = tmp_path / "a.tar"
+    path.write_bytes(tar_of({"a": b"1" * 2000, "b": b"2" * 2000})[:left])
+    tar = Tar(path)
+    assert [found and found.whole() for found in map(tar.find, "ab")] == [b"1" * 2000, b"2" * 2000]
 
 
 def test_what_is_no_tar_file(tmp_path: Path) -> None:

@@ -39,7 +39,9 @@ ACTIONS = {"GET": ("pull",), "HEAD": ("pull",), "DELETE": ("delete",)}
 """What a token must allow; for every other method, and all about uploads, pull and push."""
 
 
-class _Handler(Handler):
+class RegistryHandler(Handler):
+    """The end points; what a client may do there is said by its token."""
+
     server: _Server
 
     # ------------------------------------------------------------------- who may what
@@ -292,7 +294,7 @@ class _Handler(Handler):
 class _Server(Server):
     def __init__(self, registry: EmbeddedRegistry) -> None:
         self.registry = registry
-        super().__init__(_Handler)
+        super().__init__(registry.handler)
 
 
 class EmbeddedRegistry:
@@ -304,6 +306,8 @@ class EmbeddedRegistry:
 
     host: str
     """127.0.0.1 and the port."""
+    handler: type[RegistryHandler] = RegistryHandler
+    """Who answers; a test's registry has another one, which now and then answers otherwise."""
 
     def __init__(self, folder: Path, accounts: Sequence[Account] = ()) -> None:
         self.accounts = tuple(accounts)

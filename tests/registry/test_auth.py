@@ -142,6 +142,33 @@ def test_a_password_goes_by_basic_with_account_service_and_scope() -> None:
     assert dict(request.query) == {"account": "ada", "service": "registry.test", "scope": SCOPE}
 
 
+PASSWORDS = {
+    "colons": "a:b::",
+    "umlauts": "p\u00e4ssw\u00f6rt",
+    "an emoji": "\U0001f511",
+    "white space": " a\tb ",
+    "a line end": "a\r\nb",
+    "NUL": "a\0b",
+    "quotes and backslashes": "a\"b'c\\",
+    "what a query is made of": "a&b=c+d%20e?f#g/h",
+    "3 kB": "x" * 3000,
+    "a user's name that has to be quoted": "pw",
+}
+
+
+@pytest.mark.parametrize(("name", "secret"), PASSWORDS.items(), ids=PASSWORDS)
+def test_every_password_arrives_as_it_is(name: str, secret: str) -> None:
+    user = "robot$team+ci&x=\u00e4" if "name" in name else "ada"
+    answers = on("GET", "/token", Answer(200, {"token": "t"})), on("POST", "/token", Answer(200, {"access_token": "t"}))
+    with FakeRegistry(*answers) as registry:
+        assert ask(registry, login(user=user, secret=secret)).value == "t"
+        assert ask(registry, login(CredentialKind.IDENTITY_TOKEN, "", secret)).value == "t"
+        by_basic, by_form = registry.requests
+    assert base64.b64decode(by_basic.authorization.removeprefix("Basic ")).decode() == f"{user}:{secret}"
+    assert by_basic.query["account"] == user
+    assert by_form.form["refresh_token"] == secret
+
+
 def test_nobody_asks_without_a_credential() -> None:
     with FakeRegistry(token_server(GRANTED)) as registry:
         token = ask(registry, None)

@@ -50,10 +50,12 @@ def unused_port() -> int:
 # --------------------------------------------------------------------------- which address
 
 
-def test_loopback_is_asked_by_plain_http_first() -> None:
+@pytest.mark.parametrize("name", ["127.0.0.1:{port}", "127.0.0.1:0{port}", "localhost:{port}", "localhost:000{port}"])
+def test_loopback_is_asked_by_plain_http_first(name: str) -> None:
     with FakeRegistry(ping()) as registry:
-        endpoint = Transport().endpoint(registry.host)
-        assert (endpoint.base, registry.seen()) == (f"http://{registry.host}", ["GET /v2/"])
+        name = name.format(port=registry.port)
+        endpoint = Transport().endpoint(name)
+        assert (endpoint.base, registry.seen()) == (f"http://{name}", ["GET /v2/"])
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])

@@ -384,6 +384,63 @@ def test_a_manifest_put_by_digest_may_bring_tags(client: Client) -> None:
     assert client("HEAD", "/v2/acme/app/manifests/b").headers["Docker-Content-Digest"] == sha(body, "sha512")
 
 
+ODD: dict[str, tuple[Any, ...]] = {
+    "schemaVersion": (1, 2.0, "2", True, None, [2], {}),
+    "mediaType": (5, True, None, [], [MANIFEST], {}, ""),
+    "artifactType": (5, False, [], ["a/b"], {"a": "b"}),
+    "annotations": (5, "", "text", [], ["text"], {"a": 5}, {"a": ["b"]}),
+    "config": (5, "", "text", [], {}, {"digest": 5}, {"digest": None}, {"digest": "sha256:1"}),
+    "subject": (5, "", "text", [], {}, {"digest": 5}, {"digest": ["x"]}),
+    "layers": (5, 0, False, "", "text", {}, {"digest": "x"}, [5], [None], ["text"], [[]], [{}]),
+    "manifests": (5, 0, False, "", "text", {}, {"digest": "x"}, [5], [None], ["text"], [[]], [{}]),
+}
+"""Of each field of a manifest, values that it must not have."""
+ODD_IN_DESCRIPTORS: dict[str, tuple[Any, ...]] = {
+    "mediaType": (5, False, [], {}),
+    "digest": (5, None, [], {}, "", "sha256:", f"sha256:{'A' * 64}", "\ud800"),
+    "size": ("12", -1, 1.0, True, [], {}),
+    "urls": (5, "https://a.example", {}, [5], [None, []]),
+    "annotations": (5, "text", [], {"a": 5}),
+    "artifactType": (5, []),
+    "data": (5, [], {}),
+    "platform": (5, "linux/amd64", []),
+}
+
+
+@pytest.mark.parametrize("content_type", [MANIFEST, ""], ids=["typed", "untyped"])
+@pytest.mark.parametrize("name", ODD)
+def test_odd_fields_of_a_manifest(
+    client: Client, capfd: pytest.CaptureFixture[str], name: str, content_type: str
+) -> None:
+    whole = image(client.push(b"{}"), client.push(b"layer"))
+    for value in ODD[name]:
+        answer = client.put("1.0", {**whole, name: value}, content_type)
+        # An empty media type is none, which the header makes up for.
+        taken = (name, value, bool(content_type)) == ("mediaType", "", True)
+        assert (answer.status, taken or answer.codes == ["MANIFEST_INVALID"]) == (201 if taken else 400, True), value
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("place", ["config", "subject", "layers", "manifests"])
+@pytest.mark.parametrize("name", ODD_IN_DESCRIPTORS)
+def test_odd_fields_of_a_descriptor(client: Client, capfd: pytest.CaptureFixture[str], name: str, place: str) -> None:
+    whole = image(client.push(b"{}"), client.push(b"layer"))
+    for value in ODD_IN_DESCRIPTORS[name]:
+        named = {**descriptor(CONFIG, HERE), name: value}
+        answer = client.put("1.0", {**whole, place: [named] if place in ("layers", "manifests") else named})
+        assert (answer.status, answer.codes) == (400, ["MANIFEST_INVALID"]), value
+    assert capfd.readouterr().err == ""
+
+
+def test_what_go_writes_of_nothing_is_taken(client: Client) -> None:
+    whole = image(client.push(b"{}"), client.push(b"layer"))
+    nothing = dict.fromkeys(("manifests", "subject", "annotations", "artifactType"))
+    of_layer = dict.fromkeys(("urls", "annotations", "platform", "data", "artifactType"))
+    document = {**whole, **nothing, "layers": [{**whole["layers"][0], **of_layer}]}
+    assert client.put("1.0", document).status == 201
+    assert client.put("2.0", {**whole, "layers": None}).status == 201
+
+
 HERE, GONE = sha(b"{}"), sha(b"gone")
 WHOLE = image(HERE, HERE)
 
@@ -425,6 +482,10 @@ def test_a_manifest_is_taken_when_all_it_names_is_there(client: Client, document
     ("reference", "body", "content_type", "status", "code"),
     [
         ("1.0", b"no json", MANIFEST, 400, "MANIFEST_INVALID"),
+        ("1.0", b'\xef\xbb\xbf{"schemaVersion": 2}', MANIFEST, 400, "MANIFEST_INVALID"),
+        ("1.0", '{"schemaVersion": 2}'.encode("utf-16"), MANIFEST, 400, "MANIFEST_INVALID"),
+        ("1.0", b'{"schemaVersion": 2, "annotations": {"a": "\xfc"}}', MANIFEST, 400, "MANIFEST_INVALID"),
+        ("1.0", b'{"schemaVersion": 2, "x": NaN}', MANIFEST, 400, "MANIFEST_INVALID"),
         ("1.0", b"[" * 100_000, MANIFEST, 400, "MANIFEST_INVALID"),
         ("1.0", b'{"schemaVersion": 2}', "nonsense", 400, "MANIFEST_INVALID"),
         ("1.0", b'{"schemaVersion": 2, "mediaType": "a/b\\nX: y"}', "", 400, "MANIFEST_INVALID"),
@@ -433,7 +494,7 @@ def test_a_manifest_is_taken_when_all_it_names_is_there(client: Client, document
         (GONE, b'{"schemaVersion": 2}', MANIFEST, 400, "DIGEST_INVALID"),
         ("sha256:1", b'{"schemaVersion": 2}', MANIFEST, 400, "DIGEST_INVALID"),
     ],
-    ids=str.split("text deep type newline large tag digest syntax"),
+    ids=str.split("text mark utf-16 latin-1 nan deep type newline large tag digest syntax"),
 )
 def test_a_manifest_that_is_none(
     client: Client, reference: str, body: bytes, content_type: str, status: int, code: str
@@ -669,16 +730,36 @@ def test_every_end_point_wants_its_actions(guarded: EmbeddedRegistry, method: st
 
 
 def test_a_mount_needs_pull_on_the_source(guarded: EmbeddedRegistry) -> None:
+    """distribution's challenge names both repositories; who follows it mounts."""
     client = Client(guarded.host)
     base = bearer(client, WRITER, scope("pull,push", "acme/base"))
     digest = sha(b"layer")
     client("POST", f"/v2/acme/base/blobs/uploads/?digest={digest}", b"layer", Authorization=base)
     target = scope("pull,push")
-    for source in ("&from=acme/base", ""):
-        path = f"{UPLOADS}?mount={digest}{source}"
-        assert client("POST", path, Authorization=bearer(client, WRITER, target)).status == 202
+    path = f"{UPLOADS}?mount={digest}&from=acme/base"
+    asked = 'scope="repository:acme/app:pull,push repository:acme/base:pull"'
+    for sent in ({}, {"Authorization": base}, {"Authorization": bearer(client, WRITER, target)}):
+        answer = client("POST", path, **sent)
+        challenge = answer.headers["WWW-Authenticate"]
+        assert (answer.status, asked in challenge) == (401, True)
+        assert ("insufficient_scope" in challenge) is bool(sent)
     both = bearer(client, WRITER, target, scope("pull", "acme/base"))
-    assert client("POST", f"{UPLOADS}?mount={digest}&from=acme/base", Authorization=both).status == 201
+    assert client("POST", path, Authorization=both).status == 201
+
+
+def test_a_mount_that_names_no_other_source_needs_the_target_alone(guarded: EmbeddedRegistry) -> None:
+    client = Client(guarded.host)
+    base = bearer(client, WRITER, scope("pull,push", "acme/base"))
+    digest = sha(b"layer")
+    client("POST", f"/v2/acme/base/blobs/uploads/?digest={digest}", b"layer", Authorization=base)
+    target = bearer(client, WRITER, scope("pull,push"))
+    for source in ("", "&from=", "&from=acme/app"):
+        assert client("POST", f"{UPLOADS}?mount={digest}{source}", Authorization=target).status == 202
+    for source in ("&from=acme/app", "&from=", ""):
+        challenge = client("POST", f"{UPLOADS}?mount={digest}{source}").headers["WWW-Authenticate"]
+        assert challenge.endswith('scope="repository:acme/app:pull,push"')
+    odd = client("POST", f"{UPLOADS}?{urlencode({'mount': digest, 'from': 'a b'})}", Authorization=target)
+    assert (odd.status, odd.codes) == (400, ["NAME_INVALID"])
 
 
 def test_secrets_are_not_shown(guarded: EmbeddedRegistry, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

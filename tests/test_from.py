@@ -83,6 +83,16 @@ def test_three_tags_of_a_registry_that_wants_a_login(program: Program, engine: F
     assert engine.requests == []
 
 
+def test_a_second_repository_mounts_where_a_token_must_name_both(program: Program, tmp_path: Path) -> None:
+    with EmbeddedRegistry(tmp_path / "data", [Account("ada", "s3cret-pw", ("pull", "push"))]) as registry:
+        log_in(program, registry.host)
+        names = [f"{registry.host}/team/{name}:1" for name in ("app", "other")]
+        done = program("--format", "json", "--from", "oci:image", *names)
+    assert done.returncode == 0, done.stdout + done.stderr
+    layers = [one["layers"] for one in json.loads(done.stdout)["results"]]
+    assert sorted((one["sent"], one["mounted"]) for one in layers) == [(0, 2), (2, 0)]
+
+
 def test_no_engine_is_given_a_credential_for_a_registry_that_is_down(program: Program, engine: FakeEngine) -> None:
     log_in(program, CLOSED)
     done = program("--from", "oci:image", REF)

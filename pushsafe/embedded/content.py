@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from pushsafe.embedded.http import Refused
 
@@ -68,7 +68,10 @@ class Repository:
         for file in sorted((self.folder / "_manifests").glob("*/*")):
             digest = f"{file.parent.name}:{file.name}"
             media_type, content = self.read(digest)
-            document = json.loads(content)
+            try:
+                _, document = parsed(content, media_type)
+            except Refused:  # an earlier registry in this folder took it
+                continue
             if (document.get("subject") or {}).get("digest") != subject:
                 continue
             described = {"mediaType": media_type, "digest": digest, "size": len(content)}
@@ -82,15 +85,12 @@ class Repository:
 
     def missing(self, document: Mapping[str, Any]) -> list[str]:
         """The digests that a manifest names and that are not there; layers that are fetched elsewhere need not be."""
-        try:
-            layers = [one for one in document.get("layers") or [] if not _is_foreign(one)]
-            blobs = [one["digest"] for one in [*filter(None, [document.get("config")]), *layers]]
-            children = [one["digest"] for one in document.get("manifests") or []]
-            absent = [digest for digest in blobs if not self.blob(digest).exists()]
-            # BuildKit's build caches are indexes of blobs.
-            return absent + [one for one in children if not (self.manifest(one).exists() or self.blob(one).exists())]
-        except (Refused, LookupError, TypeError, AttributeError):
-            raise Refused(400, "MANIFEST_INVALID") from None
+        layers = [one for one in document.get("layers") or [] if not _is_foreign(one)]
+        blobs = [one["digest"] for one in [*filter(None, [document.get("config")]), *layers]]
+        children = [one["digest"] for one in document.get("manifests") or []]
+        absent = [digest for digest in blobs if not self.blob(digest).exists()]
+        # BuildKit's build caches are indexes of blobs.
+        return absent + [one for one in children if not (self.manifest(one).exists() or self.blob(one).exists())]
 
 
 def place(digest: str) -> Path:
@@ -100,23 +100,70 @@ def place(digest: str) -> Path:
 
 
 def _is_foreign(layer: Mapping[str, Any]) -> bool:
-    return bool(layer.get("urls")) or bool(re.search(r"\.foreign\.|\.nondistributable\.", layer.get("mediaType", "")))
+    return bool(layer.get("urls")) or bool(re.search(r"\.foreign\.|\.nondistributable\.", layer.get("mediaType") or ""))
 
 
 def parsed(content: bytes, content_type: str) -> tuple[str, dict[str, Any]]:
-    """A manifest's media type and the document; what `subject` says is checked, all else is where it is looked up."""
+    """A manifest's media type and the document, in which everything is of the type that the specification gives it."""
     try:
-        document = json.loads(content)
-        named = document.get("mediaType", "")
-        media_type = content_type.partition(";")[0].strip() or named
-        subject = document.get("subject") or {"digest": f"sha256:{'0' * 64}"}
-        sound = document["schemaVersion"] == 2 and DIGEST.fullmatch(subject["digest"]) is not None
-        whole = isinstance(document.get("config") or {}, dict)
-    except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
-        raise Refused(400, "MANIFEST_INVALID") from None
-    if not (sound and whole and MEDIA_TYPE.fullmatch(media_type) and named in ("", media_type)):
+        # Of bytes Python would guess the encoding.
+        document = json.loads(content.decode(), parse_constant=_no_json)
+    except (ValueError, RecursionError):
+        raise Refused(400, "MANIFEST_INVALID", "it is no JSON") from None
+    if not _is_manifest(document):
         raise Refused(400, "MANIFEST_INVALID")
+    named = document.get("mediaType", "")
+    media_type = content_type.partition(";")[0].strip() or named
+    if not (MEDIA_TYPE.fullmatch(media_type) and named in ("", media_type)):
+        raise Refused(400, "MANIFEST_INVALID", "its media type is none, or not the one that it is sent as")
     return media_type, document
+
+
+def _no_json(constant: str) -> NoReturn:
+    raise ValueError(constant)
+
+
+def _is_manifest(document: Any) -> bool:
+    return (
+        isinstance(document, dict)
+        and type(document.get("schemaVersion")) is int
+        and document["schemaVersion"] == 2
+        and isinstance(document.get("mediaType", ""), str)
+        and all(_is_descriptor(document[one]) for one in ("config", "subject") if document.get(one) is not None)
+        and all(_is_list(document.get(one), _is_descriptor) for one in ("layers", "manifests"))
+        and _is_described(document)
+    )
+
+
+def _is_descriptor(found: Any) -> bool:
+    return (
+        isinstance(found, dict)
+        and isinstance(found.get("digest"), str)
+        and DIGEST.fullmatch(found["digest"]) is not None
+        and _is_size(found.get("size"))
+        and all(_is_text(found.get(one)) for one in ("mediaType", "data"))
+        and _is_list(found.get("urls"), _is_text)
+        and isinstance(found.get("platform"), dict | None)
+        and _is_described(found)
+    )
+
+
+def _is_described(found: Mapping[str, Any]) -> bool:
+    annotations = found.get("annotations")
+    kept = annotations is None or (isinstance(annotations, dict) and all(map(_is_text, annotations.values())))
+    return kept and _is_text(found.get("artifactType"))
+
+
+def _is_text(found: Any) -> bool:
+    return isinstance(found, str | None)
+
+
+def _is_size(found: Any) -> bool:
+    return found is None or (type(found) is int and found >= 0)
+
+
+def _is_list(found: Any, of: Callable[[Any], bool]) -> bool:
+    return found is None or (isinstance(found, list) and all(map(of, found)))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import re
 import shutil
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -59,13 +59,15 @@ class RegistryHandler(Handler):
         registry = self.server.registry
         return registry.tokens.claims(token.strip(), registry.host) if scheme.lower() == "bearer" else None
 
-    def _require(self, name: str = "", *actions: str) -> None:
-        """A challenge as distribution words it, unless the token is enough."""
-        if self._may(name, *actions):
+    def _require(self, wanted: Mapping[str, Collection[str]]) -> None:
+        """A challenge as distribution words it, unless the token allows the actions that are `wanted`, by repository;
+        of none there has to be a token."""
+        if all(self._may(name, *actions) for name, actions in (wanted or {"": ()}).items()):
             return
         host = self.server.registry.host
         challenge = f'Bearer realm="http://{host}/token",service="{host}"'
-        challenge += f',scope="repository:{name}:{",".join(actions)}"' if name else ""
+        scope = " ".join(f"repository:{name}:{','.join(actions)}" for name, actions in wanted.items())
+        challenge += f',scope="{scope}"' if scope else ""
         if "Authorization" in self.headers:
             challenge += f',error="{"insufficient_scope" if self._claims() else "invalid_token"}"'
         raise Refused(401, "UNAUTHORIZED", WWW_Authenticate=challenge)
@@ -100,7 +102,7 @@ class RegistryHandler(Handler):
         if path == "/token" and registry.accounts and self.command in ("GET", "POST"):
             return self._token(body)
         if path == "/v2/":
-            self._require()
+            self._require({})
             return json_answer(200, {})
         found = PATH.fullmatch(path)
         if not found:
@@ -108,7 +110,10 @@ class RegistryHandler(Handler):
         kind, reference = found["kind"], found["reference"]
         repository = Repository(registry.repositories, found["name"])
         actions = ACTIONS.get(self.command) if kind != "blobs/uploads" else None
-        self._require(repository.name, *(actions or ("pull", "push")))
+        wanted: dict[str, Collection[str]] = {repository.name: actions or ("pull", "push")}
+        if kind == "blobs/uploads" and self.asked("mount") and self.asked("from"):
+            wanted.setdefault(Repository(registry.repositories, self.asked("from")).name, ("pull",))
+        self._require(wanted)
         match self.command, kind, reference:
             case "POST", "blobs/uploads", "":
                 return self._start(repository, body)

@@ -27,6 +27,7 @@ from tests.credential_forms import FORMS
 from tests.fakes.serving import RecordedRequest
 
 ROOT = Path(__file__).parent.parent
+HERE = {"auths": {REGISTRY: AUTH}}
 SECRETS = ("by-file", "by-helper", "by-env", "a-token", AUTH["auth"])
 
 
@@ -70,6 +71,18 @@ def test_what_is_broken_is_named(case: Case, tmp_path: Path) -> None:
     source = CredentialStore(*case.prepare(tmp_path)).lookup(case.registry).source
     assert source.name in (str(tmp_path / "config/config.json"), "docker-credential-fake", "DOCKER_AUTH_CONFIG")
     assert source.problem
+
+
+@pytest.mark.parametrize("mode", [0o400, 0o600, 0o644])
+@pytest.mark.parametrize("linked", [False, True], ids=["file", "link"])
+def test_a_link_and_a_file_that_only_its_owner_reads(linked: bool, mode: int, tmp_path: Path) -> None:
+    config_dir, environ = Case("", HERE, None, SourceKind.FILE).prepare(tmp_path)
+    file = config_dir / "config.json"
+    file.chmod(mode)
+    if linked:
+        file.rename(tmp_path / "elsewhere.json")
+        file.symlink_to("../elsewhere.json")
+    assert CredentialStore(config_dir, environ).lookup(REGISTRY).secret.reveal() == "by-file"
 
 
 # ------------------------------------------------------------- the credential
@@ -141,9 +154,6 @@ def test_a_store_is_not_listed_for_a_credential_that_was_found(tmp_path: Path) -
     script = GOOD.replace("read -r key", 'read -r key; echo "$1" >>"$HOME/calls"')
     assert store(tmp_path, {"credsStore": "fake"}, helpers=fake(script)).lookup(REGISTRY).elsewhere == ()
     assert (tmp_path / "calls").read_text() == "get\n"
-
-
-HERE = {"auths": {REGISTRY: AUTH}}
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ BAD_HOSTS = [
     "://x",
 ]
 # docker takes these here and fails when it connects.
-BAD_LATER = ["tcp://x:0", "tcp://x:99999", "fd://", "npipe://"]
+BAD_LATER = ["tcp://x:0", "tcp://x:99999", "fd://", "npipe://", "npipe:////./pipe/docker_engine"]
 
 
 @pytest.mark.parametrize(("given", "full"), HOSTS)
@@ -317,9 +317,11 @@ def test_stored_context(
     assert found == EngineAddress(host, f"--context {NAME}", NAME, tls, verify, ca, cert, key)
 
 
-@pytest.mark.parametrize(
-    "meta", ["", "{", "[]", {"Name": NAME}, {"Endpoints": {"kubernetes": {}}}, _meta(Host=5), _meta(Host="h:2375")]
-)
+UNUSABLE: list[object] = ["", "{", "[]", {"Name": NAME}, {"Endpoints": {"kubernetes": {}}}]
+UNUSABLE_HOSTS = [5, "h:2375", "npipe:////./pipe/dockerDesktopLinuxEngine", "fd://"]
+
+
+@pytest.mark.parametrize("meta", [*UNUSABLE, *(_meta(Host=host) for host in UNUSABLE_HOSTS)])
 def test_unusable_context(meta: object, tmp_path: Path) -> None:
     _context(tmp_path, meta)
     with pytest.raises(UsageError):

@@ -180,6 +180,13 @@ def test_http_headers_of_the_settings_reach_the_engine(tmp_path: Path) -> None:
         assert [one.headers.get("proxy-pass") for one in engine.requests] == ["let-me-in"] * len(engine.requests)
 
 
+@pytest.mark.parametrize("version", ["1.12", "9.99", "nonsense"])
+def test_the_engine_is_asked_for_its_version_whatever_the_environment_says(version: str, tmp_path: Path) -> None:
+    with FakeEngine(images=[REF]) as engine:
+        done = _run(REF, DOCKER_API_VERSION=version, DOCKER_HOST=engine.host, HOME=str(tmp_path))
+        assert (done.returncode, engine.pushed()) == (0, [REF]), done.stderr
+
+
 # ---------------------------------------------------------------------- a credential helper that hangs
 
 

@@ -337,9 +337,58 @@ def test_a_realm_for_a_credential(base: str, realm: str, allowed: bool, kind: Cr
     assert spoken.sent == []
 
 
+TLS, CLEAR, HERE = "https://registry.test", "http://registry.test:5000", "http://127.0.0.1:5000"
+SPELLINGS: dict[str, tuple[str, ...]] = {
+    # a realm, and the registries whose credential may go there
+    "HTTPS://auth.test/token": (TLS, CLEAR, HERE),
+    "https://user:pw@auth.test/token": (TLS, CLEAR, HERE),
+    "HTTP://registry.test/token": (CLEAR,),
+    "http://registry%2etest/token": (CLEAR,),
+    "http://LOCALHOST/token": (HERE,),
+    "http://[0:0:0:0:0:0:0:1]/token": (HERE,),
+    "http://127.0.0.1#@evil.test/": (HERE,),
+    "http://evil.test#@127.0.0.1/": (),
+    "http://127.0.0.1.nip.io/token": (),
+    "http://localhost./token": (),
+    "http://registry.test./token": (),
+    "http://registry.test,evil.test/": (),
+    "http://evil.test;registry.test/": (),
+    "http://registry.test%2f@evil.test/token": (),
+    "http://registry.test:5000@evil.test": (),
+    "http://2130706433/token": (),
+    "http://0x7f000001/token": (),
+    "http://0177.0.0.1/token": (),
+    "http://127.1/token": (),
+    "http://0.0.0.0/token": (),
+    "http://[::]/token": (),
+    "http://[::ffff:127.0.0.1]/token": (),
+}
+
+
+@pytest.mark.parametrize("base", [TLS, CLEAR, HERE])
+@pytest.mark.parametrize(("realm", "allowed"), SPELLINGS.items())
+def test_a_host_in_every_spelling(realm: str, allowed: tuple[str, ...], base: str) -> None:
+    spoken = Watched()
+    challenge = Challenge("bearer", {"realm": realm})
+    if base in allowed:
+        fetch_token(spoken, endpoint(base), challenge, (SCOPE,), "acme/app", login())
+    else:
+        with pytest.raises(RegistryUnreachable, match="over plain HTTP"):
+            fetch_token(spoken, endpoint(base), challenge, (SCOPE,), "acme/app", login())
+    assert len(spoken.sent) == (base in allowed)
+
+
 @pytest.mark.parametrize(
     "realm",
-    ["", "auth.test/token", "ftp://auth.test/", "//auth.test/", "https://", "https:///x", "javascript:x", "https://[x"],
+    [
+        *("http:/registry.test/token", "http:registry.test/token", "http:\\\\registry.test\\token"),
+        *(" http://registry.test/token", "http://registry.test /token", "http://registry.test\t/token"),
+        *("http://registry.test%00.evil.test/", "http://registry.test:5000:80/", "http://127.0.0.1:99999/token"),
+        *("http://\u24dbocalhost/token", "http://127\u30020.0.1/token", "http://127.0.0.1\r\nX: y/token"),
+        *("wss://auth.test/", "file:///etc/passwd", "//127.0.0.1/token"),
+        *("", "auth.test/token", "ftp://auth.test/", "//auth.test/"),
+        *("https://", "https:///x", "javascript:x", "https://[x"),
+    ],
 )
 @pytest.mark.parametrize("credential", [None, login()], ids=["nobody", "somebody"])
 def test_a_realm_that_is_none(realm: str, credential: Credential | None) -> None:

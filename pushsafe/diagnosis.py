@@ -86,6 +86,7 @@ MORE = {
 }
 """Those that some answers lead to, after the step that each is about."""
 FINDINGS = (
+    ("PS108", "registry"),
     ("PS1", "reference"),
     ("PS205", "tag now"),
     ("PS206", "tag now"),

@@ -14,6 +14,7 @@ from pushsafe.evidence import beforehand
 from pushsafe.gateways import EngineGateway, Gateways
 from pushsafe.looking import Look
 from pushsafe.model import (
+    NOT_ASKED,
     Archive,
     Asks,
     Credential,
@@ -35,6 +36,7 @@ from pushsafe.model import (
     TagState,
     TagUnknown,
 )
+from pushsafe.overwriting import matching
 from pushsafe.reference import parse
 
 ORIGIN_WAIT = 1.0
@@ -42,7 +44,6 @@ ORIGIN_WAIT = 1.0
 from. It is only a hint, and a person should not look at a still screen for longer."""
 _ORIGIN_THREADS = 4
 
-_NOT_ASKED = TagUnknown("the registry was not asked")
 _Images = Mapping[str, LocalImage | ImageMissing]
 
 
@@ -103,7 +104,7 @@ class Gathering:
         )
         origins = self._ask_for_origins(facts)
         states = dict(self._states(facts, repositories))
-        unknown = _NOT_ASKED if self._request.asks is not Asks.PREFLIGHT else None
+        unknown = NOT_ASKED if self._request.asks is not Asks.PREFLIGHT else None
         known = tuple(
             fact._replace(
                 credential=repositories[fact.reference.name].result().credential,
@@ -197,9 +198,12 @@ class Gathering:
         asked: dict[str, Future[TagState]] = {}
         for future in as_completed(names):
             credential, preflight = future.result()
-            if preflight is None:
-                continue
             own = {str(one.reference): one for one in facts if one.reference.name == names[future]}
+            if preflight is None:
+                guarded = {name: fact for name, fact in own.items() if self._is_guarded(fact)}
+                looks = {name: Look(self._gateways, fact, credential, facts) for name, fact in guarded.items()}
+                asked.update({name: self._pool.submit(look.by_any_means) for name, look in looks.items()})
+                continue
             first = next(iter(own.values()))._replace(credential=credential, preflight=preflight)
             allowed = not _is_refused(first)
             wanted = self._patient or allowed
@@ -217,6 +221,11 @@ class Gathering:
                     asked[name] = self._pool.submit(look.now)
         for name, state in asked.items():
             yield name, state.result()
+
+    def _is_guarded(self, fact: Facts) -> bool:
+        """Whether a tag must not change, so that a push without a preflight still asks what it names."""
+        asks = self._request.asks is not Asks.NOTHING
+        return asks and bool(fact.reference.tag and matching(fact.reference.tag, fact.policy.immutable))
 
     # ------------------------------------------------------------------ where an image came from
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from pushsafe.errors import EngineFailed, EngineUnreachable, RegistryUnreachable
+from pushsafe.errors import EngineFailed, EngineUnreachable, RegistryUnreachable, UnsafeRealm
 from pushsafe.gateways import Gateways
 from pushsafe.model import (
+    NO_MANIFEST,
     Credential,
     Evidence,
     Facts,
@@ -40,15 +41,19 @@ class Look(NamedTuple):
     def now(self) -> TagState:
         """Ask the registry. HEAD first; what has another digest than the local image is looked at more closely."""
         try:
-            found = self.gateways.registry().manifest(self.fact.reference, self.credential)
-            if isinstance(found, Evidence):
-                return _not_held(found, "the registry answers")
-            held, image = TagHeld(found), self.fact.image
-            if not isinstance(image, LocalImage | Upcoming) or unchanged(self.fact._replace(tag_now=held)):
-                return held
-            return self._closely(found, image)
+            return self._now()
         except RegistryUnreachable as error:
             return TagUnknown(error.message)
+
+    def by_any_means(self) -> TagState:
+        """Ask the registry, or the engine where the registry cannot be reached from here; for who knows of no
+        preflight that would tell which of them can."""
+        try:
+            return self._now()
+        except UnsafeRealm as error:
+            return TagUnknown(error.message)  # the engine would send it the credential
+        except RegistryUnreachable as error:
+            return self.through_engine(error.message)
 
     def through_engine(self, why: str) -> TagState:
         """Ask the engine, for `why` we cannot."""
@@ -57,6 +62,15 @@ class Look(NamedTuple):
         except (EngineUnreachable, EngineFailed) as error:
             return TagUnknown(f"{why}; {error.message}")
         return TagHeld(found) if isinstance(found, ManifestInfo) else _not_held(found, f"{why}; through the engine:")
+
+    def _now(self) -> TagState:
+        found = self.gateways.registry().manifest(self.fact.reference, self.credential)
+        if isinstance(found, Evidence):
+            return _not_held(found, "the registry answers")
+        held, image = TagHeld(found), self.fact.image
+        if not isinstance(image, LocalImage | Upcoming) or unchanged(self.fact._replace(tag_now=held)):
+            return held
+        return self._closely(found, image)
 
     # ------------------------------------------------------------------ more closely
 
@@ -100,5 +114,7 @@ class Look(NamedTuple):
 def _not_held(answer: Evidence, who: str) -> TagState:
     if answer.status == _NOT_FOUND:
         return TagAbsent()
+    if answer.code == NO_MANIFEST:
+        return TagUnknown(f"{who} with {answer.message}", answer.message)
     said = (who, str(answer.status or ""), answer.message)
     return TagUnknown(" ".join(part for part in said if part))

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 from pushsafe.errors import EngineFailed, EngineUnreachable, RegistryUnreachable
 from pushsafe.gateways import AsksEngine, AsksRegistry
 from pushsafe.model import (
+    NO_MANIFEST,
     Credential,
     Evidence,
     ManifestInfo,
@@ -92,7 +93,8 @@ class _Look(NamedTuple):
                 return self._compare(digest, answer, "registry", self._ask_registry)
             if answer.status == _NOT_FOUND:
                 return Missing(str(self.reference))
-            why = f"the registry answers {answer.status} {answer.message}".strip()
+            said = "with" if answer.code == NO_MANIFEST else answer.status
+            why = f"the registry answers {said} {answer.message}".strip()
             if _is_server_error(answer):
                 return NotChecked(why, transient=True)
         except RegistryUnreachable as error:

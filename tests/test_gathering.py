@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from pushsafe import gathering
-from pushsafe.errors import EngineFailed, EngineUnreachable, PushsafeError, RegistryUnreachable, UsageError
+from pushsafe.errors import EngineFailed, EngineUnreachable, PushsafeError, RegistryUnreachable, UnsafeRealm, UsageError
 from pushsafe.exitcodes import ExitCode, exit_code
 from pushsafe.gathering import Gathering, investigate
 from pushsafe.model import (
+    NOT_ASKED,
     Access,
     Asks,
     Buildx,
@@ -33,6 +34,7 @@ from pushsafe.model import (
     StoreKind,
     TagAbsent,
     TagHeld,
+    TagPolicy,
     TagState,
     TagUnknown,
 )
@@ -56,6 +58,7 @@ ONE, TWO, THREE, SITE = f"{API}:1", f"{API}:2", f"{API}:3", f"{WEB}:1"
 WHY = "registry.test: connection refused"
 AWAY = RegistryUnreachable(WHY)
 NOT_FOUND = NOT_THERE
+NO_POLICY = TagPolicy()
 REFUSED = Preflight((Evidence(Stage.TOKEN, "", status=401, sent=True),))
 
 
@@ -66,11 +69,16 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 
 def gather(
-    world: World, pool: ThreadPoolExecutor, *given: str, asks: Asks = Asks.PREFLIGHT, patient: bool = False
+    world: World,
+    pool: ThreadPoolExecutor,
+    *given: str,
+    asks: Asks = Asks.PREFLIGHT,
+    patient: bool = False,
+    policy: TagPolicy = NO_POLICY,
 ) -> tuple[Facts, ...]:
     references = tuple(map(ref, given))
     gather = Gathering(PushRequest(references, asks=asks), world.gateways, pool, patient=patient).gather
-    return gather(tuple(Facts(reference, now=NOW) for reference in references))
+    return gather(tuple(Facts(reference, now=NOW, policy=policy) for reference in references))
 
 
 # ---------------------------------------------------------------------- what is filled in
@@ -100,6 +108,28 @@ def test_what_is_not_asked_is_not_filled_in(
     assert (fact.ping is not None, fact.preflight is not None, asked) == filled
     assert fact.credential == logged_in()
     assert isinstance(fact.image, LocalImage)
+
+
+HELD_THERE = ManifestInfo(sha("e"), OCI_INDEX, (AMD64, ARM64))
+GUARDED: dict[str, tuple[Asks, Scripted[ManifestInfo | Evidence], TagState]] = {
+    # what is asked, what the registry says of a tag that must not change, and what is known of it then
+    "held": (Asks.LOGIN, HELD_THERE, TagHeld(HELD_THERE)),
+    "absent": (Asks.LOGIN, NOT_FOUND, TagAbsent()),
+    "not told": (Asks.LOGIN, Evidence(Stage.VERIFY, "", status=403), TagUnknown("the registry answers 403")),
+    "out of reach": (Asks.LOGIN, AWAY, TagHeld(single())),
+    "an unsafe realm": (Asks.LOGIN, UnsafeRealm("in clear", "http://token.test"), TagUnknown("in clear")),
+    "offline": (Asks.NOTHING, HELD_THERE, NOT_ASKED),
+}
+
+
+@pytest.mark.parametrize(("asks", "answer", "known"), GUARDED.values(), ids=GUARDED)
+def test_a_tag_that_must_not_change_is_looked_at_without_a_preflight_too(
+    asks: Asks, answer: Scripted[ManifestInfo | Evidence], known: TagState, pool: ThreadPoolExecutor
+) -> None:
+    world = World(Engine(distribution_answer=single()), Registry(held={ONE: answer, TWO: answer}))
+    one, two = gather(world, pool, ONE, TWO, asks=asks, policy=TagPolicy(immutable=("1",)))
+    assert (one.tag_now, two.tag_now) == (known, NOT_ASKED)
+    assert (one.preflight, world.registry.asked.count(f"manifest {TWO}")) == (None, 0)
 
 
 @pytest.mark.parametrize(

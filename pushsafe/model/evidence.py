@@ -43,6 +43,10 @@ INDEX_TYPES = (
 )
 
 
+NO_MANIFEST = "NO_MANIFEST"
+"""The code of an Evidence that tells of a yes with something in it that is no manifest, as web sites answer."""
+
+
 class Access(Enum):
     """What a registry's `/v2/` said to a request without a credential."""
 
@@ -54,12 +58,13 @@ class Access(Enum):
 class RegistryPing(NamedTuple):
     """The answer of `GET /v2/` without a credential, or why there is none (`detail`).
 
-    `cleartext` tells that it came over plain HTTP from beyond this machine.
+    `cleartext` tells that it came over plain HTTP from beyond this machine, `page` that a web page came, and its type.
     """
 
     access: Access
     detail: str = ""
     cleartext: bool = False
+    page: str = ""
 
 
 class ImageConfig(NamedTuple):
@@ -91,10 +96,13 @@ class TagAbsent(NamedTuple):
 
 
 class TagUnknown(NamedTuple):
-    """Nobody could tell what the tag names, and why."""
+    """Nobody could tell what the tag names, and why. `odd` is what came in place of a manifest, if anything did."""
 
     why: str
+    odd: str = ""
 
+
+NOT_ASKED = TagUnknown("the registry was not asked")
 
 TagState = TagHeld | TagAbsent | TagUnknown
 

@@ -10,7 +10,8 @@ from pushsafe.errors import RegistryUnreachable
 from pushsafe.gateways import Content, Referrer
 from pushsafe.image_index import digest_of
 from pushsafe.model import (
-    INDEX_TYPES,
+    MANIFEST_TYPES,
+    NO_MANIFEST,
     Access,
     Blob,
     Credential,
@@ -25,7 +26,7 @@ from pushsafe.model import (
     Repository,
     Stage,
 )
-from pushsafe.patience import NO_PATIENCE, Patience
+from pushsafe.patience import BUSY, NO_PATIENCE, Patience
 from pushsafe.registry import manifests
 from pushsafe.registry.addresses import is_loopback
 from pushsafe.registry.asking import Asking
@@ -35,10 +36,10 @@ from pushsafe.registry.probe import Probe, evidence
 from pushsafe.registry.putting import Putter
 from pushsafe.registry.sending import Sender
 from pushsafe.registry.tokens import Tokens
-from pushsafe.registry.transport import Transport
+from pushsafe.registry.transport import Response, Transport
 from pushsafe.sanitize import clean, remember, secrets_of
 
-_OK, _UNAUTHORIZED = 200, 401
+_OK, _UNAUTHORIZED, _TOO_MANY = 200, 401, 429
 _MISMATCH = "DIGEST_MISMATCH"
 _ACCEPT = {"Accept": manifests.ACCEPT}
 _LAST_CANCELS = 2.0  # seconds that the end of a run waits for them
@@ -60,6 +61,7 @@ class Registry:
         self._blobs = Blobs(self._asking, self._opening, transport.left)
         self._putter = Putter(self._asking)
         self._sender = Sender(self._asking, self._opening, transport.left)
+        self._without_head: set[str] = set()
         self._threads: ThreadPoolExecutor | None = None
         self._tidying: list[Future[None]] = []
 
@@ -91,7 +93,8 @@ class Registry:
         cleartext = endpoint.base.startswith("http://") and not is_loopback(registry)
         status = endpoint.ping.status
         if status == _OK:
-            return RegistryPing(Access.OPEN, "/v2/ answers 200 without a login", cleartext)
+            page = manifests.described(endpoint.ping) if manifests.is_page(endpoint.ping) else ""
+            return RegistryPing(Access.OPEN, "/v2/ answers 200 without a login", cleartext, page)
         if status == _UNAUTHORIZED:
             return RegistryPing(Access.LOGIN_WANTED, "/v2/ answers 401 without one", cleartext)
         return RegistryPing(Access.UNKNOWN, f"{endpoint.base}/v2/ answers {status}", cleartext)
@@ -123,22 +126,32 @@ class Registry:
 
         HEAD, which Docker Hub does not count as a pull; an index is fetched, for its platforms and children, and so is
         what shall be read `whole`, for its layers' sizes. Neither is fetched where HEAD names the digest of `known`:
-        that is then the answer.
+        that is then the answer. Where HEAD is refused, GET decides, as for docker's own clients (distribution
+        `internal/client/repository.go`): some registries, and proxies before them, answer HEAD with 403, 404, 405 or
+        501. One that has shown that is asked with GET alone from then on.
         """
         path = f"manifests/{digest or reference.tag}"
-        response = None
-        if known is not None or not whole:
+        refused = 0
+        if (known is not None or not whole) and reference.registry not in self._without_head:
             response = self._asking.ask("HEAD", reference, path, credential, patience, headers=_ACCEPT)
-            found, media_type = response.header("docker-content-digest"), manifests.media_type(response)
-            if response.status == _OK and known is not None and found == known.digest:
-                return known
-            if response.status == _OK and found and not whole and media_type not in INDEX_TYPES:
-                return ManifestInfo(clean(found, limit=200), media_type)
-        if response is None or response.status == _OK:
-            response = self._asking.ask("GET", reference, path, credential, patience, headers=_ACCEPT)
+            if response.status == _TOO_MANY:
+                return evidence(Stage.VERIFY, response, sent=credential.present)
+            if response.status == _OK:
+                found, media_type = response.header("docker-content-digest"), manifests.media_type(response)
+                if known is not None and found == known.digest:
+                    return known
+                if found and not whole and media_type in MANIFEST_TYPES:
+                    return ManifestInfo(clean(found, limit=200), media_type)
+            else:
+                refused = response.status
+        # Who was busy for HEAD was given time enough.
+        patience = NO_PATIENCE if refused in BUSY else patience
+        response = self._asking.ask("GET", reference, path, credential, patience, headers=_ACCEPT)
         if response.status != _OK:
             return evidence(Stage.VERIFY, response, sent=credential.present)
-        return manifests.read_manifest(response)
+        if refused:
+            self._without_head.add(reference.registry)
+        return manifests.read_manifest(response) or _no_manifest(response, credential)
 
     def image_config(
         self, reference: Reference, credential: Credential, digest: str, patience: Patience = NO_PATIENCE
@@ -180,6 +193,8 @@ class Registry:
         if found != digest:
             return _mismatch(digest, found, credential)
         media_type = manifests.putable_type(response)
+        if manifests.read_manifest(response) is None:
+            return _no_manifest(response, credential)
         if not media_type:
             named = manifests.media_type(response) or "nothing"
             said = f"what {digest} names is no image or index: its type is {named}"
@@ -227,6 +242,11 @@ class Registry:
     ) -> LayerState | Evidence:
         """Let the target have a blob that lies in a file; see `Sender`."""
         return self._sender.send(content, target, mount_from, on_sent, patience)
+
+
+def _no_manifest(response: Response, credential: Credential) -> Evidence:
+    said = f"{manifests.described(response)} in place of a manifest"
+    return Evidence(Stage.VERIFY, said, status=_OK, code=NO_MANIFEST, sent=credential.present)
 
 
 def _mismatch(digest: str, found: str, credential: Credential) -> Evidence:

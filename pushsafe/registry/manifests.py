@@ -13,6 +13,8 @@ from pushsafe.registry.transport import Response
 from pushsafe.sanitize import clean
 
 ACCEPT = ", ".join((*INDEX_TYPES, *MANIFEST_TYPES))
+_PAGES = ("text/html", "application/xhtml+xml")
+_BEGIN = 16  # bytes that show a page for what it is, where its type does not
 
 
 def media_type(response: Response) -> str:
@@ -28,11 +30,16 @@ def putable_type(response: Response) -> str:
     return next((kind for kind in named if kind in (*INDEX_TYPES, *MANIFEST_TYPES)), "")
 
 
-def read_manifest(response: Response) -> ManifestInfo:
-    """Digest by the content itself, so a header cannot claim another one; platforms and children of an index."""
-    digest = digest_of(response.body, response.header("docker-content-digest"))
-    kind = media_type(response)
+def read_manifest(response: Response) -> ManifestInfo | None:
+    """Digest by the content itself, so a header cannot claim another one; platforms and children of an index.
+
+    `None` for what is no manifest of any kind, whatever its type claims: it has no digest that a tag could name.
+    """
     document = _object(response)
+    if not _is_manifest(document, media_type(response)):
+        return None
+    digest = digest_of(response.body, response.header("docker-content-digest"))
+    kind = putable_type(response) or media_type(response)
     if kind not in INDEX_TYPES:
         layers = tuple((_digest(entry), _size(entry)) for entry in _entries(document, "layers"))
         config = field(document, "config")
@@ -44,6 +51,19 @@ def read_manifest(response: Response) -> ManifestInfo:
         platforms=tuple(platform for entry in children if (platform := of_document(field(entry, "platform")))),
         children=tuple(_digest(entry) for entry in children),
     )
+
+
+def is_page(response: Response) -> bool:
+    """Whether an answer is a web page: a site's, a sign-in's, a portal's."""
+    begin = response.body.lstrip()[:_BEGIN].lower()
+    return media_type(response).lower() in _PAGES or begin.startswith((b"<!doctype html", b"<html"))
+
+
+def described(response: Response) -> str:
+    """What an answer is that should be a manifest and is none."""
+    kind = media_type(response)
+    named = f" ({kind})" if kind else ""
+    return f"a web page{named}" if is_page(response) else f"something else{named}"
 
 
 def read_config(response: Response) -> ImageConfig:
@@ -67,6 +87,13 @@ def object_in(body: bytes) -> dict[str, Any] | None:
 
 def _object(response: Response) -> dict[str, Any]:
     return object_in(response.body) or {}
+
+
+def _is_manifest(document: dict[str, Any], kind: str) -> bool:
+    """Whether an object is one by its type, its schema's version or what it says of itself: one of them is there in
+    every image, index and artifact of whichever version."""
+    said = isinstance(document.get("schemaVersion"), int) or isinstance(document.get("mediaType"), str)
+    return bool(document) and (said or kind in (*INDEX_TYPES, *MANIFEST_TYPES))
 
 
 def _entries(document: dict[str, Any], name: str) -> list[dict[str, Any]]:

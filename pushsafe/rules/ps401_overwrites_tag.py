@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pushsafe.model import Facts, LocalImage, Severity, TagHeld, TagUnknown, Upcoming
+from pushsafe.model import NOT_ASKED, Facts, LocalImage, Severity, TagHeld, TagUnknown, Upcoming
 from pushsafe.overwriting import matching, moves, unchanged
 from pushsafe.rules.rule import Needs, Problem, Rule, each
 
@@ -14,8 +14,10 @@ def check(facts: Facts) -> Problem | None:
     immutable = matching(reference.tag, facts.policy.immutable)
     look = f"docker buildx imagetools inspect {reference}"
     if isinstance(now, TagUnknown) and immutable:
-        said = f"{reference.tag!r} must not change ({immutable!r} is immutable), and whether it exists is not known"
-        return Problem(reference, f"{said}: {now.why}", look)
+        said = f"{reference.tag!r} must not change ({immutable!r} is immutable), and could not check whether it exists"
+        # A lint that asks no registry sends nothing either.
+        severity = Severity.WARNING if now == NOT_ASKED else Severity.ERROR
+        return Problem(reference, f"{said}: {now.why}", f"{look}   (then --allow PS401, if it is a new tag)", severity)
     if not isinstance(now, TagHeld) or unchanged(facts):
         return None
     said = f"{reference.tag!r} exists at {reference.registry} and names {_named(now)}"
@@ -42,9 +44,10 @@ RULE = Rule(
     summary="the tag exists, and names something else",
     explanation=(
         "Whoever pinned the tag of a release gets other content without noticing when it is pushed again. For tags "
-        "that the settings call immutable the finding is an error, and a warning where the registry cannot tell "
-        "whether the tag exists; for those they call moving (`latest` and the like) it is only mentioned. Pushing the "
-        "same content again is fine for all of them."
+        "that the settings call immutable the finding is an error, also where nobody can tell whether the tag exists "
+        "(`--no-preflight` still asks for these; `--allow PS401` lets a push go on where you know that its tag is "
+        "new). For tags that they call moving (`latest` and the like) it is only mentioned. Pushing the same content "
+        "again is fine for all of them."
     ),
     example="docker pushsafe ghcr.io/myorg/my-api:1.4.2   (released last week, and built anew since)",
     fix="Give the new build a tag of its own, or say in the settings that the tag is meant to move.",

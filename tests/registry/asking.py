@@ -71,7 +71,7 @@ def who(request: Request) -> str:
 
 def questions(registry: FakeRegistry) -> list[str]:
     """Every request in short."""
-    short = {"HEAD": "look", "POST": "start", "DELETE": "cancel"}
+    short = {"HEAD": "look", "GET": "read", "POST": "start", "DELETE": "cancel"}
 
     def name(request: Request) -> str:
         if request.path == "/token":

@@ -12,6 +12,7 @@ import pytest
 
 from pushsafe.errors import RegistryUnreachable
 from pushsafe.model import (
+    NO_MANIFEST,
     Access,
     Credential,
     CredentialKind,
@@ -144,7 +145,18 @@ LOOKS = {
         image("1", media_type=f"{OCI_MANIFEST}; charset=utf-8"), ManifestInfo(ONE.digest, OCI_MANIFEST), "HEAD"
     ),
     "a media type to be seen": Look(
-        image("1", media_type="text/\x1b[2Jplain"), ManifestInfo(ONE.digest, "text/ [2Jplain"), "HEAD"
+        image("1", size=100, media_type="text/\x1b[2Jplain"),
+        ManifestInfo(ONE.digest, "text/ [2Jplain", layers=(("sha256:" + "1" * 64, 100),)),
+        "HEAD GET",
+    ),
+    "index of another type": Look(
+        Manifest({"mediaType": OCI_INDEX, "manifests": [{"digest": ONE.digest}]}, "application/json"),
+        ManifestInfo(
+            Manifest({"mediaType": OCI_INDEX, "manifests": [{"digest": ONE.digest}]}).digest,
+            OCI_INDEX,
+            children=(ONE.digest,),
+        ),
+        "HEAD GET",
     ),
     "a digest to be seen": Look(
         image("1", header="sha256:\x1b[2J\x9b1m"), ManifestInfo("sha256: [2J 1m", OCI_MANIFEST), "HEAD"
@@ -181,10 +193,80 @@ def test_sha512() -> None:
 
 
 def test_a_tag_that_comes_late() -> None:
-    with FakeRegistry(open_registry(manifests(NAME, {"1": image("1", look=3)}))) as registry:
+    with FakeRegistry(open_registry(manifests(NAME, {"1": image("1", look=5)}))) as registry:
         asked = new()
         found = [asked.manifest(at(registry), NOBODY) for _ in range(3)]
         assert [type(one).__name__ for one in found] == ["Evidence", "Evidence", "ManifestInfo"]
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 410, 500, 501, 503])
+@pytest.mark.parametrize("digest", ["", ONE.digest], ids=["a tag", "a digest"])
+def test_get_decides_where_head_is_refused(status: int, digest: str) -> None:
+    store = manifests(NAME, {"1": ONE, "2": BOTH}, [ONE])
+    with FakeRegistry(open_registry([on("HEAD", "/v2/.+/manifests/.+", Answer(status)), *store])) as registry:
+        asked = new()
+        found = [asked.manifest(at(registry, tag), NOBODY, digest) for tag in ("1", "2")]
+        assert [one.digest for one in found if isinstance(one, ManifestInfo)] == [ONE.digest, digest or BOTH.digest]
+        methods = [one.method for one in registry.requests if one.path != "/v2/"]
+        assert methods == ["HEAD", "GET", "GET"], "one question shows it"
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 500, 501, 503])
+def test_what_head_and_get_refuse_alike_is_refused(status: int) -> None:
+    rules = [on("HEAD", "/v2/.+", Answer(status)), on("GET", "/v2/.+/manifests/.+", DENIED)]
+    with FakeRegistry(open_registry(rules)) as registry:
+        found = [new().manifest(at(registry), NOBODY) for _ in range(2)]
+        said = "requested access to the resource is denied"
+        assert found == [Evidence(Stage.VERIFY, said, status=403, code="DENIED", sent=False)] * 2
+        assert [one.method for one in registry.requests if one.path != "/v2/"] == ["HEAD", "GET"] * 2
+
+
+def test_who_gets_too_many_questions_gets_no_other_one() -> None:
+    with FakeRegistry(open_registry([on("HEAD", "/v2/.+", TOO_MANY)])) as registry:
+        found = new().manifest(at(registry), NOBODY)
+        assert isinstance(found, Evidence)
+        assert found.status == 429
+
+
+def typed(body: bytes, media_type: str) -> Answer:
+    return Answer(200, body).having(Content_Type=media_type)
+
+
+NO_MANIFESTS: dict[str, tuple[Answer, str]] = {
+    "a page": (typed(b"<!DOCTYPE html><title>Sign in</title>", "text/html"), "a web page (text/html)"),
+    "a page of no type": (typed(b"\n<html lang=en>", ""), "a web page"),
+    "a page of another type": (typed(b"<HTML>", "text/plain"), "a web page (text/plain)"),
+    "a page of XHTML": (typed(b"<?xml version='1.0'?>", "application/xhtml+xml"), "a web page"),
+    "a page that calls itself a manifest": (typed(b"<html>", OCI_MANIFEST), f"a web page ({OCI_MANIFEST})"),
+    "nothing": (typed(b"", "text/plain"), "something else (text/plain)"),
+    "a text": (typed(b"ok", "text/plain"), "something else (text/plain)"),
+    "other JSON": (typed(b'{"status": "ok"}', "application/json"), "something else (application/json)"),
+    "a list": (typed(b"[1]", OCI_MANIFEST), "something else"),
+    "an empty object": (typed(b"{}", OCI_MANIFEST), "something else"),
+    "a number": (typed(b'{"schemaVersion": "2"}', "application/json"), "something else"),
+}
+
+
+@pytest.mark.parametrize(("answer", "what"), NO_MANIFESTS.values(), ids=NO_MANIFESTS)
+@pytest.mark.parametrize("how", ["looked at", "read whole", "byte for byte"])
+def test_a_yes_without_a_manifest_is_none(answer: Answer, what: str, how: str) -> None:
+    with FakeRegistry(open_registry([on("HEAD|GET", "/v2/.+/manifests/.+", answer)])) as registry:
+        asked, reference = new(), at(registry)
+        if how == "byte for byte":
+            found: object = asked.content(reference, NOBODY)
+        else:
+            found = asked.manifest(reference, NOBODY, whole=how == "read whole")
+    assert isinstance(found, Evidence)
+    assert (found.status, found.code) == (200, NO_MANIFEST)
+    assert found.message.startswith(what)
+    assert found.message.endswith(" in place of a manifest")
+
+
+def test_a_ping_tells_of_a_web_page() -> None:
+    with FakeRegistry(ping(typed(b"<!doctype html>", "text/html; charset=utf-8"))) as site:
+        assert new().ping(site.host).page == "a web page (text/html)"
+    with FakeRegistry(open_registry()) as registry:
+        assert new().ping(registry.host).page == ""
 
 
 REFUSALS = {

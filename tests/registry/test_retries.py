@@ -296,7 +296,7 @@ def test_reading_is_patient_from_the_token_to_the_manifest(pauses: list[float]) 
 
 def test_reading_is_not_patient_unless_asked_to_be(pauses: list[float]) -> None:
     with FakeRegistry(open_registry([busy_once(rule) for rule in STORE])) as registry:
-        found = new().manifest(at(registry), somebody())
+        found = new().manifest(at(registry), somebody(), whole=True)
         assert isinstance(found, Evidence)
         assert found.status == 503
     assert pauses == []

@@ -81,8 +81,8 @@ AFTER: dict[str, tuple[str, str, tuple[str, ...], list[str]]] = {
     "it is not taken": (PUSHING, PULLING, (PULLING,), ["look", "token", "look", "look"]),
     "it does not grant reading": (jwt(NAME, "push"), PULLING, (PULLING,), ["token", "look", "look"]),
     "it grants nothing": (jwt(), PULLING, (PULLING,), ["token", "look", "look"]),
-    "neither is taken": (PUSHING, PULLING, (), ["look", "token", "look", "look"]),
-    "the other is the same": (OURS, OURS, (), ["look", "token", "look"]),
+    "neither is taken": (PUSHING, PULLING, (), ["look", "token", "look", "read", "look", "read"]),
+    "the other is the same": (OURS, OURS, (), ["look", "token", "read", "look", "read"]),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pushsafe.model import (
+    NOT_ASKED,
     Facts,
     ImageMissing,
     LocalImage,
@@ -70,12 +71,19 @@ def test_fires_for_other_content_only_somehow_known(local: LocalImage, now: TagH
     assert "names sha256:bbbbbbbbbbbb (version 1.4.1)" in problem.message
 
 
-def test_an_immutable_tag_that_could_not_be_asked_for() -> None:
-    problem = only(RULE, facts(f"{NAME}:v1", image=image("a"), now=TagUnknown("connection refused"), policy=POLICY))
+@pytest.mark.parametrize(
+    ("now", "severity"),
+    [(TagUnknown("connection refused"), Severity.ERROR), (NOT_ASKED, Severity.WARNING)],
+    ids=["asked in vain", "not asked"],
+)
+def test_an_immutable_tag_of_which_nobody_tells(now: TagUnknown, severity: Severity) -> None:
+    problem = only(RULE, facts(f"{NAME}:v1", image=image("a"), now=now, policy=POLICY))
     assert problem.message == (
-        "'v1' must not change ('v*' is immutable), and whether it exists is not known: connection refused"
+        f"'v1' must not change ('v*' is immutable), and could not check whether it exists: {now.why}"
     )
-    assert (problem.severity, problem.fix) == (None, f"{LOOK}v1")
+    assert problem.severity is severity
+    assert problem.fix.startswith(f"{LOOK}v1 ")
+    assert problems(RULE, facts(f"{NAME}:1.4.2", image=image("a"), now=now, policy=POLICY)) == []
 
 
 SAME: list[tuple[LocalImage, TagState]] = [

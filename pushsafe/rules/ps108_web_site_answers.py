@@ -1,0 +1,46 @@
+"""PS108: what answers under the registry's name is a web site, or something else that is no registry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pushsafe.model import Facts, Severity, TagUnknown
+from pushsafe.registry.known import hostname
+from pushsafe.rules.rule import Needs, Problem, Rule, accepted_upload, first_per_registry
+
+
+def check(facts: Sequence[Facts]) -> Iterator[Problem]:
+    for fact in first_per_registry(one for one in facts if _seen(one)):
+        registry = fact.reference.registry
+        scheme = "http" if hostname(registry) in ("localhost", "127.0.0.1") else "https"
+        said = f"{registry} {_seen(fact)}: it is a web site and no registry, or a proxy or sign-in page answers for it"
+        yield Problem(
+            fact.reference, said, f"curl -sSi {scheme}://{registry}/v2/   (a registry answers 200 or 401 there)"
+        )
+
+
+def _seen(fact: Facts) -> str:
+    """What shows that no registry answers; empty where nothing does."""
+    if isinstance(fact.tag_now, TagUnknown) and fact.tag_now.odd:
+        return f"sends {fact.tag_now.odd}"
+    if fact.ping is not None and fact.ping.page and not accepted_upload(fact):
+        return f"answers /v2/ with {fact.ping.page}"
+    return ""
+
+
+RULE = Rule(
+    code="PS108",
+    slug="web-site-answers",
+    severity=Severity.ERROR,
+    needs=Needs.FACTS,
+    summary="a web site answers under the registry's name",
+    explanation=(
+        "Many registries have a name of their own beside that of the web site they belong to: a GitLab's is often "
+        "`registry.` and the site's name, or the site's with a port. A site answers every address with a page, and "
+        "the engine reports that as `invalid character '<'`, an unknown status or a login that fails. A sign-in page "
+        "or a captive portal before the registry looks the same."
+    ),
+    example="docker pushsafe gitlab.example.com/group/app:1.4.2   (registry.gitlab.example.com is the registry)",
+    fix="Tag the image for the registry's own name; behind a sign-in page or a portal, sign in there first.",
+    check=check,
+)

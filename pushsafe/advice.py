@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pushsafe.evidence import Refusal, accepted
-from pushsafe.model import PUSHSAFE, Denial, DenialKind, DenialReason, Facts, Failure, FailureKind, SourceKind, Stage
+from pushsafe.model import Denial, DenialKind, DenialReason, Facts, Failure, FailureKind, SourceKind, Stage
 from pushsafe.neighbours import near_miss
 from pushsafe.registry.known import creation_command, hostname, known, login_command, own_namespace
 from pushsafe.words import meaning
@@ -125,7 +125,7 @@ def _foreign_namespace(refusal: Refusal) -> tuple[str, tuple[str, ...]]:
         f"push there; that needs {row.right}"
     )
     better = f"{reference.registry}/{own}/{name}"
-    if refusal.command == PUSHSAFE:
+    if refusal.command and refusal.by_name:
         renamed = f"docker tag {reference} {better}:{reference.tag}"
     else:
         named = f"{refusal.command} {better}:{reference.tag}"

@@ -89,11 +89,10 @@ def rule(text: str) -> Rule:
     raise UsageError(f"there is no rule {text!r}", "docker pushsafe rules")
 
 
-def platforms(text: str | None) -> tuple[Platform, ...]:
-    if text is None:
-        return ()
+def platforms(texts: Iterable[str]) -> tuple[Platform, ...]:
+    """All that are asked for, one after the other or in a list with commas, as buildx takes them."""
     found = []
-    for item in text.split(","):
+    for item in (item for text in texts for item in text.split(",")):
         platform = read(item)
         if platform is None:
             raise UsageError(f"{item!r} is not a platform", "--platform OS/ARCH[/VARIANT], e.g. linux/arm64")

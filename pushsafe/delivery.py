@@ -13,7 +13,7 @@ from pushsafe.advice import again
 from pushsafe.availability import Availability
 from pushsafe.denial import classify, needs_investigation
 from pushsafe.errors import EngineFailed, EngineUnreachable, RegistryUnreachable
-from pushsafe.evidence import Refusal, accepted, credential_evidence, credential_of, pushing_store, trouble_of
+from pushsafe.evidence import accepted, credential_evidence, credential_of, refusal_of, trouble_of
 from pushsafe.gateways import Gateways, Observer
 from pushsafe.gathering import investigate
 from pushsafe.model import (
@@ -221,7 +221,7 @@ class Delivery:
             evidence += found.evidence
             if found.problem and all(found.problem not in item.message for item in evidence):
                 evidence += (Evidence(Stage.TOKEN, found.problem),)
-        refusal = Refusal(fact.reference, credential, evidence, self._now(), pushing_store(fact), fact.command)
+        refusal = refusal_of(fact, evidence, self._now())
         verdict = classify(refusal)
         if isinstance(verdict, Failure):
             self._availability.note(fact.reference.registry, verdict)

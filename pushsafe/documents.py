@@ -21,6 +21,12 @@ def field(document: dict[str, Any], name: str, default: Any = None) -> Any:
     return next((value for key, value in reversed(document.items()) if key.lower() == wanted), default)
 
 
+def without(document: dict[str, Any], *names: str) -> dict[str, Any]:
+    """An object without what it has under these names, whatever the case."""
+    left = {name.lower() for name in names}
+    return {key: value for key, value in document.items() if key.lower() not in left}
+
+
 def document_of(body: bytes) -> dict[str, Any]:
     """A document's JSON object. Raises Unusable."""
     found = json_of(body)

@@ -33,7 +33,7 @@ class Refusal(NamedTuple):
 
     `now` is seconds since the epoch. `store` is the engine's, which decides whether it sends a credential to a registry
     that does not ask for one. The evidence of stage PUSH is the engine's own message; beforehand there is none.
-    `command` is that of the facts.
+    `command` and `by_name` are those of the facts.
     """
 
     reference: Reference
@@ -42,6 +42,7 @@ class Refusal(NamedTuple):
     now: float
     store: StoreKind | None = None
     command: str = PUSHSAFE
+    by_name: bool = True
 
     @property
     def by_words(self) -> bool:
@@ -69,11 +70,15 @@ class Refusal(NamedTuple):
 
 def beforehand(fact: Facts, now: float) -> Refusal:
     """What a preflight learnt, as if of a refusal."""
-    credential = credential_of(fact)
     if fact.preflight is None:
         raise AssertionError("no preflight was made")
-    evidence = (credential_evidence(credential), *fact.preflight.evidence)
-    return Refusal(fact.reference, credential, evidence, now, pushing_store(fact), fact.command)
+    return refusal_of(fact, (credential_evidence(credential_of(fact)), *fact.preflight.evidence), now)
+
+
+def refusal_of(fact: Facts, evidence: tuple[Evidence, ...], now: float) -> Refusal:
+    """A refusal of what a fact is about; `now` is in seconds since the epoch."""
+    credential = credential_of(fact)
+    return Refusal(fact.reference, credential, evidence, now, pushing_store(fact), fact.command, fact.by_name)
 
 
 def credential_of(fact: Facts) -> Credential:

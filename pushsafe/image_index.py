@@ -36,15 +36,20 @@ def single(content: ManifestContent, config: ImageConfig) -> Descriptor:
     platform = config.platform
     if platform is None:
         raise Unusable("tells no platform")
-    named = {"architecture": platform.architecture, "os": platform.os}
-    optional = {"os.version": platform.os_version, "os.features": list(config.features), "variant": platform.variant}
     written = {
         "mediaType": content.media_type,
         "digest": content.digest,
         "size": len(content.body),
-        "platform": named | {key: value for key, value in optional.items() if value},
+        "platform": platform_said(platform, config),
     }
     return Descriptor(content.digest, content.media_type, _compact(written), platform)
+
+
+def platform_said(platform: Platform, config: ImageConfig) -> dict[str, Any]:
+    """How an index says for which platform an image is (OCI image specification, `image-index.md`)."""
+    named = {"architecture": platform.architecture, "os": platform.os}
+    optional = {"os.version": platform.os_version, "os.features": list(config.features), "variant": platform.variant}
+    return named | {key: value for key, value in optional.items() if value}
 
 
 def descriptors(content: ManifestContent) -> tuple[Descriptor, ...]:

@@ -108,10 +108,23 @@ def test_every_bad_reference_is_reported(
     assert {error["kind"] for error in document["errors"]} == {"usage"}
 
 
+@pytest.mark.parametrize("command", [(), ("lint",), ("--dry-run",), ("diagnose",)], ids=lambda words: " ".join(words))
+@pytest.mark.parametrize("wanted", [("linux/amd64,linux/arm64",), ("linux/amd64", "--platform", "linux/arm64")])
+def test_platforms_named_one_after_the_other_are_several(
+    program: Program, engine: FakeEngine, command: tuple[str, ...], wanted: tuple[str, ...]
+) -> None:
+    """None of them is forgotten."""
+    done = program(*command, "--platform", *wanted, f"{CLOSED}/team/app:1")
+    assert (done.returncode, engine.pushed()) == (1, []), done.stdout + done.stderr
+    assert "PS203 multi-platform-without-buildx: 2 platforms are asked for (linux/amd64,linux/arm64)" in done.stdout
+
+
 USAGE = [
     (["--allow", "PS999", "ghcr.io/a/b:1"], "there is no rule 'PS999'"),
     (["explain", "nonsense"], "there is no rule 'nonsense'"),
     (["--platform", "arm64", "ghcr.io/a/b:1"], "'arm64' is not a platform"),
+    (["--platform", "linux/arm64", "--platform", "arm64", "ghcr.io/a/b:1"], "'arm64' is not a platform"),
+    (["--platform", "linux/arm64,", "ghcr.io/a/b:1"], "'' is not a platform"),
     (["--nonsense", "ghcr.io/a/b:1"], "--nonsense"),
     (["--format", "xml", "ghcr.io/a/b:1"], "xml"),
     (["-f", "/no/such/file"], "cannot read /no/such/file"),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pushsafe.embedded import Account, EmbeddedRegistry
+from tests.archives.making import Making
 from tests.fakes.capture import FakeEngine
 from tests.lab.images import oci_layout
 from tests.test_cli import CLOSED, Program
@@ -124,6 +125,27 @@ def test_what_pushes_nothing_reads_all_of_it(program: Program, tmp_path: Path, c
     assert good.returncode == 0, good.stdout + good.stderr
     assert bad.returncode == 2
     assert f"image/blobs/sha256/{layer.name}" in bad.stderr
+
+
+@pytest.mark.parametrize("wanted", [("linux/amd64,linux/arm64",), ("linux/amd64", "--platform", "linux/arm64")])
+def test_platforms_of_an_index(program: Program, tmp_path: Path, wanted: tuple[str, ...]) -> None:
+    """An index of those named, the same in every way in; none of them is forgotten."""
+    made = Making()
+    images = [made.image(platform) for platform in ("linux/amd64", "linux/arm64", "linux/s390x")]
+    made.tagged(made.index(*images), "1").folder(tmp_path / "several")
+    with EmbeddedRegistry(tmp_path / "data") as registry:
+        words = ("--from", "oci:several", "--platform", *wanted, f"{registry.host}/team/app:1")
+        looked = [program(*command, *words) for command in (("lint",), ("--dry-run",))]
+        absent = program("--platform", "linux/riscv64", *words)
+        pushed = program("--format", "json", *words)
+    assert [done.returncode for done in looked] == [0, 0]
+    assert absent.returncode == 2
+    assert "the image is not for linux/riscv64; it is for linux/amd64, linux/arm64, linux/s390x" in absent.stderr
+    assert pushed.returncode == 0, pushed.stderr
+    report = json.loads(pushed.stdout)
+    assert [one["code"] for one in report["findings"]] == ["PS207"]
+    assert report["results"][0]["platforms"] == ["linux/amd64", "linux/arm64"]
+    assert report["results"][0]["verification"] == "verified"
 
 
 def test_a_bare_name_is_refused_and_no_file_is_looked_at(program: Program) -> None:

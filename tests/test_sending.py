@@ -31,6 +31,7 @@ from pushsafe.model import (
     ManifestInfo,
     NotPushed,
     Outcome,
+    Platform,
     Preflight,
     Pushed,
     Report,
@@ -444,6 +445,22 @@ def test_the_command_to_run_next_is_whole() -> None:
     found = outcome(send(world))
     assert isinstance(found, Failed)
     assert found.failure.next == (f"docker pushsafe --from {PLACE.given} {TAG}   (again, in a while)",)
+
+
+@pytest.mark.parametrize(
+    ("platforms", "option"),
+    [
+        ((ARM64,), "linux/arm64"),
+        ((AMD64, ARM64), "linux/amd64,linux/arm64"),
+        ((Platform("windows", "amd64", os_version="10.0.17763"),), "'windows(10.0.17763)/amd64'"),
+    ],
+)
+def test_the_command_to_run_next_is_for_the_same_platforms(platforms: tuple[Platform, ...], option: str) -> None:
+    world = a_world(puts={TAG: Evidence(Stage.PUSH, "too many requests", 429, "TOOMANYREQUESTS", sent=True)})
+    found = outcome(send(world, platforms=platforms))
+    assert isinstance(found, Failed)
+    command = f"docker pushsafe --from {PLACE.given} --platform {option} {TAG}"
+    assert found.failure.next == (f"{command}   (again, in a while)",)
 
 
 def test_a_bare_name_is_refused_with_the_command_that_mends_it() -> None:

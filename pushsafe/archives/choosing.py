@@ -8,10 +8,11 @@ from collections.abc import Iterator, Sequence
 from pushsafe.archives.descriptors import Named
 from pushsafe.archives.layout import INDEX, Layout
 from pushsafe.archives.repairs import AGAIN
-from pushsafe.archives.walking import FALLBACK, images_of
+from pushsafe.archives.walking import FALLBACK
 from pushsafe.errors import UsageError
-from pushsafe.model import Archive, BadReference, Platform
-from pushsafe.platforms import listed, same
+from pushsafe.image_index import clash, index_of
+from pushsafe.model import MANIFEST_TYPES, Archive, BadReference, Descriptor, Platform
+from pushsafe.platforms import same
 from pushsafe.reference import parse
 from pushsafe.sanitize import clean
 
@@ -21,16 +22,16 @@ _SHOWN = 10
 def entry_of(layout: Layout, ref: str, archive: Archive, place: str, wanted: Sequence[Platform] = ()) -> Named:
     """The entry of `index.json` that REF names, or the only one; `place` is the path. Raises UsageError.
 
-    Of several it is the one for the `wanted` platform, where the index itself says for which they are.
+    Of several it is what serves the `wanted` platforms, where the entries themselves say for which they are.
     """
     found = list(_named(layout.entries, ref)) if ref else candidates(layout)
+    if not ref and (whole := _whole(layout)):
+        return whole
     digests = {one.digest for one in found}
-    if len(digests) > 1 and wanted:
-        matching = [one for one in found if one.platform and same(one.platform, wanted[0])]
-        if len({one.digest for one in matching}) == 1:
-            return matching[0]
     if len(digests) == 1:
         return found[0]
+    if together := _together(layout, found, wanted):
+        return together
     where = layout.store.shown(INDEX)
     if not layout.entries:
         raise UsageError(f"{where}: it names no image", AGAIN)
@@ -43,39 +44,36 @@ def entry_of(layout: Layout, ref: str, archive: Archive, place: str, wanted: Seq
     raise UsageError(f"{where}: it has {what}: {listed_names(_names(found))}", f"say which: {form}")
 
 
-def child_of(layout: Layout, root: Named, wanted: Sequence[Platform]) -> Named:
-    """The image of that platform (one at most), where there are several; what is in the others nobody needs then.
+def _together(layout: Layout, found: Sequence[Named], wanted: Sequence[Platform]) -> Named | None:
+    """The entry for the one platform that is wanted, or an index of those for several; None where that is not clear."""
+    parts: dict[str, Named] = {}
+    for platform in wanted:
+        matching = {one.digest: one for one in found if one.platform and same(one.platform, platform)}
+        if len(matching) != 1:
+            return None
+        parts.update(matching)
+    if len(parts) < 2:
+        return next(iter(parts.values()), None)
+    rows = {one.digest: one for one in layout.entries if one.digest in parts or one.attests in parts}
+    index = index_of([Descriptor(one.digest, one.media_type, layout.written(one)) for one in rows.values()])
+    return layout.taken(index.body, index.media_type)
 
-    Raises UsageError, which lists the platforms there are.
+
+def _whole(layout: Layout) -> Named | None:
+    """`index.json` itself where it is the index of an image for several platforms: none of its entries has a name, and
+    each is for a platform of its own, or attests one (go-containerregistry `pkg/v1/layout/write.go` writes it so).
     """
-    if not wanted:
-        return root
-    where = layout.store.shown(INDEX)
-    manifest = layout.manifest(root, INDEX)
-    there = list(images_of(layout, manifest))
-    matching = {named.digest: named for named, platform in there if platform and same(platform, wanted[0])}
-    if len(matching) == 1:
-        return next(iter(matching.values()))
-    platforms = tuple(dict.fromkeys(platform for _, platform in there if platform))
-    if matching:
-        raise UsageError(
-            f"{where}: it has {len(matching)} images for {listed(wanted)}: {', '.join(matching)}",
-            "leave --platform out to push all of them",
-        )
-    raise unlike(where, wanted[0], platforms)
+    images = [one for one in layout.entries if not one.attestation]
+    known = [(one.digest, one.platform) for one in images if one.platform and one.media_type in MANIFEST_TYPES]
+    several = len(layout.entries) > 1 and bool(images)
+    if not several or len(known) < len(images) or any(one.names for one in layout.entries) or clash(known):
+        return None
+    return layout.whole()
 
 
 def form_of(archive: Archive, place: str, ref: str = "REF") -> str:
     """How an image of it is named, fit for a shell."""
     return f"--from {shlex.quote(f'{archive.kind.value}:{clean(place)}:{ref}')}"
-
-
-def unlike(where: str, wanted: Platform, there: Sequence[Platform]) -> UsageError:
-    """What is said where an image is asked for a platform that it is not for."""
-    said = f"it is for {listed(there)}" if there else "it tells no platform"
-    return UsageError(
-        f"{where}: the image is not for {listed([wanted])}; {said}", "name one of those, or leave --platform out"
-    )
 
 
 def _named(entries: Sequence[Named], ref: str) -> Iterator[Named]:

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from pushsafe.archives.choosing import candidates, form_of, listed_names, normal, unlike, whole_names
+from pushsafe.archives.choosing import candidates, form_of, listed_names, normal, whole_names
 from pushsafe.archives.descriptors import Named
 from pushsafe.archives.image import LayoutImage, PackedImage
 from pushsafe.archives.layout import INDEX, MARKER, Layout, name_of
 from pushsafe.archives.repairs import SAVE_AGAIN
 from pushsafe.archives.saved import MANIFEST, Saved, config_digest_of, contents_of, saved_in
+from pushsafe.archives.selecting import unlike
 from pushsafe.archives.stores import Store
 from pushsafe.archives.tree import package_of
 from pushsafe.archives.walking import only_image
 from pushsafe.errors import UsageError
 from pushsafe.model import Archive, Platform
-from pushsafe.platforms import same
+from pushsafe.platforms import lacking
 from pushsafe.sanitize import clean
 
 
@@ -66,9 +67,9 @@ def saved_image(
     if chosen.indexed is not None and not _is_to_be_packed(chosen.indexed, chosen.config_digest):
         return LayoutImage(chosen.indexed.layout, chosen.indexed.entry, wanted)
     contents = contents_of(chosen.saved, store)
-    platform = contents.said.platform
-    if wanted and (platform is None or not same(platform, wanted[0])):
-        raise unlike(store.shown(MANIFEST), wanted[0], [platform] if platform else [])
+    held = [contents.said.platform] if contents.said.platform else []
+    if lost := lacking(wanted, held):
+        raise unlike(store.shown(MANIFEST), lost, held)
     return PackedImage(store, contents)
 
 

@@ -17,6 +17,7 @@ _NAME = "org.opencontainers.image.ref.name"
 """OCI image specification, `annotations.md`."""
 _WHOLE_NAME = "io.containerd.image.name"
 """What containerd, docker and buildx write besides, as the former is a tag only with them (containerd `export.go`)."""
+NAMES = (_NAME, _WHOLE_NAME)
 _ATTESTATION = "vnd.docker.reference.type"
 """What buildx says of attestations besides (`docs/attestations/attestation-storage.md`)."""
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
@@ -52,6 +53,11 @@ class Named(NamedTuple):
     def names(self) -> tuple[str, ...]:
         """What it may be asked for by, the longest first."""
         return tuple(dict.fromkeys(one for one in (self.whole_name, self.name) if one))
+
+    @property
+    def says_all(self) -> bool:
+        """Whether it tells that this is an image and for which platform, so that nobody has to read it for that."""
+        return self.platform is not None and self.media_type in MANIFEST_TYPES
 
 
 class Manifest(NamedTuple):
@@ -98,11 +104,6 @@ def manifest_of(body: bytes, named: Named) -> Manifest:
         return Manifest(content, tuple(map(named_by, entries_of(document, "manifests"))), subject=subject)
     layers = tuple(named_by(one) for one in entries_of(document, "layers") if not is_elsewhere(one))
     return Manifest(content, (), named_by(field(document, "config")), layers, subject)
-
-
-def entries_in(body: bytes) -> tuple[Named, ...]:
-    """What an `index.json` names. Raises Unusable."""
-    return tuple(map(named_by, entries_of(document_of(body), "manifests")))
 
 
 def config_in(body: bytes) -> ImageConfig:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Sequence
 
-from pushsafe.archives.choosing import child_of
 from pushsafe.archives.descriptors import DOCKER_CONFIG, DOCKER_LAYER, Named
 from pushsafe.archives.files import StoredBlob, Stretch
 from pushsafe.archives.hashing import Hashing
 from pushsafe.archives.layout import INDEX, Layout
 from pushsafe.archives.packing import Packing
 from pushsafe.archives.saved import Contents
+from pushsafe.archives.selecting import selected
 from pushsafe.archives.stores import Store
-from pushsafe.archives.tree import package_of
-from pushsafe.archives.walking import images_of
+from pushsafe.archives.tree import about, package_of
+from pushsafe.archives.walking import images_of, indexes_of
 from pushsafe.gateways import Package
 from pushsafe.image_index import digest_of
 from pushsafe.model import DOCKER_MANIFEST, Blob, ManifestContent, Platform, Upcoming
@@ -24,11 +24,13 @@ class LayoutImage:
     """An image of an OCI image layout, byte for byte as it is there (a `gateways.StoredImage`)."""
 
     def __init__(self, layout: Layout, entry: Named, wanted: Sequence[Platform]) -> None:
-        """The image of an entry, or that of the `wanted` platform there. Raises UsageError, which names the file."""
-        root = child_of(layout, entry, wanted)
+        """The image of an entry, or what of it serves the `wanted` platforms. Raises UsageError, naming the file."""
+        root = selected(layout, entry, wanted)
         self._store = layout.store
         self._package = package_of(layout, root)
-        self._upcoming = _upcoming(layout, root)._replace(attestations=_left(layout, entry, self._package))
+        part_of = entry.digest if layout.manifest(root, INDEX).is_index and root.digest != entry.digest else ""
+        left = _left(layout, entry, self._package)
+        self._upcoming = _upcoming(layout, root)._replace(attestations=left, part_of=part_of)
         self._hashing = Hashing(self._package.contents, right=layout.read_already)
         self._hashing.start()
 
@@ -101,12 +103,18 @@ def _manifest(config: StoredBlob, layers: list[StoredBlob]) -> ManifestContent:
 
 
 def _left(layout: Layout, entry: Named, package: Package) -> int:
-    """How many attestations of what is pushed stay behind: the index names them, and they refer to nothing."""
+    """How much stays behind that tells of what is pushed: attestations that the index names, and that refer to nothing,
+    and what refers to an index that does not go along itself."""
     taken = {content.digest for level in package.levels for content in level}
     sent = taken | {referrer.content.digest for referrer in package.referrers}
-    children = layout.manifest(entry, INDEX).children
-    about = ("", *taken)
-    return sum(child.attestation and child.digest not in sent and child.attests in about for child in children)
+    whole = layout.manifest(entry, INDEX)
+    if entry.digest in taken or not whole.is_index:
+        return 0
+    indexes = list(indexes_of(layout, whole))
+    children = (child for index in indexes for child in index.children)
+    left = {child.digest for child in children if child.attestation and child.attests in ("", *taken)}
+    left |= about(layout, {index.content.digest for index in indexes})
+    return len(left - sent)
 
 
 def _upcoming(layout: Layout, root: Named) -> Upcoming:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+import json
+from collections.abc import Mapping
+from typing import Any, NoReturn
 
-from pushsafe.archives.descriptors import Manifest, Named, config_in, entries_in, manifest_of
+from pushsafe.archives.descriptors import NAMES, Manifest, Named, config_in, manifest_of, named_by
 from pushsafe.archives.files import Stretch
 from pushsafe.archives.repairs import AGAIN, PULL_AGAIN
 from pushsafe.archives.stores import Store
-from pushsafe.documents import Unusable, document_of, field
+from pushsafe.documents import Unusable, document_of, field, without
 from pushsafe.errors import ContentBroken, UsageError
-from pushsafe.image_index import digest_of
+from pushsafe.image_index import digest_of, entries_of
 from pushsafe.model import INDEX_TYPES, MANIFEST_TYPES, ImageConfig
 from pushsafe.sanitize import clean
 
@@ -32,9 +34,10 @@ class Layout:
     def __init__(self, store: Store) -> None:
         self.store = store
         _check_marker(store)
-        body = read(store, INDEX, _INDEX_LIMIT)
+        self._body = read(store, INDEX, _INDEX_LIMIT)
         try:
-            self.entries = entries_in(body)
+            self._index = document_of(self._body)
+            self.entries = tuple(map(named_by, entries_of(self._index, "manifests")))
         except Unusable as error:
             raise UsageError(f"{store.shown(INDEX)}: it {error}", AGAIN) from None
         self._manifests: dict[tuple[str, str], Manifest] = {}
@@ -51,6 +54,32 @@ class Layout:
                 first_schema = named.media_type.startswith(_FIRST_SCHEMA)
                 self._refuse(named, f"it {error}", PULL_AGAIN if first_schema else AGAIN)
         return self._manifests[key]
+
+    def made(self, document: Mapping[str, Any], media_type: str) -> Named:
+        """Take in an index that is no file of the layout; it is read like any other from now on."""
+        return self.taken(json.dumps(document, separators=(",", ":")).encode(), media_type)
+
+    def taken(self, body: bytes, media_type: str) -> Named:
+        """The same, byte for byte."""
+        named = Named(digest_of(body), len(body), media_type)
+        self._manifests[named.digest, media_type] = manifest_of(body, named)
+        return named
+
+    def whole(self) -> Named | None:
+        """`index.json` as an index, byte for byte; None where no registry would take it as that."""
+        said = field(self._index, "mediaType")
+        media_type = said if said in INDEX_TYPES else INDEX_TYPES[0]
+        if said not in (None, "", media_type) or len(self._body) > _DOCUMENT_LIMIT:
+            return None
+        return self.taken(self._body, media_type)
+
+    def written(self, entry: Named) -> str:
+        """An entry of `index.json` in JSON, without its names, which mean nothing elsewhere."""
+        found = entries_of(self._index, "manifests")[self.entries.index(entry)]
+        said = field(found, "annotations")
+        kept = {key: value for key, value in said.items() if key not in NAMES} if isinstance(said, dict) else {}
+        plain = without(found, "annotations")
+        return json.dumps({**plain, **({"annotations": kept} if kept else {})}, separators=(",", ":"))
 
     def holds(self, named: Named) -> bool:
         """Whether what a descriptor names is here, right or not."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from pushsafe.archives.descriptors import Manifest, Named
@@ -27,10 +27,10 @@ def package_of(layout: Layout, root: Named) -> Package:
     tree.add(root, INDEX)
     last = tree.manifests[root.digest]
     referrers = tuple(_referrers(tree))
-    about = {referrer.content.digest for referrer in referrers}
+    apart = {referrer.content.digest for referrer in referrers}
     heights = {digest: height for digest, height in tree.heights.items() if digest != root.digest}
     levels = [
-        [tree.manifests[digest] for digest, found in heights.items() if found == height and digest not in about]
+        [tree.manifests[digest] for digest, found in heights.items() if found == height and digest not in apart]
         for height in sorted(set(heights.values()))
     ]
     levels = [*filter(None, levels), [last]]
@@ -79,7 +79,7 @@ class _Tree:
             return
         named = next((child for child in missing if child.platform), missing[0])
         meant = f" for {listed([named.platform])}" if named.platform else ""
-        platforms = listed(dict.fromkeys(child.platform for child in there if child.platform))
+        platforms = ",".join(dict.fromkeys(child.platform.written for child in there if child.platform))
         raise UsageError(
             f"{store.shown(path_of(named.digest))}: it is not there, and {name_of(index)} names it{meant}",
             f"what is there can be pushed alone, by --platform: {platforms}" if platforms else AGAIN,
@@ -101,14 +101,14 @@ def _blobs(manifest: Manifest) -> Iterator[tuple[Blob, Named]]:
 
 def _referrers(tree: _Tree) -> Iterator[Referrer]:
     """What refers to any of the manifests, or to what refers to them, each after its subject."""
-    about: dict[str, list[tuple[Named, str]]] = {}
+    of_subject: dict[str, list[tuple[Named, str]]] = {}
     for named, by, subject in _subjects(tree.layout):
-        about.setdefault(subject, []).append((named, by))
+        of_subject.setdefault(subject, []).append((named, by))
     waiting = deque(tree.manifests)
     seen = set(waiting)
     while waiting:
         subject = waiting.popleft()
-        for named, by in about.get(subject, ()):
+        for named, by in of_subject.get(subject, ()):
             if named.digest in seen:
                 continue
             tree.add(named, by)
@@ -117,6 +117,11 @@ def _referrers(tree: _Tree) -> Iterator[Referrer]:
             seen.update(new)
             waiting.extend(new)
             yield Referrer(tree.manifests[named.digest].content, subject)
+
+
+def about(layout: Layout, subjects: Collection[str]) -> set[str]:
+    """The digests of what refers to any of these. Raises UsageError."""
+    return {named.digest for named, _, subject in _subjects(layout) if subject in subjects}
 
 
 def _subjects(layout: Layout) -> Iterator[tuple[Named, str, str]]:

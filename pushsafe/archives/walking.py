@@ -24,26 +24,44 @@ def images_of(layout: Layout, manifest: Manifest) -> Iterator[tuple[Named, Platf
 
     Nothing but indexes is read where they say all that is asked. One that is named for two platforms comes twice.
     """
+    if not manifest.is_index:
+        yield _named(manifest), layout.config(manifest).platform
+        return
     seen: set[tuple[str, Platform | None]] = set()
-    waiting = deque([(manifest, 0)])
-    while waiting:
-        manifest, depth = waiting.popleft()
-        if not manifest.is_index:
-            content = manifest.content
-            named = Named(content.digest, len(content.body), content.media_type)
-            yield named, layout.config(manifest).platform
-            continue
-        check_depth(layout, depth)
-        for child in manifest.children:
-            says_all = child.platform is not None and child.media_type in MANIFEST_TYPES
-            key = child.digest, child.platform if says_all else None
+    for index in indexes_of(layout, manifest):
+        for child in index.children:
+            key = child.digest, child.platform if child.says_all else None
             if child.attestation or key in seen:
                 continue
             seen.add(key)
-            if says_all:
+            if child.says_all:
                 yield child, child.platform
-            else:
-                waiting.append((layout.manifest(child, name_of(manifest)), depth + 1))
+                continue
+            found = layout.manifest(child, name_of(index))
+            if not found.is_index:
+                yield _named(found), layout.config(found).platform
+
+
+def indexes_of(layout: Layout, root: Manifest) -> Iterator[Manifest]:
+    """An index and all that it leads to, each once, the outer ones first. Raises UsageError."""
+    seen = {root.content.digest}
+    waiting = deque([(root, 0)])
+    while waiting:
+        index, depth = waiting.popleft()
+        check_depth(layout, depth)
+        yield index
+        for child in index.children:
+            if child.attestation or child.media_type in MANIFEST_TYPES or child.digest in seen:
+                continue
+            seen.add(child.digest)
+            found = layout.manifest(child, name_of(index))
+            if found.is_index:
+                waiting.append((found, depth + 1))
+
+
+def _named(manifest: Manifest) -> Named:
+    content = manifest.content
+    return Named(content.digest, len(content.body), content.media_type)
 
 
 def only_image(layout: Layout, entry: Named) -> Manifest | None:

@@ -24,10 +24,16 @@ if TYPE_CHECKING:
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.argument("reference", metavar="REF")
 @click.option("--format", "format_", type=click.Choice(["human", "json"]), default="human", help="Form of the answer.")
-@click.option("--platform", metavar="OS/ARCH", help="Of a multi-platform image, the platform that would be pushed.")
+@click.option(
+    "--platform",
+    "platforms",
+    multiple=True,
+    metavar="OS/ARCH",
+    help="Of a multi-platform image, the platform that would be pushed.",
+)
 @click.option("--timeout", metavar="TIME", help="End the whole run after TIME: seconds, or as 90s, 5m, 1h30m.")
 @click.pass_obj
-def diagnose(session: Session, reference: str, format_: str, platform: str | None, timeout: str | None) -> int:
+def diagnose(session: Session, reference: str, format_: str, platforms: tuple[str, ...], timeout: str | None) -> int:
     """Tell step by step what a push of REF would meet; the command to run when a push was denied.
 
     Engine, image, credential and its source, the registry's challenge, the token and what it grants, an upload that is
@@ -37,10 +43,10 @@ def diagnose(session: Session, reference: str, format_: str, platform: str | Non
     read = parse(reference)
     try:
         settings = session.settings(timeout=timeout)
-        platforms = arguments.platforms(platform)
+        wanted = arguments.platforms(platforms)
         if isinstance(read, BadReference):
             return _ended(read, arguments.bad_reference(read), format_)
-        request = PushRequest((read,), platforms=platforms, policy=settings.policy, pushes=False)
+        request = PushRequest((read,), platforms=wanted, policy=settings.policy, pushes=False)
         with surroundings(session, settings.timeout) as outside:
             from pushsafe.diagnosis import run
 

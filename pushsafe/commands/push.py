@@ -70,8 +70,11 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
             ),
             click.option(
                 "--platform",
+                "platforms",
+                multiple=True,
                 metavar="OS/ARCH",
-                help="Take this platform of a multi-platform image only (an engine: Docker 27 or newer).",
+                help="Take this platform of a multi-platform image only (an engine: Docker 27 or newer); of several, "
+                "which --from takes, an index of those is made.",
             ),
             options.timeout,
         )
@@ -174,5 +177,5 @@ def _request(common: dict[str, Any], settings: config.Settings, command: str = "
         arguments.no_archive(text)
     read = [parse_repository(text) if all_tags else parse(text) for text in texts]
     allowed = frozenset(arguments.code(text) for text in common["allow"])
-    platforms = arguments.platforms(common["platform"])
+    platforms = arguments.platforms(common["platforms"])
     return PushRequest(arguments.readable(read), allowed, all_tags, platforms, settings.policy, origin=origin)

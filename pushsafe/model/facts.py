@@ -69,7 +69,8 @@ class Upcoming(NamedTuple):
     No platforms: they are not known. `digest` is empty where that is not known beforehand. `implied` platforms are
     those that nobody asked for: what a builder builds for by itself, unless the build says otherwise. `config` is the
     digest of a single image's config, and `version` the label `org.opencontainers.image.version` there. `attestations`
-    are those that stay behind, where one platform of an index is meant.
+    are those that stay behind, signatures of the index as well, where only some platforms of an index are meant;
+    `part_of` is the digest of that index, where another one was made of it.
     """
 
     platforms: tuple[Platform, ...]
@@ -78,6 +79,7 @@ class Upcoming(NamedTuple):
     config: str = ""
     version: str = ""
     attestations: int = 0
+    part_of: str = ""
 
 
 class Builder(NamedTuple):
@@ -156,7 +158,14 @@ class Facts(NamedTuple):
 
     @property
     def command(self) -> str:
-        """What pushes the image with nothing but a reference behind it; empty where more would have to be said."""
+        """What pushes the same with nothing but a reference behind it; empty where more would have to be said."""
+        whole = self.whole_command
+        wanted = ",".join(platform.written for platform in self.platforms)
+        return f"{whole} --platform {quote(wanted)}" if whole and wanted else whole
+
+    @property
+    def whole_command(self) -> str:
+        """The same for all platforms of the image."""
         if self.place:
             return f"{PUSHSAFE} --from {quote(self.place)}"
         return PUSHSAFE if self.by_name else ""

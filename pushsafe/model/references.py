@@ -59,3 +59,8 @@ class Platform(NamedTuple):
 
     def __str__(self) -> str:
         return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
+
+    @property
+    def written(self) -> str:
+        """All of it, as `--platform` takes it: `os[(version)]/architecture[/variant]`."""
+        return str(self._replace(os=f"{self.os}({self.os_version})")) if self.os_version else str(self)

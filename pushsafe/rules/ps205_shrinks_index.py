@@ -28,7 +28,7 @@ def _fix(facts: Facts, lost: tuple[Platform, ...]) -> str:
     """The whole image where it is at hand, here or where it was pulled from; else a build."""
     reference, image, source = facts.reference, facts.image, facts.source_index
     if facts.place and facts.platforms:
-        return f"{facts.command} {reference}   (without --platform)"
+        return f"{facts.whole_command} {reference}   (without --platform)"
     if isinstance(image, LocalImage) and not lacking(lost, image.platforms):
         return f"docker pushsafe {reference}"
     if source is not None and not lacking(lost, source.platforms):

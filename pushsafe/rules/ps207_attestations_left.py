@@ -1,4 +1,4 @@
-"""PS207: one platform is pushed of an image whose index has attestations, which stay behind."""
+"""PS207: some platforms are pushed of an image whose index has attestations or signatures, which stay behind."""
 
 from __future__ import annotations
 
@@ -9,13 +9,20 @@ from pushsafe.rules.rule import Needs, Problem, Rule, each
 
 def check(facts: Facts) -> Problem | None:
     image, reference = facts.image, facts.reference
-    if len(facts.platforms) != 1 or not isinstance(image, LocalImage | Upcoming) or not image.attestations:
+    if not facts.platforms or not isinstance(image, LocalImage | Upcoming):
+        return None
+    whole = f"{facts.whole_command or PUSHSAFE} {reference}   (the whole index"
+    left = "the attestations (provenance, SBOM) and signatures that belong to the image's index stay behind"
+    if isinstance(image, Upcoming) and image.part_of:
+        said = (
+            f"an index of {option(facts.platforms)} alone is made and pushed: its digest is another than that of the "
+            f"image's index ({image.part_of})"
+        )
+        return Problem(reference, f"{said}, and {left}" if image.attestations else said, f"{whole})")
+    if not image.attestations or (isinstance(image, LocalImage) and len(facts.platforms) > 1):
         return None
     return Problem(
-        reference,
-        f"only the manifest for {option(facts.platforms)} is pushed: the attestations (provenance, SBOM) of the image "
-        "belong to its index, and stay behind",
-        f"{facts.command or PUSHSAFE} {reference}   (the whole index, with them)",
+        reference, f"only the manifest for {option(facts.platforms)} is pushed: {left}", f"{whole}, with them)"
     )
 
 
@@ -24,11 +31,13 @@ RULE = Rule(
     slug="attestations-left",
     severity=Severity.INFO,
     needs=Needs.FACTS,
-    summary="with `--platform` the image's attestations stay behind",
+    summary="with `--platform` what belongs to the whole index stays behind",
     explanation=(
         "buildx keeps provenance and SBOM in manifests of their own, beside the platforms in the image's index. "
         "`--platform P` puts the manifest of that platform under the tag, and no index: whoever looks for the "
-        "attestations of the tag finds none."
+        "attestations of the tag finds none. Several platforms of an image in files get an index of their own: it has "
+        "the attestations of those platforms, and another digest, so that a signature of the whole index says nothing "
+        "of it."
     ),
     example="docker pushsafe --platform linux/amd64 ghcr.io/myorg/my-api:1.4.2   (built with provenance)",
     fix="Push the whole index, without `--platform`; or leave it as it is, when nobody asks for attestations.",

@@ -185,6 +185,67 @@ def test_a_platform_chooses_among_entries(put: Callable[[Making], Archive], ref:
     assert f"it has 2 images{' 1' if ref else ''}: 1" in refused(archive, Platform("linux", "riscv64"))[0]
 
 
+def nameless(made: Making, *entries: Entry) -> Making:
+    """As go-containerregistry writes an index into a layout: what it names are the layout's entries."""
+    made.entries.extend(entries)
+    return made
+
+
+def test_a_layout_that_is_the_index_itself(put: Callable[[Making], Archive]) -> None:
+    made = Making()
+    images = [made.image("linux/amd64"), made.image("linux/arm64"), made.image("linux/s390x")]
+    archive = put(nameless(made, *images))
+    image = open_image(archive)
+    package = image.package(nobody)
+    assert package.manifest.body == made.whole()["index.json"]
+    assert package.manifest.media_type == OCI_INDEX
+    assert [[one.digest for one in level] for level in package.levels[:-1]] == [[one["digest"] for one in images]]
+    assert image.upcoming.platforms == (AMD64, ARM64, Platform("linux", "s390x"))
+    assert digests(archive, ARM64) == [[images[1]["digest"]]]
+    assert json.loads(open_image(archive, (AMD64, ARM64)).package(nobody).manifest.body)["manifests"] == images[:2]
+    assert digests(at(archive, images[2]["digest"])) == [[images[2]["digest"]]]
+
+
+def attests(made: Making, image: Entry) -> Entry:
+    said = {"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": image["digest"]}
+    return made.about(image, platform={"os": "unknown", "architecture": "unknown"}, annotations=said)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_attestations_in_a_layout_that_is_the_index(put: Callable[[Making], Archive], number: int) -> None:
+    """One image with an attestation is an index, too: alone it would lose that."""
+    made = Making()
+    images = [made.image("linux/amd64"), made.image("linux/arm64")][:number]
+    archive = put(nameless(made, *images, *(attests(made, one) for one in images)))
+    assert open_image(archive).package(nobody).manifest.body == made.whole()["index.json"]
+
+
+NOT_THE_INDEX: dict[str, Callable[[Making, Entry, Entry], object]] = {
+    "a name": lambda made, one, two: nameless(made, one).tagged(two, "1"),
+    "one platform twice": lambda made, one, two: nameless(made, one, {**two, "platform": one["platform"]}),
+    "no platform": lambda made, one, two: nameless(made, one, {key: two[key] for key in two if key != "platform"}),
+    "an index": lambda made, one, two: nameless(made, one, {**made.index(two), "platform": two["platform"]}),
+    "no type": lambda made, one, two: nameless(made, one, {key: two[key] for key in two if key != "mediaType"}),
+}
+
+
+@pytest.mark.parametrize("change", NOT_THE_INDEX.values(), ids=NOT_THE_INDEX)
+def test_layouts_that_are_not_surely_the_index(
+    put: Callable[[Making], Archive], change: Callable[[Making, Entry, Entry], object]
+) -> None:
+    made = Making()
+    change(made, made.image("linux/amd64"), made.image("linux/arm64"))
+    assert "index.json: it has 2 images" in refused(put(made))[0].replace("(index.json)", "index.json")
+
+
+@pytest.mark.parametrize("says", ["application/x", 5, ["application/x"]])
+def test_a_layout_that_says_to_be_no_index(tmp_path: Path, says: Any) -> None:
+    made = nameless(Making(), *(Making().image(platform) for platform in ("linux/amd64", "linux/arm64")))
+    index = {**json.loads(made.whole()["index.json"]), "mediaType": says}
+    made.files["index.json"] = json.dumps(index).encode()
+    assert "it has 2 images" in refused(made.folder(tmp_path))[0]
+
+
 @pytest.mark.parametrize("ref", ["my-api:1", "docker.io/library/my-api:1", "index.docker.io/library/my-api:1"])
 def test_podman_writes_whole_names_for_tags(put: Callable[[Making], Archive], ref: str) -> None:
     made = Making()

@@ -26,6 +26,16 @@ def test_fires_for_an_image_in_files() -> None:
     assert problem.fix == f"docker pushsafe --from oci:out {GIVEN}   (the whole index, with them)"
 
 
+@pytest.mark.parametrize("left", [0, 1])
+def test_fires_for_an_index_that_was_made(left: int) -> None:
+    made = Upcoming((AMD64, ARM64), sha("a"), attestations=left, part_of=sha("b"))
+    problem = only(RULE, facts(GIVEN, image=made, platforms=(AMD64, ARM64))._replace(place="oci:out"))
+    assert "an index of linux/amd64,linux/arm64 alone is made and pushed" in problem.message
+    assert sha("b") in problem.message
+    assert ("signatures that belong to the image's index stay behind" in problem.message) is bool(left)
+    assert problem.fix == f"docker pushsafe --from oci:out {GIVEN}   (the whole index)"
+
+
 @pytest.mark.parametrize(
     "listed",
     [
@@ -33,8 +43,9 @@ def test_fires_for_an_image_in_files() -> None:
         facts(GIVEN, image=ATTESTED, platforms=(AMD64, ARM64)),
         facts(GIVEN, image=image("a", AMD64, ARM64), platforms=(AMD64,)),
         facts(GIVEN, image=ImageMissing(), platforms=(AMD64,)),
+        facts(GIVEN, image=Upcoming((AMD64, ARM64), sha("a")), platforms=(AMD64, ARM64)),
     ],
-    ids=["the-whole-index", "several", "none-there", "no-image"],
+    ids=["the-whole-index", "several", "none-there", "no-image", "all-in-files"],
 )
 def test_does_not_fire(listed: Facts) -> None:
     assert problems(RULE, listed) == []

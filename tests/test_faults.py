@@ -34,6 +34,7 @@ from tests.fakes.registry import certificate
 from tests.faults.front import OURS, REPOSITORY, Front, Put, Sighting
 from tests.faults.judge import Figure, Held, Observed, engine_leaks, judge
 from tests.faults.matrix import Case, cases, named, sample
+from tests.faults.page import PAGE, is_fresh
 from tests.faults.running import hold_an_older_image
 from tests.faults.stages import STAGES, WAYS
 from tests.faults.table import FAULTS
@@ -324,3 +325,7 @@ def test_what_is_missing_is_found(start: Starting) -> None:
 
 def test_every_way_has_a_name() -> None:
     assert set(WAYS) == {case.way for case in cases()}
+
+
+def test_the_page_is_in_step_with_the_tables() -> None:
+    assert is_fresh(PAGE.read_text(encoding="utf-8")), "python -m tests.faults --write"

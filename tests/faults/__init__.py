@@ -1,9 +1,8 @@
 """The fault matrix: every stage of a push meets every fault, and what is claimed is compared with storage.
 
-python -m tests.faults                          # every case; some ten minutes, and the lab
+python -m tests.faults                          # every case; the better part of an hour, with the lab
 python -m tests.faults --sample 150 --seed 7    # a part of each way and stage
 python -m tests.faults --case layout/put-blob/reset-after --verbose
-python -m tests.faults --write                  # docs/faults.md anew
-python -m tests.faults --kill 60                # kill -9 at random moments, so many runs a way
-python -m tests.faults --interrupt 10           # SIGINT and SIGTERM, so many runs a way and signal
+python -m tests.faults --kill 60                # kill -9, so many runs a way
+python -m tests.faults --stop 20                # SIGINT and SIGTERM, so many runs a way
 """

@@ -197,6 +197,7 @@ class Known:
     """What the front has written down."""
 
     met: int = 0
+    requests: int = 0
     puts: list[Put] = field(default_factory=list)
     sightings: list[Sighting] = field(default_factory=list)
     opened: set[str] = field(default_factory=set)
@@ -218,6 +219,8 @@ class Front(EmbeddedRegistry):
     ) -> None:
         super().__init__(folder, (account,))
         self.known = Known()
+        self.on_request: Callable[[int], None] = lambda _number: None
+        """Called with the number of each request, before anything is done."""
         self.ended = threading.Event()
         self._password = account.password.encode()
         self._stage, self._act, self._always = stage, act, always
@@ -266,8 +269,11 @@ class Front(EmbeddedRegistry):
                 known.posts += 1
             if ours and method == "DELETE":
                 known.cancelled.add(reference)
+            known.requests += 1
+            number = known.requests
             if method == "PUT" and kind == "manifests" and reference not in known.named:
                 known.named.append(reference)
+        self.on_request(number)
         return seen
 
     def fault_for(self, seen: Seen) -> Act | None:

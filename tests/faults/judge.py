@@ -80,7 +80,7 @@ class Observed:
 def judge(seen: Observed) -> tuple[Offence, ...]:
     """All that is wrong."""
     report, wrong = _report(seen)
-    return (*wrong, *_without_report(seen), *(_of_report(seen, report) if report is not None else ()))
+    return (*wrong, *of_storage(seen), *(_of_report(seen, report) if report is not None else ()))
 
 
 def engine_leaks(seen: Observed) -> tuple[Sighting, ...]:
@@ -109,7 +109,8 @@ def _report(seen: Observed) -> tuple[dict[str, Any] | None, tuple[Offence, ...]]
     return report, ()
 
 
-def _without_report(seen: Observed) -> Iterator[Offence]:
+def of_storage(seen: Observed) -> Iterator[Offence]:
+    """What is wrong whatever the run says, or where it says nothing."""
     for one in seen.sightings:
         if one.ours and one.credential:
             yield Offence(Figure.CREDENTIAL, f"at another {one.where}: {one.request}")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from pushsafe.embedded import Account
 from tests.archives.making import Making, path_of
@@ -30,6 +32,10 @@ GRACE = 20
 """Seconds more, after which a run has no end: the machine may be busy."""
 WORKERS = 8
 ACCOUNT = Account("writer", "faults-Pl4nted-pass", ("pull", "push"))
+
+
+Task = TypeVar("Task")
+Done = TypeVar("Done")
 
 
 @dataclass(frozen=True)
@@ -67,14 +73,15 @@ class Bench:
             front = Front(folder / "registry", ACCOUNT, case.stage, case.fault.act, always=always, tls=self.tls)
             with front, way.ready(front.host):
                 hold_an_older_image(front)
-                seen = observe(front, way, folder, self.seconds)
+                seen = observe(front, way, folder / "home", self.seconds)
             return Verdict(case, seen, judge(seen))
 
-    def run_all(self, cases: Sequence[Case], workers: int = WORKERS) -> Iterator[Verdict]:
-        """Side by side, as they end."""
-        with ThreadPoolExecutor(workers) as pool:
-            for done in as_completed([pool.submit(self.run, case) for case in cases]):
-                yield done.result()
+
+def side_by_side(run: Callable[[Task], Done], tasks: Sequence[Task], workers: int = WORKERS) -> Iterator[Done]:
+    """What each comes to, as they end."""
+    with ThreadPoolExecutor(workers) as pool:
+        for done in as_completed([pool.submit(run, task) for task in tasks]):
+            yield done.result()
 
 
 @contextmanager
@@ -95,9 +102,8 @@ def hold_an_older_image(front: Front) -> None:
     front.hold(TAGS[-1], list(making.files.values()), manifest, OCI_MANIFEST)
 
 
-def start(way: Way, host: str, folder: Path, *words: str) -> subprocess.Popen[str]:
-    """The program, pushing to `host`, with a HOME of its own."""
-    home = folder / "home"
+def start(way: Way, host: str, home: Path, *words: str) -> subprocess.Popen[str]:
+    """The program, pushing to `host`, with a HOME of its own, and a process group of its own."""
     home.mkdir()
     (home / "config.json").write_text(json.dumps({"auths": {host: auth(ACCOUNT.name, ACCOUNT.password)}}))
     return subprocess.Popen(
@@ -112,19 +118,20 @@ def start(way: Way, host: str, folder: Path, *words: str) -> subprocess.Popen[st
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
+        start_new_session=True,
     )
 
 
-def observe(front: Front, way: Way, folder: Path, seconds: int) -> Observed:
+def observe(front: Front, way: Way, home: Path, seconds: int) -> Observed:
     """Let the program run to its end, and look at the registry at once."""
     began = time.monotonic()
-    running = start(way, front.host, folder, "--timeout", f"{seconds}s")
+    running = start(way, front.host, home, "--timeout", f"{seconds}s")
     status: int | None
     try:
         stdout, stderr = running.communicate(timeout=seconds + GRACE)
         status = running.returncode
     except subprocess.TimeoutExpired:
-        running.kill()
+        os.killpg(running.pid, signal.SIGKILL)
         stdout, stderr = running.communicate()
         status = None
     return observed(front, way, status, stdout, stderr, time.monotonic() - began)

@@ -138,3 +138,6 @@ STAGES: Mapping[str, Stage] = {
     )
 }
 """By name, in the order in which a push comes to them."""
+
+NONE = Stage("none", "no request at all", Deed.ASK, lambda _seen: False, ())
+"""For runs whose registry has no fault."""

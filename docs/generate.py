@@ -71,10 +71,10 @@ def options() -> str:
 
 def settings() -> str:
     rows = "".join(
-        f"| `{name}` | `{variable}` | {kind} | `{default}` | {meaning} |\n"
-        for name, variable, kind, default, meaning in setting_table()
+        f"| `{name}` | `{variable}` | {kind} | `{default}` | {meaning} | {reach} |\n"
+        for name, variable, kind, default, meaning, reach in setting_table()
     )
-    return f"| in files | variable | value | default | meaning |\n|---|---|---|---|---|\n{rows}"
+    return f"| in files | variable | value | default | meaning | a project's file |\n|---|---|---|---|---|---|\n{rows}"
 
 
 def fill(text: str, file: str, tables: Mapping[str, str]) -> str:

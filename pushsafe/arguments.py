@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import errno
 import os
 import re
 import sys
@@ -10,15 +12,21 @@ from pathlib import Path
 from shlex import quote
 from typing import TypeVar
 
+from pushsafe import small_file
 from pushsafe.errors import PushsafeError, UsageError
 from pushsafe.model import PUSHSAFE, Archive, ArchiveKind, BadReference, ErrorKind, Place, Platform, RunError, Source
 from pushsafe.platforms import read
 from pushsafe.reference import parse
 from pushsafe.results import error_of
 from pushsafe.rules import RULES, Rule
+from pushsafe.sanitize import clean
 
 COMMANDS = ("buildx", "index", "lint", "diagnose", "explain-error", "rules", "explain", "try")
 """What the first word may be in place of a reference."""
+
+_LARGEST_LIST = 1 << 20
+"""Bytes of a file of references: more than ten thousand of them."""
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 _T = TypeVar("_T")
 
@@ -51,14 +59,31 @@ def lines(file: str) -> list[str]:
     """References of a file, one a line; blank lines do not count, nor what follows a # at a word's start."""
     if file == "-" and sys.stdin is None:
         raise UsageError("cannot read standard input: it is closed", "-f FILE, or -f - < FILE")
+    shown = "standard input" if file == "-" else clean(file)
     try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot read {file}: {error.strerror}", "-f FILE, or -f - for standard input") from error
+        data = _standard_input() if file == "-" else small_file.read(Path(file), _LARGEST_LIST, pipe=True)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "no file can have this name"
+        raise UsageError(f"cannot read {shown}: {why}", "-f FILE, or -f - for standard input") from error
+    if data.startswith(_UTF_16):
+        raise UsageError(f"{shown} is UTF-16, and UTF-8 is expected", "iconv -f UTF-16 -t UTF-8, or save it as UTF-8")
+    try:
+        text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UsageError(f"{file} is not a text file", "-f FILE with one reference a line") from error
-    stripped = (re.sub(r"(^|\s)#.*", "", line).strip() for line in text.splitlines())
+        raise UsageError(f"{shown} is not UTF-8 (byte {error.start + 1})", "save it as UTF-8") from error
+    if "\0" in text:
+        why = "it holds NUL bytes, as UTF-16 or a file that is no text does"
+        raise UsageError(f"{shown} is not UTF-8: {why}", "save it as UTF-8")
+    # A byte order mark begins what an editor of Windows wrote, and stands within where such files were joined.
+    stripped = (re.sub(r"(^|\s)#.*", "", line.lstrip("\ufeff")).strip() for line in text.splitlines())
     return [line for line in stripped if line]
+
+
+def _standard_input() -> bytes:
+    data = sys.stdin.buffer.read(_LARGEST_LIST + 1)
+    if len(data) > _LARGEST_LIST:
+        raise OSError(errno.EFBIG, f"it is larger than {_LARGEST_LIST // 1024} KiB")
+    return data
 
 
 def message(words: tuple[str, ...]) -> str:
@@ -69,7 +94,10 @@ def message(words: tuple[str, ...]) -> str:
         raise UsageError("cannot read standard input: it is closed", "docker pushsafe explain-error 'TEXT'")
     if not words and sys.stdin.isatty():
         raise UsageError("no message is given", "docker pushsafe explain-error 'TEXT', or - for standard input")
-    return sys.stdin.buffer.read().decode("utf-8", "replace")
+    data = sys.stdin.buffer.read()
+    # PowerShell's `2> FILE` writes UTF-16, of which every other byte is NUL in what docker says.
+    is_utf_16 = data.startswith(_UTF_16) and data.count(0) > len(data) // 3
+    return data.decode("utf-16" if is_utf_16 else "utf-8-sig", "replace")
 
 
 def bad_reference(item: BadReference, use: str = "pushed to") -> RunError:

@@ -1,4 +1,7 @@
-"""The settings: defaults < user file < project file < environment < command line, and nothing that is wrong passes."""
+"""The settings: defaults < user file < project file < environment < command line, and nothing that is wrong passes.
+
+A project's file comes with a repository, from anybody: it adds to what guards the user, and takes nothing away.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from pushsafe import small_file
 from pushsafe.errors import UsageError
 from pushsafe.model import TagPolicy
 
@@ -24,6 +28,9 @@ _OF_OTHERS = (
     *("PUSHSAFE_GOLDEN", "PUSHSAFE_LAB_CACHE", "PUSHSAFE_LAB_MIRROR", "PUSHSAFE_LAB_RUN"),
 )
 _LARGEST_FILE = 64 * 1024  # bytes; a project's file may be a link to something endless
+# The settings need no depth: a key of 30,000 parts takes a TOML parser 3 GB, in a file of 60 kB.
+_MOST_DOTS = 8
+_DEEPEST = 8
 _LONGEST_TIMEOUT = 24 * 3600
 _MOST_RETRIES = 100
 _WORDS = {**dict.fromkeys(("1", "true", "yes", "on"), True), **dict.fromkeys(("0", "false", "no", "off"), False)}
@@ -33,22 +40,53 @@ _NONE: Mapping[str, object] = MappingProxyType({})
 class Settings(NamedTuple):
     """What holds for a run. `timeout` is in seconds, for the whole run; None means that there is none.
 
-    `retries` is how often a request is sent again.
+    `retries` is how often a request is sent again. `preflight_off` is the option, variable or file that switched the
+    preflight off, empty where it is on. `warnings` say what was found in files and does not count, a sentence each.
     """
 
     preflight: bool = True
     timeout: float | None = None
     retries: int = 3
     policy: TagPolicy = TagPolicy()
+    preflight_off: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 _DEFAULTS = Settings()
 
 
+class Reach(NamedTuple):
+    """What a project's file may do to a setting: `join` makes of the user's own value and the project's what holds.
+
+    `words` say so for the documentation; `refusal` ends the sentence on a value that changes nothing.
+    """
+
+    words: str
+    join: Callable[[Any, Any], object]
+    refusal: str = ""
+
+
+def _joined(own: tuple[str, ...], added: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*own, *added)))
+
+
+_REPLACES = Reach("replaces it", lambda _, project: project)
+_SWITCHES_ON = Reach(
+    "switches it on, never off", lambda own, project: own or project, "a project's file cannot switch it off"
+)
+_SHORTENS = Reach(
+    "shortens it",
+    lambda own, project: project if own is None else min(own, project),
+    "a project's file cannot make it longer",
+)
+_ADDS = Reach("adds to it", _joined, "a project's file adds to the list, and takes nothing away")
+
+
 class Setting(NamedTuple):
     """One setting: `parse` makes of a variable's text what a file would hold, `read` makes the value of that.
 
-    Both raise ValueError. `name` is the name in files, `example` a value as a file holds it.
+    Both raise ValueError. `name` is the name in files, `example` a value as a file holds it, `project` what a project's
+    file may do to it.
     """
 
     name: str
@@ -58,10 +96,11 @@ class Setting(NamedTuple):
     example: object
     parse: Callable[[str], object]
     read: Callable[[object], object]
+    project: Reach = _REPLACES
 
     @property
     def variable(self) -> str:
-        return _VARIABLES + self.name.upper().replace("-", "_")
+        return _variable(self.name)
 
     @property
     def option(self) -> str:
@@ -77,17 +116,38 @@ def load(environ: Mapping[str, str], cwd: Path, given: Mapping[str, object] = _N
     Raises UsageError for a settings file that cannot be read, an unknown name, a value that cannot mean anything.
     """
     values: dict[str, Any] = {setting.name: setting.default for setting in SETTINGS}
-    for file in _files(environ, cwd):
-        place = f"{_shown(file)}: "
-        values.update(_layer(_content(file), place, lambda one: one.name, lambda one: f"{one.name} = {_toml(one)}"))
-    variables = _variables(environ)
-    values.update(
-        _layer(variables, "", lambda one: one.variable, lambda one: f"{one.variable}={_plain(one)}", parse=True)
+    off, warnings = "", []
+    for found in _files(environ, cwd):
+        if found.distrust:
+            take = f"{FILE_VARIABLE}={_shown(found.file)} reads it all the same"
+            warnings.append(f"{_shown(found.file)} is left aside: {found.distrust}; {take}")
+            continue
+        said = dict(_of_file(found.file))
+        if found.of_project:
+            said, ignored = _within_reach(values, said, found.file)
+            warnings += ignored
+        if "preflight" in said:
+            off = f"preflight = false in {_shown(found.file)}"
+        values.update(said)
+    variables = dict(_of_variables(environ))
+    options = dict(_of_options(given))
+    for layer, place in ((variables, _variable("preflight")), (options, "--no-preflight")):
+        off = place if "preflight" in layer else off
+        values.update(layer)
+    return Settings(
+        values["preflight"],
+        values["timeout"],
+        values["retries"],
+        TagPolicy(values["moving-tags"], values["immutable-tags"]),
+        "" if values["preflight"] else off,
+        tuple(warnings),
     )
-    options = {f"--{name}": value for name, value in given.items() if value is not None}
-    values.update(_layer(options, "", lambda one: one.option, lambda one: f"{one.option} {_plain(one)}"))
-    policy = TagPolicy(values["moving-tags"], values["immutable-tags"])
-    return Settings(values["preflight"], values["timeout"], values["retries"], policy)
+
+
+def time_limit(environ: Mapping[str, str], given: Mapping[str, object] = _NONE) -> float | None:
+    """The seconds that the run has as far as no file says it: what reading the files may take. Raises UsageError."""
+    known: dict[str, Any] = {**dict(_of_variables(environ)), **dict(_of_options(given))}
+    return known.get("timeout")
 
 
 def seconds(text: str) -> float:
@@ -102,15 +162,57 @@ def seconds(text: str) -> float:
     return _bounded(sum(float(part or 0) * unit for part, unit in zip(found.groups(), (3600, 60, 1, 1), strict=True)))
 
 
-def setting_table() -> list[tuple[str, str, str, str, str]]:
-    """Every setting for the documentation: its name in files, its variable, what it takes, its default, its meaning."""
+def setting_table() -> list[tuple[str, str, str, str, str, str]]:
+    """Every setting for the documentation: its name in files, its variable, what it takes, its default, its meaning,
+    and what a project's file may do to it."""
     return [
-        (one.name, one.variable, one.kind, "none" if one.default is None else _written(one.default), one.meaning)
+        (
+            *(one.name, one.variable, one.kind),
+            *("none" if one.default is None else _written(one.default), one.meaning, one.project.words),
+        )
         for one in SETTINGS
     ]
 
 
 # --------------------------------------------------------------------------- layers
+
+
+def _of_file(file: Path) -> Iterator[tuple[str, object]]:
+    place = f"{_shown(file)}: "
+    return _layer(_content(file), place, lambda one: one.name, lambda one: f"{one.name} = {_toml(one)}")
+
+
+def _of_variables(environ: Mapping[str, str]) -> Iterator[tuple[str, object]]:
+    variables = _variables(environ)
+    return _layer(variables, "", lambda one: one.variable, lambda one: f"{one.variable}={_plain(one)}", parse=True)
+
+
+def _of_options(given: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    options = {f"--{name}": value for name, value in given.items() if value is not None}
+    return _layer(options, "", lambda one: one.option, lambda one: f"{one.option} {_plain(one)}")
+
+
+def _within_reach(
+    own: Mapping[str, object], said: Mapping[str, object], file: Path
+) -> tuple[dict[str, object], list[str]]:
+    """What a project's file changes of the user's own values, and a word on each value that changes nothing."""
+    holds: dict[str, object] = {}
+    ignored = []
+    for setting in SETTINGS:
+        if setting.name not in said:
+            continue
+        mine, theirs = own[setting.name], said[setting.name]
+        joined = setting.project.join(mine, theirs)
+        if joined != mine:
+            holds[setting.name] = joined
+        elif theirs != mine:
+            line = f"{setting.name} = {_written(theirs)}"
+            ignored.append(f"{line} in {_shown(file)} changes nothing: {setting.project.refusal}")
+    return holds, ignored
+
+
+def _variable(name: str) -> str:
+    return _VARIABLES + name.upper().replace("-", "_")
 
 
 def _layer(
@@ -152,12 +254,21 @@ def _nearest(key: str, known: Mapping[str, Setting]) -> str:
 # --------------------------------------------------------------------------- files
 
 
-def _files(environ: Mapping[str, str], cwd: Path) -> list[Path]:
+class _Found(NamedTuple):
+    """A settings file that is there; one that must not count says in `distrust` why."""
+
+    file: Path
+    of_project: bool = False
+    distrust: str = ""
+
+
+def _files(environ: Mapping[str, str], cwd: Path) -> list[_Found]:
     """The settings files that there are, the weakest first."""
     chosen = environ.get(FILE_VARIABLE)
     if chosen is not None:
-        return [cwd / chosen] if chosen else []
-    return [file for file in (_user_file(environ), _project_file(environ, cwd)) if file is not None]
+        return [_Found(cwd / chosen)] if chosen else []
+    user = _user_file(environ)
+    return [*([_Found(user)] if user else []), *_project_files(environ, cwd)]
 
 
 def _user_file(environ: Mapping[str, str]) -> Path | None:
@@ -168,28 +279,46 @@ def _user_file(environ: Mapping[str, str]) -> Path | None:
     return file if file and os.path.lexists(file) else None
 
 
-def _project_file(environ: Mapping[str, str], cwd: Path) -> Path | None:
-    """The nearest one upwards; the search ends with the project (`.git`), the home folder or the root."""
+def _project_files(environ: Mapping[str, str], cwd: Path) -> Iterator[_Found]:
+    """The nearest one upwards that is to be trusted, and those before it that are not.
+
+    The search ends with the project (`.git`), the home folder or the root.
+    """
     try:
         here = Path(os.path.realpath(cwd))
     except OSError:  # a relative one, and the current folder was deleted
-        return None
+        return
     home = _folder(environ, "HOME")
     last = home and Path(os.path.realpath(home))
     for folder in (here, *here.parents):
+        file = folder / PROJECT_FILE
         # lexists: a link that leads nowhere was meant; what a closed folder hides from us counts as not there, since
         # the folder is somebody else's.
-        if os.path.lexists(folder / PROJECT_FILE) and not _is_anybodys(folder):
-            return folder / PROJECT_FILE
+        if os.path.lexists(file):
+            distrust = _distrust(file, environ)
+            yield _Found(file, of_project=True, distrust=distrust)
+            if not distrust:
+                return
         if folder == last or os.path.lexists(folder / ".git"):
-            return None
-    return None
+            return
 
 
-def _is_anybodys(folder: Path) -> bool:
-    """Whether anybody may have put a file there, as in /tmp."""
-    status = folder.stat()
-    return bool(status.st_mode & stat.S_IWOTH) and status.st_uid != os.geteuid()
+def _distrust(file: Path, environ: Mapping[str, str]) -> str:
+    """Why a file may be a stranger's, empty if it is not: who owns it or its folder may put anything there."""
+    folder = file.parent.stat()
+    if folder.st_mode & stat.S_IWOTH and folder.st_uid != os.geteuid():  # as in /tmp
+        return "everybody may write to its folder"
+    owners = [("its folder", folder.st_uid), ("it", file.lstat().st_uid)]
+    if file.exists():
+        owners.append(("the file it leads to", file.stat().st_uid))
+    trusted = _trusted(environ)
+    return next((f"{what} belongs to another user (uid {uid})" for what, uid in owners if uid not in trusted), "")
+
+
+def _trusted(environ: Mapping[str, str]) -> set[int]:
+    """Whose files are taken: the user's own, root's, and under sudo those of the user who called it."""
+    caller = environ.get("SUDO_UID", "") if os.geteuid() == 0 else ""
+    return {0, os.geteuid(), *([int(caller)] if re.fullmatch("[0-9]{1,10}", caller) else [])}
 
 
 def _folder(environ: Mapping[str, str], variable: str) -> Path | None:
@@ -201,19 +330,42 @@ def _content(file: Path) -> dict[str, Any]:
     import tomllib
 
     try:
-        with file.open("rb") as stream:
-            data = stream.read(_LARGEST_FILE + 1)
-        if len(data) > _LARGEST_FILE:
-            raise _unreadable(file, f"it is larger than {_LARGEST_FILE // 1024} KiB")
-        return tomllib.loads(data.decode("utf-8"))
+        text = small_file.read(file, _LARGEST_FILE).decode("utf-8")
+        if not _is_shallow(text):
+            raise _unreadable(file, "it is nested too deep")
+        return tomllib.loads(text)
     except OSError as error:
         raise _unreadable(file, error.strerror or str(error)) from error
     except UnicodeDecodeError as error:
         raise _unreadable(file, f"it is not UTF-8 (byte {error.start + 1})") from error
-    except RecursionError as error:
-        raise _unreadable(file, "it is not TOML: it is nested too deep") from error
     except ValueError as error:  # TOMLDecodeError, and what int() says of thousands of digits
         raise _unreadable(file, f"it is not TOML: {_shown(error)}") from error
+
+
+# The strings and comments of TOML, as far as they are whole; then what makes depth, and a quotation mark that is left.
+_TOKEN = re.compile(
+    r'"""(?:\\.|[^\\])*?"{3,5}|"(?!"")(?:\\.|[^"\\\n])*"'
+    r"|'''.*?'{3,5}|'(?!'')[^'\n]*'"
+    r"|#[^\n]*"
+    r"|(?P<mark>[][{}.\n])"
+    r"|(?P<open>[\"'])",
+    re.DOTALL,
+)
+
+
+def _is_shallow(text: str) -> bool:
+    """Whether no key has many parts, and arrays and tables are not deep in one another: a parser's memory grows with
+    the square of the one, its stack with the other."""
+    depth = dots = 0
+    for token in _TOKEN.finditer(text):
+        if token["open"]:  # a string without an end, where the parser ends too
+            return True
+        mark = token["mark"]
+        dots = 0 if mark == "\n" else dots + (mark == ".")
+        depth += (mark in ("[", "{")) - (mark in ("]", "}")) if mark else 0
+        if depth > _DEEPEST or dots > _MOST_DOTS:
+            return False
+    return True
 
 
 def _unreadable(file: Path, why: str) -> UsageError:
@@ -322,9 +474,10 @@ SETTINGS = (
         "true or false; a variable also 1, 0, yes, no, on, off",
         "ask the registries, before anything is pushed, what a push would meet there",
         default=_DEFAULTS.preflight,
-        example=False,
+        example=True,
         parse=_word,
         read=_flag,
+        project=_SWITCHES_ON,
     ),
     Setting(
         "timeout",
@@ -334,6 +487,7 @@ SETTINGS = (
         example="5m",
         parse=str,
         read=_timeout,
+        project=_SHORTENS,
     ),
     Setting(
         "retries",
@@ -353,6 +507,7 @@ SETTINGS = (
         example=["latest", "stable"],
         parse=_split,
         read=_patterns,
+        project=_ADDS,
     ),
     Setting(
         "immutable-tags",
@@ -362,6 +517,7 @@ SETTINGS = (
         example=["v*"],
         parse=_split,
         read=_patterns,
+        project=_ADDS,
     ),
 )
 """Every setting there is."""

@@ -14,7 +14,9 @@ from os.path import realpath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pushsafe import small_file
 from pushsafe.dockerconfig import (
+    LARGEST,
     DockerConfig,
     Entry,
     MalformedError,
@@ -34,8 +36,6 @@ _HUB = "docker.io"
 HUB_KEY = "https://index.docker.io/v1/"
 ENVIRONMENT_VARIABLE = "DOCKER_AUTH_CONFIG"
 HEADERS_VARIABLE = "DOCKER_CUSTOM_HEADERS"
-_LARGEST = 1 << 20
-"""Bytes of another user's config file that is read at all."""
 # What `docker login` itself keeps beside a Docker Hub login (docker/cli `internal/oauth/manager`): no servers.
 _OWN_TOKENS = (HUB_KEY + "access-token", HUB_KEY + "refresh-token")
 
@@ -241,7 +241,7 @@ class CredentialStore:
             return ""
         try:
             file = Path(self._home_of(user), ".docker", "config.json")
-            if not file.is_file() or file.stat().st_size > _LARGEST or realpath(file) == realpath(self._file):
+            if not file.is_file() or realpath(file) == realpath(self._file):
                 return ""
         except (ImportError, KeyError, OSError, ValueError):
             return ""
@@ -294,7 +294,7 @@ def _nameable(address: str) -> str:
 def _read_file(path: Path) -> tuple[DockerConfig, str]:
     """The configuration, and what is wrong with the file. No file is no configuration, which is fine."""
     try:
-        text = path.read_bytes().decode("utf-8", "replace")
+        text = small_file.read(path, LARGEST).decode("utf-8", "replace")
     except FileNotFoundError:
         return DockerConfig(), ""
     except (OSError, ValueError) as error:

@@ -17,6 +17,8 @@ from pushsafe.model import Secret
 from pushsafe.sanitize import clean
 
 NO_SECRET = Secret("")
+LARGEST = 1 << 20
+"""Bytes of a config.json that is read at all; docker has no limit, and a parser needs fifty times as many."""
 _SPACE = " \t\r\n"
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 """What Go's decoder takes, line ends aside: Python's strictest one lets padding pass that nothing needs."""

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pushsafe import small_file
+from pushsafe.dockerconfig import LARGEST
 from pushsafe.errors import UsageError
 from pushsafe.model import EngineAddress
 from pushsafe.plugin import DockerFlags
@@ -238,7 +240,7 @@ def _config(file: Path) -> tuple[list[tuple[str, Any]], str]:
     with nothing where there is no such value (docker/cli `cli/config/config.go`, `LoadDefaultConfigFile`).
     """
     try:
-        text = file.read_bytes().decode("utf-8", "replace").lstrip(_SPACE)
+        text = small_file.read(file, LARGEST).decode("utf-8", "replace").lstrip(_SPACE)
         fields = _DECODER.raw_decode(text)[0] if text else None
     except FileNotFoundError:
         return [], ""
@@ -266,7 +268,7 @@ _DECODER = json.JSONDecoder(
 def _read(file: Path) -> Any:
     """The JSON of a stored context; one that cannot be read must not quietly become another engine."""
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        return json.loads(small_file.read(file, LARGEST).decode("utf-8"))
     except FileNotFoundError:
         raise
     except OSError as error:

@@ -28,6 +28,10 @@ class RegistryUnreachable(PushsafeError):
     """No registry answers from this machine; an engine elsewhere may still reach it."""
 
 
+class OutOfTime(PushsafeError):
+    """The time for the whole run was over before it began (exit 3)."""
+
+
 class UnsafeRealm(RegistryUnreachable):
     """A registry wants the credential sent to a token server in clear, beyond this machine: `realm` is its host."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pushsafe import __version__
-from pushsafe.errors import EngineFailed, PushsafeError, UsageError
+from pushsafe.errors import EngineFailed, OutOfTime, PushsafeError, UsageError
 from pushsafe.model import (
     Denial,
     Denied,
@@ -24,11 +24,17 @@ from pushsafe.model import (
 
 OUT_OF_TIME = "the time for the whole run was over"
 UNPUSHED = NotChecked("nothing was pushed")
+_MORE_TIME = "a longer --timeout, or none"
 
 
 def out_of_time() -> RunError:
     """What ended a run that had its time."""
-    return RunError(ErrorKind.UNREACHABLE, OUT_OF_TIME, "a longer --timeout, or none")
+    return RunError(ErrorKind.UNREACHABLE, OUT_OF_TIME, _MORE_TIME)
+
+
+def never_begun(waited_for: str) -> OutOfTime:
+    """What ended a run whose time went by with this."""
+    return OutOfTime(f"{OUT_OF_TIME} while {waited_for}", _MORE_TIME)
 
 
 def error_of(error: PushsafeError) -> RunError:

@@ -13,7 +13,7 @@ from pushsafe.deadline import TimedOut, deadline
 from pushsafe.errors import PushsafeError
 from pushsafe.model import Facts, PushRequest, Reference, Report
 from pushsafe.plugin import DockerFlags
-from pushsafe.results import OUT_OF_TIME, out_of_time, report_of
+from pushsafe.results import OUT_OF_TIME, never_begun, out_of_time, report_of
 from pushsafe.showing import Output, display
 
 if TYPE_CHECKING:
@@ -27,8 +27,29 @@ class Session(NamedTuple):
     environ: Mapping[str, str]
 
     def settings(self, **given: object) -> config.Settings:
-        """The settings in force; `given` are the command line's, None where it says nothing. Raises UsageError."""
-        return config.load(self.environ, Path(), {name.replace("_", "-"): value for name, value in given.items()})
+        """The settings in force; `given` are the command line's, None where it says nothing.
+
+        What a file says in vain, and what switched the preflight off, is told on standard error. Raises UsageError, and
+        OutOfTime where reading them takes longer than the run may.
+        """
+        options = {name.replace("_", "-"): value for name, value in given.items()}
+        with in_time(config.time_limit(self.environ, options), "the settings were read"):
+            settings = config.load(self.environ, Path(), options)
+        for warning in settings.warnings:
+            streams.tell(f"warning: {warning}\n")
+        if settings.preflight_off and "preflight" in given:
+            streams.tell(f"note: the preflight is off: {settings.preflight_off}\n")
+        return settings
+
+
+@contextmanager
+def in_time(timeout: float | None, waited_for: str) -> Iterator[None]:
+    """Raise OutOfTime where something outside takes longer than the run may, before that has begun."""
+    try:
+        with deadline(timeout):
+            yield
+    except TimedOut:
+        raise never_begun(waited_for) from None
 
 
 @contextmanager

@@ -10,7 +10,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from pushsafe import small_file
 from pushsafe.credentials import CredentialStore
+from pushsafe.dockerconfig import LARGEST
 from pushsafe.endpoint import config_dir, masked, resolve
 from pushsafe.errors import EngineUnreachable, PushsafeError
 from pushsafe.gateways import BuildxGateway, EngineGateway, Gateways, RegistryGateway, StoredImage
@@ -80,7 +82,7 @@ def configured_registries(logins: tuple[str, ...], address: EngineAddress | None
 
 def _insecure_registries(file: Path) -> tuple[str, ...]:
     try:
-        settings = json.loads(file.read_text(encoding="utf-8"))
+        settings = json.loads(small_file.read(file, LARGEST).decode("utf-8"))
     except (OSError, ValueError, RecursionError):
         return ()  # only a hint is lost: the engine itself reports a broken file
     listed = settings.get("insecure-registries") if isinstance(settings, dict) else None

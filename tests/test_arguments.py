@@ -1,17 +1,22 @@
-"""What stands on the command line, and in the file of `-f`, read into values."""
+"""What stands on the command line, and in the files that it names, read into values."""
 
 from __future__ import annotations
 
+import codecs
 import io
+import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pushsafe.arguments import lines
+from pushsafe import arguments
 from pushsafe.errors import UsageError
 
+REF = "registry.example.com/team/app:1"
 A, B = "ghcr.io/myorg/a:1", "ghcr.io/myorg/b:2"
+
 LISTS: dict[str, tuple[bytes, list[str]]] = {
     # the file, and its references
     "one a line": (f"{A}\n{B}\n".encode(), [A, B]),
@@ -27,26 +32,76 @@ LISTS: dict[str, tuple[bytes, list[str]]] = {
     "in their order": (f"{B}\n{A}\n".encode(), [B, A]),
     "nothing but comments": (b"# nothing\n\n", []),
     "empty": (b"", []),
+    "a byte order mark": (codecs.BOM_UTF8 + A.encode(), [A]),
+    "two files with one, joined by cat": (codecs.BOM_UTF8 + f"{A}\n\ufeff{B}".encode(), [A, B]),
+    "a byte order mark before a comment": (codecs.BOM_UTF8 + f"# {A}\n".encode(), []),
+    "a byte order mark alone": (codecs.BOM_UTF8, []),
 }
+NO_LISTS = [
+    (REF.encode("utf-16"), "is UTF-16, and UTF-8 is expected"),
+    (codecs.BOM_UTF16_BE + REF.encode("utf-16-be"), "is UTF-16, and UTF-8 is expected"),
+    (REF.encode("utf-32"), "is UTF-16, and UTF-8 is expected"),
+    (REF.encode("utf-16-le"), "is not UTF-8: it holds NUL bytes, as UTF-16 or a file that is no text does"),
+    (b"ref\xff", "is not UTF-8 (byte 4)"),
+    (b"\xff\x00\xfe", "is not UTF-8 (byte 1)"),
+    (f"{A}\n\xe4".encode("latin-1"), "is not UTF-8 (byte 19)"),
+]
 
 
-@pytest.mark.parametrize(("content", "listed"), LISTS.values(), ids=LISTS)
-def test_a_file_of_references(
-    content: bytes, listed: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "list").write_bytes(content)
-    assert lines(str(tmp_path / "list")) == listed
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content), "utf-8"))
-    assert lines("-") == listed
+Told = Callable[[bytes], tuple[str, str]]
 
 
-@pytest.mark.parametrize("content", [b"\xff\x00\xfe", f"{A}\n\xe4".encode("latin-1")], ids=["bytes", "Latin-1"])
-def test_a_file_that_is_no_text(content: bytes, tmp_path: Path) -> None:
-    (tmp_path / "list").write_bytes(content)
-    with pytest.raises(UsageError, match="is not a text file"):
-        lines(str(tmp_path / "list"))
+@pytest.fixture(params=["file", "-"])
+def told(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Told:
+    """The name of a list with this content, and how a message calls it."""
+
+    def of(data: bytes) -> tuple[str, str]:
+        if request.param == "-":
+            monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+            return "-", "standard input"
+        (tmp_path / "list").write_bytes(data)
+        return str(tmp_path / "list"), str(tmp_path / "list")
+
+    return of
 
 
-def test_a_folder_is_no_file_of_references(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="Is a directory"):
-        lines(str(tmp_path))
+@pytest.mark.parametrize(("data", "expected"), LISTS.values(), ids=LISTS)
+def test_a_list_of_references(data: bytes, expected: list[str], told: Told) -> None:
+    assert arguments.lines(told(data)[0]) == expected
+
+
+@pytest.mark.parametrize(("data", "why"), NO_LISTS)
+def test_a_list_that_is_none(data: bytes, why: str, told: Told) -> None:
+    file, shown = told(data)
+    with pytest.raises(UsageError) as caught:
+        arguments.lines(file)
+    assert caught.value.message == f"{shown} {why}"
+
+
+def test_a_list_without_an_end(told: Told) -> None:
+    file, shown = told(b"#" * (1 << 20) + b"#")
+    with pytest.raises(UsageError) as caught:
+        arguments.lines(file)
+    assert caught.value.message == f"cannot read {shown}: it is larger than 1024 KiB"
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("none", "No such file or directory"),
+        ("", "Is a directory"),
+        ("/dev/zero", "it is a device, not a regular file"),
+        ("pipe", "it is a pipe that nobody writes to"),
+        ("a\0b", "no file can have this name"),
+    ],
+)
+def test_a_list_that_cannot_be_read(name: str, why: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match=f": {why}$"):
+        arguments.lines(os.path.join(tmp_path, name))  # noqa: PTH118 - no Path holds a NUL
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_an_error_message_as_windows_writes_it(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("denied: ü".encode(encoding))))
+    assert arguments.message(("-",)) == "denied: ü"

@@ -18,6 +18,7 @@ from referencing import Registry as Schemas
 from referencing import Resource
 
 from pushsafe import __version__, arguments, cli
+from pushsafe.config import USER_FILE
 from pushsafe.exitcodes import ExitCode
 from tests.docker_client import needs_docker
 from tests.fakes.capture import FakeEngine, Refusal
@@ -33,7 +34,12 @@ class Program:
     engine: str
 
     def __call__(
-        self, *words: str, stdin: str = "", docker: bool = False, environ: dict[str, str] | None = None
+        self,
+        *words: str,
+        stdin: str = "",
+        docker: bool = False,
+        environ: dict[str, str] | None = None,
+        cwd: Path | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run the program, by itself or as docker's plugin."""
         command = ["docker", "pushsafe"] if docker else [sys.executable, "-m", "pushsafe"]
@@ -43,7 +49,7 @@ class Program:
             (plugins / "docker-pushsafe").symlink_to(ROOT / "docker-pushsafe")
         return subprocess.run(
             [*command, *words],
-            cwd=self.home,
+            cwd=cwd or self.home,
             env={
                 "PATH": os.environ["PATH"],
                 "HOME": str(self.home),
@@ -379,10 +385,29 @@ def test_whether_there_is_a_preflight(
     scene: Scene, words: list[str], variable: str | None, file: str | None, probed: bool
 ) -> None:
     if file is not None:
-        (scene.program.home / ".pushsafe.toml").write_text(f"preflight = {file}\n")
+        users = scene.program.home / ".config" / USER_FILE
+        users.parent.mkdir(parents=True)
+        users.write_text(f"preflight = {file}\n")
     environ = {} if variable is None else {"PUSHSAFE_PREFLIGHT": variable}
-    done = scene.program(*words, f"{scene.name}:new", environ=environ)
+    done = scene.program(*words, "--format", "json", f"{scene.name}:new", environ=environ)
     assert (scene.probed, scene.engine.pushed()) == (probed, [f"{scene.name}:new"]), done.stderr
+    off = json.loads(done.stdout)["preflight_off"]
+    assert (off is None) == probed
+    assert (f"note: the preflight is off: {off}" in done.stderr.splitlines()) != probed
+
+
+@pytest.mark.parametrize("words", [(), ("lint",), ("diagnose",)])
+def test_a_project_undoes_no_guard_of_the_users(scene: Scene, words: tuple[str, ...]) -> None:
+    home, project = scene.program.home, scene.program.home / "project"
+    users = home / ".config" / USER_FILE
+    for folder in (users.parent, project):
+        folder.mkdir(parents=True)
+    users.write_text('immutable-tags = ["v*"]')
+    (project / ".pushsafe.toml").write_text("immutable-tags = []\npreflight = false\n")
+    done = scene.program(*words, f"{scene.name}:v1", cwd=project)
+    assert (done.returncode, scene.engine.pushed()) == (1, [])
+    assert "error PS401" in done.stdout
+    assert done.stderr.count("changes nothing: a project's file ") == 2
 
 
 @pytest.mark.parametrize("words", [(), ("lint",), ("diagnose",)])
@@ -538,6 +563,27 @@ def test_a_registry_that_never_answers(command: list[str], by: str, silent: str,
     assert [(one["reference"], one["outcome"]) for one in document["results"]] == [(n, "not-pushed") for n in names]
     assert [error["message"] for error in document["errors"]] == ["the time for the whole run was over"]
     assert "a longer --timeout" in done.stderr
+
+
+def test_a_list_that_is_never_written(program: Program, engine: FakeEngine) -> None:
+    """A pipe whose writer is there and says nothing, as of a command that hangs."""
+    os.mkfifo(program.home / "list")
+    held = os.open(program.home / "list", os.O_RDWR)
+    done = program("--timeout", "1", "--format", "json", "-f", "list")
+    os.close(held)
+    document = json.loads(done.stdout)
+    assert done.returncode == document["exit_code"] == 3
+    said = "the time for the whole run was over while references were read"
+    assert [error["message"] for error in document["errors"]] == [said]
+    assert engine.requests == []
+
+
+@pytest.mark.parametrize("command", [[], ["lint"], ["diagnose"], ["index", "-t", "a/b/c:1"], ["buildx", "build", "."]])
+def test_settings_that_nobody_writes(program: Program, engine: FakeEngine, command: list[str]) -> None:
+    os.mkfifo(program.home / ".pushsafe.toml")
+    done = program(*command, f"{CLOSED}/team/app:1")
+    assert (done.returncode, engine.pushed()) == (2, [])
+    assert "it is a pipe, not a regular file" in done.stderr
 
 
 def test_a_diagnosis_that_runs_out_of_time(silent: str, tmp_path: Path) -> None:

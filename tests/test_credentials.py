@@ -223,6 +223,34 @@ def test_a_config_of_the_callers_that_is_no_file_is_not_waited_for(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("pipe", "cannot be read: it is a pipe, not a regular file"),
+        ("device", "cannot be read: it is a device, not a regular file"),
+        ("folder", "cannot be read: Is a directory"),
+        ("large", "cannot be read: it is larger than 1024 KiB"),
+        ("deep", "docker cannot read it: its JSON is nested too deep"),
+        ("null", ""),
+    ],
+)
+def test_a_config_that_is_no_small_file(kind: str, why: str, tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    match kind:
+        case "pipe":
+            os.mkfifo(file)
+        case "device" | "null":
+            file.symlink_to("/dev/zero" if kind == "device" else "/dev/null")
+        case "folder":
+            file.mkdir()
+        case "large":
+            file.write_text(f'{{"auths": {{}}, "x": "{"x" * (1 << 20)}"}}')
+        case "deep":
+            file.write_text(f'{{"x": {"[" * 200_000}}}')
+    source = CredentialStore(tmp_path, {"PATH": ""}).lookup(REGISTRY).source
+    assert (source.kind, source.problem) == (SourceKind.BROKEN if why else SourceKind.NONE, why)
+
+
+@pytest.mark.parametrize(
     ("config", "servers"),
     [
         (None, ()),

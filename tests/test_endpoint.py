@@ -378,6 +378,40 @@ def test_a_file_that_is_not_read_is_named_with_the_engine(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("pipe", "it is a pipe, not a regular file"),
+        ("device", "it is a device, not a regular file"),
+        ("large", "it is larger than 1024 KiB"),
+    ],
+)
+def test_a_context_that_is_no_small_file(kind: str, why: str, tmp_path: Path) -> None:
+    file = tmp_path / "contexts" / "meta" / hashlib.sha256(b"prod").hexdigest() / "meta.json"
+    file.parent.mkdir(parents=True)
+    match kind:
+        case "pipe":
+            os.mkfifo(file)
+        case "device":
+            file.symlink_to("/dev/zero")
+        case "large":
+            file.write_text(" " * (1 << 20) + "{}")
+    with pytest.raises(UsageError) as caught:
+        resolve(DockerFlags(config=str(tmp_path), context="prod"), {})
+    assert caught.value.message == f"cannot read {file}: {why}"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_a_config_file_that_is_none_is_not_waited_for(kind: str, tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    if kind == "pipe":
+        os.mkfifo(file)
+    else:
+        file.symlink_to("/dev/zero")
+    found = resolve(DockerFlags(config=str(tmp_path)), {})
+    assert found.origin == f"docker's default, because {file} cannot be read"
+
+
+@pytest.mark.parametrize(
     ("host", "shown"),
     [
         ("tcp://user:pw@host:1", "tcp://***@host:1"),

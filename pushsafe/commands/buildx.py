@@ -20,7 +20,7 @@ from pushsafe.build_arguments import (
     read_arguments,
 )
 from pushsafe.commands import options
-from pushsafe.errors import UsageError
+from pushsafe.errors import PushsafeError, UsageError
 from pushsafe.model import Asks, BadReference, Build, Platform, PushRequest, Target
 from pushsafe.platforms import read
 from pushsafe.running import Session, run
@@ -115,9 +115,9 @@ def buildx(
         )
         request = _request(_read(words), session.environ, quiet, common)
         output = options.with_digest_file(output, digest_file)
-    except UsageError as error:
+    except PushsafeError as error:
         return show(options.unusable(error), output)
-    return show(run(session, request, output, settings.timeout), output)
+    return show(run(session, request, output, settings.timeout)._replace(preflight_off=settings.preflight_off), output)
 
 
 def _read(words: Sequence[str]) -> BuildArguments:

@@ -6,7 +6,7 @@ import click
 
 from pushsafe import arguments, config
 from pushsafe.commands import options
-from pushsafe.errors import UsageError
+from pushsafe.errors import PushsafeError, UsageError
 from pushsafe.model import Asks, Assembly, PushRequest, Reference, Source
 from pushsafe.reference import parse
 from pushsafe.running import Session, run
@@ -76,9 +76,9 @@ def index(
             origin=Assembly(_sources(sources)),
         )
         output = options.with_digest_file(output, digest_file)
-    except UsageError as error:
+    except PushsafeError as error:
         return show(options.unusable(error), output)
-    return show(run(session, request, output, settings.timeout), output)
+    return show(run(session, request, output, settings.timeout)._replace(preflight_off=settings.preflight_off), output)
 
 
 def _targets(texts: tuple[str, ...]) -> tuple[Reference, ...]:

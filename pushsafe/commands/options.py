@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from pushsafe import __version__, arguments
-from pushsafe.errors import UsageError
+from pushsafe.errors import PushsafeError, UsageError
 from pushsafe.model import Report
 from pushsafe.showing import Output
 
@@ -56,6 +56,6 @@ def with_digest_file(output: Output, name: str | None) -> Output:
     return output._replace(digest_file=DigestFile(name))
 
 
-def unusable(error: UsageError) -> Report:
-    """The report of a command line that cannot mean anything."""
+def unusable(error: PushsafeError) -> Report:
+    """The report of a command line that cannot mean anything, or of settings that cannot be read."""
     return Report(__version__, errors=arguments.errors_of(error))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from shlex import quote
 from typing import Any
 
@@ -10,10 +10,10 @@ import click
 
 from pushsafe import __version__, arguments, config
 from pushsafe.commands import options
-from pushsafe.errors import UsageError
+from pushsafe.errors import PushsafeError, UsageError
 from pushsafe.model import Asks, PushRequest
 from pushsafe.reference import parse, parse_repository
-from pushsafe.running import Session, run
+from pushsafe.running import Session, in_time, run
 from pushsafe.showing import Output, show
 
 _EPILOG = """\b
@@ -129,9 +129,9 @@ def push(
             retries=settings.retries,
         )
         output = options.with_digest_file(output, digest_file)
-    except UsageError as error:
+    except PushsafeError as error:
         return show(options.unusable(error), output)
-    return show(run(session, request, output, settings.timeout), output)
+    return show(run(session, request, output, settings.timeout)._replace(preflight_off=settings.preflight_off), output)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -148,13 +148,18 @@ def lint(session: Session, /, offline: bool, **common: Any) -> int:
         settings = session.settings(timeout=common["timeout"])
         asks = Asks.NOTHING if offline else Asks.PREFLIGHT
         request = _request(common, settings, "docker pushsafe lint")._replace(asks=asks, pushes=False)
-    except UsageError as error:
+    except PushsafeError as error:
         return show(options.unusable(error), output)
     return show(run(session, request, output, settings.timeout), output)
 
 
+def _listed(files: Sequence[str], timeout: float | None) -> list[str]:
+    with in_time(timeout, "references were read"):
+        return [line for file in files for line in arguments.lines(file)]
+
+
 def _request(common: dict[str, Any], settings: config.Settings, command: str = "docker pushsafe") -> PushRequest:
-    texts = [*common["references"], *(line for file in common["files"] for line in arguments.lines(file))]
+    texts = [*common["references"], *_listed(common["files"], settings.timeout)]
     all_tags = common["all_tags"]
     if not texts:
         given = "no reference is given" + (

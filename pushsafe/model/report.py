@@ -68,7 +68,8 @@ class Report(NamedTuple):
     """What a run found and did; renderers turn it into text, `exitcodes.exit_code` into a number.
 
     `timings` are seconds by phase, for as long as anything of it was under way: phases overlap. `plan` is there where
-    it was asked for.
+    it was asked for. `preflight_off` is the option, variable or file that switched the preflight off, empty where it
+    was on, or where the command has none.
     """
 
     version: str
@@ -79,3 +80,4 @@ class Report(NamedTuple):
     timings: tuple[tuple[str, float], ...] = ()
     interrupted: bool = False
     plan: PushPlan | None = None
+    preflight_off: str = ""

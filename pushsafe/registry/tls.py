@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from pushsafe import small_file
 from pushsafe.errors import RegistryUnreachable
 from pushsafe.sanitize import clean
 
@@ -21,6 +22,8 @@ class Certificates(NamedTuple):
 
 
 NO_CERTIFICATES = Certificates()
+_LARGEST = 1 << 20
+"""Bytes of a client certificate or of its key."""
 
 
 def certs_d(environ: Mapping[str, str]) -> tuple[Path, ...]:
@@ -89,6 +92,9 @@ class Contexts:
 
 def context(*, verify: bool, certificates: Certificates = NO_CERTIFICATES) -> ssl.SSLContext:
     """What docker takes: Python's own context as Go would have it. Raises RegistryUnreachable for an unusable file."""
+    bundle = Path(os.environ.get("SSL_CERT_FILE") or os.devnull)
+    with _reading(bundle, ""), suppress(FileNotFoundError):
+        small_file.require_regular(bundle)  # OpenSSL waits for whoever may write to a pipe
     made = ssl.create_default_context()  # whose authorities SSL_CERT_FILE and SSL_CERT_DIR replace
     # Set by default since Python 3.13. It refuses private authorities that docker pushes to, e.g. those whose
     # certificates lack an authority key identifier, and a registry must not be out of reach from here only.
@@ -101,12 +107,13 @@ def context(*, verify: bool, certificates: Certificates = NO_CERTIFICATES) -> ss
     _trust_folders(made, os.environ.get("SSL_CERT_DIR", ""))
     for authority in certificates.authorities:
         with _reading(authority, "holds no certificate that can be read"):
+            small_file.require_regular(authority)
             made.load_verify_locations(authority)
     # Go shows the first that the server likes, OpenSSL the one that came last.
     for certificate, key in reversed(certificates.clients):
         for file in (certificate, key):
             with _reading(file, ""):
-                file.read_bytes()  # OpenSSL does not say which of the two it could not read
+                small_file.read(file, _LARGEST)  # OpenSSL does not say which of the two it could not read
         with _reading(certificate, f"no client certificate that {key.name} is the key of"):
             made.load_cert_chain(certificate, key, password=_no_password)
     return made
@@ -118,6 +125,7 @@ def _trust_folders(made: ssl.SSLContext, folders: str) -> None:
         with suppress(OSError):
             for file in sorted(Path(folder).iterdir()):
                 with suppress(OSError):
+                    small_file.require_regular(file)
                     made.load_verify_locations(file)
 
 

@@ -47,6 +47,7 @@ def render(report: Report) -> str:
         "errors": errors_of(report),
         "findings": [finding_of(finding) for finding in report.findings],
         "preflight": [_check(check) for check in report.preflight],
+        "preflight_off": report.preflight_off or None,
         "plan": [_step(step) for step in report.plan.steps] if report.plan is not None else None,
         "results": [_result(result) for result in report.results],
         "summary": _summary(report),

@@ -322,6 +322,9 @@ UNUSABLE: dict[str, tuple[str, str]] = {
     "key: another's": ("c.key", "no client certificate that c.key is the key of"),
     "key: locked": ("c.key", "no client certificate that c.key is the key of"),
     "key: unreadable": ("c.key", LOOP),
+    "authority: pipe": ("ca.crt", "it is a pipe, not a regular file"),
+    "certificate: pipe": ("c.cert", "it is a pipe, not a regular file"),
+    "key: pipe": ("c.key", "it is a pipe, not a regular file"),
 }
 
 
@@ -341,12 +344,27 @@ def test_a_file_that_cannot_be_used_is_named(
                 shutil.copy(signed.key, here / file)
             case "locked":
                 locked(client.key, here / file)
+            case "pipe":
+                (here / file).unlink()
+                os.mkfifo(here / file)
             case _:
                 unreadable(here / file)
         with pytest.raises(RegistryUnreachable) as caught:
             Transport(certificate_folders=[tmp_path]).endpoint(name)
     named = "c.cert" if said.startswith("no client") else file
     assert caught.value.message == f"{here / named}: {said}"
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
+def test_a_pipe_among_the_authorities_keeps_nobody_waiting(
+    variable: str, signed: Certificate, names: Names, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names("registry.test")
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.setenv(variable, str(tmp_path / "pipe" if variable == "SSL_CERT_FILE" else tmp_path))
+    with FakeRegistry(certificate=signed) as registry, pytest.raises(RegistryUnreachable) as caught:
+        Transport().endpoint(f"registry.test:{registry.port}")
+    assert ("it is a pipe" in caught.value.message) == (variable == "SSL_CERT_FILE")
 
 
 def test_plain_http_does_not_ask_the_folder(fill: Fill, tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ class AsksRegistry(Protocol):
         *,
         whole: bool = False,
         known: ManifestInfo | None = None,
+        expected: str = "",
         patience: Patience = NO_PATIENCE,
     ) -> ManifestInfo | Evidence: ...
     def image_config(

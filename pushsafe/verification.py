@@ -85,7 +85,7 @@ class _Look(NamedTuple):
     def at(self, digest: str) -> Verification:
         children = self.children
         try:
-            answer = self._ask_registry()
+            answer = self._ask_registry(expected=digest)
             if isinstance(answer, ManifestInfo):
                 if self.known is not None and answer.digest == digest == self.known.digest:
                     return Verified(self.known, "registry")
@@ -171,9 +171,15 @@ class _Look(NamedTuple):
             wanted += [one for one in dict.fromkeys(answer.children) if one not in wanted]
         return Verified(found._replace(layers=layers), via)
 
-    def _ask_registry(self, child: str = "") -> ManifestInfo | Evidence:
+    def _ask_registry(self, child: str = "", expected: str = "") -> ManifestInfo | Evidence:
         return self.registry.manifest(
-            self.reference, self.credential, child, whole=self.whole, known=self.known, patience=self.patience
+            self.reference,
+            self.credential,
+            child,
+            whole=self.whole,
+            known=self.known,
+            expected=expected,
+            patience=self.patience,
         )
 
     def _ask_engine(self, child: str = "") -> ManifestInfo | Evidence:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,6 +93,26 @@ def test_a_second_repository_mounts_where_a_token_must_name_both(program: Progra
     assert done.returncode == 0, done.stdout + done.stderr
     layers = [one["layers"] for one in json.loads(done.stdout)["results"]]
     assert sorted((one["sent"], one["mounted"]) for one in layers) == [(0, 2), (2, 0)]
+
+
+def test_a_manifest_that_is_named_by_sha512(program: Program, tmp_path: Path) -> None:
+    """Under a tag it is named so too, and the same again finds it there."""
+    folder = tmp_path / "image"
+    index = json.loads((folder / "index.json").read_bytes())
+    body = (folder / "blobs" / index["manifests"][0]["digest"].replace(":", "/")).read_bytes()
+    digest = hashlib.sha512(body).hexdigest()
+    (folder / "blobs" / "sha512").mkdir()
+    (folder / "blobs" / "sha512" / digest).write_bytes(body)
+    index["manifests"][0] |= {"digest": f"sha512:{digest}", "size": len(body)}
+    (folder / "index.json").write_text(json.dumps(index))
+    with EmbeddedRegistry(tmp_path / "data") as registry:
+        names = [f"{registry.host}/team/app:{tag}" for tag in ("1.4.2", "latest")]
+        first, again = (program("--format", "json", "--from", "oci:image", *names) for _ in range(2))
+    for done, outcomes in ((first, ["pushed", "tagged"]), (again, ["already-there"] * 2)):
+        assert done.returncode == 0, done.stdout + done.stderr
+        results = json.loads(done.stdout)["results"]
+        assert [one["outcome"] for one in results] == outcomes
+        assert {(one["digest"], one["verification"]) for one in results} == {(f"sha512:{digest}", "verified")}
 
 
 def test_no_engine_is_given_a_credential_for_a_registry_that_is_down(program: Program, engine: FakeEngine) -> None:

@@ -77,6 +77,7 @@ class Asked:
         *,
         whole: bool = False,
         known: ManifestInfo | None = None,
+        expected: str = "",
         patience: Patience = NO_PATIENCE,
     ) -> ManifestInfo | Evidence:
         assert reference == REF

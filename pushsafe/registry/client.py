@@ -120,6 +120,7 @@ class Registry:
         *,
         whole: bool = False,
         known: ManifestInfo | None = None,
+        expected: str = "",
         patience: Patience = NO_PATIENCE,
     ) -> ManifestInfo | Evidence:
         """What a tag (or `digest` in the same repository) names; the refusal if that is what comes back.
@@ -128,8 +129,10 @@ class Registry:
         what shall be read `whole`, for its layers' sizes. Neither is fetched where HEAD names the digest of `known`:
         that is then the answer. Where HEAD is refused, GET decides, as for docker's own clients (distribution
         `internal/client/repository.go`): some registries, and proxies before them, answer HEAD with 403, 404, 405 or
-        501. One that has shown that is asked with GET alone from then on.
+        501. One that has shown that is asked with GET alone from then on. A registry may name by another algorithm what
+        has the `expected` digest (that which was asked for, if any): then it is fetched, and its digest computed.
         """
+        expected = expected or digest
         path = f"manifests/{digest or reference.tag}"
         refused = 0
         if (known is not None or not whole) and reference.registry not in self._without_head:
@@ -140,7 +143,8 @@ class Registry:
                 found, media_type = response.header("docker-content-digest"), manifests.media_type(response)
                 if known is not None and found == known.digest:
                     return known
-                if found and not whole and media_type in MANIFEST_TYPES:
+                named = found and manifests.same_algorithm(found, expected)
+                if named and not whole and media_type in MANIFEST_TYPES:
                     return ManifestInfo(clean(found, limit=200), media_type)
             else:
                 refused = response.status
@@ -151,7 +155,7 @@ class Registry:
             return evidence(Stage.VERIFY, response, sent=credential.present)
         if refused:
             self._without_head.add(reference.registry)
-        return manifests.read_manifest(response) or _no_manifest(response, credential)
+        return manifests.read_manifest(response, expected) or _no_manifest(response, credential)
 
     def image_config(
         self, reference: Reference, credential: Credential, digest: str, patience: Patience = NO_PATIENCE
@@ -215,8 +219,8 @@ class Registry:
 
         It does if the Evidence is a yes, which is any 2xx, and its code is empty, and only then; see `Putter`.
         """
-        name = reference.tag if tagged else content.digest
-        return self._putter.put(name, Repository(reference, credential), content, patience)[0]
+        tag = reference.tag if tagged else ""
+        return self._putter.put(tag, Repository(reference, credential), content, patience)[0]
 
     def refer(self, referrer: Referrer, target: Repository, patience: Patience) -> Evidence:
         """Let a repository hold a manifest about another one, and list it as that; see `Putter`."""

@@ -30,15 +30,21 @@ def putable_type(response: Response) -> str:
     return next((kind for kind in named if kind in (*INDEX_TYPES, *MANIFEST_TYPES)), "")
 
 
-def read_manifest(response: Response) -> ManifestInfo | None:
-    """Digest by the content itself, so a header cannot claim another one; platforms and children of an index.
+def same_algorithm(digest: str, expected: str) -> bool:
+    """Whether two digests can be compared; any with one that is empty."""
+    return not expected or digest.partition(":")[0] == expected.partition(":")[0]
+
+
+def read_manifest(response: Response, expected: str = "") -> ManifestInfo | None:
+    """Digest by the content itself, so a header cannot claim another one, and by the algorithm of the `expected` one,
+    if any; platforms and children of an index.
 
     `None` for what is no manifest of any kind, whatever its type claims: it has no digest that a tag could name.
     """
     document = _object(response)
     if not _is_manifest(document, media_type(response)):
         return None
-    digest = digest_of(response.body, response.header("docker-content-digest"))
+    digest = digest_of(response.body, expected or response.header("docker-content-digest"))
     kind = putable_type(response) or media_type(response)
     if kind not in INDEX_TYPES:
         layers = tuple((_digest(entry), _size(entry)) for entry in _entries(document, "layers"))

@@ -17,12 +17,16 @@ from pushsafe.patience import Patience
 from pushsafe.registry import manifests
 from pushsafe.registry.asking import Asking
 from pushsafe.registry.probe import evidence
-from pushsafe.registry.transport import BODY_LIMIT
+from pushsafe.registry.transport import BODY_LIMIT, Response
 from pushsafe.sanitize import clean
 
 _OK, _CREATED, _NOT_FOUND = 200, 201, 404
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
-_MISMATCH, _NO_LIST = "DIGEST_MISMATCH", "NO_REFERRERS_LIST"
+_MISMATCH, _NO_LIST, _UNTAGGED = "DIGEST_MISMATCH", "NO_REFERRERS_LIST", "NOT_TAGGED"
+_DIGEST_INVALID = "DIGEST_INVALID"
+_CANONICAL = "sha256:"
+"""How a registry names what is put under a tag, whatever else it could be named by."""
+_WRITE_IT = "to push it there, write the image with sha256 digests"
 _LONGEST_ALGORITHM, _LONGEST_HASH = 32, 64
 
 _Entry = dict[str, Any]
@@ -35,27 +39,26 @@ class Putter:
         self._asking = asking
         self._listing: defaultdict[tuple[str, str, str], threading.Lock] = defaultdict(threading.Lock)
 
-    def put(self, name: str, target: Repository, content: ManifestContent, patience: Patience) -> tuple[Evidence, bool]:
-        """What the registry says to a manifest under `name`, a tag or its digest, and whether it lists it by itself.
+    def put(self, tag: str, target: Repository, content: ManifestContent, patience: Patience) -> tuple[Evidence, bool]:
+        """What the registry says to a manifest under a tag, or by its digest alone where that is empty, and whether it
+        lists it by itself.
 
         It holds it if it said yes and the code is empty, and only then. 201 is the specification's yes; a registry or
         a proxy that says another 2xx has taken it, too. One that names another digest has kept something else: the code
-        is then DIGEST_MISMATCH.
+        is then DIGEST_MISMATCH. It is NOT_TAGGED where the digest is not of sha256, and the registry can hold the
+        manifest by it, but let no tag name it so (OCI distribution specification after 1.1.1, end-7b and `OCI-Tag`).
         """
         headers = {"Content-Type": content.media_type}
-        path = f"manifests/{name}"
+        path = f"manifests/{_address(tag, content)}"
         reference, credential = target
         response = self._asking.ask("PUT", reference, path, credential, patience, headers=headers, body=content.body)
         said = evidence(Stage.PUSH, response, sent=credential.present)
         if not accepted(said):
-            return said, False
+            return _refused(said, content), False
         # What the body of a success says is no error, whatever it looks like.
         said = Evidence(Stage.PUSH, "", status=response.status, sent=credential.present)
-        found = response.header("docker-content-digest")
-        if found in ("", content.digest):
-            return said, bool(response.header("oci-subject"))
-        message = f"it was sent {content.digest} and says that it keeps {clean(found, limit=200)}"
-        return said._replace(code=_MISMATCH, message=message), False
+        code, message = _kept(response, tag, content)
+        return said._replace(code=code, message=message), not code and bool(response.header("oci-subject"))
 
     def refer(self, referrer: Referrer, target: Repository, patience: Patience) -> Evidence:
         """Let a repository hold a manifest about another one, and list it as that.
@@ -64,7 +67,7 @@ class Putter:
         that list (OCI distribution specification, "Referrers Tag Schema"). What is no index there is left as it is: the
         code is then NO_REFERRERS_LIST. It is held and listed if the Evidence is a yes whose code is empty.
         """
-        said, listed = self.put(referrer.content.digest, target, referrer.content, patience)
+        said, listed = self.put("", target, referrer.content, patience)
         if not accepted(said) or said.code or listed:
             return said
         tag = tag_of(referrer.subject)
@@ -90,6 +93,40 @@ class Putter:
             return Evidence(Stage.PUSH, "", status=_CREATED, sent=credential.present)
         content = ManifestContent(digest_of(index), OCI_INDEX, index)
         return self.put(tag, target, content, patience)[0]
+
+
+def _address(tag: str, content: ManifestContent) -> str:
+    """Where a manifest is put: by a digest of another algorithm than its tag would be given, the tag is asked for."""
+    if not tag or content.digest.startswith(_CANONICAL):
+        return tag or content.digest
+    return f"{content.digest}?tag={tag}"
+
+
+def _kept(response: Response, tag: str, content: ManifestContent) -> tuple[str, str]:
+    """The code and message of a yes that is none."""
+    found = response.header("docker-content-digest")
+    if found and digest_of(content.body, found) != found:
+        return _MISMATCH, f"it was sent {content.digest} and says that it keeps {clean(found, limit=200)}"
+    tagged = [one.strip() for one in response.header("oci-tag").split(",")]
+    if not tag or content.digest.startswith(_CANONICAL) or tag in tagged:
+        return "", ""
+    return (
+        _UNTAGGED,
+        f"the registry holds the manifest by its {_algorithm(content)} digest, and lets no tag name it; {_WRITE_IT}",
+    )
+
+
+def _refused(said: Evidence, content: ManifestContent) -> Evidence:
+    """A refusal; that of a digest which is right means that the registry computes those of sha256 alone."""
+    if said.code != _DIGEST_INVALID or content.digest.startswith(_CANONICAL):
+        return said
+    return said._replace(
+        message=f"the registry takes no {_algorithm(content)} digest of a manifest ({said.message}); {_WRITE_IT}"
+    )
+
+
+def _algorithm(content: ManifestContent) -> str:
+    return content.digest.partition(":")[0]
 
 
 def tag_of(digest: str) -> str:

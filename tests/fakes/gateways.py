@@ -190,6 +190,7 @@ class Registry:
         *,
         whole: bool = False,
         known: ManifestInfo | None = None,
+        expected: str = "",
         patience: Patience = NO_PATIENCE,
     ) -> ManifestInfo | Evidence:
         name = f"{reference.name}@{digest}" if digest else str(reference)

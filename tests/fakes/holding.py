@@ -126,6 +126,7 @@ class Holding(Registry):
         *,
         whole: bool = False,
         known: ManifestInfo | None = None,
+        expected: str = "",
         patience: Patience = NO_PATIENCE,
     ) -> ManifestInfo | Evidence:
         found = self._held(reference, digest)

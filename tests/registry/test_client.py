@@ -192,6 +192,27 @@ def test_sha512() -> None:
         assert found.digest == digest
 
 
+LONG = f"sha512:{hashlib.sha512(ONE.body).hexdigest()}"
+EXPECTED = {
+    # what the registry calls it, what it should be, what it then is, and what that takes
+    "the same": (ONE.digest, ONE.digest, ONE.digest, "HEAD"),
+    "another": (ONE.digest, TWO.digest, ONE.digest, "HEAD"),
+    "by another algorithm": (ONE.digest, LONG, LONG, "HEAD GET"),
+    "by a longer one": (LONG, ONE.digest, ONE.digest, "HEAD GET"),
+    "another by another": (ONE.digest, f"sha512:{'0' * 128}", LONG, "HEAD GET"),
+    "by none": ("", LONG, LONG, "HEAD GET"),
+}
+
+
+@pytest.mark.parametrize(("header", "expected", "digest", "methods"), EXPECTED.values(), ids=EXPECTED)
+def test_a_digest_is_compared_by_its_own_algorithm(header: str, expected: str, digest: str, methods: str) -> None:
+    with FakeRegistry(open_registry(manifests(NAME, {"1": image("1", header=header)}))) as registry:
+        found = new().manifest(at(registry), NOBODY, expected=expected)
+        assert isinstance(found, ManifestInfo)
+        assert found.digest == digest
+        assert [one.method for one in registry.requests if one.path != "/v2/"] == methods.split()
+
+
 def test_a_tag_that_comes_late() -> None:
     with FakeRegistry(open_registry(manifests(NAME, {"1": image("1", look=5)}))) as registry:
         asked = new()

@@ -179,7 +179,7 @@ DONE = Evidence(Stage.PUSH, "", status=201, sent=True)
 
 
 def taking(*answers: Answer) -> list[Rule]:
-    return [on("PUT", f"/v2/{NAME}/manifests/1", *(answers or (CREATED,)))]
+    return [on("PUT", f"/v2/{NAME}/manifests/(?:1|sha512:.+)", *(answers or (CREATED,)))]
 
 
 PUSHING, PULLING = jwt(NAME, *PULL_PUSH), jwt(NAME, "pull")
@@ -250,6 +250,7 @@ ANSWERS: dict[str, tuple[Answer, Evidence]] = {
         CREATED.having(Docker_Content_Digest="sha256:\x1b[2J"),
         DONE._replace(code="DIGEST_MISMATCH", message=f"it was sent {ONE.digest} and says that it keeps sha256: [2J"),
     ),
+    "the same by another algorithm": (CREATED.having(Docker_Content_Digest=SHA512), DONE),
     "denied": (DENIED, Evidence(Stage.PUSH, DENIED.body["errors"][0]["message"], 403, "DENIED", sent=True)),
     "unauthorized": (UNAUTHORIZED, Evidence(Stage.PUSH, "authentication required", 401, "UNAUTHORIZED", sent=True)),
     "a missing part": (
@@ -273,6 +274,56 @@ def test_what_the_answer_to_a_put_means(answer: Answer, expected: Evidence) -> N
     with FakeRegistry(basic_registry(taking(answer))) as registry:
         assert new().put(at(registry), somebody(), CONTENT) == expected
         assert len(registry.find("PUT", ".*")) == 1
+
+
+LONG = CONTENT._replace(digest=SHA512)
+UNTAGGED = DONE._replace(
+    code="NOT_TAGGED",
+    message="the registry holds the manifest by its sha512 digest, and lets no tag name it; to push it there, write "
+    "the image with sha256 digests",
+)
+NO_DIGEST = {"errors": [{"code": "DIGEST_INVALID", "message": "did not match"}]}
+LONG_ANSWERS: dict[str, tuple[Answer, Evidence]] = {
+    "tagged": (Answer(201).having(OCI_Tag="1"), DONE),
+    "tagged among others": (Answer(201).having(OCI_Tag="latest, 1,other"), DONE),
+    "tagged, in a header each": (Answer(201).having(OCI_Tag="latest\n1"), DONE),
+    "named by both": (Answer(201).having(OCI_Tag="1", Docker_Content_Digest=ONE.digest), DONE),
+    "accepted": (Answer(202).having(OCI_Tag="1"), DONE._replace(status=202)),
+    "not tagged": (Answer(201).having(Docker_Content_Digest=SHA512), UNTAGGED),
+    "another tag": (Answer(201).having(OCI_Tag="latest"), UNTAGGED),
+    "another digest": (
+        Answer(201).having(OCI_Tag="1", Docker_Content_Digest=TWO.digest),
+        DONE._replace(code="DIGEST_MISMATCH", message=f"it was sent {SHA512} and says that it keeps {TWO.digest}"),
+    ),
+    "no such digests": (
+        Answer(400, NO_DIGEST),
+        Evidence(
+            Stage.PUSH,
+            "the registry takes no sha512 digest of a manifest (did not match); to push it there, write the image with "
+            "sha256 digests",
+            400,
+            "DIGEST_INVALID",
+            sent=True,
+        ),
+    ),
+    "denied": (DENIED, Evidence(Stage.PUSH, DENIED.body["errors"][0]["message"], 403, "DENIED", sent=True)),
+}
+
+
+@pytest.mark.parametrize(("answer", "expected"), LONG_ANSWERS.values(), ids=LONG_ANSWERS)
+def test_a_digest_that_no_tag_would_give_is_put_with_the_tag_asked_for(answer: Answer, expected: Evidence) -> None:
+    """Put under a tag it would be named by sha256, and the tag would be there though it is not what was pushed."""
+    with FakeRegistry(basic_registry(taking(answer))) as registry:
+        assert new().put(at(registry), somebody(), LONG) == expected
+        [put] = registry.find("PUT", ".*")
+        assert (put.path, put.query) == (f"/v2/{NAME}/manifests/{SHA512}", {"tag": "1"})
+
+
+def test_a_digest_alone_needs_no_tag() -> None:
+    with FakeRegistry(basic_registry(taking(Answer(201)))) as registry:
+        assert new().put(at(registry), somebody(), LONG, tagged=False) == DONE
+        [put] = registry.find("PUT", ".*")
+        assert (put.path, put.query) == (f"/v2/{NAME}/manifests/{SHA512}", {})
 
 
 @pytest.mark.parametrize("echoed", [PASSWORD, basic_header("ada", PASSWORD)])

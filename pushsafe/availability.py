@@ -34,7 +34,7 @@ class Availability:
 
     def silence(self, fact: Facts, credential: Credential, patience: Patience = _ONCE_MORE) -> str:
         """Why a registry that answered us before does not do so now; empty where it does, or never did."""
-        if _was_reached(fact):
+        if was_reached(fact):
             try:
                 self._gateways.registry().manifest(fact.reference, credential, patience=patience)
             except RegistryUnreachable as error:
@@ -42,7 +42,7 @@ class Availability:
         return ""
 
 
-def _was_reached(fact: Facts) -> bool:
+def was_reached(fact: Facts) -> bool:
     """Whether the registry has answered us in this run."""
     if fact.preflight is not None:
         return not fact.preflight.problem

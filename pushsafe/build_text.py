@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from pushsafe.model import Reference
@@ -30,19 +31,22 @@ class Told(NamedTuple):
 
     `refused` are the words for each push that failed. `pushed` are those that were begun, with their digest; that is
     empty where it is not known, or the push was not said to be done. `error` is what buildx ended with, or else the
-    first that it said; `progress` tells whether it showed what it did.
+    first that it said; `progress` tells whether it showed what it did. `digests` are those that pushes which were begun
+    were to bring, done or not.
     """
 
     refused: Mapping[str, str]
     pushed: Mapping[str, str]
     error: str = ""
     progress: bool = False
+    digests: Mapping[str, str] = MappingProxyType({})
 
 
 def read_text(said: str) -> Told:
     """Read plain progress and the words at its end."""
     refused: dict[str, str] = {}
     pushed: dict[str, str] = {}
+    digests: dict[str, str] = {}
     steps: dict[str, str] = {}
     lines = said.splitlines()
     for number, words, other in (found.groups() for line in lines if (found := _STEP.match(line))):
@@ -51,6 +55,7 @@ def read_text(said: str) -> Told:
         elif words and number in steps and not _OF_OTHERS.match(words):
             refused[steps[number]] = words
         elif other and (found := _MANIFEST.match(other)):
+            digests[_name(found[1])] = found[2]
             pushed[_name(found[1])] = found[2] if found[3] else ""
         elif other and (found := _BY_ENGINE.match(other)):
             steps[number] = _name(found[1])
@@ -60,7 +65,7 @@ def read_text(said: str) -> Told:
     if errors and (found := _REFUSED.match(errors[-1])):
         refused[_name(found[1])] = found[2]
     error = _KIND.sub("", errors[-1], count=1) if errors else next(iter(plain), "")
-    return Told(refused, pushed, error, progress=any(map(_PROGRESS.match, lines)))
+    return Told(refused, pushed, error, any(map(_PROGRESS.match, lines)), digests)
 
 
 def _name(text: str) -> str:

@@ -164,14 +164,23 @@ class Building:
         refused = {name: words for name, words in told.refused.items() if name in tags}
         rest = [fact for name, fact in tags.items() if name not in refused]
         self._all(
-            lambda fact, words: delivery.finish(fact, delivery.refused(fact, Evidence(Stage.PUSH, words))),
-            ((tags[name], words) for name, words in refused.items()),
+            self._finish_refused,
+            ((tags[name], words, told.digests.get(name, ""), delivery) for name, words in refused.items()),
         )
         self._all(self._finish_other, ((fact, told, failed, bool(refused), delivery) for fact in rest))
-        if not any(isinstance(result.outcome, Failed | Denied) for result in delivery.results.values()):
+        outcomes = [result.outcome for result in delivery.results.values()]
+        all_there = bool(refused) and all(isinstance(outcome, Pushed) for outcome in outcomes)
+        if not all_there and not any(isinstance(outcome, Failed | Denied) for outcome in outcomes):
             # No tag's failure tells of it, as where only the cache could not be exported.
             failure = self._failure(failed, told.error)
             raise EngineFailed(failure.message, *failure.next)
+
+    def _finish_refused(self, fact: Facts, words: str, digest: str, delivery: Delivery) -> None:
+        """A tag whose push failed, by what buildx says; `digest` is what it was to name, empty where that is not
+        known."""
+        outcome = delivery.refused(fact, Evidence(Stage.PUSH, words))
+        if isinstance(delivery.leave_behind(fact, outcome, lambda now: now.manifest.digest == digest), Pushed):
+            delivery.read_back(fact)
 
     def _finish_other(self, fact: Facts, told: Told, failed: BuildFailed, refused: bool, delivery: Delivery) -> None:
         """A tag of a build that failed, but not over this one."""

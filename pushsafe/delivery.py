@@ -10,14 +10,25 @@ from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 from pushsafe.advice import again
-from pushsafe.availability import Availability
+from pushsafe.aftermath import arrived, is_certain, is_known, left
+from pushsafe.availability import Availability, was_reached
 from pushsafe.denial import classify, needs_investigation
 from pushsafe.errors import EngineFailed, EngineUnreachable, RegistryUnreachable
-from pushsafe.evidence import accepted, credential_evidence, credential_of, refusal_of, trouble_of
+from pushsafe.evidence import (
+    accepted,
+    credential_evidence,
+    credential_of,
+    pushing_store,
+    refusal_of,
+    refused,
+    trouble_of,
+)
 from pushsafe.gateways import Gateways, Observer
 from pushsafe.gathering import investigate
+from pushsafe.looking import Look
 from pushsafe.model import (
     Credential,
+    Denied,
     EngineAccepted,
     EngineAnswer,
     EngineReduced,
@@ -41,14 +52,17 @@ from pushsafe.model import (
     PushRequest,
     Reference,
     Stage,
+    StoreKind,
+    TagAbsent,
     TagHeld,
     TagResult,
+    TagState,
     Upcoming,
     Verification,
     Verified,
     Wait,
 )
-from pushsafe.overwriting import pushed
+from pushsafe.overwriting import is_ours, pushed
 from pushsafe.patience import BUSY, Patience
 from pushsafe.results import UNPUSHED, outcome_of
 from pushsafe.stopwatch import Stopwatch
@@ -58,7 +72,7 @@ from pushsafe.words import is_dropped, may_pass
 PAUSE = 1.0
 """Seconds, and up to twice as many, before the engine tries again; a busy registry gets three times as long."""
 
-_NOT_FOUND, _SERVER_ERROR = 404, 500
+_NOT_FOUND, _TOO_MANY = 404, 429
 _CUT = NotPushed("cut off while it was being pushed; the registry may hold it", begun=True)
 _UNREAD = NotChecked("the run ended before it was read back")
 _ENDED = NotChecked("the run ended before")
@@ -93,6 +107,7 @@ class Delivery:
         self._began: dict[str, float] = {}
         self._stopped = threading.Event()
         self._availability = Availability(gateways)
+        self._unsent: set[str] = set()
         self.results: dict[str, TagResult] = {}
 
     def begin(self, fact: Facts, cut: NotPushed) -> None:
@@ -117,14 +132,14 @@ class Delivery:
         self._begin(fact)
         with self._watch.phase("push"):
             answer = self._ask_engine(fact)
-        outcome: Outcome
+        outcome: Denied | Failed
         match answer:
             case EngineAccepted(digest, layers):
                 there = before(fact) == digest and not self._push_each
                 how = How.ALREADY_THERE if there else How.PUSHED
-                outcome = Pushed(digest, layers, how, because)
-                self._keep(fact, outcome, _UNREAD)
-                return outcome
+                pushed_now = Pushed(digest, layers, how, because)
+                self._keep(fact, pushed_now, _UNREAD)
+                return pushed_now
             case EngineReduced(original, left, platform):
                 outcome = Failed(_reduced(fact.carrier or str(fact.reference), original, left, platform))
             case EngineUnreachable() | EngineFailed():
@@ -134,41 +149,77 @@ class Delivery:
                 why = f"refused ({evidence.message}); cut off before the registry was asked why"
                 self._keep(fact, NotPushed(why, begun=True), UNPUSHED)
                 outcome = self.refused(fact, evidence)
+        if isinstance(answer, EngineReduced) or self.is_unsent(fact):
+            self.finish(fact, outcome)
+            return outcome
+        return self.leave_behind(fact, outcome, lambda now: is_ours(fact, now), because, closely=True)
+
+    def is_unsent(self, fact: Facts) -> bool:
+        """Whether the engine's push of a tag has failed over a layer: no manifest was put then, under any tag."""
+        return str(fact.reference) in self._unsent
+
+    def leave_behind(
+        self,
+        fact: Facts,
+        outcome: Denied | Failed,
+        ours: Callable[[TagHeld], bool],
+        because: str = "",
+        *,
+        closely: bool = False,
+    ) -> Outcome:
+        """A push that failed, unless the tag names what was pushed all the same, which `ours` tells, of what was looked
+        at `closely` where the digest alone is not enough. What it came to is kept, and a failure told; what is in place
+        is not read back yet."""
+        if not is_certain(outcome):
+            now = self._afterwards(fact, closely=closely)
+            if isinstance(now, TagHeld) and ours(now):
+                found = arrived(fact, outcome, now.manifest.digest)._replace(because=because)
+                self._keep(fact, found, _UNREAD)
+                return found
+            outcome = left(fact, outcome, now)
         self.finish(fact, outcome)
         return outcome
 
+    def _afterwards(self, fact: Facts, *, closely: bool = False) -> TagState:
+        """What a tag names after a push of it that failed."""
+        self.require_running()
+        look = Look(self._gateways, fact, credential_of(fact), (fact,))
+        return look.afterwards(closely=closely, engine=not was_reached(fact))
+
     def tag(self, fact: Facts, content: ManifestContent) -> str:
         """Put a manifest of the repository under a tag; why the engine has to push it, empty if that is settled."""
-        said, why = self._put(fact, content)
-        if not why:
+        put = self._put(fact, content)
+        if not put.why:
             self._keep(fact, Pushed(content.digest, how=How.TAGGED), _UNREAD)
-        elif said is not None and (failure := busy(fact, said)):
-            self.finish(fact, Failed(failure))
+        elif put.said is not None and (failure := busy(fact, put.said)):
+            self.finish(fact, left(fact, Failed(failure), put.now))
             return ""
-        return why
+        return put.why
 
     def put(self, fact: Facts, content: ManifestContent, layers: Layers | None = None, how: How = How.TAGGED) -> None:
         """Put a manifest under a tag that no engine could push: what came of it, not read back yet.
 
         `layers` are those that were brought for it.
         """
-        said, why = self._put(fact, content)
-        if not why:
+        put = self._put(fact, content)
+        if not put.why:
             self._keep(fact, Pushed(content.digest, layers, how), _UNREAD)
-        elif said is None:
-            self.finish(fact, Failed(Failure(FailureKind.NETWORK, why, next=(again(fact),))))
+            return
+        if put.said is None:
+            outcome: Denied | Failed = Failed(Failure(FailureKind.NETWORK, put.why, next=(again(fact),)))
         else:
-            self.finish(fact, self.declined(fact, said))
+            outcome = self.declined(fact, put.said)
+        self.finish(fact, outcome if is_certain(outcome) else left(fact, outcome, put.now))
 
-    def declined(self, fact: Facts, said: Evidence) -> Outcome:
+    def declined(self, fact: Facts, said: Evidence) -> Denied | Failed:
         """What a registry's refusal to take a manifest or a blob comes to."""
         failure = busy(fact, said)
         # Worded as the engines word it.
         words = f"{said.code.lower()}: {said.message}" if said.code else said.message or f"it answers {said.status}"
         return Failed(failure) if failure else self.refused(fact, said._replace(message=words))
 
-    def _put(self, fact: Facts, content: ManifestContent) -> tuple[Evidence | None, str]:
-        """What the registry says to a manifest, and why that is no success: empty where the tag names it."""
+    def _put(self, fact: Facts, content: ManifestContent) -> _Put:
+        """Put a manifest under a tag; whatever goes wrong with the answer, it is in place where the tag names it."""
         self.require_running()
         self._begin(fact)
         with self._watch.phase("tag"):
@@ -176,12 +227,16 @@ class Delivery:
             try:
                 said = self._gateways.registry().put(fact.reference, credential_of(fact), content, self.patience)
                 why = "" if accepted(said) and not said.code else f"the registry answers {said} to the manifest"
-                lost = said.status is not None and said.status >= _SERVER_ERROR
             except RegistryUnreachable as error:
-                why, lost = error.message, True
-            if lost and self.names(fact, content.digest):
-                why = ""  # it was put, and only the answer was lost
-        return said, why
+                why = error.message
+            if not why or (said is not None and said.status == _TOO_MANY):
+                return _Put(said, why, TagAbsent())
+            now = self._afterwards(fact)
+            # Who may not put it has not put it, unless the tag is known to have named something else before.
+            there = isinstance(now, TagHeld) and now.manifest.digest == content.digest
+            if there and (is_known(fact) or not refused(said)):
+                why = ""
+        return _Put(said, why, now)
 
     def names(self, fact: Facts, digest: str) -> bool:
         """Whether the tag is known to name a digest."""
@@ -212,7 +267,7 @@ class Delivery:
         if not self._stopped.is_set():
             self.observer.finished(result)
 
-    def refused(self, fact: Facts, push: Evidence) -> Outcome:
+    def refused(self, fact: Facts, push: Evidence) -> Denied | Failed:
         """What a refused push comes to, by what was said of it and what the registry says when it is asked."""
         credential = credential_of(fact)
         evidence: tuple[Evidence, ...] = (credential_evidence(credential), push._replace(sent=credential.present))
@@ -291,17 +346,26 @@ class Delivery:
 
     def _ask_engine(self, fact: Facts) -> _Answer:
         """The engine's answer; asked again once, where a busy registry or a dropped connection may be over by then."""
-        answer = self._push_once(fact)
+        answers = [self._push_once(fact)]
+        if self._is_worth_again(fact, answers[0]):
+            answers.append(self._push_once(fact))
+        unsent = all(isinstance(one, EngineRefused) and one.unsent for one in answers)
+        # The classic store puts a manifest after all its layers; of the other one's progress the end may be missing.
+        if unsent and pushing_store(fact) is StoreKind.CLASSIC:
+            self._unsent.add(str(fact.reference))
+        return answers[-1]
+
+    def _is_worth_again(self, fact: Facts, answer: _Answer) -> bool:
+        """Wait for a while where another try may succeed; whether the registry is there then."""
         if not isinstance(answer, EngineRefused) or not self._retries or not may_pass(answer.evidence.message):
-            return answer
+            return False
         dropped = is_dropped(answer.evidence.message)
         seconds = PAUSE * (1 if dropped else 3) * (1 + random.random())  # noqa: S311 - only spreads the load
         why = "dropped the engine's connection" if dropped else f"told the engine: {answer.evidence.message}"
         self._tell_wait(Wait(fact.reference.registry, why, seconds))
         self._stopped.wait(seconds)
         # An engine that finds nobody there may try for a minute on its own account.
-        silent = self._availability.silence(fact, credential_of(fact), self.patience)
-        return answer if silent else self._push_once(fact)
+        return not self._availability.silence(fact, credential_of(fact), self.patience)
 
     def _push_once(self, fact: Facts) -> _Answer:
         self.require_running()
@@ -325,6 +389,14 @@ class Delivery:
     def _tell_wait(self, wait: Wait) -> None:
         if not self._stopped.is_set():
             self.observer.waiting(wait)
+
+
+class _Put(NamedTuple):
+    """What came of a manifest that was put under a tag: the answer, why it is no success, what the tag names then."""
+
+    said: Evidence | None
+    why: str
+    now: TagState
 
 
 class _Engine(NamedTuple):

@@ -14,6 +14,7 @@ from pushsafe.model import (
     Evidence,
     Facts,
     ImageConfig,
+    ImageMissing,
     LocalImage,
     ManifestInfo,
     TagAbsent,
@@ -63,6 +64,21 @@ class Look(NamedTuple):
             return TagUnknown(f"{why}; {error.message}")
         return TagHeld(found) if isinstance(found, ManifestInfo) else _not_held(found, f"{why}; through the engine:")
 
+    def afterwards(self, *, closely: bool, engine: bool) -> TagState:
+        """Ask again after a push that failed: `closely` also for the config that the manifest names, which tells an
+        image of the classic store. Where the registry cannot be reached from here, the `engine` is asked."""
+        try:
+            found = self.gateways.registry().manifest(self.fact.reference, self.credential)
+            if isinstance(found, Evidence):
+                return _not_held(found, "the registry answers")
+            image = self.fact.image
+            near = closely and isinstance(image, LocalImage | Upcoming)
+            return self._whole(found, image) if near else TagHeld(found)
+        except UnsafeRealm as error:
+            return TagUnknown(error.message)
+        except RegistryUnreachable as error:
+            return self.through_engine(error.message) if engine else TagUnknown(error.message)
+
     def _now(self) -> TagState:
         found = self.gateways.registry().manifest(self.fact.reference, self.credential)
         if isinstance(found, Evidence):
@@ -70,13 +86,18 @@ class Look(NamedTuple):
         held, image = TagHeld(found), self.fact.image
         if not isinstance(image, LocalImage | Upcoming) or unchanged(self.fact._replace(tag_now=held)):
             return held
-        return self._closely(found, image)
+        held = self._whole(found, image)
+        if isinstance(image, LocalImage) and held.manifest.config == image.id:
+            return held
+        with suppress(RegistryUnreachable):  # only a warning is lost
+            return held._replace(also=self._higher_versions(held.manifest))
+        return held
 
     # ------------------------------------------------------------------ more closely
 
-    def _closely(self, found: ManifestInfo, image: LocalImage | Upcoming) -> TagHeld:
+    def _whole(self, found: ManifestInfo, image: LocalImage | Upcoming | ImageMissing | None) -> TagHeld:
+        """The same with the config, platform and version of a single image."""
         version = ""
-        also: tuple[str, ...] = ()
         with suppress(RegistryUnreachable):  # what is known by now stands; only a warning is lost
             if not found.is_index:
                 registry = self.gateways.registry()
@@ -90,8 +111,7 @@ class Look(NamedTuple):
                 if isinstance(config, ImageConfig):
                     version = config.version
                     found = found._replace(platforms=(config.platform,) if config.platform else ())
-            also = self._higher_versions(found)
-        return TagHeld(found, version, also)
+        return TagHeld(found, version)
 
     def _higher_versions(self, found: ManifestInfo) -> tuple[str, ...]:
         """The tag of a higher version than the local image's that names the same as a moving tag does now."""

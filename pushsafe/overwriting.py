@@ -65,3 +65,11 @@ def names_already(fact: Facts) -> bool:
     if now.digest in fact.image.children:
         return bool(now.platforms)  # unchanged() takes an unknown platform for the one asked for
     return fact.image.is_named(now.digest) and (not fact.platforms or bool(pushed(fact)))
+
+
+def is_ours(fact: Facts, now: TagHeld) -> bool:
+    """Whether what a tag was seen to name, looked at closely, is the very image that was to be pushed."""
+    seen = fact._replace(tag_now=now)
+    if isinstance(fact.image, LocalImage) and now.manifest.digest in fact.image.children:
+        return unchanged(seen) and bool(now.manifest.platforms)  # an unknown platform may be another one
+    return unchanged(seen)

@@ -37,6 +37,8 @@ _STATES = {
     "Mounted": LayerState.MOUNTED,
 }
 
+_UNSENT = (LayerState.WAITING, LayerState.PUSHING)
+
 
 def read_push_stream(
     reference: Reference,
@@ -51,7 +53,8 @@ def read_push_stream(
     secrets = tuple(secrets)
     for line in lines:
         if error := _error(line):
-            return EngineRefused(Evidence(Stage.PUSH, clean(error, secrets)))
+            unsent = any(event.state in _UNSENT for event in layers.values())
+            return EngineRefused(Evidence(Stage.PUSH, clean(error, secrets)), unsent)
         aux = line.get("aux")
         if isinstance(aux, Mapping):
             digest = _aux_digest(aux, reference) or digest

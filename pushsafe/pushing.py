@@ -8,6 +8,7 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
+from pushsafe.aftermath import of_others
 from pushsafe.delivery import Delivery, before
 from pushsafe.evidence import refused
 from pushsafe.model import (
@@ -123,8 +124,9 @@ class Pushing:
             if isinstance(outcome, Pushed):
                 self._read_back(fact)
                 return _Brought(batch, outcome.digest)
-            if _holds_for_all(outcome):
-                shared = _of_the_others(outcome, batch.source)
+            unsent = self._delivery.is_unsent(fact)
+            if unsent or _holds_for_all(outcome):
+                shared = _of_the_others(outcome, batch.source, unsent=unsent)
                 for reference in batch.followers:
                     self._delivery.finish(self._fact(reference), shared)
                 return None
@@ -214,11 +216,20 @@ def _holds_for_all(outcome: Outcome) -> bool:
             return False
 
 
-def _of_the_others(outcome: Outcome, source: Reference) -> Outcome:
-    """The same for tags that were not tried; what the engine did to the first one, it did not do to them."""
-    if isinstance(outcome, Failed) and outcome.failure.kind is FailureKind.REDUCED:
-        return NotPushed(f"the engine would put one platform alone in its place, as it did under {source.tag!r}")
-    return outcome
+def _of_the_others(outcome: Outcome, source: Reference, *, unsent: bool) -> Outcome:
+    """The same for tags that were not tried; what the engine did to the first one, it did not do to them.
+
+    `unsent` tells that it failed over a layer, which is no tag's own.
+    """
+    match outcome:
+        case Failed(failure) if failure.kind is FailureKind.REDUCED:
+            return NotPushed(f"the engine would put one platform alone in its place, as it did under {source.tag!r}")
+        case Failed(failure) if unsent and not _holds_for_all(outcome):
+            return NotPushed(f"the same image could not be sent there under {source.tag!r}: {failure.message}")
+        case Failed() | Denied():
+            return of_others(outcome)
+        case _:
+            return outcome
 
 
 def finish(work: Sequence[Future[Any]]) -> None:

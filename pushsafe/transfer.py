@@ -11,7 +11,7 @@ from typing import TypeVar
 from pushsafe.advice import again, again_with
 from pushsafe.delivery import Delivery
 from pushsafe.errors import ContentBroken, RegistryUnreachable
-from pushsafe.evidence import accepted, credential_of
+from pushsafe.evidence import accepted, credential_of, refused
 from pushsafe.gateways import Gateways
 from pushsafe.model import (
     Blob,
@@ -24,6 +24,7 @@ from pushsafe.model import (
     Layers,
     LayerState,
     ManifestContent,
+    ManifestInfo,
     NotPushed,
     Outcome,
     Repository,
@@ -132,15 +133,22 @@ class Transfer:
             self.delivery.observer.layer(LayerEvent(fact.reference, short, state, size, blob.size))
 
     def put(self, fact: Facts, content: ManifestContent) -> None:
-        """Let the repository of a tag hold a manifest by its digest alone. Raises Ended."""
+        """Let the repository of a tag hold a manifest by its digest alone; whatever goes wrong with the answer, it does
+        where it shows it. Raises Ended."""
         self.delivery.require_running()
         reference, credential = repository_of(fact)
+        registry = self.gateways.registry()
         try:
-            said = self.gateways.registry().put(reference, credential, content, self.delivery.patience, tagged=False)
+            said = registry.put(reference, credential, content, self.delivery.patience, tagged=False)
+            if accepted(said) and not said.code:
+                return
+            if not refused(said):
+                found = registry.manifest(reference, credential, content.digest)
+                if isinstance(found, ManifestInfo) and found.digest == content.digest:
+                    return
         except RegistryUnreachable as error:
             raise Ended(unreached(fact, error)) from None
-        if not accepted(said) or said.code:
-            raise Ended(self.delivery.declined(fact, said))
+        raise Ended(self.delivery.declined(fact, said))
 
     def each(
         self,

@@ -390,6 +390,29 @@ def test_a_registry_that_went_away() -> None:
     assert outcome.failure.message == words
 
 
+@pytest.mark.parametrize("done", ["", " 0.1s done"], ids=["begun", "done"])
+def test_a_refused_push_whose_manifest_was_kept(done: str) -> None:
+    answer = refusal(
+        of=APP, words="unexpected status from PUT request to http://r/v2/a/manifests/1: 504 Gateway Timeout"
+    )
+    answer = answer._replace(said=f"#7 pushing manifest for {APP}@{DIGEST}{done}\n{answer.said}")
+    report = run(world(answer, APP), build(APP))
+    assert exit_code(report) == 0
+    assert kinds(report) == ["Pushed"]
+    assert isinstance(report.results[0].verification, Verified)
+
+
+def test_a_refused_push_after_which_the_tag_names_something_new() -> None:
+    answer = refusal(
+        of=APP, words="unexpected status from PUT request to http://r/v2/a/manifests/1: 504 Gateway Timeout"
+    )
+    report = run(world(answer, APP), build(APP))
+    outcome = report.results[0].outcome
+    assert isinstance(outcome, Failed)
+    assert outcome.seen == f"the tag names {DIGEST} now, which it did not before"
+    assert exit_code(report) == 7
+
+
 def test_a_push_that_was_said_to_be_done_and_is_not_there() -> None:
     report = run(world(refusal(APP)), build(APP, WEB))
     why = "buildx had begun to push it when the build failed; the registry may hold it"

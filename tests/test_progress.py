@@ -84,7 +84,7 @@ class Clock:
         return self.now
 
 
-Told = Reference | LayerEvent | Wait | TagResult | Sequence[Reference]
+Told = Reference | LayerEvent | Wait | TagResult | list[Reference]
 
 
 def tell(display: Display, told: Told) -> None:

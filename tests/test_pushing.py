@@ -236,6 +236,22 @@ def test_the_manifests_of_an_index_are_looked_for_once() -> None:
 
 # ---------------------------------------------------------------------- where the direct way is closed
 
+MISMATCH = answered(201, "DIGEST_MISMATCH")
+
+
+def iter_of(first: ManifestInfo) -> Callable[[], ManifestInfo]:
+    """What a tag names at the first look, and then what the engine has pushed."""
+    looks = iter([first])
+    return lambda: next(looks, single())
+
+
+@pytest.mark.parametrize("said", [MISMATCH, answered(500), answered(400)], ids=["mismatch", "500", "400"])
+def test_a_tag_that_names_what_was_put_is_in_place_whatever_the_registry_says(said: Evidence) -> None:
+    world = World(registry=Registry(puts={TWO: said}))
+    world.registry.tagged.append(TWO)  # it shows it from the outset, as it does not tell before
+    report = push(world, ONE, TWO, asks=Asks.LOGIN)
+    assert (pushes(world), how(report), exit_code(report)) == ([ONE], ["pushed", "tagged"], ExitCode.OK)
+
 
 @pytest.mark.parametrize(
     ("registry", "because"),
@@ -244,7 +260,7 @@ def test_the_manifests_of_an_index_are_looked_for_once() -> None:
         (Registry(puts={TWO: answered(403, "DENIED")}), "the registry answers 403; DENIED; no to the manifest"),
         (Registry(puts={TWO: answered(500)}), "the registry answers 500; no to the manifest"),
         (
-            Registry(puts={TWO: answered(201, "DIGEST_MISMATCH")}),
+            Registry({TWO: iter_of(ManifestInfo(sha("0"), OCI_MANIFEST))}, puts={TWO: MISMATCH}),
             "the registry answers 201; DIGEST_MISMATCH; no to the",
         ),
         (Registry(contents={f"{API}@{DIGEST}": AWAY}), AWAY.message),

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -39,6 +40,7 @@ from pushsafe.model import (
     Upcoming,
     Verified,
 )
+from pushsafe.report import human
 from tests.fakes.gateways import NOT_THERE, Registry, Scripted, World, codes, give
 from tests.values import AMD64, ARM64, OCI_INDEX, OCI_MANIFEST, nobody, ref, sha
 
@@ -240,6 +242,62 @@ def test_moving_tags_wait_for_all_others() -> None:
     why = f"it moves only when every other tag is in place, and {NAME}:1.4 is not"
     assert report.results[0].outcome == NotPushed(why)
     assert world.registry.tagged == [TAG]
+
+
+def said(status: int, code: str = "") -> Evidence:
+    return Evidence(Stage.PUSH, "no", status, code, sent=True)
+
+
+LOST = {
+    "500": said(500),
+    "504 at every try": said(504),
+    "400 of a proxy": said(400),
+    "403 of a proxy": said(403),
+    "another digest": said(200, "DIGEST_MISMATCH"),
+    "no answer": RegistryUnreachable("registry.test: no whole answer within 60 seconds"),
+}
+
+
+@pytest.mark.parametrize("answer", LOST.values(), ids=LOST)
+def test_a_manifest_that_is_kept_is_in_place_whatever_is_answered(answer: Evidence | RegistryUnreachable) -> None:
+    world = a_world(puts={TAG: answer}, held={TAG: _later(ManifestInfo(ROOT, OCI_MANIFEST))})
+    report = send(world, TAG, f"{NAME}:latest")
+    assert exit_code(report) is ExitCode.OK
+    assert [type(result.verification) for result in report.results] == [Verified] * 2
+
+
+@pytest.mark.parametrize("answer", LOST.values(), ids=LOST)
+@pytest.mark.parametrize(
+    ("now", "seen"),
+    [
+        (ManifestInfo(sha("f"), OCI_MANIFEST), f"the tag names {sha('f')} now, which it did not before"),
+        (Evidence(Stage.VERIFY, "", 403), "it may or may not have arrived; could not check: the registry answers 403"),
+        (NOT_THERE, ""),
+    ],
+    ids=["another", "not told", "absent"],
+)
+def test_a_manifest_that_is_not_known_to_be_kept(
+    answer: Evidence | RegistryUnreachable, now: ManifestInfo | Evidence, seen: str
+) -> None:
+    looks: list[ManifestInfo | Evidence] = [NOT_THERE]
+    world = a_world(puts={TAG: answer}, held={TAG: lambda: looks.pop() if looks else now})
+    report = send(world, TAG)
+    found = outcome(report)
+    assert isinstance(found, Failed | Denied)
+    assert (found.seen, found.begun) == (seen, bool(seen))
+    assert ("nothing was pushed" in human.render(report)) is (not seen and answer is not LOST["no answer"])
+
+
+def test_a_manifest_below_an_index_is_there_where_it_is_shown() -> None:
+    world = a_world(Stored(INDEX, Upcoming((AMD64, ARM64), INDEX.manifest.digest)))
+    put = world.registry.put
+
+    def losing(*given: Any, tagged: bool = True, **named: Any) -> Evidence:
+        answer = put(*given, tagged=tagged, **named)
+        return answer if tagged else said(500)
+
+    world.registry.put = losing  # type: ignore[method-assign]
+    assert exit_code(send(world)) is ExitCode.OK
 
 
 def test_the_same_again_sends_nothing_and_checks_nothing() -> None:

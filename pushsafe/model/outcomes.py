@@ -62,9 +62,10 @@ class EngineReduced(NamedTuple):
 
 
 class EngineRefused(NamedTuple):
-    """The engine's push ended with an error."""
+    """The engine's push ended with an error; `unsent` tells that it had named layers that were not there by then."""
 
     evidence: Evidence
+    unsent: bool = False
 
 
 EngineAnswer = EngineAccepted | EngineReduced | EngineRefused
@@ -93,28 +94,36 @@ BuildAnswer = Built | BuildFailed
 class Pushed(NamedTuple):
     """The tag names `digest`, as engine or registry say; it is not read back yet.
 
-    `layers` are those of the engine's push, `None` where it had nothing to do with it. `because` says why the engine
-    had to push what was to be tagged.
+    `layers` are those of the engine's push, `None` where it had nothing to do with it, or did not tell. `because` says
+    why the engine had to push what was to be tagged, `despite` with which error the push ended all the same.
     """
 
     digest: str
     layers: Layers | None = None
     how: How = How.PUSHED
     because: str = ""
+    despite: str = ""
 
 
 class Denied(NamedTuple):
-    """A refusal; `stage` is PROBE where the registry said so beforehand and nothing was pushed, else PUSH."""
+    """A refusal; `stage` is PROBE where the registry said so beforehand and nothing was pushed, else PUSH.
+
+    `begun` and `seen` are those of Failed.
+    """
 
     denial: Denial
     stage: Stage = Stage.PUSH
+    begun: bool = False
+    seen: str = ""
 
 
 class Failed(NamedTuple):
-    """Another failure. `begun` tells that a push may have come to its end all the same."""
+    """Another failure. `begun` tells that a push may have come to its end all the same, `seen` what was seen of the tag
+    afterwards that says so."""
 
     failure: Failure
     begun: bool = False
+    seen: str = ""
 
 
 class NotPushed(NamedTuple):

@@ -145,13 +145,14 @@ def _results(report: Report, ink: Ink, evidence: bool) -> Iterator[Iterable[str]
                 reason = f" ({denial.reason.value})" if denial.reason.value != denial.kind.value else ""
                 what = f"denied: {denial.kind.value}{reason}"
                 why = (denial.summary, denial.evidence if evidence else (), denial.next)
-                yield _refused(name, what, *why, "" if first is result.reference else str(first), ink)
+                same = "" if first is result.reference else str(first)
+                yield _refused(name, what, *why, same, result.outcome.seen, ink)
             case Failed(failure):
                 first = told.setdefault((failure.message, failure.next), result.reference)
                 others = tuple(item for item in failure.evidence if evidence and item.message != failure.message)
                 why = (failure.message, others, failure.next)
                 same = "" if first is result.reference else str(first)
-                yield _refused(name, f"failed: {failure.kind.value}", *why, same, ink)
+                yield _refused(name, f"failed: {failure.kind.value}", *why, same, result.outcome.seen, ink)
             case NotPushed(why_not):
                 yield (f"{ink('-', YELLOW, BOLD)} {name} not pushed: {why_not}",)
             case Ready() if report.plan is None:  # which shows every tag
@@ -159,13 +160,21 @@ def _results(report: Report, ink: Ink, evidence: bool) -> Iterator[Iterable[str]
 
 
 def _refused(
-    name: str, what: str, why: str, evidence: Iterable[Evidence], commands: Iterable[str], same: str, ink: Ink
+    name: str,
+    what: str,
+    why: str,
+    evidence: Iterable[Evidence],
+    commands: Iterable[str],
+    same: str,
+    seen: str,
+    ink: Ink,
 ) -> Iterator[str]:
     yield f"{ink('✗', RED, BOLD)} {name} {ink(what, RED)}"
+    yield f"  for the same reason as {same}" if same else f"  {why}"
+    if seen:
+        yield ink(f"  {seen}", YELLOW)
     if same:
-        yield f"  for the same reason as {same}"
         return
-    yield f"  {why}"
     yield from _evidence(evidence, ink)
     yield from _next(commands, ink)
 
@@ -235,6 +244,8 @@ def _pushed(result: TagResult, pushed: Pushed, name: str, ink: Ink, *, brief: bo
         yield ink(f"  {details}", DIM)
     if pushed.because:
         yield ink(f"  pushed by the engine, because it could not be tagged directly: {pushed.because}", DIM)
+    if pushed.despite:
+        yield ink(f"  the push ended with an error all the same: {pushed.despite}", DIM)
 
 
 def _evidence(evidence: Iterable[Evidence], ink: Ink) -> Iterator[str]:

@@ -90,13 +90,14 @@ def outcome_of(outcome: Outcome) -> _Object:
     """What became of a push, as the fields of an object: its name, and what is known of it."""
     found: _Object = {"outcome": "", "why": "", "digest": None, "layers": None, "denial": None, "failure": None}
     match outcome:
-        case Pushed(digest, layers, how, because):
+        case Pushed(digest, layers, how):
             counted = _layers(layers) if layers is not None else None
-            return found | {"outcome": how.value, "digest": digest, "layers": counted, "why": because}
+            why = outcome.because or outcome.despite
+            return found | {"outcome": how.value, "digest": digest, "layers": counted, "why": why}
         case Denied():
-            return found | {"outcome": "denied", "denial": _denial(outcome)}
+            return found | {"outcome": "denied", "denial": _denial(outcome), "why": outcome.seen}
         case Failed(failure):
-            return found | {"outcome": "failed", "failure": _failure(failure)}
+            return found | {"outcome": "failed", "failure": _failure(failure), "why": outcome.seen}
         case NotPushed(why):
             return found | {"outcome": "not-pushed", "why": why}
         case Ready():

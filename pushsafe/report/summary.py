@@ -92,6 +92,8 @@ def _begun(outcome: Outcome) -> bool:
     match outcome:
         case NotPushed():
             return outcome.begun
+        case Denied():
+            return outcome.begun
         case Failed(failure):
             return outcome.begun or failure.kind in (FailureKind.REDUCED, FailureKind.NETWORK)
         case _:

@@ -67,6 +67,9 @@ _ARCHITECTURES = _words(
 
 _PUSHES = "what is built is pushed"
 _WITHOUT = "leave it out"
+# docker's documentation has one runner for each platform push by digest, and another job put the index together.
+_NO_TAG = "push-by-digest pushes an image without a tag, and docker pushsafe reads back tags"
+_INDEX = "-t NAME:TAG-ARCH for each platform, then docker pushsafe index -t NAME:TAG NAME:TAG-ARCH NAME:TAG-ARCH"
 
 
 class UnknownFlag(UsageError):
@@ -306,7 +309,7 @@ def _require_a_push(command: Command, given: Mapping[str, Sequence[str]]) -> Non
         # The docker driver (buildx 0.29) pushes nothing where both are wanted, and may call that a success.
         raise UsageError(f"--load: {_PUSHES}, and buildx does not do both in one build", _WITHOUT)
     if "output" in given:
-        raise UsageError(f"-o, --output: {_PUSHES} under its -t, and nowhere else", _WITHOUT)
+        raise _no_tagged_output(given["output"])
     called = _last(given, "call")
     # --print=false as well: it would stand against the --print that we look up bake's targets with.
     if _is_on(given, "check") or called not in (None, "", "build") or "print" in given:
@@ -315,12 +318,27 @@ def _require_a_push(command: Command, given: Mapping[str, Sequence[str]]) -> Non
         raise UsageError("--list builds nothing", "docker buildx bake --list=targets")
 
 
+def _no_tagged_output(outputs: Sequence[str]) -> UsageError:
+    """Why a build has no -o, and what does what it asks for."""
+    fields = [dict.fromkeys(map(str.strip, output.lower().split(","))) for output in outputs]
+    if any("push-by-digest=true" in one for one in fields):
+        return UsageError(f"-o, --output: {_NO_TAG}", _INDEX)
+    if all(set(one) <= {"type=registry", "type=image", "push=true"} for one in fields):
+        return UsageError(f"-o, --output: {_PUSHES} under its -t without it", _WITHOUT)
+    return UsageError(
+        f"-o, --output: {_PUSHES} under its -t, and nowhere else",
+        "leave it out, or run docker buildx build -o for what is no push",
+    )
+
+
 def _require_a_pushed_target(target: BakeTarget) -> None:
     hint = "docker buildx bake --print --push"
     if target.call not in ("", "build"):
         raise UsageError(f"the target {target.name!r} is called for {target.call!r}, which builds nothing", hint)
     if not target.tags:
         raise UsageError(f"the target {target.name!r} has no tags that could be pushed", hint)
+    if "push-by-digest" in target.outputs:
+        raise UsageError(f"the target {target.name!r}: {_NO_TAG}", _INDEX)
     if other := next((one for one in target.outputs if one != "registry"), ""):
         raise UsageError(f"the target {target.name!r} has the output {other!r}, which is no push of its tags", hint)
     if not target.outputs:

@@ -152,8 +152,12 @@ def test_where_flags_end(line: str, rest: str) -> None:
         (". --tag", "--tag lacks its value"),
         ("-t a --load .", "--load"),
         ("-t a --load --load=1 .", "--load"),
-        ("-t a -o type=image,name=b .", "--output"),
-        ("-t a --output=type=registry .", "--output"),
+        ("-t a -o type=image,name=b .", "--output: what is built is pushed under its -t, and nowhere else"),
+        ("-t a -o out .", "and nowhere else"),
+        ("-t a --output=type=registry .", "--output: what is built is pushed under its -t without it"),
+        ("-t a --output type=image,push=true .", "under its -t without it"),
+        ("-o type=image,push-by-digest=true,name-canonical=true,push=true .", "an image without a tag"),
+        ("-t a -o type=local,dest=x -o push=true,Push-By-Digest=True,type=image .", "an image without a tag"),
         ("-t a --push=false .", "--push=false"),
         ("-t a --push=F --push=maybe .", "--push is true or false"),
         ("-t a --check .", "build nothing"),
@@ -180,6 +184,12 @@ def test_what_is_no_guarded_push(line: str, reason: str) -> None:
     with pytest.raises(UsageError, match=re.escape(reason)) as error:
         read(line)
     assert error.value.hint
+
+
+def test_who_pushes_by_digest_is_told_of_the_command_that_makes_the_index() -> None:
+    with pytest.raises(UsageError) as error:
+        read("-o type=image,push-by-digest=true -t a .")
+    assert "docker pushsafe index -t NAME:TAG " in error.value.hint
 
 
 @pytest.mark.parametrize(
@@ -299,7 +309,7 @@ def test_bake() -> None:
         (BakeTarget("app", (T,), (), ()), "'app' has no output"),
         (BakeTarget("app", (T,), (), ("docker", "registry")), "'app' has the output 'docker'"),
         (BakeTarget("app", (T,), (), ("local",)), "'app' has the output 'local'"),
-        (BakeTarget("app", (T,), (), ("push-by-digest",)), "'app' has the output 'push-by-digest'"),
+        (BakeTarget("app", (T,), (), ("push-by-digest",)), "'app': push-by-digest pushes an image without a tag"),
         (BakeTarget("app", (T,), (), ("image",)), "'app' has the output 'image'"),
         (BakeTarget("app", (T,), (), PUSHED, "check"), "'app' is called for 'check'"),
         (BakeTarget("app", (T,), (), ("cacheonly",)), "no target that pushes"),

@@ -18,7 +18,10 @@ FILES = sorted((ROOT / "pushsafe").rglob("*.py"))
 
 LINES = 600
 
-HEAVY = {"docker", "requests", "urllib3", "rich", "packaging", "isal"}
+STANDARD = set(sys.stdlib_module_names) | {"compression"}
+"""The standard library, also that of newer versions."""
+
+HEAVY = {"backports", "docker", "requests", "urllib3", "rich", "packaging", "isal"}
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def ours(module: str, *, at_once: bool = False) -> set[str]:
 
 
 def foreign(module: str) -> set[str]:
-    return {one.top for one in imports(module)} - {"pushsafe"} - set(sys.stdlib_module_names)
+    return {one.top for one in imports(module)} - {"pushsafe"} - STANDARD
 
 
 def below(*prefixes: str) -> list[str]:
@@ -172,6 +175,7 @@ OWNERS = {
     "requests": ("pushsafe.engine",),
     "urllib3": ("pushsafe.registry",),
     "isal": ("pushsafe.archives",),
+    "backports": ("pushsafe.archives.zstd",),
     "click": ("pushsafe.cli", "pushsafe.commands"),
     "rich": ("pushsafe.report.progress",),
 }

@@ -22,7 +22,9 @@ _ATTESTATION = "vnd.docker.reference.type"
 """What buildx says of attestations besides (`docs/attestations/attestation-storage.md`)."""
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
-_CONFIG_TYPES = ("application/vnd.oci.image.config.v1+json", DOCKER_CONFIG)
+OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
+OCI_LAYER, OCI_ZSTD_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip", "application/vnd.oci.image.layer.v1.tar+zstd"
+_CONFIG_TYPES = (OCI_CONFIG, DOCKER_CONFIG)
 _UNCOMPRESSED = (
     "application/vnd.oci.image.layer.v1.tar",
     "application/vnd.oci.image.layer.nondistributable.v1.tar",

@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Sequence
 
-from pushsafe.archives.descriptors import DOCKER_CONFIG, DOCKER_LAYER, Named
+from pushsafe.archives.descriptors import DOCKER_CONFIG, DOCKER_LAYER, OCI_CONFIG, OCI_LAYER, OCI_ZSTD_LAYER, Named
 from pushsafe.archives.files import StoredBlob, Stretch
 from pushsafe.archives.hashing import Hashing
 from pushsafe.archives.layout import INDEX, Layout
-from pushsafe.archives.packing import Packing
+from pushsafe.archives.packing import Packed, Packing
 from pushsafe.archives.saved import Contents
 from pushsafe.archives.selecting import selected
 from pushsafe.archives.stores import Store
 from pushsafe.archives.tree import about, package_of
+from pushsafe.archives.unpacking import ZSTD
 from pushsafe.archives.walking import images_of, indexes_of
 from pushsafe.gateways import Package
 from pushsafe.image_index import digest_of
-from pushsafe.model import DOCKER_MANIFEST, Blob, ManifestContent, Platform, Upcoming
+from pushsafe.model import DOCKER_MANIFEST, OCI_MANIFEST, Blob, ManifestContent, Platform, Upcoming
 
 
 class LayoutImage:
@@ -74,7 +75,7 @@ class PackedImage:
         config = StoredBlob(
             Blob(found.config_digest, size, is_layer=False), Stretch(found.config, 0, size, found.config_file)
         )
-        contents = {content.blob.digest: content for content in (config, *layers)}
+        contents = {one.blob.digest: one for one in (config, *(layer.content for layer in layers))}
         return Package(((_manifest(config, layers),),), tuple(contents.values()))
 
     def check(self, _digests: Collection[str], _tell: Callable[[int, int], None]) -> None:
@@ -86,20 +87,25 @@ class PackedImage:
         self._store.close()
 
 
-def _manifest(config: StoredBlob, layers: list[StoredBlob]) -> ManifestContent:
-    """Image manifest version 2, schema 2 (distribution `docs/content/spec/manifest-v2-2.md`), as engines push it."""
+def _manifest(config: StoredBlob, layers: Sequence[Packed]) -> ManifestContent:
+    """Image manifest version 2, schema 2 (distribution `docs/content/spec/manifest-v2-2.md`), as engines push it; where
+    a layer is compressed by zstd, for which that has no name, one of OCI (image specification, `layer.md`)."""
+    is_oci = any(layer.compression is ZSTD for layer in layers)
+    media_type, of_config, of_layer = (
+        (OCI_MANIFEST, OCI_CONFIG, OCI_LAYER) if is_oci else (DOCKER_MANIFEST, DOCKER_CONFIG, DOCKER_LAYER)
+    )
 
     def named(content: StoredBlob, media_type: str) -> dict[str, str | int]:
         return {"mediaType": media_type, "size": content.blob.size, "digest": content.blob.digest}
 
     document = {
         "schemaVersion": 2,
-        "mediaType": DOCKER_MANIFEST,
-        "config": named(config, DOCKER_CONFIG),
-        "layers": [named(layer, DOCKER_LAYER) for layer in layers],
+        "mediaType": media_type,
+        "config": named(config, of_config),
+        "layers": [named(layer.content, OCI_ZSTD_LAYER if layer.compression is ZSTD else of_layer) for layer in layers],
     }
     body = json.dumps(document, indent=2).encode()
-    return ManifestContent(digest_of(body), DOCKER_MANIFEST, body)
+    return ManifestContent(digest_of(body), media_type, body)
 
 
 def _left(layout: Layout, entry: Named, package: Package) -> int:

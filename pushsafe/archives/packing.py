@@ -13,7 +13,7 @@ from pushsafe.archives.files import PART, OpenFile, StoredBlob, Stretch
 from pushsafe.archives.gzipping import Workers
 from pushsafe.archives.repairs import SAVE_AGAIN
 from pushsafe.archives.temporary import temporary, write
-from pushsafe.archives.unpacking import broken_gzip
+from pushsafe.archives.unpacking import GZIP, Compression, broken_gzip
 from pushsafe.errors import ContentBroken, UsageError
 from pushsafe.model import Blob
 
@@ -24,11 +24,19 @@ _LANES = 4
 
 
 class Layer(NamedTuple):
-    """A layer as it is stored; `diff_id` is the digest of its tar (OCI image specification, `config.md`)."""
+    """A layer as it is stored; `diff_id` is the digest of its tar (OCI image specification, `config.md`). One that is
+    compressed by gzip or zstd stays as it is."""
 
     stretch: Stretch
     diff_id: str
-    gzipped: bool
+    compression: Compression | None
+
+
+class Packed(NamedTuple):
+    """A layer as it is sent, and what it is compressed by."""
+
+    content: StoredBlob
+    compression: Compression
 
 
 class Packing:
@@ -39,9 +47,9 @@ class Packing:
         largest_first = sorted(layers, key=lambda layer: -layer.stretch.size)
         once = {layer.diff_id: layer for layer in reversed(layers)}
         self._order = [layer.diff_id for layer in layers]
-        self._packed: dict[str, Future[StoredBlob]] = {diff_id: Future() for diff_id in once}
+        self._packed: dict[str, Future[Packed]] = {diff_id: Future() for diff_id in once}
         self._waiting = list({layer.diff_id: once[layer.diff_id] for layer in largest_first}.values())
-        self._needed = sum(layer.stretch.size for layer in self._waiting if not layer.gzipped)
+        self._needed = sum(layer.stretch.size for layer in self._waiting if layer.compression is None)
         self._read, self._whole = 0, sum(layer.stretch.size for layer in self._waiting)
         self._lock = threading.Lock()
         self._open: list[OpenFile] = []
@@ -54,7 +62,7 @@ class Packing:
         for _ in range(self._lanes):
             threading.Thread(target=self._run, name="pushsafe-pack", daemon=True).start()
 
-    def layers(self, tell: Callable[[int, int], None]) -> list[StoredBlob]:
+    def layers(self, tell: Callable[[int, int], None]) -> list[Packed]:
         """All of them in their order, once they are packed; meanwhile `tell` is called with how many bytes of how many
         were read. Raises UsageError, which names archive and member."""
         try:
@@ -87,7 +95,9 @@ class Packing:
                 layer = self._waiting.pop(0)
             packed = self._packed[layer.diff_id]
             try:
-                packed.set_result(self._kept(layer) if layer.gzipped else self._compressed(layer))
+                packed.set_result(
+                    self._kept(layer, layer.compression) if layer.compression else self._compressed(layer)
+                )
             except ContentBroken as error:
                 self._fail(packed, UsageError(error.message, SAVE_AGAIN))
             except Exception as error:  # noqa: BLE001  # Whoever waits gets it, be it a bug of ours.
@@ -96,7 +106,7 @@ class Packing:
         if not self._lanes:
             self._workers.close()
 
-    def _fail(self, packed: Future[StoredBlob], error: Exception) -> None:
+    def _fail(self, packed: Future[Packed], error: Exception) -> None:
         """What is wrong with one layer ends the work at all others: nothing can be pushed."""
         with self._lock:
             self._ended = True
@@ -104,7 +114,7 @@ class Packing:
                 self._error = error
         packed.set_exception(error)
 
-    def _compressed(self, layer: Layer) -> StoredBlob:
+    def _compressed(self, layer: Layer) -> Packed:
         tar = hashlib.new(layer.diff_id.partition(":")[0])
         digest, size = hashlib.sha256(), 0
         target = temporary()
@@ -125,9 +135,11 @@ class Packing:
         blob = Blob(f"sha256:{digest.hexdigest()}", size)
         packed = StoredBlob(blob, Stretch(file, 0, size, layer.stretch.file))
         packed.found_right(packed.stretch.stamp())  # nobody else can write to a file without a name
-        return packed
+        return Packed(packed, GZIP)
 
-    def _kept(self, layer: Layer) -> StoredBlob:
+    def _kept(self, layer: Layer, compression: Compression) -> Packed:
+        from pushsafe.archives.zstd import ZstdError
+
         tar = hashlib.new(layer.diff_id.partition(":")[0])
         digest = hashlib.sha256()
 
@@ -136,15 +148,17 @@ class Packing:
                 digest.update(part)
                 yield part
 
+        unpacked, damage = (_gunzipped, broken_gzip()) if compression is GZIP else (_unzstd, ZstdError)
         try:
-            for part in _gunzipped(read()):
+            for part in unpacked(read()):
                 tar.update(part)
-        except (broken_gzip(), ValueError, EOFError) as error:
+        except (damage, ValueError, EOFError) as error:
             raise UsageError(
-                f"{layer.stretch.file}: it is compressed by gzip, and damaged: {error}", SAVE_AGAIN
+                f"{layer.stretch.file}: it is compressed by {compression.name}, and damaged: {error}", SAVE_AGAIN
             ) from None
         _compare(layer, tar.hexdigest())
-        return StoredBlob(Blob(f"sha256:{digest.hexdigest()}", layer.stretch.size), layer.stretch)
+        blob = Blob(f"sha256:{digest.hexdigest()}", layer.stretch.size)
+        return Packed(StoredBlob(blob, layer.stretch), compression)
 
     def _parts(self, layer: Layer) -> Iterator[memoryview]:
         for part in layer.stretch.parts():
@@ -186,3 +200,21 @@ def _gunzipped(parts: Iterator[memoryview]) -> Iterator[bytes]:
         if not more:
             raise EOFError("it ends too early")
         yield more
+
+
+def _unzstd(parts: Iterator[memoryview]) -> Iterator[bytes]:
+    """What zstd frames hold, in pieces as those of `_gunzipped`. Raises ZstdError or EOFError."""
+    from pushsafe.archives.zstd import ZstdDecompressor
+
+    reading = ZstdDecompressor()
+    begun = False
+    for part in parts:
+        rest = bytes(part)
+        while rest or not (reading.eof or reading.needs_input):
+            if reading.eof:
+                reading = ZstdDecompressor()
+            begun = True
+            yield reading.decompress(rest, PART)
+            rest = reading.unused_data if reading.eof else b""
+    if begun and not reading.eof:
+        raise EOFError("it ends too early")

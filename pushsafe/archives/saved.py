@@ -10,7 +10,7 @@ from pushsafe.archives.layout import CONFIG_LIMIT, read, whole
 from pushsafe.archives.packing import Layer
 from pushsafe.archives.repairs import SAVE_AGAIN
 from pushsafe.archives.stores import Store
-from pushsafe.archives.unpacking import BEGINNING, GZIP, compression_of
+from pushsafe.archives.unpacking import BEGINNING, GZIP, ZSTD, compression_of
 from pushsafe.documents import Unusable, document_of, field, json_of
 from pushsafe.errors import ContentBroken, UsageError
 from pushsafe.image_index import DIGEST, digest_of
@@ -112,13 +112,13 @@ def _layer(store: Store, name: str, diff_id: str) -> Layer:
         compression = compression_of(stretch.beginning(BEGINNING))
     except ContentBroken as error:
         raise UsageError(error.message, SAVE_AGAIN) from None
-    if compression not in (None, GZIP):
+    if compression not in (None, GZIP, ZSTD):
         raise UsageError(
-            f"{stretch.file}: it is compressed by {compression.name if compression else ''}, "
-            "and docker save leaves layers uncompressed, or as gzip has them",
+            f"{stretch.file}: it is compressed by {compression.name if compression else ''}, and layers in a registry "
+            "are by gzip or zstd",
             "load it into an engine, and save it again",
         )
-    return Layer(stretch, diff_id, compression is GZIP)
+    return Layer(stretch, diff_id, compression)
 
 
 def _member(store: Store, name: str) -> Stretch:

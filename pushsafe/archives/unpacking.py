@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,13 +18,15 @@ if TYPE_CHECKING:
     from lzma import LZMAFile
     from typing import BinaryIO
 
+    from pushsafe.archives.zstd import ZstdFile
+
 
 class Compression(NamedTuple):
-    """A way to compress, and the bytes that a file begins with that was compressed so."""
+    """A way to compress, and what a file may begin with that was compressed so."""
 
     name: str
-    magic: bytes
-    opens: Callable[[BinaryIO], GzipFile | BZ2File | LZMAFile] | None
+    magics: tuple[bytes, ...]
+    opens: Callable[[BinaryIO], GzipFile | BZ2File | LZMAFile | ZstdFile]
 
 
 def _gzip(raw: BinaryIO) -> GzipFile:
@@ -48,13 +49,16 @@ def _xz(raw: BinaryIO) -> LZMAFile:
     return LZMAFile(raw)
 
 
-GZIP = Compression("gzip", b"\x1f\x8b", _gzip)
-ALL = (
-    GZIP,
-    Compression("bzip2", b"BZh", _bz2),
-    Compression("xz", b"\xfd7zXZ\x00", _xz),
-    Compression("zstd", b"\x28\xb5\x2f\xfd", None),
-)
+def _zstd(raw: BinaryIO) -> ZstdFile:
+    from pushsafe.archives.zstd import ZstdFile
+
+    return ZstdFile(raw)
+
+
+GZIP = Compression("gzip", (b"\x1f\x8b",), _gzip)
+ZSTD = Compression("zstd", (b"\x28\xb5\x2f\xfd", *(bytes((0x50 + low, 0x2A, 0x4D, 0x18)) for low in range(16))), _zstd)
+"""A frame, or one to be skipped, with which pzstd begins (RFC 8878, 3.1)."""
+ALL = (GZIP, Compression("bzip2", (b"BZh",), _bz2), Compression("xz", (b"\xfd7zXZ\x00",), _xz), ZSTD)
 
 
 BEGINNING = 262
@@ -76,7 +80,7 @@ def compression_of(beginning: bytes) -> Compression | None:
     where, magic = _TAR
     if beginning[where] == magic:
         return None
-    return next((one for one in ALL if beginning.startswith(one.magic)), None)
+    return next((one for one in ALL if beginning.startswith(one.magics)), None)
 
 
 def unpacked(descriptor: int, size: int, file: str) -> tuple[int, int]:
@@ -87,11 +91,6 @@ def unpacked(descriptor: int, size: int, file: str) -> tuple[int, int]:
     found = compression_of(os.pread(descriptor, BEGINNING, 0))
     if found is None:
         return descriptor, size
-    if found.opens is None:
-        raise UsageError(
-            f"{file}: it is compressed by {found.name}, which cannot be read here",
-            f"{found.name} -d {shlex.quote(file)}",
-        )
     target = temporary()
     try:
         count = _copy(descriptor, target, found, file)
@@ -106,9 +105,9 @@ def unpacked(descriptor: int, size: int, file: str) -> tuple[int, int]:
 def _copy(descriptor: int, target: int, compression: Compression, file: str) -> int:
     from lzma import LZMAError
 
-    damage: tuple[type[Exception], ...] = (OSError, EOFError, ValueError, zlib.error, LZMAError, broken_gzip())
+    from pushsafe.archives.zstd import ZstdError
 
-    assert compression.opens is not None  # noqa: S101
+    damage = (OSError, EOFError, ValueError, zlib.error, LZMAError, ZstdError, broken_gzip())
     buffer, count = memoryview(bytearray(PART)), 0
     with open(descriptor, "rb", closefd=False) as raw:
         try:

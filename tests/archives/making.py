@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import sys
 import tarfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,11 @@ from pushsafe.errors import UsageError
 from pushsafe.gateways import StoredImage
 from pushsafe.model import Archive, ArchiveKind, Platform
 from tests.values import OCI_INDEX, OCI_MANIFEST
+
+if sys.version_info >= (3, 14):
+    from compression import zstd as zstandard
+else:
+    from backports import zstd as zstandard
 
 CONFIG, LAYER = "application/vnd.oci.image.config.v1+json", "application/vnd.oci.image.layer.v1.tar+gzip"
 TAR = "application/vnd.oci.image.layer.v1.tar"
@@ -169,3 +175,12 @@ def read(image: StoredImage) -> dict[str, bytes]:
 
 def gzipped(content: bytes) -> bytes:
     return gzip.compress(content, mtime=0)
+
+
+SKIPPED = b"\x50\x2a\x4d\x18" + (4).to_bytes(4, "little") + b"here"
+"""A frame of zstd that a reader skips (RFC 8878, 3.1.2)."""
+
+
+def zstd(content: bytes) -> bytes:
+    """One frame."""
+    return zstandard.compress(content)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import lzma
 import os
 import platform
 import time
@@ -14,8 +15,9 @@ import pytest
 
 from pushsafe.archives import open_image
 from pushsafe.archives.gzipping import Workers
-from pushsafe.model import DOCKER_MANIFEST, Archive, Platform, Upcoming
+from pushsafe.model import DOCKER_MANIFEST, OCI_MANIFEST, Archive, Platform, Upcoming
 from tests.archives.making import (
+    SKIPPED,
     TAR,
     Entry,
     Making,
@@ -31,11 +33,13 @@ from tests.archives.making import (
     saved,
     tar_of,
     written,
+    zstd,
 )
 from tests.values import AMD64, ARM64
 
 AGAIN = "save the image again, or copy the file again if it was copied"
 BIG = os.urandom(1000) * 3000
+DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
 
 def manifest(archive: Archive) -> dict[str, Any]:
@@ -57,9 +61,7 @@ def test_an_older_engines_image(tmp_path: Path) -> None:
     assert [found[0], *map(gzip.decompress, found[1:])] == [config, b"one", BIG, b""]
     document = json.loads(package.manifest.body)
     assert document["config"]["mediaType"] == "application/vnd.docker.container.image.v1+json"
-    assert [layer["mediaType"] for layer in document["layers"]] == [
-        "application/vnd.docker.image.rootfs.diff.tar.gzip"
-    ] * 3
+    assert [layer["mediaType"] for layer in document["layers"]] == [DOCKER_LAYER] * 3
     told: list[tuple[int, int]] = []
     image.check([], lambda *numbers: told.append(numbers))
     assert told == [(len(b"one") + len(BIG),) * 2]
@@ -99,10 +101,42 @@ def test_identical_layers_are_packed_once(tmp_path: Path) -> None:
     assert len(read(open_image(archive))) == 3
 
 
-def test_layers_that_are_compressed_stay(tmp_path: Path) -> None:
-    packed = gzipped(b"one") + gzipped(BIG)
-    files = {**saved(b"one" + BIG, b"two"), "0/layer.tar": packed}
-    assert packed in read(open_image(written(tmp_path / "image.tar", files))).values()
+KEPT = {
+    "gzip": gzipped(b"one" + BIG),
+    "gzip, two members": gzipped(b"one") + gzipped(BIG),
+    "zstd": zstd(b"one" + BIG),
+    "zstd, two frames": zstd(b"one") + zstd(BIG),
+    "zstd, as pzstd writes it": SKIPPED + zstd(b"one") + SKIPPED + zstd(BIG),
+    "zstd, as zstd:chunked has it": zstd(b"one" + BIG) + SKIPPED,
+}
+OCI_TYPES = [f"application/vnd.oci.image.layer.v1.tar+{kind}" for kind in ("zstd", "gzip", "gzip")]
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_layers_that_are_compressed_stay(tmp_path: Path, name: str) -> None:
+    files = {**saved(b"one" + BIG, b"two", b"three"), "0/layer.tar": KEPT[name], "1/layer.tar": gzipped(b"two")}
+    archive = written(tmp_path / "image.tar", files)
+    sent = list(read(open_image(archive)).values())
+    assert sent[1:3] == [KEPT[name], gzipped(b"two")]
+    assert gzip.decompress(sent[3]) == b"three"
+    document = manifest(archive)
+    types = [document["mediaType"], document["config"]["mediaType"], *(one["mediaType"] for one in document["layers"])]
+    if name.startswith("gzip"):
+        assert types == [DOCKER_MANIFEST, "application/vnd.docker.container.image.v1+json", *([DOCKER_LAYER] * 3)]
+    else:
+        # Docker's manifest has no name for zstd.
+        assert types == [OCI_MANIFEST, "application/vnd.oci.image.config.v1+json", *OCI_TYPES]
+    assert open_image(archive).package(nobody).manifest.media_type == types[0]
+
+
+@pytest.mark.parametrize("order", ["tar first", "zstd first"])
+def test_one_layer_compressed_in_two_ways(tmp_path: Path, order: str) -> None:
+    """It is sent once, as the first of them, and named by the type of that."""
+    first, last = (b"one", zstd(b"one")) if order == "tar first" else (zstd(b"one"), b"one")
+    files = {**saved(b"one", b"two", b"one"), "0/layer.tar": first, "2/layer.tar": last}
+    one, _, three = manifest(written(tmp_path / "image.tar", files))["layers"]
+    assert one == three
+    assert one["mediaType"] == (DOCKER_LAYER if order == "tar first" else OCI_TYPES[0])
 
 
 # ---------------------------------------------------------------------- with an OCI layout
@@ -335,9 +369,22 @@ BROKEN: dict[str, tuple[dict[str, Member | None], str]] = {
         {"1/layer.tar": gzipped(BIG)[:500]},
         "(1/layer.tar): it is compressed by gzip, and damaged: it ends too early",
     ),
-    "zstd": (
+    "another layer compressed by zstd": (
+        {"1/layer.tar": zstd(b"three")},
+        f"(1/layer.tar): its content has the digest {digest_of(b'three')}, and not {digest_of(b'two')} as its "
+        "config says",
+    ),
+    "half a layer compressed by zstd": (
+        {"1/layer.tar": zstd(BIG)[:500]},
+        "(1/layer.tar): it is compressed by zstd, and damaged: it ends too early",
+    ),
+    "half of a zstd frame's header": (
         {"1/layer.tar": b"\x28\xb5\x2f\xfd"},
-        "(1/layer.tar): it is compressed by zstd, and docker save leaves layers uncompressed, or as gzip has them",
+        "(1/layer.tar): it is compressed by zstd, and damaged: it ends too early",
+    ),
+    "xz": (
+        {"1/layer.tar": lzma.compress(b"two")},
+        "(1/layer.tar): it is compressed by xz, and layers in a registry are by gzip or zstd",
     ),
     "a layer too few": (
         {"manifest.json": json.dumps([{"Config": CONFIG, "RepoTags": None, "Layers": ["0/layer.tar"]}]).encode()},

@@ -302,9 +302,16 @@ def test_an_upload_is_left_open_until_it_is_ended(start: Starting) -> None:
     names = {place.rpartition("/")[2] for place in opened}
     assert front.known.opened == front.open_uploads() == names
     ask(front, "DELETE", f"http://{front.host}{opened[0]}")
-    assert front.known.cancelled == {opened[0].rpartition("/")[2]}
+    assert front.known.ended == {opened[0].rpartition("/")[2]}
     assert ask(front, "POST", "blobs/uploads/", b"", **{"User-Agent": "docker/28"})[0] == 202
     assert front.known.opened == names
+
+
+def test_an_upload_that_is_said_to_be_a_blob_cannot_be_cancelled(start: Starting) -> None:
+    front = start("put-blob", "stores-nothing")
+    place = ask(front, "POST", "blobs/uploads/", b"")[1]["Location"]
+    assert ask(front, "PUT", f"http://{front.host}{place}?digest={digest_of(b'blob')}", b"blob")[0] == 201
+    assert front.open_uploads() == front.known.ended == {place.rpartition("/")[2]}
 
 
 def test_what_is_missing_is_found(start: Starting) -> None:

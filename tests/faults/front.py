@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import socket
 import ssl
 import struct
@@ -30,6 +31,7 @@ OURS = "docker-pushsafe/"
 Where = Literal["own", "port", "host", "https"]
 
 _SENT = Answer(0)
+_TAKEN = re.compile(rb"HTTP/1\.1 20[014] ")
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER of no time: the connection is reset, and not closed
 
 
@@ -155,7 +157,10 @@ class FaultyHandler(RegistryHandler):
             answer = self.carried_out(path, body)
             front.note(seen, answer)
             return answer
-        self._reply(act(Exchange(self, front, path, body, seen)))
+        reply = act(Exchange(self, front, path, body, seen))
+        if seen.method == "PUT" and seen.kind == "blobs/uploads" and _TAKEN.match(reply.data):
+            front.known.ended.add(seen.reference)
+        self._reply(reply)
         return _SENT
 
     def carried_out(self, path: str, body: Iterator[bytes]) -> Answer:
@@ -202,8 +207,8 @@ class Known:
     sightings: list[Sighting] = field(default_factory=list)
     opened: set[str] = field(default_factory=set)
     """This program's uploads whose place it was told."""
-    cancelled: set[str] = field(default_factory=set)
-    """Uploads that it has asked to cancel."""
+    ended: set[str] = field(default_factory=set)
+    """Uploads that it has asked to cancel, or was told are blobs now."""
     posts: int = 0
     probe: str = ""
     named: list[str] = field(default_factory=list)
@@ -268,7 +273,7 @@ class Front(EmbeddedRegistry):
             if ours and method == "POST" and kind == "blobs/uploads":
                 known.posts += 1
             if ours and method == "DELETE":
-                known.cancelled.add(reference)
+                known.ended.add(reference)
             known.requests += 1
             number = known.requests
             if method == "PUT" and kind == "manifests" and reference not in known.named:

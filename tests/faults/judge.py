@@ -55,8 +55,8 @@ class Observed:
     """A run and what came of it; `status` is None for one that had to be ended.
 
     `tags` are those that were listed, `moving` one of them. `image` is the digest of the config of what was to be
-    pushed. `left` are uploads of the program that are open still, though it knew where, and that it never asked to
-    cancel.
+    pushed. `left` are uploads of the program that are open still, though it knew where, that it was not told are
+    blobs now, and that it never asked to cancel.
     """
 
     status: int | None

@@ -148,7 +148,7 @@ def observed(front: Front, way: Way, status: int | None, stdout: str, stderr: st
         held(front),
         puts=tuple(known.puts),
         sightings=tuple(known.sightings),
-        left=sorted((known.opened & front.open_uploads()) - known.cancelled),
+        left=sorted((known.opened & front.open_uploads()) - known.ended),
         seconds=seconds,
         met=known.met,
     )

@@ -168,7 +168,9 @@ def _words(result: Mapping[str, Any]) -> str:
     )
 
 
-_MAY = re.compile(r"\bmay (?:hold|have|name)|\bnames? (?:it|the new image|what was pushed)|\bis in place")
+_MAY = re.compile(
+    r"\bmay (?:hold|have|name|or may not)|\bnames? (?:it|the new image|what was pushed|sha256:[0-9a-f]{64} now)"
+)
 
 
 def says_that_it_may(result: Mapping[str, Any]) -> bool:

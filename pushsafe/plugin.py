@@ -202,7 +202,8 @@ def interrupt() -> None:
 
 
 class StopWatch:
-    """While entered, turns SIGINT, SIGTERM and docker's closed socket into one call of `on_stop` in the main thread.
+    """While entered, turns SIGINT, SIGTERM, SIGHUP (a terminal that is closed, a lost ssh) and docker's closed socket
+    into one call of `on_stop` in the main thread.
 
     A second signal ends the process at once with status 130. The socket never counts as a second one: where stdout is
     no terminal, one Ctrl-C reaches us both as a signal and through docker. An `on_stop` that raises unwinds what the
@@ -226,7 +227,7 @@ class StopWatch:
     def __enter__(self) -> StopWatch:
         import signal
 
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             # `nohup` and background jobs of a script start us with signals ignored: they stay so.
             if signal.getsignal(number) is not signal.SIG_IGN:
                 self._previous[number] = signal.signal(number, self._signalled)

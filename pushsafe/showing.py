@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 from pushsafe import streams
 from pushsafe.exitcodes import ExitCode, exit_code
 from pushsafe.model import ErrorKind, Report, RunError, Severity
+from pushsafe.plugin import install_stop
 from pushsafe.report import human
 
 if TYPE_CHECKING:
@@ -35,7 +36,15 @@ class Output(NamedTuple):
 
 
 def show(report: Report, output: Output) -> int:
-    """Render the report, write the digest file, and return the exit code: that of the run, whoever still listens."""
+    """Render the report, write the digest file, and return the exit code: that of the run, whoever still listens.
+
+    The run is over: whoever tells it to stop now gets the report all the same, and is obeyed at the second time.
+    """
+    with install_stop({}, lambda: None):
+        return _show(report, output)
+
+
+def _show(report: Report, output: Output) -> int:
     status = exit_code(report)
     show_errors(report.errors)
     if output.format == "json":

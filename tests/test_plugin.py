@@ -152,7 +152,7 @@ def test_complete(line: str, answer: str) -> None:
 # --------------------------------------------------------------------------- stop
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_first_signal_unwinds(number: int) -> None:
     before = signal.getsignal(number)
     with install_stop({}) as watch:
@@ -160,6 +160,17 @@ def test_first_signal_unwinds(number: int) -> None:
             os.kill(os.getpid(), number)
         assert watch.requested
     assert signal.getsignal(number) is before
+
+
+def test_a_signal_that_is_ignored_stays_so() -> None:
+    """As `nohup` starts a command."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with install_stop({}) as watch:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not watch.requested
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_nobody_asks() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import signal
 import socket
 import subprocess
 import sys
@@ -240,6 +241,28 @@ def test_an_interruption_after_the_last_word_loses_no_report(tmp_path: Path) -> 
             check=False,
         )
     assert done.returncode == 0
+    assert "1 of 1 pushed and verified" in done.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_the_report_is_written_loses_no_report(number: signal.Signals, tmp_path: Path) -> None:
+    script = (
+        "import os, sys\nfrom pushsafe import cli, streams\n"
+        "show = streams.show\n"
+        f"def told(text): os.kill(os.getpid(), {int(number)}); return show(text)\n"
+        "streams.show = told\n"
+        f"sys.exit(cli.main(['{REF}']))"
+    )
+    with FakeEngine(images=[REF]) as engine:
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            env={"PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "DOCKER_HOST": engine.host},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
     assert "1 of 1 pushed and verified" in done.stdout
 
 

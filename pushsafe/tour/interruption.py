@@ -23,7 +23,6 @@ class Interruption:
 
     @contextmanager
     def listening(self, environ: Mapping[str, str]) -> Iterator[None]:
-        before = signal.getsignal(signal.SIGHUP)
         try:
             with install_stop(environ, self._stop):
                 for number in _SIGNALS:
@@ -32,7 +31,6 @@ class Interruption:
                         signal.signal(number, lambda *_: self._stop())
                 yield
         finally:
-            signal.signal(signal.SIGHUP, before)
             if self._told:
                 for number in _SIGNALS:
                     signal.signal(number, signal.SIG_IGN)  # until the end, which is near

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import docker
 import docker.auth
@@ -21,6 +21,7 @@ from docker.errors import DockerException
 from docker.tls import TLSConfig
 
 from pushsafe import engine_answers as answers
+from pushsafe import engine_stream as stream
 from pushsafe.credentials import auth_config
 from pushsafe.errors import EngineFailed, EngineUnreachable, UsageError
 from pushsafe.model import (
@@ -40,12 +41,13 @@ from pushsafe.model import (
     StoreKind,
 )
 from pushsafe.proxies import proxy_for
-from pushsafe.push_stream import read_push_stream
+from pushsafe.push_stream import BrokenOff, Garbled, lines, read_push_stream
 from pushsafe.sanitize import clean, remember, secrets_of
 
 TIMEOUT = 60
-"""Seconds that any one answer of the engine may take; a push may be silent for longer."""
-
+"""Seconds that the engine may be silent in any one answer; in a push it may be for longer."""
+WHOLE = 300
+"""Seconds after which any one answer has to be complete; a push goes on as long as the engine reports anything new."""
 _PLATFORM_API = "1.46"
 """`platform` of POST /images/NAME/push (moby `docs/api/version-history.md`)."""
 _OLDEST_API = "1.24"
@@ -80,32 +82,55 @@ class _Client(docker.APIClient):
         self.trust_env = False
         proxy = "" if address.is_local else proxy_for(self.base_url, os.environ)
         self.proxies = {self.base_url.partition(":")[0]: proxy} if proxy else {}
+        self.headers["Accept-Encoding"] = "identity"  # what is small on the way may be of any size when it is unpacked
         self.headers.update(_sendable(headers))
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002 - requests' own signature
+        """Nowhere: as docker's client, this one follows no redirect, and X-Registry-Auth stays with the engine."""
+        return None
+
+
+class _Reply(NamedTuple):
+    """An answer of which all was read, or of a refusal the beginning."""
+
+    status: int
+    text: str
+    headers: Mapping[str, str]
+
+    @property
+    def ok(self) -> bool:
+        return bool(self.status == requests.codes.ok)
 
 
 class Engine:
     """One engine. Methods raise EngineUnreachable when it does not answer, EngineFailed when it answers nonsense.
 
-    `headers` are the HttpHeaders of docker's configuration, sent with every request. For any number of threads.
+    `headers` are the HttpHeaders of docker's configuration, sent with every request. A push ends after `silence`
+    seconds without anything new, never if that is `None`. For any number of threads.
     """
 
-    def __init__(self, address: EngineAddress, *, headers: Mapping[str, str] = _NO_HEADERS) -> None:
+    def __init__(
+        self, address: EngineAddress, *, headers: Mapping[str, str] = _NO_HEADERS, silence: float | None = None
+    ) -> None:
         """Raises UsageError for headers that cannot be sent, too."""
         self._address = address
+        self._silence = silence
         self._listing = threading.Lock()
         self._names: answers.Names | None = None
         try:
             self._client = _Client(address, headers)
-            self.api_version = self._negotiate()
-        except (DockerException, requests.RequestException, OSError, ValueError) as error:
-            raise self._failure(error) from error
+        except DockerException as error:
+            raise self._unreachable(error) from error
+        self.api_version = self._negotiate()
         self._url = f"{self._client.base_url}/v{self.api_version}"
 
     def _negotiate(self) -> str:
         """The API version that the engine speaks, asked as docker asks (`GET /_ping`, header `Api-Version`)."""
-        response = self._client.get(f"{self._client.base_url}/_ping", timeout=TIMEOUT)
-        response.raise_for_status()
-        version = response.headers.get("Api-Version", "")
+        reply = self._send("GET", f"{self._client.base_url}/_ping", "/_ping")
+        if reply.status >= requests.codes.bad_request:
+            said = clean(answers.message(reply.text), limit=300)
+            raise EngineFailed(f"what answers at {self._where} answers {reply.status} to GET /_ping: {said}")
+        version = reply.headers.get("Api-Version", "")
         if not _API_VERSION.fullmatch(version):
             raise EngineFailed(f"what answers at {self._where} is no docker engine: it names no API version")
         return version
@@ -153,11 +178,11 @@ class Engine:
         """
         path = f"/images/{reference}/json"
         # Engines older than API 1.48, and the classic store, ignore what they do not know.
-        response = self._get(path, {"manifests": "1"})
-        if response.status_code == requests.codes.not_found:
+        reply = self._get(path, {"manifests": "1"})
+        if reply.status == requests.codes.not_found:
             return ImageMissing(self._held().near(reference) if near else ())
         with _understood(path):
-            return answers.image(self._json(path, response))
+            return answers.image(self._json(path, reply))
 
     def tags(self, name: str) -> tuple[str, ...]:
         """The tags of one repository that this engine holds, sorted."""
@@ -211,95 +236,122 @@ class Engine:
         if platform:
             params["platform"] = json.dumps(answers.oci_platform(platform))
         try:
-            response = self._client.post(
+            with self._client.post(
                 f"{self._url}/images/{reference.name}/push",
                 params=params,
-                headers={
-                    "X-Registry-Auth": docker.auth.encode_header(auth_config(credential)).decode(),
-                    "Content-Type": "application/json",
-                },
+                headers={**self._authorized(credential), "Content-Type": "application/json"},
                 stream=True,
-                timeout=None,
-            )
-            with response:
+                timeout=(TIMEOUT, self._silence),
+            ) as response:
                 if response.status_code != requests.codes.ok:
-                    return EngineRefused(Evidence(Stage.PUSH, clean(answers.message(response.text))))
+                    return self._refused_push(reference, response.status_code, stream.beginning(response, WHOLE))
                 return self._read_push(reference, response, on_layer)
-        except requests.RequestException as error:
-            raise self._failure(error) from error
+        except stream.OutOfBounds as error:
+            raise EngineFailed(f"the engine's answer to the push of {reference} {error}") from error
+        except stream.ERRORS as error:
+            raise self._cut_off(reference, error) from error
+
+    def _refused_push(self, reference: Reference, status: int, said: str) -> EngineRefused:
+        """A push that did not begin. Raises EngineFailed where it was not an engine that refused it."""
+        if not answers.is_message(said):
+            said = clean(said, limit=300)
+            raise EngineFailed(f"what answers at {self._where} answers {status} to the push of {reference}: {said}")
+        return EngineRefused(Evidence(Stage.PUSH, clean(answers.message(said))))
 
     def _read_push(
         self, reference: Reference, response: requests.Response, on_layer: Callable[[LayerEvent], None]
     ) -> EngineAnswer:
+        listening = stream.Listening(self._silence)
+        said = listening.through(lines(stream.parts(response)))
         try:
-            return read_push_stream(reference, _lines(response), on_layer)
-        except requests.RequestException as error:
-            raise EngineUnreachable(
-                f"the engine at {self._where} broke off the push of {reference}: {_root_cause(error)}",
-                _start_hint(self._address),
-            ) from error
+            return read_push_stream(reference, said, on_layer, new=listening.new)
+        except Garbled as error:
+            message = f"what answers at {self._where} to the push of {reference} is no docker engine: it says {error}"
+            raise EngineFailed(message) from error
+        except BrokenOff as error:
+            message = f"the engine at {self._where} broke off the push of {reference}: its last line has no end"
+            raise EngineUnreachable(message, _start_hint(self._address)) from error
+
+    def _cut_off(self, reference: Reference, error: BaseException) -> EngineUnreachable:
+        """What happened to a push whose answer does not come, or breaks off."""
+        if isinstance(error, requests.ConnectionError):
+            return self._unreachable(error)
+        if not stream.is_silence(error) or self._silence is None:
+            message = f"the engine at {self._where} broke off the push of {reference}: {self._cause(error)}"
+            return EngineUnreachable(message, _start_hint(self._address))
+        return EngineUnreachable(
+            f"no word from the engine at {self._where} for {_span(self._silence)} in the push of {reference}: "
+            "it waits for the registry, or hangs",
+            "the same again with --timeout 1h, which is then the only limit",
+        )
 
     # ------------------------------------------------------------------ the registry, through the engine
 
     def distribution(self, reference: Reference, credential: Credential) -> ManifestInfo | Evidence:
         """What the registry holds under a tag, asked by the engine (`GET /distribution/NAME/json`)."""
         path = f"/distribution/{reference}/json"
-        remember(secrets_of(credential))
-        headers = {"X-Registry-Auth": docker.auth.encode_header(auth_config(credential)).decode()}
-        try:
-            response = self._client.get(f"{self._url}{path}", headers=headers, timeout=TIMEOUT)
-        except requests.RequestException as error:
-            raise self._failure(error) from error
-        if response.status_code != requests.codes.ok:
-            return Evidence(
-                Stage.VERIFY,
-                clean(answers.message(response.text)),
-                status=response.status_code,
-                sent=credential.present,
-            )
+        reply = self._send("GET", f"{self._url}{path}", path, headers=self._authorized(credential))
+        if not reply.ok:
+            said = clean(answers.message(reply.text))
+            return Evidence(Stage.VERIFY, said, status=reply.status, sent=credential.present)
         with _understood(path):
-            found = answers.manifest(answers.decoded(response.text))
-        return found or Evidence(Stage.VERIFY, "the engine names no digest", status=response.status_code)
+            found = answers.manifest(self._json(path, reply))
+        return found or Evidence(Stage.VERIFY, "the engine names no digest", status=reply.status)
 
     def check_login(self, credential: Credential) -> Evidence:
         """Whether the registry accepts a credential, asked by the engine (`POST /auth`)."""
         remember(secrets_of(credential))
-        body, json_type = json.dumps(auth_config(credential)), {"Content-Type": "application/json"}
-        try:
-            response = self._client.post(f"{self._url}/auth", data=body, headers=json_type, timeout=TIMEOUT)
-        except requests.RequestException as error:
-            raise self._failure(error) from error
+        body, json_type = json.dumps(auth_config(credential)).encode(), {"Content-Type": "application/json"}
+        reply = self._send("POST", f"{self._url}/auth", "/auth", headers=json_type, body=body)
         # An accepted login may come with a token, which is nobody's to see.
-        accepted = response.status_code == requests.codes.ok
-        message = "login succeeded" if accepted else clean(answers.message(response.text))
-        return Evidence(Stage.ENGINE_AUTH, message, status=response.status_code, sent=True)
+        message = "login succeeded" if reply.ok else clean(answers.message(reply.text))
+        return Evidence(Stage.ENGINE_AUTH, message, status=reply.status, sent=True)
 
     # ------------------------------------------------------------------ requests
 
-    def _get(self, path: str, params: Mapping[str, str]) -> requests.Response:
-        try:
-            return self._client.get(f"{self._url}{path}", params=dict(params), timeout=TIMEOUT)
-        except requests.RequestException as error:
-            raise self._failure(error) from error
+    def _authorized(self, credential: Credential) -> dict[str, str]:
+        remember(secrets_of(credential))
+        return {"X-Registry-Auth": docker.auth.encode_header(auth_config(credential)).decode()}
+
+    def _get(self, path: str, params: Mapping[str, str]) -> _Reply:
+        return self._send("GET", f"{self._url}{path}", path, params)
 
     def _do(self, method: str, path: str, params: Mapping[str, str], body: bytes | None = None) -> str:
         """Send an order; its answer tells nothing but whether it was carried out."""
-        url = f"{self._url}{path}"
-        try:
-            response = self._client.request(method, url, params=dict(params), data=body, timeout=TIMEOUT)
-        except requests.RequestException as error:
-            raise self._failure(error) from error
-        if not response.ok:
-            said = clean(answers.message(response.text))
-            raise EngineFailed(f"the engine answers {response.status_code} to {method} {path}: {said}")
-        return response.text
+        reply = self._send(method, f"{self._url}{path}", path, params, body=body)
+        if reply.status >= requests.codes.bad_request:
+            said = clean(answers.message(reply.text))
+            raise EngineFailed(f"the engine answers {reply.status} to {method} {path}: {said}")
+        return reply.text
 
-    def _json(self, path: str, response: requests.Response) -> Any:
-        if response.status_code != requests.codes.ok:
-            said = clean(answers.message(response.text))
-            raise EngineFailed(f"the engine answers {response.status_code} to GET {path}: {said}")
+    def _send(
+        self,
+        method: str,
+        url: str,
+        path: str,
+        params: Mapping[str, str] = _NO_HEADERS,
+        *,
+        headers: Mapping[str, str] = _NO_HEADERS,
+        body: bytes | None = None,
+    ) -> _Reply:
+        """Send a request and read its answer; `path` is what messages call it."""
         try:
-            return response.json()
+            with self._client.request(
+                method, url, params=dict(params), headers=dict(headers), data=body, stream=True, timeout=TIMEOUT
+            ) as response:
+                read = stream.whole if response.ok else stream.beginning
+                return _Reply(response.status_code, read(response, WHOLE), response.headers)
+        except stream.OutOfBounds as error:
+            raise EngineFailed(f"the engine's answer to {method} {path} {error}") from error
+        except stream.ERRORS as error:
+            raise self._unreachable(error) from error
+
+    def _json(self, path: str, reply: _Reply) -> Any:
+        if not reply.ok:
+            said = clean(answers.message(reply.text))
+            raise EngineFailed(f"the engine answers {reply.status} to GET {path}: {said}")
+        try:
+            return answers.read(reply.text)
         except (ValueError, RecursionError) as error:
             raise EngineFailed(f"the engine answers GET {path} with what is not JSON") from error
 
@@ -307,21 +359,13 @@ class Engine:
     def _where(self) -> str:
         return f"{self._address.host} ({self._address.origin})"
 
-    def _failure(self, error: BaseException) -> EngineUnreachable | EngineFailed:
-        """What happened: no answer at all, or one that docker-py itself could not use."""
-        response = _response_of(error)
-        if response is not None:
-            said = clean(answers.message(response.text), limit=300)
-            return EngineFailed(f"what answers at {self._where} answers {response.status_code} to GET /_ping: {said}")
-        cause = _root_cause(error)
+    def _cause(self, error: BaseException) -> str:
+        return stream.cause(error, TIMEOUT)
+
+    def _unreachable(self, error: BaseException) -> EngineUnreachable:
+        cause = self._cause(error)
         hint = _ACCESS_HINT if cause == _NO_ACCESS else _start_hint(self._address)
         return EngineUnreachable(f"no engine answers at {self._where}: {cause}", hint)
-
-
-def _lines(response: requests.Response) -> Iterator[dict[str, Any]]:
-    for line in response.iter_lines():
-        if line:
-            yield answers.decoded(line.decode("utf-8", "replace"))
 
 
 @contextmanager
@@ -348,16 +392,6 @@ def _sendable(headers: Mapping[str, str]) -> dict[str, bytes]:
     return sent
 
 
-def _response_of(error: BaseException | None) -> requests.Response | None:
-    """The answer that an error is about, if there was one: docker-py wraps what it could not use of it."""
-    while error is not None:
-        response = getattr(error, "response", None)
-        if isinstance(response, requests.Response):
-            return response
-        error = error.__cause__ or error.__context__
-    return None
-
-
 def _tls(address: EngineAddress) -> TLSConfig | bool:
     if not address.tls:
         return False
@@ -372,16 +406,9 @@ def _tls(address: EngineAddress) -> TLSConfig | bool:
     )
 
 
-def _root_cause(error: BaseException) -> str:
-    """The operating system's own words where there are any: docker-py's nest four exceptions deep."""
-    seen: BaseException | None = error
-    innermost = error
-    while seen is not None:
-        innermost = seen
-        if isinstance(seen, OSError) and seen.strerror:
-            return seen.strerror.lower()
-        seen = seen.__cause__ or seen.__context__
-    return clean(str(innermost), limit=300)
+def _span(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes} minutes" if minutes > 1 else f"{seconds:g} seconds"
 
 
 def _start_hint(address: EngineAddress) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -12,6 +13,10 @@ from pushsafe.model import INDEX_TYPES, LocalImage, ManifestInfo, Platform, Refe
 from pushsafe.reference import parse
 from pushsafe.sanitize import clean
 
+LARGEST = 2**63 - 1
+"""The largest number that an engine, a Go program, can mean."""
+
+_MOST_DIGITS = len(str(LARGEST))
 _NEAR_MISSES = 3
 _ALIKE = 0.8
 _COMPARED = 20
@@ -23,29 +28,56 @@ def shown(value: object) -> str:
     return clean(value) if isinstance(value, str) else ""
 
 
-def decoded(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return {"error": f"the engine answered what is not JSON: {text}"}
-    return value if isinstance(value, dict) else {"error": f"the engine answered {text}"}
+def read(text: str) -> Any:
+    """A JSON text, its numbers capped. Raises ValueError, and RecursionError for one that is nested too deep."""
+    return json.loads(text, parse_int=_whole_number)
+
+
+def _whole_number(digits: str) -> int:
+    """Python raises ValueError for thousands of digits, and shows all of hundreds."""
+    if len(digits) < _MOST_DIGITS:
+        return int(digits)
+    return -LARGEST if digits.startswith("-") else LARGEST
+
+
+def number(value: object) -> int:
+    """A count of the engine's, from 0 to LARGEST; 0 for what is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+        return 0
+    return int(min(max(value, 0), LARGEST))
 
 
 def message(body: str) -> str:
     """The message of an engine's answer: `{"message": ...}`, `{"Status": ...}` for a login, or the bare text."""
+    return _message(body) or body
+
+
+def is_message(body: str) -> bool:
+    """Whether an error is worded as engines word theirs."""
+    return bool(_message(body))
+
+
+def _message(body: str) -> str:
     try:
-        answer = json.loads(body)
+        answer = read(body)
     except (ValueError, RecursionError):
-        return body
+        return ""
     if not isinstance(answer, dict):
-        return body
-    return str(answer.get("message") or answer.get("Status") or answer.get("error") or body)
+        return ""
+    return str(answer.get("message") or answer.get("Status") or answer.get("error") or "")
 
 
 def refusal(stream: str) -> str:
     """Why an order was not carried out whose answer began with 200 and goes on as a stream; empty where it was."""
-    errors = (decoded(line).get("error") for line in stream.splitlines() if line.strip())
-    return next((str(error) for error in errors if error), "")
+    return next(filter(None, map(_error, filter(str.strip, stream.splitlines()))), "")
+
+
+def _error(line: str) -> str:
+    try:
+        value = read(line)
+    except (ValueError, RecursionError):
+        return f"it answers with what is not JSON: {line}"
+    return str(value.get("error") or "") if isinstance(value, dict) else f"it answers {line}"
 
 
 def image(answer: Mapping[str, Any]) -> LocalImage:
@@ -57,12 +89,18 @@ def image(answer: Mapping[str, Any]) -> LocalImage:
         platforms=present,
         missing=missing,
         repo_digests=tuple(map(shown, answer.get("RepoDigests") or ())),
-        size=int(answer.get("Size") or 0),
+        size=_size(answer.get("Size") or 0),
         children=children(answer),
         version=shown(labels.get(VERSION)),
         names=tuple(str(name) for name in map(parse, answer.get("RepoTags") or ()) if isinstance(name, Reference)),
         attestations=sum(entry.get("Kind") == "attestation" for entry in answer.get("Manifests") or ()),
     )
+
+
+def _size(value: Any) -> int:
+    if not math.isfinite(value):
+        raise ValueError("not a size")
+    return number(value)
 
 
 def platforms(answer: Mapping[str, Any]) -> tuple[tuple[Platform, ...], tuple[Platform, ...]]:

@@ -22,6 +22,13 @@ from pushsafe.plugin import DockerFlags
 ENGINE_SETTINGS = (Path("/etc/docker/daemon.json"), Path("~/.config/docker/daemon.json"))
 """Where an engine on this machine, rootful or rootless, keeps its settings (docs.docker.com, dockerd)."""
 
+SILENCE = 300.0
+"""Seconds without anything new after which a push of the engine ends, where the run itself has no end.
+
+The engine is silent while the registry checks and stores a layer that it was sent (minutes for many gigabytes), and
+while what the system has buffered travels (74 s of the 100 that 4 MB take at 40 kB/s).
+"""
+
 _HUB = "docker.io"
 _T = TypeVar("_T")
 
@@ -46,7 +53,9 @@ def gateways(
     with ExitStack() as stack:
         stack.callback(credentials.close)
         address = _Once(lambda: resolve(flags, environ))
-        engine = _Once(lambda: _engine(address(), credentials.http_headers, stack))
+        # Who says how long the run may take has said how long to wait for the engine, too.
+        silence = SILENCE if left() is None else None
+        engine = _Once(lambda: _engine(address(), credentials.http_headers, silence, stack))
         registry = _Once(lambda: _registry(address, info, left, stack))
         configured = _Once(lambda: configured_registries(credentials.servers(), _for_a_hint(address)))
         buildx = _Once(lambda: _buildx(flags, environ))
@@ -89,18 +98,20 @@ def _insecure_registries(file: Path) -> tuple[str, ...]:
     return tuple(str(host) for host in listed if "/" not in str(host)) if isinstance(listed, list) else ()
 
 
-def _engine(address: EngineAddress, headers: Mapping[str, str], stack: ExitStack) -> EngineGateway:
+def _engine(
+    address: EngineAddress, headers: Mapping[str, str], silence: float | None, stack: ExitStack
+) -> EngineGateway:
     from pushsafe.engine import Engine
 
     if not address.host.startswith("ssh://"):
-        engine = Engine(address, headers=headers)
+        engine = Engine(address, headers=headers, silence=silence)
         stack.callback(engine.close)
         return engine
     from pushsafe.dialer import SshBridge
 
     bridge = stack.enter_context(SshBridge(address.host))
     try:
-        engine = Engine(address._replace(host=bridge.address), headers=headers)
+        engine = Engine(address._replace(host=bridge.address), headers=headers, silence=silence)
     except EngineUnreachable as error:
         said = bridge.explain()
         raise EngineUnreachable(

@@ -117,7 +117,9 @@ PURE: dict[str, set[str]] = {
     "pushsafe.versions": MODEL,
     "pushsafe.neighbours": MODEL | KNOWN,
     "pushsafe.exitcodes": MODEL,
-    "pushsafe.push_stream": MODEL | {"pushsafe.sanitize"},
+    "pushsafe.engine_answers": MODEL
+    | {"pushsafe.image_config", "pushsafe.platforms", "pushsafe.reference", "pushsafe.sanitize"},
+    "pushsafe.push_stream": MODEL | {"pushsafe.engine_answers", "pushsafe.sanitize"},
     "pushsafe.sanitize": MODEL,
     "pushsafe.rules.rule": MODEL,
     "pushsafe.rules": MODEL | {"pushsafe.rules.rule", *below("pushsafe.rules")},
@@ -172,8 +174,8 @@ def test_what_decides_does_not_print_or_look_at_the_clock(module: str) -> None:
 
 OWNERS = {
     "docker": ("pushsafe.engine",),
-    "requests": ("pushsafe.engine",),
-    "urllib3": ("pushsafe.registry",),
+    "requests": ("pushsafe.engine", "pushsafe.engine_stream"),
+    "urllib3": ("pushsafe.registry", "pushsafe.engine_stream"),  # whose errors requests passes on
     "isal": ("pushsafe.archives",),
     "backports": ("pushsafe.archives.zstd",),
     "click": ("pushsafe.cli", "pushsafe.commands"),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
+from pushsafe import push_stream
 from pushsafe.model import (
     EngineAccepted,
     EngineAnswer,
@@ -36,13 +38,18 @@ def layer(identity: str, status: str, current: int = 0, total: int = 0) -> Line:
     return {"status": status, "progressDetail": detail, **bar, "id": identity}
 
 
+def written(*said: Line) -> list[push_stream.Line]:
+    """Lines as they come."""
+    return [push_stream.Line(text, len(text)) for text in (json.dumps(one).encode() for one in said)]
+
+
 def read(*lines: Line, secrets: tuple[str, ...] = ()) -> EngineAnswer:
-    return read_push_stream(REF, lines, lambda event: None, secrets)
+    return read_push_stream(REF, written(*lines), lambda event: None, secrets)
 
 
 def events(*lines: Line) -> list[LayerEvent]:
     found: list[LayerEvent] = []
-    read_push_stream(REF, lines, found.append)
+    read_push_stream(REF, written(*lines), found.append)
     return found
 
 
@@ -316,9 +323,9 @@ def test_a_malformed_reduction_is_still_one(broken: object) -> None:
         ({"error": "denied: no"}, "denied: no"),
         ({"errorDetail": {}, "error": "denied: no"}, "denied: no"),
         ({"errorDetail": "denied: no"}, "denied: no"),
-        ({"errorDetail": {"message": ""}}, "{'message': ''}"),
+        ({"errorDetail": {"message": ""}}, '{"message": ""}'),
         ({"errorDetail": {}, "error": ""}, "the engine reports an error without words"),
-        ({"error": {"why": "denied: no"}}, "{'why': 'denied: no'}"),
+        ({"error": {"why": "denied: no"}}, '{"why": "denied: no"}'),
     ],
     ids=["both", "code", "older", "empty-detail", "text-detail", "empty-message", "wordless", "object"],
 )

@@ -6,6 +6,7 @@ import codecs
 import errno
 import os
 import re
+import shlex
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -141,6 +142,12 @@ def archive(text: str) -> Archive:
         return Archive(found, os.path.expanduser(place) if place.startswith("~/") else place)  # noqa: PTH111 - as typed
     if guess := _likely_archive(text):
         raise UsageError(f"{text!r} names no kind of archive", f"--from {guess}")
+    if kind == "dir" and place:
+        copied = shlex.quote(f"oci:{place}-layout:latest")
+        raise UsageError(
+            f"{text!r} is a folder in skopeo's own form",
+            f"skopeo copy {shlex.quote(text)} {copied}   (then push --from {copied})",
+        )
     why = "names no path" if found else f"names no kind of archive that we know{f': {kind!r}' if colon else ''}"
     raise UsageError(f"{text!r} {why}", "--from oci:DIR[:REF], oci-archive:FILE[:REF] or docker-archive:FILE[:REF]")
 

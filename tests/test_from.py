@@ -47,6 +47,11 @@ USELESS = [
         "oci-archive:FILE[:REF]",
     ),
     (["--from", "oci:", REF], "'oci:' names no path", "oci:DIR[:REF]"),
+    (
+        ["--from", "dir:image", REF],
+        "'dir:image' is a folder in skopeo's own form",
+        "skopeo copy dir:image oci:image-layout:latest",
+    ),
     (["--from", "image", REF], "'image' names no kind of archive", "--from oci:image"),
     (["--from", "nothing", REF], "'nothing' names no kind of archive that we know", "oci:DIR[:REF]"),
     (["--from", "oci:image", "--from", "oci:b", REF], "--from is given more than once: oci:image, oci:b", "one of"),

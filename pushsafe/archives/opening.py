@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from pushsafe.archives.choosing import entry_of
 from pushsafe.archives.choosing_saved import saved_image
 from pushsafe.archives.files import shown
 from pushsafe.archives.image import LayoutImage
-from pushsafe.archives.layout import Layout
+from pushsafe.archives.layout import MARKER, Layout
 from pushsafe.archives.places import split
 from pushsafe.archives.stores import Folder, Store
 from pushsafe.errors import UsageError
 from pushsafe.gateways import StoredImage
 from pushsafe.model import Archive, ArchiveKind, Platform
+from pushsafe.sanitize import clean
+
+_OF_SKOPEO = ("version", "manifest.json")
+"""What such a folder has (containers/image `directory/directory_dest.go`)."""
 
 
 def open_image(archive: Archive, platforms: tuple[Platform, ...] = ()) -> StoredImage:
@@ -34,6 +39,12 @@ def open_image(archive: Archive, platforms: tuple[Platform, ...] = ()) -> Stored
 
 
 def _store(kind: ArchiveKind, path: Path) -> Store:
+    if all((path / name).is_file() for name in _OF_SKOPEO) and not (path / MARKER).exists():
+        layout = shlex.quote(f"oci:{clean(str(path))}-layout:latest")
+        raise UsageError(
+            f"{shown(path)}: it is a folder as skopeo's dir: transport writes it, and no OCI image layout",
+            f"skopeo copy {shlex.quote(f'dir:{clean(str(path))}')} {layout}   (then push --from {layout})",
+        )
     if kind is not ArchiveKind.OCI:
         from pushsafe.archives.tars import Tar
 

@@ -177,6 +177,19 @@ def test_what_is_no_tar_file(tmp_path: Path) -> None:
         assert refused(Archive(ArchiveKind.OCI_ARCHIVE, str(path)))[0] == f"{path}: {why}"
 
 
+@pytest.mark.parametrize("kind", ArchiveKind)
+def test_a_folder_of_skopeos(tmp_path: Path, kind: ArchiveKind) -> None:
+    folder = tmp_path / "my image"
+    folder.mkdir()
+    (folder / "version").write_text("Directory Transport Version: 1.1\n")
+    (folder / "manifest.json").write_text("{}")
+    layout = f"'oci:{folder}-layout:latest'"
+    assert refused(Archive(kind, str(folder))) == (
+        f"{folder}: it is a folder as skopeo's dir: transport writes it, and no OCI image layout",
+        f"skopeo copy 'dir:{folder}' {layout}   (then push --from {layout})",
+    )
+
+
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
     archive = layout().tar(tmp_path / "a.tar")._replace(kind=ArchiveKind.OCI)
     hint = "a layout in a tar file is named as oci-archive:FILE, what docker save wrote as docker-archive:FILE"

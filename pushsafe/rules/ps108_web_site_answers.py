@@ -13,9 +13,9 @@ def check(facts: Sequence[Facts]) -> Iterator[Problem]:
     for fact in first_per_registry(one for one in facts if _seen(one)):
         registry = fact.reference.registry
         scheme = "http" if hostname(registry) in ("localhost", "127.0.0.1") else "https"
-        said = f"{registry} {_seen(fact)}: it is a web site and no registry, or a proxy or sign-in page answers for it"
+        said = f"{registry} {_seen(fact)}: a web site, a sign-in page or a proxy does that, and no registry"
         yield Problem(
-            fact.reference, said, f"curl -sSi {scheme}://{registry}/v2/   (a registry answers 200 or 401 there)"
+            fact.reference, said, f"curl -sSi {scheme}://{registry}/v2/   (a registry answers 200 or 401, and no page)"
         )
 
 

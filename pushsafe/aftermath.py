@@ -26,13 +26,13 @@ def left(fact: Facts, outcome: Denied | Failed, now: TagState) -> Denied | Faile
     """The outcome of a tag that is not known to name what was pushed: what it names `now` may be of this push."""
     match now:
         case TagHeld(manifest) if not is_known(fact):
-            said = f"the tag names {manifest.digest} now, of this push or of an older one"
+            said = f"the tag names {manifest.digest} now, from this push or an earlier one"
         case TagHeld(manifest) if (
             not isinstance(fact.tag_now, TagHeld) or fact.tag_now.manifest.digest != manifest.digest
         ):
             said = f"the tag names {manifest.digest} now, which it did not before"
         case TagUnknown(why):
-            said = f"it may or may not have arrived; could not check: {why}"
+            said = f"it may have arrived; could not check: {why}"
         case _:
             return outcome
     return outcome._replace(begun=True, seen=said)

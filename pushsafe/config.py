@@ -119,8 +119,8 @@ def load(environ: Mapping[str, str], cwd: Path, given: Mapping[str, object] = _N
     off, warnings = "", []
     for found in _files(environ, cwd):
         if found.distrust:
-            take = f"{FILE_VARIABLE}={_shown(found.file)} reads it all the same"
-            warnings.append(f"{_shown(found.file)} is left aside: {found.distrust}; {take}")
+            take = f"{FILE_VARIABLE}={_shown(found.file)} reads it anyway"
+            warnings.append(f"{_shown(found.file)} is ignored: {found.distrust}; {take}")
             continue
         said = dict(_of_file(found.file))
         if found.of_project:
@@ -307,7 +307,7 @@ def _distrust(file: Path, environ: Mapping[str, str]) -> str:
     """Why a file may be a stranger's, empty if it is not: who owns it or its folder may put anything there."""
     folder = file.parent.stat()
     if folder.st_mode & stat.S_IWOTH and folder.st_uid != os.geteuid():  # as in /tmp
-        return "everybody may write to its folder"
+        return "anyone can write to its folder"
     owners = [("its folder", folder.st_uid), ("it", file.lstat().st_uid)]
     if file.exists():
         owners.append(("the file it leads to", file.stat().st_uid))

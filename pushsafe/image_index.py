@@ -35,7 +35,7 @@ def single(content: ManifestContent, config: ImageConfig) -> Descriptor:
     """The descriptor of an image's manifest, whose platform its config names."""
     platform = config.platform
     if platform is None:
-        raise Unusable("tells no platform")
+        raise Unusable("names no platform")
     written = {
         "mediaType": content.media_type,
         "digest": content.digest,

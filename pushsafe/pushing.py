@@ -223,7 +223,7 @@ def _of_the_others(outcome: Outcome, source: Reference, *, unsent: bool) -> Outc
     """
     match outcome:
         case Failed(failure) if failure.kind is FailureKind.REDUCED:
-            return NotPushed(f"the engine would put one platform alone in its place, as it did under {source.tag!r}")
+            return NotPushed(f"the engine would push a single platform in its place, as it did under {source.tag!r}")
         case Failed(failure) if unsent and not _holds_for_all(outcome):
             return NotPushed(f"the same image could not be sent there under {source.tag!r}: {failure.message}")
         case Failed() | Denied():

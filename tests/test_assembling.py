@@ -657,7 +657,7 @@ def test_an_image_without_a_platform() -> None:
 
 
 ODD = {
-    "no platform": (ImageConfig(), "tells no platform"),
+    "no platform": (ImageConfig(), "names no platform"),
     "no config": (NOT_THERE, f"has no config that could be read: the registry answers {NOT_THERE}"),
 }
 

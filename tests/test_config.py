@@ -640,8 +640,8 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files
         (0o755, 0, STRANGER, 0, "it belongs to another user (uid 4711)"),
         (0o755, STRANGER, STRANGER, 0, "its folder belongs to another user (uid 4711)"),
         (0o1777, 0, STRANGER, 0, "it belongs to another user (uid 4711)"),  # root in a shared folder
-        (0o1777, 0, 1, 1, "everybody may write to its folder"),
-        (0o777, 0, 1, 1, "everybody may write to its folder"),
+        (0o1777, 0, 1, 1, "anyone can write to its folder"),
+        (0o777, 0, 1, 1, "anyone can write to its folder"),
     ],
 )
 @pytest.mark.parametrize("below", ["", "sub/folder"])
@@ -656,7 +656,7 @@ def test_a_file_that_a_stranger_may_have_put_there(
     place.project.chmod(mode)
     monkeypatch.setattr(os, "geteuid", lambda: me)
     settings = load({"HOME": str(place.home)}, place.project / below)
-    said = f"{file} is left aside: {why}; PUSHSAFE_CONFIG={file} reads it all the same"
+    said = f"{file} is ignored: {why}; PUSHSAFE_CONFIG={file} reads it anyway"
     assert settings == Settings(timeout=None if why else 5, warnings=(said,) if why else ())
 
 
@@ -706,7 +706,7 @@ def test_the_search_goes_on_above_a_strangers_file(place: Place, monkeypatch: py
     monkeypatch.setattr("pushsafe.config._trusted", lambda environ: {0, me, me + 1})
     settings = place.load()
     assert settings.timeout == 5
-    assert settings.warnings[0].startswith(f"{file} is left aside: everybody may write to its folder; ")
+    assert settings.warnings[0].startswith(f"{file} is ignored: anyone can write to its folder; ")
 
 
 # ---------------------------------------------------------------------- what a project may do

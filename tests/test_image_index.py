@@ -100,7 +100,7 @@ def test_what_no_index_is_made_of(content: ManifestContent, why: str) -> None:
 
 
 def test_an_image_without_a_platform() -> None:
-    with pytest.raises(Unusable, match="tells no platform"):
+    with pytest.raises(Unusable, match="names no platform"):
         single(ONE.content, ImageConfig())
 
 

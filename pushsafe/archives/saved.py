@@ -114,8 +114,8 @@ def _layer(store: Store, name: str, diff_id: str) -> Layer:
         raise UsageError(error.message, SAVE_AGAIN) from None
     if compression not in (None, GZIP, ZSTD):
         raise UsageError(
-            f"{stretch.file}: it is compressed by {compression.name if compression else ''}, and layers in a registry "
-            "are by gzip or zstd",
+            f"{stretch.file}: it is compressed by {compression.name if compression else ''}, and registries hold "
+            "layers in gzip or zstd",
             "load it into an engine, and save it again",
         )
     return Layer(stretch, diff_id, compression)

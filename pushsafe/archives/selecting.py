@@ -39,7 +39,7 @@ def selected(layout: Layout, root: Named, wanted: Sequence[Platform]) -> Named:
 def unlike(where: str, wanted: Iterable[Platform], there: Iterable[Platform]) -> UsageError:
     """What is said where an image is asked for platforms that it is not for."""
     held = listed(there)
-    said = f"it is for {held}" if held else "it tells no platform"
+    said = f"it is for {held}" if held else "it names no platform"
     return UsageError(
         f"{where}: the image is not for {listed(wanted)}; {said}", "name one of those, or leave --platform out"
     )

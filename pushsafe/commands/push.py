@@ -73,8 +73,8 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
                 "platforms",
                 multiple=True,
                 metavar="OS/ARCH",
-                help="Take this platform of a multi-platform image only (an engine: Docker 27 or newer); of several, "
-                "which --from takes, an index of those is made.",
+                help="Push only this platform of a multi-platform image (an engine needs Docker 27 or newer); with "
+                "--from also several, A,B, as an index of their own.",
             ),
             options.timeout,
         )

@@ -245,7 +245,7 @@ def _pushed(result: TagResult, pushed: Pushed, name: str, ink: Ink, *, brief: bo
     if pushed.because:
         yield ink(f"  pushed by the engine, because it could not be tagged directly: {pushed.because}", DIM)
     if pushed.despite:
-        yield ink(f"  the push ended with an error all the same: {pushed.despite}", DIM)
+        yield ink(f"  the push itself ended with an error: {pushed.despite}", DIM)
 
 
 def _evidence(evidence: Iterable[Evidence], ink: Ink) -> Iterator[str]:

@@ -14,7 +14,7 @@ def check(facts: Facts) -> Problem | None:
     immutable = matching(reference.tag, facts.policy.immutable)
     look = f"docker buildx imagetools inspect {reference}"
     if isinstance(now, TagUnknown) and immutable:
-        said = f"{reference.tag!r} must not change ({immutable!r} is immutable), and could not check whether it exists"
+        said = f"{reference.tag!r} must not change ({immutable!r} is immutable); could not check whether it exists"
         # A lint that asks no registry sends nothing either.
         severity = Severity.WARNING if now == NOT_ASKED else Severity.ERROR
         return Problem(reference, f"{said}: {now.why}", f"{look}   (then --allow PS401, if it is a new tag)", severity)
@@ -44,8 +44,8 @@ RULE = Rule(
     summary="the tag exists, and names something else",
     explanation=(
         "Whoever pinned the tag of a release gets other content without noticing when it is pushed again. For tags "
-        "that the settings call immutable the finding is an error, also where nobody can tell whether the tag exists "
-        "(`--no-preflight` still asks for these; `--allow PS401` lets a push go on where you know that its tag is "
+        "that the settings call immutable the finding is an error, even if the registry does not say whether the tag "
+        "exists (`--no-preflight` still checks these; `--allow PS401` lets a push go on if you know that its tag is "
         "new). For tags that they call moving (`latest` and the like) it is only mentioned. Pushing the same content "
         "again is fine for all of them."
     ),

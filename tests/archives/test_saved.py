@@ -384,7 +384,7 @@ BROKEN: dict[str, tuple[dict[str, Member | None], str]] = {
     ),
     "xz": (
         {"1/layer.tar": lzma.compress(b"two")},
-        "(1/layer.tar): it is compressed by xz, and layers in a registry are by gzip or zstd",
+        "(1/layer.tar): it is compressed by xz, and registries hold layers in gzip or zstd",
     ),
     "a layer too few": (
         {"manifest.json": json.dumps([{"Config": CONFIG, "RepoTags": None, "Layers": ["0/layer.tar"]}]).encode()},

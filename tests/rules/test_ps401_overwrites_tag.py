@@ -79,7 +79,7 @@ def test_fires_for_other_content_only_somehow_known(local: LocalImage, now: TagH
 def test_an_immutable_tag_of_which_nobody_tells(now: TagUnknown, severity: Severity) -> None:
     problem = only(RULE, facts(f"{NAME}:v1", image=image("a"), now=now, policy=POLICY))
     assert problem.message == (
-        f"'v1' must not change ('v*' is immutable), and could not check whether it exists: {now.why}"
+        f"'v1' must not change ('v*' is immutable); could not check whether it exists: {now.why}"
     )
     assert problem.severity is severity
     assert problem.fix.startswith(f"{LOOK}v1 ")

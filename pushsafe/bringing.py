@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pushsafe.documents import Unusable
 from pushsafe.errors import RegistryUnreachable
-from pushsafe.image_index import blobs
+from pushsafe.image_index import blobs, in_levels, subject_of
 from pushsafe.model import (
     Blob,
     Descriptor,
@@ -70,7 +70,9 @@ class Bringing:
         self._delivery.observer.pushing(fact.reference)
         with self._delivery.phase("push"):
             layers = self._transfer.blobs(fact, wanted, move, declined)
-        self._transfer.each(contents, lambda content: self._transfer.put(fact, content))
+        by_digest = {content.digest: content for content in contents}
+        for level in in_levels({content.digest: {_subject(content)} for content in contents}):
+            self._transfer.each(level, lambda digest: self._transfer.put(fact, by_digest[digest]))
         return layers
 
     def _holds(self, fact: Facts, part: Part) -> bool:
@@ -96,8 +98,19 @@ def _blobs(content: ManifestContent) -> tuple[Blob, ...]:
     try:
         return blobs(content)
     except Unusable as error:
-        said = f"{content.digest} cannot be brought to another repository: it {error}"
-        raise Ended(Failed(Failure(FailureKind.REGISTRY_ERROR, said))) from None
+        raise _unusable(content, error) from None
+
+
+def _subject(content: ManifestContent) -> str:
+    try:
+        return subject_of(content)
+    except Unusable as error:
+        raise _unusable(content, error) from None
+
+
+def _unusable(content: ManifestContent, error: Unusable) -> Ended:
+    said = f"{content.digest} cannot be brought to another repository: it {error}"
+    return Ended(Failed(Failure(FailureKind.REGISTRY_ERROR, said)))
 
 
 def _unread(source: Reference, said: Evidence) -> Failed:

@@ -102,7 +102,10 @@ class Content(Protocol):
 
 
 class Referrer(NamedTuple):
-    """A manifest about another one, its `subject` (OCI image specification, `manifest.md`): a signature, an SBOM."""
+    """A manifest about another one, its `subject` (OCI image specification, `manifest.md`): a signature, an SBOM.
+
+    The subject is empty for what goes along with such a one, and refers to nothing itself.
+    """
 
     content: ManifestContent
     subject: str
@@ -111,9 +114,10 @@ class Referrer(NamedTuple):
 class Package(NamedTuple):
     """An image as a registry takes it.
 
-    None of the manifests of a level names one of a later level; the last level is the one that tags are to name.
-    `referrers` refer to another manifest, each after the one it refers to where that goes along; what of the levels
-    does so is among them. `contents` are the blobs that they all need, each once.
+    None of the manifests of a level names or refers to one of its own or a later level; the last level is the one that
+    tags are to name. `referrers` refer to another manifest, each after the one it refers to where that goes along, and
+    after all that it names; what of the levels does so is among them. `contents` are the blobs that they
+    all need, each once.
     """
 
     levels: tuple[tuple[ManifestContent, ...], ...]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pushsafe.documents import Unusable, document_of, field
@@ -100,6 +100,29 @@ def digest_of(body: bytes, like: str = "") -> str:
     """The digest by sha512 if that is what `like` is of, else by sha256 (OCI image specification, `descriptor.md`)."""
     algorithm = "sha512" if like.startswith("sha512:") else "sha256"
     return f"{algorithm}:{hashlib.new(algorithm, body).hexdigest()}"
+
+
+def subject_of(content: ManifestContent) -> str:
+    """The digest of the manifest that one refers to; empty for none. Raises Unusable."""
+    found = field(document_of(content.body), "subject")
+    digest = field(found, "digest") if isinstance(found, dict) else None
+    return digest if isinstance(digest, str) else ""
+
+
+def in_levels(needs: Mapping[str, Collection[str]]) -> list[list[str]]:
+    """Manifests, and what each needs a registry to hold before it: levels, in none of which one needs another of the
+    same or a later level.
+
+    What is needed and is none of them is not waited for. Digests make no ring; should there be one, it is one level.
+    """
+    levels: list[list[str]] = []
+    waiting = dict.fromkeys(needs)
+    while waiting:
+        ready = [one for one in waiting if waiting.keys().isdisjoint(needs[one])] or list(waiting)
+        levels.append(ready)
+        for one in ready:
+            del waiting[one]
+    return levels
 
 
 def clash(named: Iterable[tuple[str, Platform]]) -> tuple[str, str, Platform] | None:

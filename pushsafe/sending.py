@@ -201,6 +201,9 @@ class _Sent:
         self._transfer.put(fact, self._package.manifest)
         for referrer in self._package.referrers:
             self._delivery.require_running()
+            if not referrer.subject:
+                self._transfer.put(fact, referrer.content)
+                continue
             try:
                 said = self._registry.refer(referrer, repository_of(fact), self._delivery.patience)
             except RegistryUnreachable as error:

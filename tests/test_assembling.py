@@ -49,7 +49,7 @@ from pushsafe.model import (
 from pushsafe.patience import Patience
 from pushsafe.report import digests
 from pushsafe.report.human import render_quiet
-from tests.fakes.gateways import ACCEPTED, NOT_THERE, Engine, Scripted, World, codes, pushes
+from tests.fakes.gateways import ACCEPTED, NOT_THERE, PUT, Engine, Scripted, World, codes, pushes
 from tests.fakes.holding import Holding, Image, attestation_of, attested, content_of, index_of
 from tests.values import AMD64, ARM64, OCI_INDEX, OCI_MANIFEST, nobody, ref, said, sha
 
@@ -763,6 +763,19 @@ def test_attestations_go_along() -> None:
     entries = store(world).index(TARGET)["manifests"]
     assert entries[1:] == [ONE.entry(annotations={"a": "b"}), attested(ONE)]
     assert entries[0]["digest"] == TWO.content.digest
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["before its image", "after its image"])
+def test_an_attestation_is_put_when_its_image_is_there(first: bool) -> None:
+    def slow() -> Evidence:
+        time.sleep(0.2)
+        return PUT
+
+    world = a_world()
+    entries = [attested(ONE), ONE.entry()] if first else [ONE.entry(), attested(ONE)]
+    store(world).hold(f"{OTHER}:amd64", ONE, attestation_of(ONE), index=index_of(*entries))
+    store(world).puts = {f"{REPOSITORY}@{ONE.content.digest}": slow}
+    assert exit_code(assemble(world, f"{OTHER}:amd64")) is ExitCode.OK
 
 
 # ---------------------------------------------------------------------- the order of things

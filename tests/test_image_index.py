@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pushsafe.documents import Unusable
-from pushsafe.image_index import blobs, clash, config_of, descriptors, index_of, single
+from pushsafe.image_index import blobs, clash, config_of, descriptors, in_levels, index_of, single, subject_of
 from pushsafe.model import DOCKER_MANIFEST, INDEX_TYPES, Blob, Descriptor, ImageConfig, ManifestContent, Platform
 from tests.fakes import holding
 from tests.fakes.holding import Image, attestation_of, attested, content_of
@@ -245,3 +245,35 @@ def test_a_blob_without_digest_or_size(blob: Any) -> None:
 
 def test_an_attestation_has_blobs_as_well() -> None:
     assert len(blobs(attestation_of(ONE).content)) == 3
+
+
+LEVELS: dict[str, tuple[dict[str, str], list[str]]] = {
+    # what each needs, by letters, and the levels
+    "nothing": ({}, []),
+    "no needs": ({"a": "", "b": ""}, ["ab"]),
+    "a chain": ({"c": "b", "b": "a", "a": ""}, ["a", "b", "c"]),
+    "what is elsewhere": ({"a": "x", "b": "ya"}, ["a", "b"]),
+    "a diamond": ({"d": "bc", "b": "a", "c": "a", "a": ""}, ["a", "bc", "d"]),
+    "a ring": ({"a": "b", "b": "a", "c": ""}, ["c", "ab"]),
+    "itself": ({"a": "a", "b": ""}, ["b", "a"]),
+    "after a ring": ({"a": "b", "b": "a", "c": "a"}, ["abc"]),
+}
+
+
+@pytest.mark.parametrize(("needs", "levels"), LEVELS.values(), ids=LEVELS)
+def test_levels(needs: dict[str, str], levels: list[str]) -> None:
+    assert in_levels({one: set(wanted) for one, wanted in needs.items()}) == [list(level) for level in levels]
+
+
+SUBJECTS: dict[str, tuple[dict[str, Any], str]] = {
+    "none": ({}, ""),
+    "null": ({"subject": None}, ""),
+    "a digest": ({"subject": {"digest": sha("1")}}, sha("1")),
+    "no object": ({"subject": sha("1")}, ""),
+    "no text": ({"subject": {"digest": 1}}, ""),
+}
+
+
+@pytest.mark.parametrize(("document", "digest"), SUBJECTS.values(), ids=SUBJECTS)
+def test_what_a_manifest_refers_to(document: dict[str, Any], digest: str) -> None:
+    assert subject_of(content_of(document, OCI_MANIFEST)) == digest

@@ -236,6 +236,13 @@ def test_referrers_come_before_the_tag_and_after_what_they_refer_to() -> None:
     assert asked(world, "refer") == [f"refer {NAME}@{signature.content.digest} to {ROOT}"]
 
 
+def test_what_a_referrer_names_is_put_without_a_list_of_its_own() -> None:
+    part, bundle = Referrer(manifest("part"), ""), Referrer(manifest("bundle", kind=OCI_INDEX), ROOT)
+    world = a_world(Stored(SINGLE._replace(referrers=(part, bundle))))
+    assert exit_code(send(world)) is ExitCode.OK
+    assert [one.partition(" ")[0] for one in asked(world, "put", "refer")] == ["put", "put", "refer", "put"]
+
+
 def test_moving_tags_wait_for_all_others() -> None:
     world = a_world(puts={f"{NAME}:1.4": DENIED})
     report = send(world, f"{NAME}:latest", TAG, f"{NAME}:1.4")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from pushsafe.archives.descriptors import Manifest, Named
@@ -13,6 +13,7 @@ from pushsafe.archives.repairs import AGAIN, BY_DIGEST
 from pushsafe.archives.walking import FALLBACK, check_depth
 from pushsafe.errors import UsageError
 from pushsafe.gateways import Package, Referrer
+from pushsafe.image_index import in_levels
 from pushsafe.model import Blob
 from pushsafe.platforms import listed
 
@@ -25,48 +26,57 @@ def package_of(layout: Layout, root: Named) -> Package:
     """The image with everything that a registry needs for it. Raises UsageError, which names the file at fault."""
     tree = _Tree(layout)
     tree.add(root, INDEX)
-    last = tree.manifests[root.digest]
-    referrers = tuple(_referrers(tree))
-    apart = {referrer.content.digest for referrer in referrers}
-    heights = {digest: height for digest, height in tree.heights.items() if digest != root.digest}
-    levels = [
-        [tree.manifests[digest] for digest, found in heights.items() if found == height and digest not in apart]
-        for height in sorted(set(heights.values()))
-    ]
-    levels = [*filter(None, levels), [last]]
+    told = {referrer.content.digest: referrer for referrer in _referrers(tree)}
+    subjects = {one: told[one].subject if one in told else manifest.subject for one, manifest in tree.manifests.items()}
+    needs = {
+        one: {subjects[one], *(child.digest for child in manifest.children)} for one, manifest in tree.manifests.items()
+    }
+    wanted = _needed_by(root.digest, needs)
+    in_order = in_levels(needs)
+    levels = [[tree.manifests[one].content for one in level if one in wanted] for level in in_order]
+    later = [tree.manifests[one].content for level in in_order for one in level if one not in wanted]
     # Those of the image itself, too: where a registry keeps no list of what refers to what, whoever pushes has to.
-    own = (Referrer(one.content, one.subject) for level in levels for one in level if one.subject)
-    put = tuple(tuple(one.content for one in level) for level in levels)
-    return Package(put, tuple(tree.contents.values()), (*own, *referrers))
+    own = (one for level in levels for one in level if subjects[one.digest])
+    referrers = (Referrer(one, subjects[one.digest]) for one in (*own, *later))
+    return Package(tuple(map(tuple, filter(None, levels))), tuple(tree.contents.values()), tuple(referrers))
+
+
+def _needed_by(root: str, needs: Mapping[str, Collection[str]]) -> set[str]:
+    """A manifest and all that a registry has to hold before it."""
+    found, waiting = {root}, [root]
+    while waiting:
+        new = {one for one in needs[waiting.pop()] if one in needs and one not in found}
+        found |= new
+        waiting += new
+    return found
 
 
 @dataclass
 class _Tree:
-    """Manifests with all that they name, by digest; the height of one is above that of whatever it names."""
+    """Manifests with all that they name, by digest."""
 
     layout: Layout
     manifests: dict[str, Manifest] = field(default_factory=dict)
-    heights: dict[str, int] = field(default_factory=dict)
     contents: dict[str, StoredBlob] = field(default_factory=dict)
 
-    def add(self, named: Named, by: str, depth: int = 0) -> int:
-        """Take in what a descriptor names; the height of it. Raises UsageError."""
-        if named.digest in self.heights:
-            return self.heights[named.digest]
+    def add(self, named: Named, by: str, depth: int = 0) -> None:
+        """Take in what a descriptor names. Raises UsageError."""
+        if named.digest in self.manifests:
+            return
         manifest = self.layout.manifest(named, by)
         name = name_of(manifest)
         if manifest.is_index:
             check_depth(self.layout, depth)
             self._require_all(manifest)
-        height = 1 + max((self.add(child, name, depth + 1) for child in manifest.children), default=-1)
+        for child in manifest.children:
+            self.add(child, name, depth + 1)
         if len(self.manifests) >= _MOST:
             raise UsageError(
                 f"{self.layout.store.shown(INDEX)}: it leads to more than {_MOST} manifests of one image", BY_DIGEST
             )
-        self.manifests[named.digest], self.heights[named.digest] = manifest, height
+        self.manifests[named.digest] = manifest
         for blob, one in _blobs(manifest):
             self._take(blob, one, name)
-        return height
 
     def _require_all(self, index: Manifest) -> None:
         """Raises UsageError where any is missing: engines save what they have, and an index that names all."""
@@ -112,7 +122,7 @@ def _referrers(tree: _Tree) -> Iterator[Referrer]:
             if named.digest in seen:
                 continue
             tree.add(named, by)
-            # Where it is an index, what it names comes with it, and goes before it whatever it refers to itself.
+            # Where it is an index, what it names comes with it.
             new = [digest for digest in tree.manifests if digest not in seen]
             seen.update(new)
             waiting.extend(new)

@@ -13,6 +13,7 @@ import pytest
 
 from pushsafe.archives import open_image
 from pushsafe.errors import ContentBroken
+from pushsafe.gateways import Package
 from pushsafe.model import Archive, ArchiveKind, Platform, Upcoming
 from tests.archives.making import CONFIG, LAYER, Entry, Making, config_of, digest_of, nobody, path_of, read, refused
 from tests.values import AMD64, ARM64, OCI_INDEX, OCI_MANIFEST
@@ -348,13 +349,49 @@ def test_manifests_of_the_image_that_refer_to_something(put: Callable[[Making], 
     index = made.document({"manifests": [image, provenance], "subject": refers}, OCI_INDEX)
     package = open_image(put(made.tagged(index, "1"))).package(nobody)
     assert [[one.digest for one in level] for level in package.levels] == [
-        [image["digest"], provenance["digest"]],
+        [image["digest"]],
+        [provenance["digest"]],
         [index["digest"]],
     ]
     assert [(one.content.digest, one.subject) for one in package.referrers] == [
         (provenance["digest"], image["digest"]),
         (index["digest"], other["digest"]),
     ]
+
+
+def order(package: Package) -> list[str]:
+    """Digests as a registry gets them for the first time."""
+    put = [one.digest for level in package.levels for one in level]
+    return list(dict.fromkeys([*put, *(one.content.digest for one in package.referrers)]))
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["in order", "in reverse"])
+def test_nothing_goes_before_what_it_names_or_refers_to(put: Callable[[Making], Archive], turned: bool) -> None:
+    """GitLab's registry refuses what refers to a manifest that is not there."""
+    made = Making()
+    images = [made.image("linux/amd64"), made.image("linux/arm64")]
+    unknown = {"os": "unknown", "architecture": "unknown"}
+    about = [made.about(one, one["digest"], platform=unknown) for one in images]
+    chained = made.about(about[0], "of an attestation", platform=unknown)
+    listed = [*images, *about, chained]
+    index = made.index(*reversed(listed)) if turned else made.index(*listed)
+    signature = made.about(index)
+    signed = made.about(images[1], "of a child")
+    part = made.about(index, "a part of a referrer")
+    refers = {key: index[key] for key in ("mediaType", "digest", "size")}
+    bundle = made.document({"manifests": [part, made.image("linux/s390x")], "subject": refers}, OCI_INDEX)
+    for one in (bundle, signature, signed):
+        made.tagged(one)
+    package = open_image(at(put(made.tagged(index, "1")), "1")).package(nobody)
+    assert package.manifest.digest == index["digest"]
+    assert [len(level) for level in package.levels] == [2, 2, 1, 1]
+    found = order(package)
+    assert len(found) == 5 + 1 + 5
+    for digest in found:
+        document = json.loads(made.files[path_of({"digest": digest})])
+        needs = [*document.get("manifests", ()), *filter(None, [document.get("subject")])]
+        assert all(found.index(one["digest"]) < found.index(digest) for one in needs), digest
+    assert [one.subject for one in package.referrers].count("") == 1, "what a referrer names, and refers to nothing"
 
 
 @pytest.mark.parametrize("refers", [True, False], ids=["an artifact", "classic"])

@@ -40,11 +40,13 @@ def digest_of(text: str) -> str:
 
 @dataclass(frozen=True)
 class Image:
-    """A manifest of two layers, one of which all images share, and its config."""
+    """A manifest of two layers, one of which all images share, and its config; `subject` is the digest that it refers
+    to."""
 
     platform: str
     name: str = ""
     media_type: str = OCI_MANIFEST
+    subject: str = ""
 
     @property
     def config(self) -> str:
@@ -57,7 +59,8 @@ class Image:
     @property
     def content(self) -> ManifestContent:
         config, *layers = [{"digest": digest, "size": size} for digest, size in self.blobs.items()]
-        return content_of({"schemaVersion": 2, "config": config, "layers": layers}, self.media_type)
+        refers = {"subject": {"digest": self.subject}} if self.subject else {}
+        return content_of({"schemaVersion": 2, "config": config, "layers": layers, **refers}, self.media_type)
 
     def entry(self, **more: Any) -> dict[str, Any]:
         """As an index names it."""
@@ -69,7 +72,8 @@ class Image:
 
 
 def attestation_of(image: Image) -> Image:
-    return Image("unknown/unknown", f"attests {image.content.digest}")
+    digest = image.content.digest
+    return Image("unknown/unknown", f"attests {digest}", subject=digest)
 
 
 def attested(image: Image) -> dict[str, Any]:
@@ -175,6 +179,7 @@ class Holding(Registry):
         document = json.loads(content.body)
         held = {*self.blobs.get(reference.name, ()), *self.stored.get(reference.name, ())}
         wanted = [document.get("config", {}), *document.get("layers", []), *document.get("manifests", [])]
+        wanted.append(document.get("subject", {}))  # as GitLab's registry insists on
         if any(one and one["digest"] not in held for one in wanted):
             return INCOMPLETE
         self.stored.setdefault(reference.name, {})[content.digest] = content

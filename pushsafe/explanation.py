@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pushsafe.model import DenialReason, FailureKind
 from pushsafe.registry.known import creation_command, hostname, known, login_command
-from pushsafe.sanitize import clean
+from pushsafe.sanitize import clean, seen
 from pushsafe.words import Meaning, Undecided, meaning
 
 LIMIT = 64 * 1024
@@ -233,7 +233,7 @@ def _masked(text: str) -> str:
 
 
 def _shown(line: str) -> str:
-    return clean(_masked(line))
+    return clean(_masked(seen(line)))
 
 
 # ---------------------------------------------------------------------- where the push went

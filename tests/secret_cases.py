@@ -45,15 +45,20 @@ FORBIDDEN = tuple(dict.fromkeys(part for secret in SECRETS for part in (secret[:
 CONTROLS = "\x1b[66;66H\x9b66m\x1b]0;pwned\x07\r\x08\u202e\u200b\u2066\ufeff\x7f"
 
 
+def wrapped(secret: str) -> str:
+    """As a server quotes a header of several lines."""
+    return "\r\n ".join(secret[at : at + 9] for at in range(0, len(secret), 9))
+
+
 def echo(*secrets: str) -> str:
     return f"E {CONTROLS}" + " ".join(f"<{secret}>" for secret in secrets)
 
 
 # What an engine knows of one push, and a registry once it has given a token. Last, a secret that is strewn with
 # zero-width characters, which go, and so would leave it whole.
-ENGINE = echo(PASSWORD, BASIC, AUTH_HEADER, f"Bearer {OPAQUE}", JWT, "\u200b".join(PASSWORD))
-REGISTRY = echo(PASSWORD, BASIC, JWT)
-TOKENED = echo(PASSWORD, BASIC, JWT, OPAQUE)
+ENGINE = echo(PASSWORD, BASIC, AUTH_HEADER, f"Bearer {OPAQUE}", JWT, wrapped(PASSWORD), "\u200b".join(PASSWORD))
+REGISTRY = echo(PASSWORD, BASIC, JWT, wrapped(PASSWORD), wrapped(BASIC))
+TOKENED = echo(PASSWORD, BASIC, JWT, OPAQUE, wrapped(PASSWORD), wrapped(OPAQUE))
 TOKENED_IDENTITY = echo(IDENTITY, IDENTITY_FORM, OPAQUE)
 SHAPES = echo(BASIC, f"Bearer {OPAQUE}", JWT, AUTH_HEADER)
 LONG = "x" * 285 + PASSWORD + "y" * 190 + PASSWORD

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import base64
+import html
+import json
+import re
+import time
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from urllib.parse import quote, quote_plus
 
 import pytest
 
@@ -105,6 +110,106 @@ SPELLINGS = (
 def test_every_spelling_of_a_secret_is_masked(spelling: str) -> None:
     secrets = secrets_of(logged_in(secret=SECRET))
     assert clean(f"you sent {spelling}!", secrets) == "you sent ***!"
+
+
+STRONG = 'Pl4nt&ed/Pa%ss"wörd\\<x>'
+IN_HEADER = base64.b64encode(f"ada:{STRONG * 4}".encode()).decode().rstrip("=")
+
+
+def every(text: str, between: str, step: int = 9) -> str:
+    return between.join(text[at : at + step] for at in range(0, len(text), step))
+
+
+def in_json(text: str, *, ascii_only: bool = True) -> str:
+    return json.dumps(text, ensure_ascii=ascii_only)[1:-1]
+
+
+SEPARATORS = [
+    *("\n", "\r\n", "\r", "\t", "\0", " ", "  \n  ", "\v", "\f", "\x1b[0m", "\x85", "\xa0", "\xad", "\u2028", "\u3000"),
+    *("\u200b", "\u200d", "\u2060", "\ufeff", "\u034f", "\u0301", "\ufe0f", "\u115f", "\u3164", "\u2800", "\U000e0041"),
+    *(
+        "\ud800",
+        "\ufffd",
+        "\\n",
+        "\\r\\n",
+        "\\t",
+        "\\u200b",
+        "\\u0000",
+        "\\\\n",
+        "&#10;",
+        "&nbsp;",
+        "%0A",
+        "%0d%0a",
+        "%250A",
+    ),
+    *("&#x200b;", "&zwnj;", "-", "_", "|", ", ", "; ", '" + "', "=\n", "<br>", "<br/>\n", "...", "\\x0a", "\\0"),
+]
+
+
+@pytest.mark.parametrize("between", SEPARATORS, ids=ascii)
+@pytest.mark.parametrize("secret", ["Pl4ntedPass-w0rd", IN_HEADER, JWT[9:]], ids=["password", "header", "token"])
+@pytest.mark.parametrize("step", [1, 9])
+def test_a_secret_with_anything_in_it_is_masked(secret: str, between: str, step: int) -> None:
+    shown = clean(f"bad {every(secret, between, step)}, sorry", (secret,))
+    assert (shown[:7], shown[-5:]) == ("bad ***", "sorry")
+    assert len(shown) < 20
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        html.escape,
+        lambda text: html.escape(html.escape(text)),
+        lambda text: "".join(f"&#{ord(one)};" for one in text),
+        lambda text: "".join(f"&#x{ord(one):x};" for one in text),
+        lambda text: "".join(f"&#X{ord(one):06X}" for one in text),
+        quote,
+        lambda text: re.sub("%..", lambda escape: escape.group().lower(), quote(text, safe="")),
+        lambda text: re.sub("%..", lambda escape: escape.group().lower(), quote_plus(text)),
+        lambda text: "".join(f"%{byte:02x}" for byte in text.encode()),
+        lambda text: quote(quote(text, safe=""), safe=""),
+        in_json,
+        lambda text: in_json(text, ascii_only=False),
+        lambda text: in_json(in_json(text)),
+        lambda text: in_json(in_json(text, ascii_only=False), ascii_only=False),
+        lambda text: in_json(text).replace("/", "\\/"),
+        lambda text: "".join(f"\\u{ord(one):04x}" for one in text),
+        lambda text: "".join(f"\\x{ord(one):02x}" for one in text),
+        lambda text: "".join(f"\\U{ord(one):08X}" for one in text),
+        lambda text: repr(text)[1:-1],
+        lambda text: every(in_json(html.escape(text)), "\u200b", 1000),
+        lambda text: every(base64.encodebytes(f"ada:{text}".encode()).decode().strip(), "\r", 77),
+    ],
+)
+def test_a_secret_in_any_quotation_is_masked(write: Callable[[str], str]) -> None:
+    known = secrets_of(logged_in(secret=STRONG))
+    assert clean(f"bad <{write(STRONG)}>, sorry", known) == "bad <***>, sorry"
+
+
+@pytest.mark.parametrize("secret", ["tin", "here", "count", "an account may"])
+def test_words_are_not_taken_for_a_short_secret(secret: str) -> None:
+    said = "at Internet: th&#101;re is no acc-ount, nor a n\nacc\tount\u200b. m&nbsp;ay"
+    shown = clean(said, (secret,))
+    assert ("***" in shown) == (secret == "an account may")
+
+
+@pytest.mark.parametrize("length", [LIMIT * 8 - 7, LIMIT * 8 - 3, LIMIT * 8])
+def test_a_strewn_secret_across_the_cut_is_not_shown_in_part(length: int) -> None:
+    """Of so much white space nothing is seen, so the end of what is kept is."""
+    shown = clean(" " * (length - 11) + every("Pl4ntedPass-w0rd", "\n", 4), ("Pl4ntedPass-w0rd",))
+    assert "Pl4nted" not in shown.replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a" * 200_000, "%" * 200_000, "&a" * 100_000, "\\" * 200_000, "<" * 200_000, "\x1b[" * 100_000, "%25" * 70_000],
+    ids=lambda text: text[:3],
+)
+def test_no_text_takes_long(text: str) -> None:
+    secrets = tuple(text[:50] + str(number) for number in range(20))
+    begin = time.process_time()
+    clean(text, secrets)
+    assert time.process_time() - begin < 2
 
 
 def test_a_secret_that_invisible_characters_are_strewn_into_is_masked() -> None:

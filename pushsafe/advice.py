@@ -53,6 +53,21 @@ def failure(refusal: Refusal, kind: FailureKind) -> Failure:
     return Failure(kind, message or "the push failed", refusal.evidence, _failure_commands(refusal, kind))
 
 
+def astray(refusal: Refusal, led: str) -> Failure:
+    """A failure of a registry that leads to another address than its own, by the sentence that says so."""
+    return Failure(FailureKind.REGISTRY_ERROR, led, refusal.evidence, own_address(refusal))
+
+
+def own_address(tag: Facts | Refusal) -> tuple[str, ...]:
+    """What to do about a registry that names another address than its own."""
+    registry = tag.reference.registry
+    return (
+        f"let the proxy before {registry} pass on Host and X-Forwarded-Proto, or give the registry its own address in "
+        "its settings",
+        f"docker pushsafe diagnose {tag.reference}   (to see what it names then)",
+    )
+
+
 def _who(refusal: Refusal) -> str:
     user = refusal.credential.username
     return f"the account {user!r}" if user else "the credential"

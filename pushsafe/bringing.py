@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from pushsafe.delivery import unreached
 from pushsafe.documents import Unusable
 from pushsafe.errors import RegistryUnreachable
 from pushsafe.image_index import blobs, in_levels, subject_of
@@ -25,7 +26,7 @@ from pushsafe.model import (
     Repository,
     Stage,
 )
-from pushsafe.transfer import Ended, Transfer, repository_of, unreached
+from pushsafe.transfer import Ended, Transfer, repository_of
 
 
 class Part(NamedTuple):
@@ -80,7 +81,7 @@ class Bringing:
         try:
             found = self._gateways.registry().manifest(*repository_of(fact), digest, patience=patience)
         except RegistryUnreachable as error:
-            raise Ended(unreached(fact, error)) from None
+            raise Ended(Failed(unreached(fact, error))) from None
         return isinstance(found, ManifestInfo)
 
     def _content(self, fact: Facts, part: Part) -> ManifestContent:
@@ -88,7 +89,7 @@ class Bringing:
         try:
             found = self._gateways.registry().content(*part.held, part.descriptor.digest, self._delivery.patience)
         except RegistryUnreachable as error:
-            raise Ended(unreached(fact, error)) from None
+            raise Ended(Failed(unreached(fact, error))) from None
         if isinstance(found, Evidence):
             raise Ended(_unread(part.held.reference, found))
         return found

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
-from pushsafe.advice import again
+from pushsafe.advice import again, own_address
 from pushsafe.aftermath import arrived, is_certain, is_known, left
 from pushsafe.availability import Availability, was_reached
 from pushsafe.denial import classify, needs_investigation
-from pushsafe.errors import EngineFailed, EngineUnreachable, RegistryUnreachable
+from pushsafe.errors import EngineFailed, EngineUnreachable, RegistryAstray, RegistryUnreachable
 from pushsafe.evidence import (
     accepted,
     credential_evidence,
@@ -191,7 +191,7 @@ class Delivery:
         put = self._put(fact, content)
         if not put.why:
             self._keep(fact, Pushed(content.digest, how=How.TAGGED), _UNREAD)
-        elif put.said is not None and (failure := busy(fact, put.said)):
+        elif isinstance(put.said, Evidence) and (failure := busy(fact, put.said)):
             self.finish(fact, left(fact, Failed(failure), put.now))
             return ""
         return put.why
@@ -205,8 +205,8 @@ class Delivery:
         if not put.why:
             self._keep(fact, Pushed(content.digest, layers, how), _UNREAD)
             return
-        if put.said is None:
-            outcome: Denied | Failed = Failed(Failure(FailureKind.NETWORK, put.why, next=(again(fact),)))
+        if isinstance(put.said, RegistryUnreachable):
+            outcome: Denied | Failed = Failed(unreached(fact, put.said))
         else:
             outcome = self.declined(fact, put.said)
         self.finish(fact, outcome if is_certain(outcome) else left(fact, outcome, put.now))
@@ -223,18 +223,18 @@ class Delivery:
         self.require_running()
         self._begin(fact)
         with self._watch.phase("tag"):
-            said: Evidence | None = None
+            said: Evidence | RegistryUnreachable
             try:
                 said = self._gateways.registry().put(fact.reference, credential_of(fact), content, self.patience)
                 why = "" if accepted(said) and not said.code else f"the registry answers {said} to the manifest"
             except RegistryUnreachable as error:
-                why = error.message
-            if not why or (said is not None and said.status == _TOO_MANY):
+                said, why = error, error.message
+            if not why or (isinstance(said, Evidence) and said.status == _TOO_MANY):
                 return _Put(said, why, TagAbsent())
             now = self._afterwards(fact)
             # Who may not put it has not put it, unless the tag is known to have named something else before.
             there = isinstance(now, TagHeld) and now.manifest.digest == content.digest
-            if there and (is_known(fact) or not refused(said)):
+            if there and (is_known(fact) or not (isinstance(said, Evidence) and refused(said))):
                 why = ""
         return _Put(said, why, now)
 
@@ -394,7 +394,7 @@ class Delivery:
 class _Put(NamedTuple):
     """What came of a manifest that was put under a tag: the answer, why it is no success, what the tag names then."""
 
-    said: Evidence | None
+    said: Evidence | RegistryUnreachable
     why: str
     now: TagState
 
@@ -406,6 +406,13 @@ class _Engine(NamedTuple):
 
     def distribution(self, reference: Reference, credential: Credential) -> ManifestInfo | Evidence:
         return self.gateways.engine().distribution(reference, credential)
+
+
+def unreached(fact: Facts, error: RegistryUnreachable) -> Failure:
+    """The failure of a registry that does not answer us, or names an address that is not its own."""
+    if isinstance(error, RegistryAstray):
+        return Failure(FailureKind.REGISTRY_ERROR, error.message, next=own_address(fact))
+    return Failure(FailureKind.NETWORK, error.message, next=(again(fact),))
 
 
 def busy(fact: Facts, said: Evidence) -> Failure | None:

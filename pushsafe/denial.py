@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pushsafe.advice import denial, failure
-from pushsafe.evidence import REFUSED, Refusal, accepted, grants_push, refused
+from pushsafe.advice import astray, denial, failure
+from pushsafe.evidence import REFUSED, Refusal, accepted, grants_push, led_astray, refused
 from pushsafe.model import Denial, DenialReason, Evidence, Failure, FailureKind, Stage, StoreKind
 from pushsafe.registry.known import own_namespace
 from pushsafe.words import Undecided, is_dropped, meaning
@@ -38,6 +38,8 @@ def classify(refusal: Refusal) -> Denial | Failure:
     """
     push = refusal.of(Stage.PUSH)
     said = push.message if push else ""
+    if led := led_astray(refusal):
+        return astray(refusal, led)
     words = meaning(said)
     if isinstance(words, FailureKind):
         return failure(refusal, words)
@@ -57,6 +59,8 @@ def foresee(refusal: Refusal) -> Denial | Failure | None:
 
     What is odd, away or busy may be different for the engine a moment later, and never counts.
     """
+    if led := led_astray(refusal):
+        return astray(refusal, led)
     verdict = _by_evidence(refusal)
     if isinstance(verdict, FailureKind):
         return failure(refusal, verdict) if verdict in _STOPS else None

@@ -32,6 +32,11 @@ class OutOfTime(PushsafeError):
     """The time for the whole run was over before it began (exit 3)."""
 
 
+class RegistryAstray(RegistryUnreachable):
+    """A registry answers, and leads to where nothing may be sent, or where nobody is; waiting and logging in are no
+    help."""
+
+
 class UnsafeRealm(RegistryUnreachable):
     """A registry wants the credential sent to a token server in clear, beyond this machine: `realm` is its host."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from pushsafe.model import (
@@ -25,6 +26,8 @@ from pushsafe.model import (
 from pushsafe.words import Undecided, meaning
 
 REFUSED = (401, 403)
+WRONG_ADDRESS = "WRONG_ADDRESS"
+"""The code of an Evidence that tells of a registry which leads to where nothing may be sent, or where nobody is."""
 _TOO_MANY = 429
 
 
@@ -115,6 +118,32 @@ def accepted(item: Evidence | None) -> bool:
 def refused(item: Evidence | None) -> bool:
     """Whether a server was asked and refused, for want of a login or of a right."""
     return item is not None and item.status in REFUSED
+
+
+_UPLOAD_ADDRESS = re.compile(r"\b(?:post|put|patch|head|get) \"?(https?://[^/\"\s]+)/v2/[^\"\s]+/blobs/uploads/", re.I)
+"""An upload's address in the words of Go's `net/url`, which an engine says where it could not be reached."""
+
+
+def led_astray(refusal: Refusal) -> str:
+    """What shows that a registry names an address that is not its own, in one sentence; empty if nothing does.
+
+    Either it was found so by us, or the engine says where it could not send an upload.
+    """
+    for item in refusal.evidence:
+        if item.code == WRONG_ADDRESS:
+            return item.message
+    push = refusal.of(Stage.PUSH)
+    said = push.message if push else ""
+    found = _UPLOAD_ADDRESS.search(said)
+    if found is None or meaning(said) not in (FailureKind.NETWORK, FailureKind.TLS):
+        return ""
+    registry = refusal.reference.registry
+    hosts = {registry, "registry-1.docker.io"} if registry == "docker.io" else {registry}
+    if found[1].lower().removeprefix("https://").removesuffix(":443") in hosts or found[1].lower() in {
+        f"http://{host}" for host in hosts
+    }:
+        return ""
+    return f"{registry} sends uploads to {found[1]}, which is not its own address: {said}"
 
 
 def trouble_of(item: Evidence) -> FailureKind:

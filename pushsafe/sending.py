@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import product
 
-from pushsafe.delivery import Delivery
+from pushsafe.delivery import Delivery, unreached
 from pushsafe.errors import RegistryUnreachable
 from pushsafe.evidence import accepted
 from pushsafe.gateways import Content, Gateways, Package, Referrer, StoredImage
@@ -33,7 +33,7 @@ from pushsafe.model import (
 from pushsafe.overwriting import moves, unchanged
 from pushsafe.patience import Patience
 from pushsafe.placing import Placing
-from pushsafe.transfer import Ended, Transfer, counted, repository_of, unreached
+from pushsafe.transfer import Ended, Transfer, counted, repository_of
 
 _Asked = dict[tuple[str, str], "Future[bool]"]
 """Whether a repository holds a blob, by the name of the one and the digest of the other."""
@@ -152,7 +152,7 @@ class _Sent:
         """Let the repository of a tag hold all that the image's manifest names. Raises Ended."""
         name = fact.reference.name
         if error := self._unreached.get(name):
-            raise Ended(unreached(fact, error))
+            raise Ended(Failed(unreached(fact, error)))
         missing = self._missing[name]
         with self._delivery.phase("push"):
             sent = self._send_in_turn(fact, missing) if missing else Layers()
@@ -207,7 +207,7 @@ class _Sent:
             try:
                 said = self._registry.refer(referrer, repository_of(fact), self._delivery.patience)
             except RegistryUnreachable as error:
-                raise Ended(unreached(fact, error)) from None
+                raise Ended(Failed(unreached(fact, error))) from None
             if not accepted(said) or said.code:
                 raise Ended(_of_referrer(self._delivery.declined(fact, said), referrer))
 

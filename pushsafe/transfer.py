@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
-from pushsafe.advice import again, again_with
-from pushsafe.delivery import Delivery
+from pushsafe.advice import again_with
+from pushsafe.delivery import Delivery, unreached
 from pushsafe.errors import ContentBroken, RegistryUnreachable
 from pushsafe.evidence import accepted, credential_of, refused
 from pushsafe.gateways import Gateways
@@ -118,7 +118,7 @@ class Transfer:
         try:
             said = move(on_sent)
         except RegistryUnreachable as error:
-            raise Ended(unreached(fact, error)) from None
+            raise Ended(Failed(unreached(fact, error))) from None
         except ContentBroken as error:
             failure = Failure(FailureKind.LOCAL, error.message, next=(_WRITE_AGAIN,))
             raise Ended(Failed(failure)) from None
@@ -147,7 +147,7 @@ class Transfer:
                 if isinstance(found, ManifestInfo) and found.digest == content.digest:
                     return
         except RegistryUnreachable as error:
-            raise Ended(unreached(fact, error)) from None
+            raise Ended(Failed(unreached(fact, error))) from None
         raise Ended(self.delivery.declined(fact, said))
 
     def each(
@@ -190,7 +190,3 @@ def counted(states: Iterable[tuple[Blob, LayerState]]) -> Layers:
     sent = [size for state, size in layers if state is LayerState.SENT]
     reused, mounted = (sum(state is one for state, _ in layers) for one in (LayerState.REUSED, LayerState.MOUNTED))
     return Layers(reused, mounted, len(sent), sum(sent))
-
-
-def unreached(fact: Facts, error: RegistryUnreachable) -> Failed:
-    return Failed(Failure(FailureKind.NETWORK, error.message, next=(again(fact),)))

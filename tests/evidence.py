@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pushsafe.evidence import WRONG_ADDRESS
 from pushsafe.model import DenialReason, Evidence, Stage
 
 
@@ -22,6 +23,11 @@ def login(status: int, *, sent: bool = True) -> Evidence:
 
 def probe(status: int, message: str = "", code: str = "", *, sent: bool = True) -> Evidence:
     return Evidence(Stage.PROBE, message, status=status, code=code, sent=sent)
+
+
+def led(stage: Stage, message: str, *, sent: bool = True) -> Evidence:
+    """A registry, or its token server, leads to where nothing may be sent."""
+    return Evidence(stage, message, code=WRONG_ADDRESS, sent=sent)
 
 
 def engine_login(status: int | None, message: str) -> Evidence:

@@ -34,6 +34,7 @@ from tests.evidence import (
     REJECTED,
     SMALL_SCOPE,
     engine_login,
+    led,
     login,
     probe,
     token,
@@ -620,3 +621,45 @@ def test_the_last_answer_of_a_stage_counts() -> None:
     first, last = probe(401, sent=False), probe(202)
     assert Refusal(ref("registry.test/a:1"), ADA, (first, last), NOW).of(Stage.PROBE) is last
     assert Refusal(ref("registry.test/a:1"), ADA, (), NOW).of(Stage.PROBE) is None
+
+
+# ---------------------------------------------------------------------- another address than the registry's own
+
+ELSEWHERE = "http://127.0.0.1:9"
+_UPLOADS = "v2/team/app/blobs/uploads/8f2d"
+# The engine's words, and the address that they tell of; empty where it is the registry's own.
+ADDRESSES = {
+    "containerd": (
+        f'failed to do request: Put "{ELSEWHERE}/{_UPLOADS}?digest=x": dial tcp 127.0.0.1:9: refused',
+        ELSEWHERE,
+    ),
+    "classic": (f'Patch "{ELSEWHERE}/{_UPLOADS}": dial tcp 127.0.0.1:9: connect: connection refused', ELSEWHERE),
+    "another host's certificate": (
+        f'Put "https://a.test/{_UPLOADS}": x509: certificate is valid for b',
+        "https://a.test",
+    ),
+    "its own": (f'Put "https://registry.test/{_UPLOADS}": dial tcp 10.0.0.1:443: i/o timeout', ""),
+    "its own, with the port": (f'Put "https://registry.test:443/{_UPLOADS}": dial tcp 10.0.0.1:443: i/o timeout', ""),
+    "its own, in clear": (f'Put "http://registry.test/{_UPLOADS}": dial tcp 10.0.0.1:80: i/o timeout', ""),
+    "its token server": ('Get "https://auth.test/token": dial tcp 10.0.0.1:443: i/o timeout', ""),
+}
+
+
+@pytest.mark.parametrize(("words", "address"), ADDRESSES.values(), ids=ADDRESSES)
+def test_where_the_engine_was_sent_with_an_upload(words: str, address: str) -> None:
+    found = classify(Case("led", ADA, words, (), FailureKind.NETWORK).refusal())
+    assert isinstance(found, Failure)
+    if not address:
+        assert found.kind in (FailureKind.NETWORK, FailureKind.TLS)
+        return
+    assert found.kind is FailureKind.REGISTRY_ERROR
+    assert found.message.startswith(f"registry.test sends uploads to {address}, which is not its own address: ")
+    assert "Host and X-Forwarded-Proto" in found.next[0]
+
+
+@pytest.mark.parametrize("words", [DENIED, INSUFFICIENT, "unknown: unexpected status", "unknown blob"])
+def test_what_was_found_of_the_address_explains_any_words(words: str) -> None:
+    learnt = (BEARER, token(200, ("pull", "push")), probe(202), led(Stage.PROBE, "it sends uploads elsewhere"))
+    found = classify(Case("led", ADA, words, learnt, UNCLEAR).refusal())
+    assert isinstance(found, Failure)
+    assert (found.kind, found.message) == (FailureKind.REGISTRY_ERROR, "it sends uploads elsewhere")

@@ -14,6 +14,7 @@ from referencing import Resource
 
 from pushsafe.diagnosis import FINDINGS, MORE, STEPS, Diagnosis, StepStatus, run
 from pushsafe.errors import EngineFailed, EngineUnreachable, RegistryUnreachable, UsageError
+from pushsafe.evidence import WRONG_ADDRESS
 from pushsafe.exitcodes import ExitCode, exit_code
 from pushsafe.model import (
     DOCKER_MANIFEST,
@@ -560,6 +561,25 @@ def test_a_token_server_in_clear() -> None:
     assert shown(found, "token") == f"unknown {problem}"
     assert shown(found, "challenge") == f"failed {BEARER}; PS304 cleartext-credential"
     assert exit_code(found.report) is ExitCode.LINT
+
+
+@pytest.mark.parametrize(
+    ("answers", "step"),
+    [((PING, TOKEN, PROBE), "push probe"), ((PING,), "token"), ((), "registry")],
+    ids=["uploads", "token server", "registry"],
+)
+def test_a_registry_that_leads_elsewhere(answers: tuple[Evidence, ...], step: str) -> None:
+    stage = {"push probe": Stage.PROBE, "token": Stage.TOKEN, "registry": Stage.PING}[step]
+    problem = "" if step == "push probe" else LED
+    found = diagnose(asked(*answers, Evidence(stage, LED, code=WRONG_ADDRESS), problem=problem))
+    assert shown(found, step) == f"failed {LED}" if step == "registry" else f"failed WRONG_ADDRESS; {LED}"
+    assert exit_code(found.report) is ExitCode.FAILED
+    shown_whole = report.render(found)
+    assert "may be pushed" not in shown_whole
+    assert "X-Forwarded-Proto" in shown_whole
+
+
+LED = "registry.test sends uploads to http://core:8080, which is not its own address: connection refused"
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)

@@ -16,8 +16,10 @@ from pushsafe.model import (
     EngineInfo,
     Evidence,
     Facts,
+    Failure,
     FailureKind,
     Preflight,
+    Stage,
     StoreKind,
 )
 from tests.evidence import (
@@ -33,6 +35,7 @@ from tests.evidence import (
     REJECTED,
     SMALL_SCOPE,
     engine_login,
+    led,
     login,
     ping,
     probe,
@@ -198,6 +201,28 @@ def test_what_is_foreseen(case: Case) -> None:
         return
     assert (found.reason if isinstance(found, Denial) else found.kind) is case.verdict
     assert found.evidence == case.refusal().evidence
+
+
+LED = "https://registry.test sends uploads to http://registry.test, which is not its own address: it is plain HTTP"
+ASTRAY = {
+    "somebody's upload": (ADA, (BEARER, token(200, PUSH), probe(202), led(Stage.PROBE, LED))),
+    "an expired login's": (OLD, (BEARER, token(200, PUSH), probe(202), led(Stage.PROBE, LED))),
+    "anybody's": (NOBODY, (OPEN, probe(202, sent=False), led(Stage.PROBE, LED, sent=False))),
+    "a token server": (ADA, (BEARER, led(Stage.TOKEN, LED))),
+    "a registry": (ADA, (led(Stage.PING, LED),)),
+}
+
+
+@pytest.mark.parametrize(("credential", "learnt"), ASTRAY.values(), ids=ASTRAY)
+def test_a_registry_that_names_another_address_is_no_refusal(
+    credential: Credential, learnt: tuple[Evidence, ...]
+) -> None:
+    """Nor one that anything but its own settings, or its proxy's, would change."""
+    found = foresee(Case("led", credential, learnt, None).refusal())
+    assert isinstance(found, Failure)
+    assert (found.kind, found.message) == (FailureKind.REGISTRY_ERROR, LED)
+    assert "Host and X-Forwarded-Proto" in found.next[0]
+    assert "login" not in "".join(found.next)
 
 
 def test_nothing_unclear_is_foreseen() -> None:

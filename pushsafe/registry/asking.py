@@ -41,8 +41,8 @@ class Asking:
         headers: Mapping[str, str] = _NO_HEADERS,
         body: bytes | None = None,
     ) -> Response:
-        """Send a request. With a `body` it needs the right to push, and goes nowhere else: only reading follows
-        redirects."""
+        """Send a request. With a `body` it needs the right to push, and stays with the registry: only reading follows
+        redirects to other hosts."""
         endpoint = self._transport.endpoint(reference.registry)
         who = _Who(self._tokens, endpoint, reference.repository, credential, PULL if body is None else PUSH, patience)
         return self._send(method, who, path, headers, body)[0]
@@ -112,7 +112,7 @@ class Asking:
                 verify=who.endpoint.verify,
                 headers={**headers, **authorized},
                 body=body,
-                follow=body is None,
+                follow=True,
                 patience=who.patience,
             )
             return response, authorized

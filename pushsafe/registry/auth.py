@@ -19,15 +19,18 @@ import urllib3
 from pushsafe.errors import RegistryUnreachable, UnsafeRealm
 from pushsafe.model import Credential, CredentialKind
 from pushsafe.patience import NO_PATIENCE, Patience
-from pushsafe.registry.addresses import is_loopback
-from pushsafe.registry.transport import Endpoint, Response, Transport
+from pushsafe.registry.addresses import host_of, is_loopback
+from pushsafe.registry.destinations import Lead
+from pushsafe.registry.transport import Endpoint, Response, Transport, place_of
 from pushsafe.sanitize import clean
 
 TOKEN_LIMIT = 1024 * 1024
 """Bytes of a token answer that are read."""
 
 _OK = 200
-_SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9_-]*)(?:\s+|(?=,)|$)")
+_LONGEST_CHALLENGE = 8 * 1024
+"""Characters of a header that are read: as much as nginx takes of one."""
+_SCHEME = re.compile(r"[\s,]*([A-Za-z][A-Za-z0-9_-]*)(?:\s+|(?=,)|$)")
 _TOKEN68 = re.compile(r"[A-Za-z0-9._~+/-]+=*\s*(?=,|$)")
 _PARAMETER = re.compile(r'\s*([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))\s*,?')
 
@@ -60,18 +63,17 @@ class Token:
 def parse_challenge(header: str) -> Challenge:
     """Read `WWW-Authenticate` (RFC 9110 section 11.6.1); Bearer is preferred where both are offered."""
     challenges = []
-    rest = header.lstrip(", ")
-    while match := _SCHEME.match(rest):
-        rest = rest[match.end() :]
-        if token := _TOKEN68.match(rest):  # what Negotiate has for parameters
-            rest = rest[token.end() :]
+    header, at = header[:_LONGEST_CHALLENGE], 0
+    while match := _SCHEME.match(header, at):
+        at = match.end()
+        if token := _TOKEN68.match(header, at):  # what Negotiate has for parameters
+            at = token.end()
         parameters = {}
-        while parameter := _PARAMETER.match(rest):
+        while parameter := _PARAMETER.match(header, at):
             name, quoted, bare = parameter.groups()
             parameters[name.lower()] = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else bare
-            rest = rest[parameter.end() :]
+            at = parameter.end()
         challenges.append(Challenge(match.group(1).lower(), parameters))
-        rest = rest.lstrip(", ")
     for scheme in ("bearer", "basic"):
         for challenge in challenges:
             if challenge.scheme == scheme:
@@ -97,7 +99,8 @@ def fetch_token(
     """Ask the token server that a challenge names for `scopes`, as `credential` or as nobody.
 
     Raises RegistryUnreachable where the server does not answer, or where it is one that no credential may
-    be sent to: a realm must be HTTPS, or the registry's own host where that speaks plain HTTP itself.
+    be sent to: a realm must be HTTPS, or the registry's own host where that speaks plain HTTP itself. As nobody, too,
+    only some are asked (see `Destinations`): what comes back is sent to the registry.
     """
     realm = challenge.parameters.get("realm", "")
     address = _address(realm)
@@ -105,6 +108,7 @@ def fetch_token(
         raise RegistryUnreachable(f"{endpoint.registry} names no usable token server ({clean(realm, limit=100)!r})")
     if credential is not None:
         _require_safe_realm(address, endpoint)
+    lead = None if _is_near(address, endpoint) else Lead(endpoint.registry, endpoint.base, "names the token server")
     # An unverified registry says nothing of a token server elsewhere.
     verify = endpoint.verify or not (_same_host(address, endpoint) or is_loopback(address.netloc or ""))
     query = {"service": challenge.parameters.get("service", "")}
@@ -125,6 +129,7 @@ def fetch_token(
             body=urlencode(form).encode(),  # the secret itself: no redirect is followed
             limit=TOKEN_LIMIT,
             registry=endpoint.registry,
+            lead=lead,
             patience=patience,
         )
     else:
@@ -142,6 +147,7 @@ def fetch_token(
             follow=True,
             limit=TOKEN_LIMIT,
             registry=endpoint.registry,
+            lead=lead,
             patience=patience,
         )
         if credential is not None and response.elsewhere:
@@ -188,16 +194,23 @@ def _address(realm: str) -> urllib3.util.Url | None:
 
 
 def _require_safe_realm(realm: urllib3.util.Url, endpoint: Endpoint) -> None:
-    registry = urllib3.util.parse_url(endpoint.base)
-    both_loopback = is_loopback(realm.netloc or "") and is_loopback(registry.netloc or "")
-    same_clear_host = registry.scheme == "http" and _same_host(realm, endpoint)
-    if not (realm.scheme == "https" or both_loopback or same_clear_host):
+    same_clear_host = endpoint.base.startswith("http:") and _same_host(realm, endpoint)
+    if not (realm.scheme == "https" or _both_loopback(realm, endpoint) or same_clear_host):
         host = clean(realm.netloc or "", limit=100)
         raise UnsafeRealm(
             f"{endpoint.registry} wants the credential sent to {host} over plain HTTP, "
             "which would show it to everybody on the way",
             host,
         )
+
+
+def _is_near(realm: urllib3.util.Url, endpoint: Endpoint) -> bool:
+    """Whether it is the registry itself, or on this machine as the registry is."""
+    return place_of(realm.url) == place_of(endpoint.base) or _both_loopback(realm, endpoint)
+
+
+def _both_loopback(realm: urllib3.util.Url, endpoint: Endpoint) -> bool:
+    return is_loopback(realm.netloc or "") and is_loopback(host_of(endpoint.base))
 
 
 def _same_host(realm: urllib3.util.Url, endpoint: Endpoint) -> bool:

@@ -91,13 +91,16 @@ class Blobs:
     ) -> tuple[LayerState | Evidence, str]:
         """What it comes to, and the Retry-After of a refusal."""
         path = f"blobs/{blob.digest}"
-        with self._asking.stream(source.reference, path, source.credential, patience, blob.size) as answer:
-            if answer.status != _OK:
-                refusal = answer.whole()
-                said = evidence(Stage.VERIFY, refusal, sent=source.credential.present)
-                return said, refusal.header("retry-after")
-            checked = _checked(blob, answer.parts(), on_sent, sent=source.credential.present)
-            response = upload.finish(blob.digest, blob.size, checked)
+        while True:
+            with self._asking.stream(source.reference, path, source.credential, patience, blob.size) as answer:
+                if answer.status != _OK:
+                    refusal = answer.whole()
+                    said = evidence(Stage.VERIFY, refusal, sent=source.credential.present)
+                    return said, refusal.header("retry-after")
+                checked = _checked(blob, answer.parts(), on_sent, sent=source.credential.present)
+                response = upload.finish(blob.digest, blob.size, checked)
+            if not upload.follow(response):
+                break
         if response.status not in DONE:
             return untaken(response, sent=target.credential.present), response.header("retry-after")
         return LayerState.SENT, ""

@@ -6,7 +6,8 @@ import queue
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
-from pushsafe.errors import RegistryUnreachable
+from pushsafe.errors import RegistryAstray, RegistryUnreachable
+from pushsafe.evidence import WRONG_ADDRESS
 from pushsafe.gateways import Content, Referrer
 from pushsafe.image_index import digest_of
 from pushsafe.model import (
@@ -107,6 +108,9 @@ class Registry:
         remember(secrets_of(credential))
         try:
             endpoint = self._transport.endpoint(reference.registry)
+        except RegistryAstray as error:
+            led = Evidence(Stage.PING, error.message, code=WRONG_ADDRESS, sent=False)
+            return Preflight((led,) if credential.present else (), error.message)
         except RegistryUnreachable as error:
             return Preflight(problem=error.message)
         later = self._unfinished.put

@@ -9,6 +9,7 @@ import math
 import socket
 import ssl
 import time
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 from urllib.parse import unquote
@@ -17,21 +18,32 @@ import urllib3
 import urllib3.connection  # parts after the whole: see auth.py
 
 from pushsafe.extents import Extent
+from pushsafe.registry.destinations import Reach, reach_of_peer
 from pushsafe.registry.tls import Contexts, context
 
 CONNECTIONS = 32
 """Connections to one host that are kept for the next request."""
 
+HEADER_ROOM = 256 * 1024
+"""Bytes of an answer before its body. nginx and Apache let a server say far less; Go's clients take 10 MB."""
+
+http.client._MAXHEADERS = 1000  # type: ignore[attr-defined]  # lines; proxies add to the 100 that are read by default
+
 _HOSTS = 256  # more than a run speaks to: the connections of a host that is dropped are closed under those who use them
+
+
+def _anywhere(_reach: Reach) -> None:
+    """Nobody minds."""
 
 
 class Limits(NamedTuple):
     """What the answers to this thread's request may take: `due` by `time.monotonic()`, `room` in bytes, and `more` for
-    the one that was asked for."""
+    the one that was asked for. `met` is told where a connection leads before anything is sent, and may raise."""
 
     due: float = math.inf
     room: int = 0
     more: int = 0
+    met: Callable[[Reach], None] = _anywhere
 
 
 limits: ContextVar[Limits] = ContextVar("limits", default=Limits())  # noqa: B039 - a tuple
@@ -49,6 +61,7 @@ class _Timely(io.RawIOBase):
         self._bytes = connection.makefile("rb", buffering=0)
         self._patience = connection.gettimeout() or math.inf
         self.room = limits.get().room
+        self.part = "an answer"
 
     def readable(self) -> bool:
         return True
@@ -58,7 +71,7 @@ class _Timely(io.RawIOBase):
         if left <= 0:
             raise TimeoutError
         if self.room <= 0:
-            raise OSError(errno.EMSGSIZE, "an answer without end")
+            raise OSError(errno.EMSGSIZE, f"{self.part} without end")
         self._connection.settimeout(min(self._patience, left))
         size = self._bytes.readinto(buffer)
         self.room -= size or 0
@@ -79,7 +92,11 @@ class _Answer(http.client.HTTPResponse):
         self.fp = io.BufferedReader(self._timely)
 
     def begin(self) -> None:
+        """Headers have little room, as they are read more than once."""
+        timely, kept = self._timely, max(0, self._timely.room - HEADER_ROOM)
+        timely.room, timely.part = timely.room - kept, "headers"
         super().begin()
+        timely.room, timely.part = timely.room + kept, "an answer"
         if self.status == http.client.OK:  # no redirect, whose body urllib3 holds in memory
             self._timely.room += limits.get().more
 
@@ -119,6 +136,25 @@ def _send_unread(connection: socket.socket, extent: Extent) -> None:
 class _Connection(urllib3.connection.HTTPConnection):
     response_class = _Answer
 
+    def _new_conn(self) -> socket.socket:
+        made = super()._new_conn()
+        try:
+            self._look(made)
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+    def putrequest(self, *args: Any, **options: Any) -> None:
+        if self.sock is not None:  # one that was kept may have been made for somebody who may go further
+            self._look(self.sock)
+        super().putrequest(*args, **options)
+
+    def _look(self, made: socket.socket) -> None:
+        """A proxy looks names up itself, and is where the user put it."""
+        if self.proxy is None:
+            limits.get().met(reach_of_peer(made))
+
     def send(self, data: Any) -> None:
         if isinstance(data, Extent):
             _send_unread(self.sock, data)
@@ -126,19 +162,17 @@ class _Connection(urllib3.connection.HTTPConnection):
             super().send(data)
 
 
-class _SecureConnection(urllib3.connection.HTTPSConnection):
-    response_class = _Answer
-
+class _SecureConnection(_Connection, urllib3.connection.HTTPSConnection):
     def send(self, data: Any) -> None:
         """What a server said before it closed is read all the same, as urllib3 does where this goes in clear."""
         try:
             for part in data.parts() if isinstance(data, Extent) else (data,):
-                super().send(part)
+                urllib3.connection.HTTPSConnection.send(self, part)
         except ssl.SSLEOFError:
             raise BrokenPipeError(errno.EPIPE, "broken pipe") from None
 
 
-class _Pools(urllib3.PoolManager):
+class Pools(urllib3.PoolManager):
     """Connections with SSL contexts and answers of ours."""
 
     contexts: Contexts
@@ -154,11 +188,11 @@ class _Pools(urllib3.PoolManager):
         return pool
 
 
-class _ProxyPools(_Pools, urllib3.ProxyManager):
+class _ProxyPools(Pools, urllib3.ProxyManager):
     """The same through a proxy."""
 
 
-def new_pool(verify: bool, proxy: str, contexts: Contexts) -> urllib3.PoolManager:
+def new_pool(verify: bool, proxy: str, contexts: Contexts) -> Pools:
     """Connections to every host that is reached in one way: through `proxy` (a URL, empty for none), or directly."""
     options: dict[str, Any] = {
         "num_pools": _HOSTS,
@@ -171,8 +205,23 @@ def new_pool(verify: bool, proxy: str, contexts: Contexts) -> urllib3.PoolManage
         address = urllib3.util.parse_url(proxy)
         headers = urllib3.util.make_headers(proxy_basic_auth=unquote(address.auth)) if address.auth else None
         tls = context(verify=verify) if address.scheme == "https" else None
-        pools: _Pools = _ProxyPools(proxy_url=proxy, proxy_headers=headers, proxy_ssl_context=tls, **options)
+        pools: Pools = _ProxyPools(proxy_url=proxy, proxy_headers=headers, proxy_ssl_context=tls, **options)
     else:
-        pools = _Pools(**options)
+        pools = Pools(**options)
     pools.contexts = contexts
     return pools
+
+
+def knock(url: str, contexts: Contexts, seconds: float) -> None:
+    """Make a connection to a URL's host, TLS included, and send nothing. Raises OSError and urllib3's errors."""
+    place = urllib3.util.parse_url(url)
+    host, secure = (place.host or "").strip("[]"), place.scheme == "https"
+    port = place.port or (443 if secure else 80)
+    connection: _Connection = _Connection(host, port, timeout=seconds)
+    if secure:
+        shown = contexts.of(host, port)
+        connection = _SecureConnection(host, port, timeout=seconds, cert_reqs="CERT_REQUIRED", ssl_context=shown)
+    try:
+        connection.connect()
+    finally:
+        connection.close()

@@ -10,10 +10,9 @@ from pushsafe.model import Blob, Evidence, Repository, Stage
 from pushsafe.patience import Patience
 from pushsafe.registry.asking import Asking
 from pushsafe.registry.probe import evidence
-from pushsafe.registry.uploads import Upload
+from pushsafe.registry.uploads import NOWHERE, Upload
 
 _CREATED, _ACCEPTED = 201, 202
-_NOWHERE = "it opens an upload, and names no place for it"
 
 
 class Opening:
@@ -42,7 +41,7 @@ class Opening:
             self._open.add(upload)
             return upload
         said = evidence(Stage.PUSH, response, sent=credential.present)
-        return said._replace(code="", message=_NOWHERE) if response.status == _ACCEPTED else said
+        return said._replace(code="", message=NOWHERE) if response.status == _ACCEPTED else said
 
     def mount(self, blob: Blob, origin: str, target: Repository, patience: Patience) -> tuple[bool, Upload | None]:
         """Whether a blob of the repository `origin` is mounted; else the upload that a registry may open in its place.

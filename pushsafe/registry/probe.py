@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pushsafe.errors import RegistryUnreachable, UnsafeRealm
-from pushsafe.evidence import accepted
+from pushsafe.errors import RegistryAstray, RegistryUnreachable, UnsafeRealm
+from pushsafe.evidence import WRONG_ADDRESS, accepted
 from pushsafe.model import Credential, CredentialKind, Evidence, Preflight, Stage
 from pushsafe.registry.auth import Challenge, Token, basic, parse_challenge, read_error
 from pushsafe.registry.manifests import ACCEPT
@@ -56,6 +56,10 @@ class Probe:
             self._ask()
         except UnsafeRealm as error:
             problem, unsafe_realm = error.message, error.realm
+        except RegistryAstray as error:
+            problem = error.message
+            if self._credential is not None:  # which an engine would take there
+                self._evidence.append(Evidence(Stage.TOKEN, problem, code=WRONG_ADDRESS, sent=False))
         except RegistryUnreachable as error:
             problem = error.message
         # Worded last: by now every token that the registry may echo in it is known, and masked.
@@ -162,7 +166,10 @@ class Probe:
         if response.status == _ACCEPTED:
             location = response.header("location")
             started = (self._transport, self._tokens, self._endpoint, self._repository, self._credential)
-            self._later(Upload(*started, url, location, headers).cancel)
+            upload = Upload(*started, url, location, headers)
+            self._later(upload.cancel)
+            if trouble := upload.trouble():
+                self._evidence.append(Evidence(Stage.PROBE, trouble, code=WRONG_ADDRESS, sent=sent))
         return response
 
     def _read(self, headers: dict[str, str], *, sent: bool) -> Response:

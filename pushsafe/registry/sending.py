@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 
-from pushsafe.errors import RegistryUnreachable
+from pushsafe.errors import RegistryAstray, RegistryUnreachable
 from pushsafe.extents import Part
 from pushsafe.gateways import Content
 from pushsafe.model import Blob, Evidence, LayerState, Repository
@@ -146,7 +146,7 @@ class _Sending:
             except BaseException:
                 self._opening.end(upload)
                 raise
-            if said is None and self._kept:
+            if said is None and (self._kept or upload.onward):
                 continue
             self._opening.end(upload, used=isinstance(said, LayerState))
             if said is not None:
@@ -164,6 +164,8 @@ class _Sending:
             if not self._after_drop(upload, dropped):
                 raise
             return None
+        except RegistryAstray:
+            raise
         except RegistryUnreachable:
             if self._came_through_late():
                 return LayerState.SENT
@@ -267,6 +269,8 @@ class _Sending:
     def _mended(self, upload: Upload, refusal: Response) -> bool:
         """Whether there is something to do about a refusal."""
         status = refusal.status
+        if upload.follow(refusal):
+            return True
         if status == _UNAUTHORIZED:  # tokens live for a minute or a few, and a large layer may take longer
             if self._renewed == self._kept or not upload.renew(refusal):
                 return False

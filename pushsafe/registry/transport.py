@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -18,18 +18,21 @@ import urllib3  # never a part of it first: see auth.py
 from urllib3.util import Retry, Timeout
 
 from pushsafe import __version__
-from pushsafe.errors import RegistryUnreachable
+from pushsafe.errors import RegistryAstray, RegistryUnreachable
 from pushsafe.extents import Part
 from pushsafe.patience import NO_PATIENCE, Patience
 from pushsafe.proxies import proxy_for
 from pushsafe.registry.addresses import host_of, is_insecure, is_loopback, origin_of
-from pushsafe.registry.connections import Limits, limits, new_pool
+from pushsafe.registry.connections import Limits, Pools, knock, limits, new_pool
+from pushsafe.registry.destinations import Destinations, Lead, Reach
 from pushsafe.registry.retries import Retries
 from pushsafe.registry.tls import NO_CERTIFICATES, Certificates, Contexts, certificates, certs_d
 from pushsafe.registry.unreachable import Dropped, unreachable
 
 CONNECT_TIMEOUT = 10.0
 """Seconds for a connection, TLS included."""
+KNOCK_TIMEOUT = 5.0
+"""Seconds for a connection that is only made to know whether it can be."""
 READ_TIMEOUT = 30.0
 """Seconds between two bytes of an answer."""
 ANSWER_TIMEOUT = 60.0
@@ -45,18 +48,22 @@ _HUB_HOST = "registry-1.docker.io"
 _RUN_IS_OVER = "the time for the whole run is over"
 _USER_AGENT = f"docker-pushsafe/{__version__}"
 _BAD_REQUEST = 400
+_MOST_CHALLENGES = 16  # lines of them that are read
 _PART = 64 * 1024  # bytes read at once: some versions of urllib3 unpack a part whole, to a thousand times its size
-# Only GET and HEAD follow a redirect, and urllib3 takes the credential off when the host changes.
-_REDIRECTS = Retry(total=None, connect=0, read=0, redirect=3, status=0, other=0, raise_on_redirect=False)
+_MOST_REDIRECTS = 3
+_REDIRECTS = (301, 302, 303, 307, 308)
+SAME_AGAIN = (307, 308)
+"""Redirects of a request with its method and its body (RFC 9110 section 15.4)."""
 _ERRORS = (urllib3.exceptions.HTTPError, OSError, ValueError)
-_NO_REDIRECT = Retry(total=None, connect=0, read=0, redirect=0, status=0, other=0, raise_on_redirect=False)
+_NO_RETRY = Retry(total=None, connect=0, read=0, redirect=0, status=0, other=0, raise_on_redirect=False)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Response:
     """One HTTP answer: status, header names in lower case, and at most BODY_LIMIT bytes; it may hold a token.
 
-    `elsewhere` tells that a redirect led to another scheme, host or port, where no credential went along.
+    `elsewhere` tells that a redirect led to another scheme, host or port, where no credential went along. Of a header
+    that came several times it has the first, as Go's clients take it, but all challenges.
     """
 
     status: int
@@ -76,6 +83,16 @@ class _Request:
     body: bytes | Iterable[Part] | None
     follow: bool
     limit: int
+    verify: bool
+    registry: str
+    lead: Lead | None = None
+    elsewhere: bool = False
+
+    @property
+    def server(self) -> str:
+        """The registry that it is for, by its name."""
+        name = self.registry or host_of(self.url)
+        return "docker.io" if name == _HUB_HOST else name
 
 
 class _Time(NamedTuple):
@@ -90,13 +107,16 @@ class Stream:
     """An answer that is read part by part; what `parts` and `whole` raise is RegistryUnreachable."""
 
     def __init__(
-        self, response: urllib3.BaseHTTPResponse, url: str, fail: Callable[[BaseException], RegistryUnreachable]
+        self,
+        response: urllib3.BaseHTTPResponse,
+        request: _Request,
+        fail: Callable[[BaseException], RegistryUnreachable],
     ) -> None:
         self._response = response
-        self._url = url
+        self._url = request.url
         self._fail = fail
         self.status = response.status
-        self.elsewhere = _is_elsewhere(url, response)
+        self.elsewhere = request.elsewhere
         self.ended = False
 
     def parts(self) -> Iterator[bytes]:
@@ -112,8 +132,7 @@ class Stream:
         except _ERRORS as error:
             raise self._fail(error) from None
         self.ended = True
-        headers = {key.lower(): value for key, value in self._response.headers.itermerged()}
-        return Response(self.status, headers, content, self.elsewhere)
+        return Response(self.status, _headers(self._response), content, self.elsewhere)
 
     def _read(self) -> bytes:
         try:
@@ -148,13 +167,14 @@ class Transport:
         certificate_folders: Sequence[Path] | None = None,
     ) -> None:
         self._insecure_registries = insecure_registries
-        self._engine_is_local = engine_is_local
+        self.engine_is_local = engine_is_local
         self.left = deadline
         self._folders = certs_d(os.environ) if certificate_folders is None else certificate_folders
-        self._pools: dict[tuple[bool, str, Certificates], urllib3.PoolManager] = {}
+        self._pools: dict[tuple[bool, str, Certificates], Pools] = {}
         self._endpoints: dict[str, Endpoint | RegistryUnreachable] = {}
         self._held: dict[str, Certificates] = {}
         self._answered: set[str] = set()
+        self._destinations = Destinations()
         self._locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
 
@@ -188,19 +208,23 @@ class Transport:
         follow: bool = False,
         limit: int = BODY_LIMIT,
         registry: str = "",
+        lead: Lead | None = None,
         patience: Patience = NO_PATIENCE,
     ) -> Response:
         """Send one request, and again where that can succeed. Raises RegistryUnreachable, which never holds a header.
 
         `registry` is the one on whose behalf another host is asked, whose certificates then hold; it is the URL's own
-        host if not given. An answer that is larger than `limit` is none; what a refusal says is cut at ERROR_LIMIT.
+        host if not given. `lead` tells whose word the URL is, and it may then be one that is not asked (see
+        `Destinations`). An answer that is larger than `limit` is none; what a refusal says is cut at ERROR_LIMIT.
+
+        With `follow`, what has no body follows redirects, without its credential where they leave the origin. A request
+        with a `body` is sent again as it is, where 307 or 308 name the same origin; any other redirect is its answer.
         """
-        request = _Request(method, url, {"User-Agent": _USER_AGENT, **(headers or {})}, body, follow, limit)
-        pool = partial(self._pool, url, verify, registry)
+        request = self._request(method, url, headers, body, follow, limit, verify, registry, lead)
         retries = Retries(host_of(url), patience, self.left)
         while True:
             try:
-                response = self._send_once(request, pool)
+                response = self._send_once(request)
             except Dropped as dropped:
                 if not retries.after_drop(dropped):
                     raise
@@ -208,20 +232,17 @@ class Transport:
                 if not retries.after_answer(response.status, response.header("retry-after")):
                     return response
 
-    def _send_once(self, request: _Request, pool: Callable[[], urllib3.PoolManager]) -> Response:
+    def _send_once(self, request: _Request) -> Response:
         """One request and its whole answer, in a time of its own."""
         time_ = self._time_for(request.url, ANSWER_TIMEOUT)
-        limits.set(Limits(time_.due, 2 * BODY_LIMIT))
         timeout = Timeout(connect=min(CONNECT_TIMEOUT, time_.whole), read=READ_TIMEOUT)
+        response, request = self._follow(request, time_, timeout)
         try:
-            response = self._open(request, pool(), timeout)
             content = _read(response, request.url, request.limit)
-            response.release_conn()
         except _ERRORS as error:
             raise self._failure(request.url, error, time_) from None
-        self._answered.add(origin_of(request.url))
-        headers = {key.lower(): value for key, value in response.headers.itermerged()}
-        return Response(response.status, headers, content, _is_elsewhere(request.url, response))
+        response.release_conn()
+        return Response(response.status, _headers(response), content, request.elsewhere)
 
     @contextmanager
     def stream(
@@ -235,23 +256,19 @@ class Transport:
         follow: bool = False,
         room: int = 0,
         registry: str = "",
+        lead: Lead | None = None,
     ) -> Iterator[Stream]:
         """Send one request, once, whose body or answer may take as long as bytes go on coming; `body` part by part.
 
-        `room` is how many bytes of an answer there may be. Raises RegistryUnreachable as `send` does.
+        `room` is how many bytes of an answer there may be. A body that goes part by part follows no redirect. Raises
+        RegistryUnreachable as `send` does.
         """
-        request = _Request(method, url, {"User-Agent": _USER_AGENT, **(headers or {})}, body, follow, BODY_LIMIT)
+        request = self._request(method, url, headers, body, follow, BODY_LIMIT, verify, registry, lead)
         time_ = self._time_for(url, math.inf)
-        limits.set(Limits(time_.due, 2 * BODY_LIMIT, room))
         # urllib3 takes the time for connecting for each part of the body, too.
         timeout = Timeout(connect=min(READ_TIMEOUT, time_.whole), read=STREAM_TIMEOUT)
-        fail = partial(self._failure, url, time_=time_)
-        try:
-            response = self._open(request, self._pool(url, verify, registry), timeout)
-        except _ERRORS as error:
-            raise fail(error) from None
-        self._answered.add(origin_of(url))
-        answer = Stream(response, url, fail)
+        response, request = self._follow(request, time_, timeout, room)
+        answer = Stream(response, request, partial(self._failure, request.url, time_=time_))
         try:
             yield answer
         finally:
@@ -259,17 +276,98 @@ class Transport:
                 response.close()  # what was not read must not be taken for the next answer
             response.release_conn()
 
-    def _open(self, request: _Request, pool: urllib3.PoolManager, timeout: Timeout) -> urllib3.BaseHTTPResponse:
-        return pool.request(
-            request.method,
-            request.url,
-            headers=request.headers,
-            body=cast(Iterable[bytes], request.body),  # each part goes to the connection as it is
-            redirect=request.follow,
-            retries=_REDIRECTS if request.follow else _NO_REDIRECT,
-            timeout=timeout,
-            preload_content=False,
-        )
+    def knock(self, url: str, *, registry: str, lead: Lead) -> None:
+        """Make a connection to where a registry leads, and send nothing. Behind a proxy nobody can tell.
+
+        Raises RegistryAstray where there may be none, and RegistryUnreachable where none can be made.
+        """
+        request = self._request("HEAD", url, None, None, False, 0, True, registry, lead)
+        time_ = self._time_for(url, KNOCK_TIMEOUT)
+        limits.set(Limits(time_.due, met=partial(self._met, request)))
+        self._destinations.require(lead, url)
+        try:
+            if not proxy_for(url, os.environ):
+                knock(url, self._pool(request).contexts, time_.whole)
+        except _ERRORS as error:
+            raise self._failure(url, error, time_) from None
+
+    def has_answered(self, url: str) -> bool:
+        """Whether anybody ever answered at the origin of a URL."""
+        return origin_of(url) in self._answered
+
+    def _request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        body: bytes | Iterable[Part] | None,
+        follow: bool,
+        limit: int,
+        verify: bool,
+        registry: str,
+        lead: Lead | None,
+    ) -> _Request:
+        told = {"User-Agent": _USER_AGENT, **(headers or {})}
+        return _Request(method, url, told, body, follow, limit, verify, registry or host_of(url), lead)
+
+    def _follow(
+        self, request: _Request, time_: _Time, timeout: Timeout, room: int = 0
+    ) -> tuple[urllib3.BaseHTTPResponse, _Request]:
+        """The answer after the redirects that are followed, and the request that it answers."""
+        for _ in range(_MOST_REDIRECTS):
+            response = self._open(request, time_, timeout, room)
+            onward = self._onward(request, response)
+            if onward is None:
+                return response, request
+            response.drain_conn()
+            response.release_conn()
+            request = onward
+        return self._open(request, time_, timeout, room), request
+
+    def _open(self, request: _Request, time_: _Time, timeout: Timeout, room: int) -> urllib3.BaseHTTPResponse:
+        met = partial(self._met, request)
+        limits.set(Limits(time_.due, 2 * BODY_LIMIT, room, met))
+        try:
+            if request.lead is not None:
+                self._destinations.require(request.lead, request.url)
+            response = self._pool(request).urlopen(
+                request.method,
+                request.url,
+                headers=request.headers,
+                body=cast(Iterable[bytes], request.body),  # each part goes to the connection as it is
+                redirect=False,
+                retries=_NO_RETRY,
+                timeout=timeout,
+                preload_content=False,
+            )
+        except _ERRORS as error:
+            raise self._failure(request.url, error, time_) from None
+        self._answered.add(origin_of(request.url))
+        return response
+
+    def _met(self, request: _Request, reach: Reach) -> None:
+        if request.lead is None:
+            self._destinations.met(request.server, reach)
+        else:
+            self._destinations.require(request.lead, request.url, reach)
+
+    def _onward(self, request: _Request, response: urllib3.BaseHTTPResponse) -> _Request | None:
+        """The next request where the answer is a redirect that is followed. Raises RegistryUnreachable where it would
+        be, but for where it leads."""
+        location = _headers(response).get("location", "")
+        if not request.follow or response.status not in _REDIRECTS or not location:
+            return None
+        try:
+            url = urljoin(request.url, location)
+            leaves = place_of(url) != place_of(request.url)
+        except _ERRORS as error:
+            raise unreachable(origin_of(request.url), error, known=True) from None
+        if request.body is not None:
+            again = response.status in SAME_AGAIN and isinstance(request.body, bytes) and not leaves
+            return replace(request, url=url) if again else None
+        lead = Lead(request.server, request.url, "redirects to") if leaves else request.lead
+        kept = {name: value for name, value in request.headers.items() if not leaves or name != "Authorization"}
+        return replace(request, url=url, headers=kept, lead=lead, elsewhere=request.elsewhere or leaves)
 
     def _time_for(self, url: str, most: float) -> _Time:
         left = self.left()
@@ -290,7 +388,7 @@ class Transport:
     def _discover(self, registry: str) -> Endpoint:
         host = _HUB_HOST if registry == "docker.io" else registry
         loopback = is_loopback(registry)
-        if loopback and not self._engine_is_local():
+        if loopback and not self.engine_is_local():
             raise RegistryUnreachable(f"{registry} is on the engine's machine, which is not this one")
         if loopback:
             # docker takes plain HTTP on loopback; asked first, it saves a failed TLS handshake.
@@ -309,6 +407,9 @@ class Transport:
         for base, verify in candidates:
             try:
                 endpoint = self._ask(registry, base, verify=verify)
+            except RegistryAstray as error:
+                failure, refused = error, None
+                continue
             except RegistryUnreachable as error:
                 failure = failure or error
                 continue
@@ -324,24 +425,25 @@ class Transport:
 
     # ------------------------------------------------------------------ connections
 
-    def _pool(self, url: str, verify: bool, registry: str) -> urllib3.PoolManager:
-        proxy = proxy_for(url, os.environ)
-        name = registry or host_of(url)
-        name = "docker.io" if name == _HUB_HOST else name
+    def _pool(self, request: _Request) -> Pools:
+        proxy = proxy_for(request.url, os.environ)
+        name = request.server
         with self._lock:
-            held = self._certificates(name) if url[:6].lower() == "https:" else NO_CERTIFICATES
-            key = (verify, proxy, held)
+            held = self._certificates(name) if request.url[:6].lower() == "https:" else NO_CERTIFICATES
+            key = (request.verify, proxy, held)
             if key not in self._pools:
                 owner = urllib3.util.parse_url(f"https://{_HUB_HOST if name == 'docker.io' else name}")
-                contexts = Contexts(verify=verify, certificates=held, owner=(owner.host or "", owner.port or 443))
-                self._pools[key] = new_pool(verify, proxy, contexts)
+                contexts = Contexts(
+                    verify=request.verify, certificates=held, owner=(owner.host or "", owner.port or 443)
+                )
+                self._pools[key] = new_pool(request.verify, proxy, contexts)
             return self._pools[key]
 
     def _certificates(self, registry: str) -> Certificates:
         """What an engine on this machine has for a registry; looked up once."""
         if registry not in self._held:
             known = any(os.path.isdir(folder / registry) for folder in self._folders)  # noqa: PTH112  Path's raises
-            here = known and self._engine_is_local()
+            here = known and self.engine_is_local()
             self._held[registry] = certificates(registry, self._folders) if here else NO_CERTIFICATES
         return self._held[registry]
 
@@ -374,11 +476,10 @@ def place_of(url: str) -> tuple[str | None, str | None, int | None]:
     return parts.scheme, parts.host, parts.port or {"http": 80, "https": 443}.get(parts.scheme or "")
 
 
-def _is_elsewhere(url: str, response: urllib3.BaseHTTPResponse) -> bool:
-    """Whether one of the redirects that were followed left the place that was asked."""
-    asked = place_of(url)
-    for step in response.retries.history if response.retries else ():
-        url = urljoin(url, step.redirect_location or "")
-        if place_of(url) != asked:
-            return True
-    return False
+def _headers(response: urllib3.BaseHTTPResponse) -> dict[str, str]:
+    """By their names in lower case. A list may come as several lines (RFC 9110 section 5.3); of the headers that are
+    read here only challenges are one."""
+    lines = response.headers
+    found = {name.lower(): lines.getlist(name)[0] for name in lines}
+    challenges = lines.getlist("www-authenticate")
+    return {**found, "www-authenticate": ", ".join(challenges[:_MOST_CHALLENGES])} if challenges else found

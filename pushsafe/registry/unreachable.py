@@ -67,9 +67,34 @@ def _inner(error: BaseException) -> BaseException | None:
     return error.__cause__ or error.__context__ or next(arguments, None)
 
 
+_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL")
+"""What OpenSSL calls a first answer that is no TLS record (`ssl.SSLError.reason`)."""
+_TLS_ALERT = "\x15\x03"
+_CERTIFICATES = {
+    9: "the certificate is not valid yet, by this machine's clock",
+    10: "the certificate has expired, by this machine's clock",
+    18: "the certificate is self-signed, and no authority that this machine trusts",
+    19: "the certificate comes from an authority that this machine does not trust",
+    20: "the certificate comes from an authority that this machine does not trust",
+    21: "the certificate comes from an authority that this machine does not trust, or is sent without the ones between",
+    62: "the certificate is for another host name (it counts only among the subject's alternative names)",
+    64: "the certificate is not for this IP address (it counts only among the subject's alternative names)",
+}
+"""By OpenSSL's X509_V_ERR numbers (`x509_vfy.h`)."""
+
+
+def _of_tls(error: ssl.SSLError) -> str:
+    """What is wrong with TLS, where that is known."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _CERTIFICATES.get(getattr(error, "verify_code", 0), "")
+    return "what answers there does not speak TLS" if getattr(error, "reason", "") in _NO_TLS else ""
+
+
 def _reason(chain: list[BaseException]) -> str:
-    """What went wrong, in one sentence of the innermost error's words."""
+    """What went wrong, in one sentence; in the innermost error's words where there are no better ones."""
     for link in reversed(chain):
+        if isinstance(link, ssl.SSLError) and (said := _of_tls(link)):
+            return said
         if isinstance(link, OSError) and link.strerror and not isinstance(link, TimeoutError | ssl.SSLError):
             return "the host name cannot be resolved" if isinstance(link, socket.gaierror) else link.strerror.lower()
     if any(isinstance(link, TimeoutError | urllib3.exceptions.TimeoutError) for link in chain):
@@ -80,6 +105,11 @@ def _reason(chain: list[BaseException]) -> str:
         return "the connection was closed without an answer"
     if any(isinstance(link, http.client.IncompleteRead) for link in chain):
         return "the answer broke off"
+    for link in chain:
+        if isinstance(link, http.client.BadStatusLine):
+            return f"what answers there does not speak HTTP{', but TLS' if str(link).startswith(_TLS_ALERT) else ''}"
+    if any(isinstance(link, urllib3.exceptions.DecodeError) for link in chain):
+        return "the answer is not compressed in the way that its header says"
     # The words of these quote what could not be read: a URL, a header.
     if any(isinstance(link, urllib3.exceptions.LocationValueError) for link in chain):
         return "the address cannot be read"

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from urllib.parse import urlencode, urljoin
+from urllib.parse import urldefrag, urlencode, urljoin
 
-from pushsafe.errors import RegistryUnreachable
+from pushsafe.errors import RegistryAstray, RegistryUnreachable
 from pushsafe.extents import Part
 from pushsafe.model import Credential
 from pushsafe.patience import Patience
 from pushsafe.registry.auth import parse_challenge
+from pushsafe.registry.destinations import Lead, astray
 from pushsafe.registry.tokens import Tokens
-from pushsafe.registry.transport import Endpoint, Response, Transport, place_of
+from pushsafe.registry.transport import SAME_AGAIN, Endpoint, Response, Transport, place_of
+from pushsafe.registry.unreachable import Dropped
 
 TAKEN = (201, 202, 204)
 """Statuses of a piece that was taken: 202 by the specification; crane (`pkg/v1/remote/write.go`) knows the others."""
 DONE = (200, 201, 204)
 """Statuses of a blob that was taken: 201 by the specification; containerd takes all three
 (`core/remotes/docker/pusher.go`)."""
+NOWHERE = "it opens an upload, and names no place for it"
+_MOST_REDIRECTS = 3  # of one request
 _REFUSED = (401, 403)
 _UNAUTHORIZED = 401
 _TOLD = (200, 202, 204)
@@ -45,7 +49,8 @@ class Upload:
     """One upload, started at `url` with `headers`, which may hold a secret; `location` is what the last answer named.
 
     `answering` tells what answers the challenge of a refusal, in place of the headers that were sent. No piece but the
-    last may be smaller than `least` bytes (`OCI-Chunk-Min-Length`). For one thread at a time; for `cancel`, any.
+    last may be smaller than `least` bytes (`OCI-Chunk-Min-Length`). `onward` is where a redirect sends the next request
+    instead, after so many `redirects` of it. For one thread at a time; for `cancel`, any.
     """
 
     transport: Transport
@@ -58,14 +63,37 @@ class Upload:
     headers: Mapping[str, str]
     answering: Answering = _unanswered
     least: int = 0
+    onward: str = ""
+    redirects: int = 0
 
     def place(self) -> str:
-        """Where the upload goes on; empty where that cannot be read."""
+        """Where the upload goes on, without a fragment, which is nobody's but ours (RFC 9110 section 10.2.2); empty
+        where that cannot be read."""
         try:
-            place = urljoin(self.url, self.location)
+            place = urldefrag(urljoin(self.url, self.location)).url
             return place if place != self.url and all(place_of(place)[:2]) else ""
         except ValueError:
             return ""
+
+    def trouble(self) -> str:
+        """Why nothing can be sent to where the upload goes on; empty where it can. To ask for that costs no request.
+
+        The registry's own address was asked before. What is out of reach from here may yet be in that of an engine
+        which is not on this machine.
+        """
+        place = self.place()
+        if not place:
+            return NOWHERE
+        lead = self._lead(place)
+        if lead is None:
+            return ""
+        try:
+            self.transport.knock(place, registry=self.endpoint.registry, lead=lead)
+        except RegistryAstray as error:
+            return error.message
+        except RegistryUnreachable as error:
+            return astray(lead, place, error.message).message if self.transport.engine_is_local() else ""
+        return ""
 
     def in_clear(self) -> bool:
         """Whether the content goes out as it is: not by TLS."""
@@ -94,6 +122,20 @@ class Upload:
         if response.status in TAKEN:
             self._move(place, response)
         return response
+
+    def follow(self, answer: Response) -> bool:
+        """Whether the answer sends the same content to somewhere else at its origin (307, 308), where the next one then
+        goes. Elsewhere it is not followed: that is what a Location is for."""
+        asked, location = self.onward or self.place(), answer.header("location")
+        self.onward = ""
+        if answer.status not in SAME_AGAIN or not location or self.redirects == _MOST_REDIRECTS:
+            return False
+        with suppress(ValueError):
+            onward = urldefrag(urljoin(asked, location)).url
+            if place_of(onward) == place_of(asked):
+                self.onward = onward
+                self.redirects += 1
+        return bool(self.onward)
 
     def kept(self, patience: Patience) -> int:
         """How many bytes the registry has (`GET LOCATION`); 0 if it does not know the upload, or has nothing of it.
@@ -130,19 +172,39 @@ class Upload:
                 self._delete(place)
 
     def _send(self, method: str, url: str, headers: Mapping[str, str], parts: Iterable[Part]) -> Response:
+        url = self.onward or url
         ours = self._is_ours(url)
         sent = {"Content-Type": "application/octet-stream", **headers, **(self.headers if ours else {})}
-        verify = self.endpoint.verify or not ours
-        registry = self.endpoint.registry
-        with self.transport.stream(method, url, verify=verify, headers=sent, body=parts, registry=registry) as answer:
-            return answer.whole()
+        verify, registry = self.endpoint.verify or not ours, self.endpoint.registry
+        lead, begun = self._lead(url), False
+
+        def body() -> Iterator[Part]:
+            nonlocal begun
+            begun = True  # there is a connection
+            yield from parts
+
+        try:
+            with self.transport.stream(
+                method, url, verify=verify, headers=sent, body=body(), registry=registry, lead=lead
+            ) as answer:
+                response = answer.whole()
+        except (Dropped, RegistryAstray):
+            raise
+        except RegistryUnreachable as error:
+            if lead is None or begun or self.transport.has_answered(url):
+                raise
+            raise astray(lead, url, error.message) from None  # nobody is there, and it is the registry that said so
+        if response.status not in SAME_AGAIN:
+            self.onward, self.redirects = "", 0
+        return response
 
     def _ask(self, url: str, patience: Patience) -> Response:
         ours = self._is_ours(url)
         headers = self.headers if ours else {}
-        verify = self.endpoint.verify or not ours
-        registry = self.endpoint.registry
-        return self.transport.send("GET", url, verify=verify, headers=headers, registry=registry, patience=patience)
+        verify, registry, lead = self.endpoint.verify or not ours, self.endpoint.registry, self._lead(url)
+        return self.transport.send(
+            "GET", url, verify=verify, headers=headers, registry=registry, lead=lead, patience=patience
+        )
 
     def _delete(self, place: str) -> None:
         verify = self.endpoint.verify
@@ -158,6 +220,10 @@ class Upload:
     def _is_ours(self, place: str) -> bool:
         return place_of(place) == place_of(self.url)
 
+    def _lead(self, place: str) -> Lead | None:
+        """The registry's word for a place that is not its own."""
+        return None if self._is_ours(place) else Lead(self.endpoint.registry, self.url, "sends uploads to")
+
     def _move(self, asked: str, response: Response) -> None:
         with suppress(ValueError):
             self.location = urljoin(asked, response.header("location"))
@@ -165,5 +231,5 @@ class Upload:
     def _needed_place(self) -> str:
         place = self.place()
         if not place:
-            raise RegistryUnreachable(f"{self.endpoint.registry} opens an upload, and names no place for it")
+            raise RegistryUnreachable(f"{self.endpoint.registry}: {NOWHERE}")
         return place

@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import re
+import time
 import traceback
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from pushsafe.errors import RegistryUnreachable
+from pushsafe.errors import RegistryAstray, RegistryUnreachable
 from pushsafe.model import Credential, CredentialKind, CredentialSource, Secret, SourceKind
 from pushsafe.patience import NO_PATIENCE, Patience
 from pushsafe.registry.auth import (
@@ -23,6 +24,7 @@ from pushsafe.registry.auth import (
     parse_challenge,
     read_error,
 )
+from pushsafe.registry.destinations import Lead
 from pushsafe.registry.transport import Endpoint, Response, Transport
 from tests.fakes.registry import (
     BASE,
@@ -313,6 +315,7 @@ class Watched(Transport):
         follow: bool = False,
         limit: int = 0,
         registry: str = "",
+        lead: Lead | None = None,
         patience: Patience = NO_PATIENCE,
     ) -> Response:
         self.sent.append((url, (headers or {}).get("Authorization", ""), verify))
@@ -429,6 +432,31 @@ def test_a_refused_realm_is_told_without_the_secret() -> None:
     assert "\x1b" not in shown
 
 
+LONG = {
+    "schemes": "a," * 500_000,
+    "schemes without commas": "a " * 500_000,
+    "a scheme": "a" * 1_000_000,
+    "spaces": "Bearer" + " " * 1_000_000,
+    "parameters": 'Bearer a="b",' * 80_000,
+    "what is never closed": 'Bearer realm="' + "a" * 1_000_000,
+    "what is never closed, often": 'Bearer a="\\' * 80_000,
+    "a token": "Negotiate " + "A" * 1_000_000 + "(",
+    "equals signs": "Bearer a" + "=" * 1_000_000,
+}
+
+
+@pytest.mark.parametrize("header", LONG.values(), ids=LONG)
+def test_a_challenge_without_end_takes_no_time(header: str) -> None:
+    began = time.process_time()
+    parse_challenge(header)
+    assert time.process_time() - began < 0.5
+
+
+def test_what_stands_before_the_end_of_what_is_read_counts() -> None:
+    found = parse_challenge(f'Bearer realm="https://auth.test/token",service="s",x="{"y" * 9000}"')
+    assert (found.scheme, found.parameters) == ("bearer", {"realm": "https://auth.test/token", "service": "s"})
+
+
 # --------------------------------------------------------------------------- redirects of a token server
 
 REDIRECTED = [
@@ -443,6 +471,7 @@ REDIRECTED = [
     ("https", "http", False),
     ("https", "http elsewhere", False),
 ]
+"""From HTTPS into the clear nothing goes at all."""
 
 
 @pytest.mark.usefixtures("no_proxy")
@@ -466,6 +495,12 @@ def test_a_redirected_token_server_gets_the_credential_at_its_own_origin_only(
         base = f"{start}://registry.test:{one.port}"
         challenge = Challenge("bearer", {"realm": f"{base}/token"})
         place, transport = endpoint(base, start == "https"), Transport()
+        if start == "https" and scheme == "http":
+            for somebody in (login(), None):
+                with pytest.raises(RegistryAstray, match=rf"redirects to http://{name}:{port}, .* plain HTTP"):
+                    fetch_token(transport, place, challenge, (SCOPE,), "acme/app", somebody)
+            assert other.requests == []
+            return
         if carried:
             assert fetch_token(transport, place, challenge, (SCOPE,), "acme/app", login()).value == "opaque"
         else:  # what comes back is nobody's token

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
+from pushsafe.evidence import WRONG_ADDRESS
 from pushsafe.model import (
     Credential,
     CredentialKind,
+    Reference,
     Stage,
 )
+from pushsafe.registry.client import Registry
+from pushsafe.registry.transport import Transport
 from tests.fakes.registry import (
     BASE,
     DENIED,
@@ -23,6 +28,7 @@ from tests.fakes.registry import (
     UNAUTHORIZED,
     WRONG_LOGIN,
     Answer,
+    Certificate,
     FakeRegistry,
     Request,
     Rule,
@@ -51,6 +57,7 @@ from tests.registry.asking import (
     new,
     somebody,
 )
+from tests.registry.conftest import Names
 
 
 @dataclass(frozen=True)
@@ -337,9 +344,112 @@ def test_an_upload_elsewhere_is_left_alone(location: str) -> None:
         to = location.format(port=elsewhere.port, own=registry.host, own_port=registry.port)
         registry.rules += basic_registry(upload=started(to))
         found = investigate(registry, somebody()).evidence
-        assert found[-1].status == 202
+        assert found[-1].status or found[-2].status == 202
         assert elsewhere.requests == []
         assert registry.find("DELETE", ".*") == []
+
+
+def dead() -> int:
+    """A port where nobody listens."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+CLEAR = "it is plain HTTP, which everybody on the way can read and change"
+# Whether the registry speaks TLS; what its Location is; what is said of it, empty for nothing.
+PLACES: dict[str, tuple[bool, str, str]] = {
+    "its own": (False, "http://{own}/u", ""),
+    "its own, as a path": (False, "/u", ""),
+    "its own, by TLS": (True, "https://{own}/u", ""),
+    "another one's": (False, "http://127.0.0.1:{port}/u", ""),
+    "a lost port": (False, "http://127.0.0.1:{dead}/u", "http://127.0.0.1:{dead}, {wrong}: connection refused"),
+    "the wrong scheme": (False, "https://{own}/u", "https://{own}, {wrong}: what answers there does not speak TLS"),
+    "the scheme before the proxy": (True, "http://{own}/u", f"http://{{own}}, {{wrong}}: {CLEAR}"),
+    "in clear elsewhere": (True, "http://127.0.0.1:{port}/u", f"http://127.0.0.1:{{port}}, {{wrong}}: {CLEAR}"),
+    "an unknown name": (False, "http://core.test/u", "http://core.test, {wrong}: the host name cannot be resolved"),
+    "metadata": (
+        False,
+        "http://169.254.169.254/u",
+        "http://169.254.169.254, {wrong}: it is a link-local address or a cloud's metadata service, where {own} itself "
+        "is not",
+    ),
+    "nowhere": (False, "", "it opens an upload, and names no place for it"),
+    "no address": (False, "http://[", "it opens an upload, and names no place for it"),
+}
+
+
+@pytest.mark.usefixtures("no_proxy")
+@pytest.mark.parametrize(("secure", "location", "said"), PLACES.values(), ids=PLACES)
+@pytest.mark.parametrize("credential", [NOBODY, somebody()], ids=["nobody", "somebody"])
+def test_where_a_registry_sends_its_uploads(
+    credential: Credential, secure: bool, location: str, said: str, trusted: Certificate, names: Names
+) -> None:
+    """Nothing is sent there, and nothing more to a registry that names its own address."""
+    names()
+    with (
+        FakeRegistry() as other,
+        FakeRegistry(on("DELETE", "/u", Answer(204)), certificate=trusted if secure else None) as registry,
+    ):
+        words = {"own": registry.host, "port": str(other.port), "dead": str(dead())}
+        upload = started(location.format(**words))
+        registry.rules += open_registry(upload=upload) if credential is NOBODY else basic_registry(upload=upload)
+        found = investigate(registry, credential)
+        (opened,) = (one for one in found.evidence if one.status == 202)
+        wrong = [one for one in found.evidence if one.code == WRONG_ADDRESS]
+        assert other.requests == []
+        assert len(registry.find("POST", ".*")) == 1
+    assert (opened.stage, found.problem) == (Stage.PROBE, "")
+    if not said:
+        assert wrong == []
+        return
+    message = said.format(**words, wrong="which is not its own address")
+    led = message if "names no place" in message else f"{registry.base} sends uploads to {message}"
+    assert [(one.stage, one.status, one.message) for one in wrong] == [(Stage.PROBE, None, led)]
+    assert found.evidence[-1] is wrong[0]
+
+
+@pytest.mark.usefixtures("no_proxy")
+def test_an_address_that_only_an_engine_elsewhere_may_reach_is_not_held_against_a_registry(names: Names) -> None:
+    names("registry.test")
+    with FakeRegistry() as registry:
+        registry.rules += open_registry(upload=started(f"http://127.0.0.1:{dead()}/u"))
+        name = f"registry.test:{registry.port}"
+        asked = Registry(Transport(lambda: (name,), engine_is_local=lambda: False))
+        found = asked.investigate(Reference("given", name, NAME, "1"), NOBODY).evidence
+        asked.close()
+    assert [(one.stage, one.status) for one in found] == [(Stage.PING, 200), (Stage.PROBE, 202)]
+
+
+@pytest.mark.usefixtures("no_proxy")
+@pytest.mark.parametrize("credential", [NOBODY, somebody()], ids=["nobody", "somebody"])
+def test_a_registry_that_steps_down_is_a_finding_where_there_is_a_credential(
+    credential: Credential, trusted: Certificate
+) -> None:
+    """An engine would take the challenge from there, and the credential to whomever that names."""
+    with FakeRegistry() as clear:
+        moved = on("GET", "/v2/", redirect(f"http://127.0.0.1:{clear.port}/v2/", 301))
+        with FakeRegistry(moved, certificate=trusted) as registry:
+            found = investigate(registry, credential)
+        assert clear.requests == []
+    assert found.problem.startswith(f"{registry.base} redirects to http://127.0.0.1:{clear.port}, ")
+    assert [(one.stage, one.code) for one in found.evidence] == (
+        [(Stage.PING, WRONG_ADDRESS)] if credential.present else []
+    )
+
+
+@pytest.mark.usefixtures("no_proxy")
+@pytest.mark.parametrize("credential", [NOBODY, somebody()], ids=["nobody", "somebody"])
+def test_a_token_server_that_steps_down(credential: Credential, trusted: Certificate) -> None:
+    with FakeRegistry() as clear:
+        tokens = on("GET", "/token", redirect(f"http://127.0.0.1:{clear.port}/token", 302))
+        with FakeRegistry(bearer_registry(tokens=[tokens]), certificate=trusted) as registry:
+            found = investigate(registry, credential)
+        assert clear.requests == []
+    assert "plain HTTP" in found.problem
+    assert [(one.stage, one.code) for one in found.evidence[1:]] == (
+        [(Stage.TOKEN, WRONG_ADDRESS)] if credential.present else []
+    )
 
 
 @pytest.mark.parametrize("answer", [Answer(drop=True), SERVER_ERROR, UNAUTHORIZED, Answer(404)])

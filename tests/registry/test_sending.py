@@ -22,7 +22,7 @@ import pytest
 
 from pushsafe.archives.files import OpenFile, StoredBlob, Stretch
 from pushsafe.embedded import EmbeddedRegistry
-from pushsafe.errors import ContentBroken, RegistryUnreachable
+from pushsafe.errors import ContentBroken, RegistryAstray, RegistryUnreachable
 from pushsafe.gateways import Content
 from pushsafe.model import Credential, Evidence, LayerState, Reference, Repository, Stage
 from pushsafe.patience import NO_PATIENCE, Patience
@@ -553,6 +553,89 @@ def test_the_challenge_of_an_upload_elsewhere_is_not_answered() -> None:
         assert elsewhere.seen() == ["PUT /there"]
     assert isinstance(found, Evidence)
     assert found.status == 401
+
+
+def test_a_fragment_goes_nowhere() -> None:
+    """It would keep the digest from the registry."""
+    with FakeRegistry(uploading(PUT, start=(opened("/u?s=0#part"),))) as registry:
+        assert send(registry) is LayerState.SENT
+        assert requests_of(registry) == [START, WHOLE]
+
+
+def to(place: str, status: int = 307) -> Answer:
+    return Answer(status).having(Location=place)
+
+
+@pytest.mark.parametrize("status", [307, 308])
+def test_a_redirected_blob_goes_to_where_it_leads(status: int) -> None:
+    moved = on("PUT", "/u", to(f"/moved?s=1&digest={BLOB.digest}#x", status))
+    with FakeRegistry(uploading(moved, on("PUT", "/moved", to(f"/end?s=2&digest={BLOB.digest}", status)))) as registry:
+        registry.rules += [on("PUT", "/end", Answer(201))]
+        assert send(registry) is LayerState.SENT
+        assert requests_of(registry) == [
+            START,
+            WHOLE,
+            "PUT /moved?1 digest of 100000",
+            "PUT /end?2 digest of 100000",
+        ]
+        assert [one.body for one in registry.find("PUT", ".*")] == [DATA] * 3
+
+
+def test_a_redirected_start_and_a_redirected_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next piece goes to where the last one's answer says."""
+    monkeypatch.setattr(turns, "_PIECE", 40_000)
+    first = on("POST", f"/v2/{NAME}/blobs/uploads/", to("/begin"), opened())
+    begin = on("POST", "/begin", opened())
+    pieces = [on("PATCH", "/u", to("/p?s=9"), took(2)), on("PATCH", "/p", took(1)), PUT]
+    with FakeRegistry(first, begin, *uploading(pieces)) as registry:
+        assert send(registry) is LayerState.SENT
+        assert requests_of(registry) == [
+            START,
+            "POST /begin",
+            "PATCH /u?0 0-49999 of 50000",
+            "PATCH /p?9 0-49999 of 50000",
+            "PUT /u?1 digest 50000-99999 of 50000",
+        ]
+
+
+def test_a_redirect_carries_the_credential() -> None:
+    moved = [on("PUT", "/u", to(f"/moved?digest={BLOB.digest}")), on("PUT", "/moved", Answer(201))]
+    with FakeRegistry(basic_registry([on("HEAD", ".*", BLOB_UNKNOWN), *moved], upload=opened())) as registry:
+        assert send(registry, credential=somebody()) is LayerState.SENT
+        assert {one.authorization for one in registry.find("PUT", ".*")} == {basic_header("ada", "hunter2!")}
+
+
+@pytest.mark.parametrize("place", ["/u?s=0", "http://localhost:{port}/u", "http://127.0.0.1:{other}/u", "http://["])
+def test_a_redirect_that_is_not_followed(place: str) -> None:
+    """In circles, or to another origin, for which there is a Location."""
+    with FakeRegistry() as other:
+        moved = on("PUT", "/u", lambda _request: to(place.format(port=registry.port, other=other.port)))
+        with FakeRegistry(uploading(moved)) as registry:
+            found = send(registry, retries=1)
+            assert len(registry.find("PUT", ".*")) == (4 if place == "/u?s=0" else 1)
+        assert other.requests == []
+    assert isinstance(found, Evidence)
+    assert found.status == 307
+
+
+LEADING = {
+    "in clear": (True, "http://127.0.0.1:{other}/u", "plain HTTP"),
+    "metadata": (False, "http://169.254.169.254/u", "metadata service"),
+    "dead": (False, "http://127.0.0.1:9/u", "http://127.0.0.1:9, which is not its own address: connection refused"),
+}
+
+
+@pytest.mark.usefixtures("no_proxy")
+@pytest.mark.parametrize(("secure", "place", "said"), LEADING.values(), ids=LEADING)
+@pytest.mark.parametrize("content", [DATA, b""], ids=["a blob", "an empty one"])
+def test_an_upload_that_leads_astray(content: bytes, secure: bool, place: str, said: str, signed: Certificate) -> None:
+    with FakeRegistry() as other:
+        rules = uploading(start=(opened(place.format(other=other.port)),))
+        with FakeRegistry(rules, certificate=signed if secure else None) as registry:
+            with pytest.raises(RegistryAstray, match=said):
+                send(registry, Lying(content), retries=1)
+            assert requests_of(registry)[-1] == START
+        assert other.requests == []
 
 
 @pytest.mark.parametrize("location", ["", "http://[bad", "mailto:somebody"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
+import zlib
 
 import pytest
 import urllib3
@@ -31,6 +32,18 @@ CLOSED = http.client.RemoteDisconnected("Remote end closed connection without re
 REFUSED = ConnectionRefusedError(111, "Connection refused")
 TLS_EOF = ssl.SSLEOFError(8, "EOF occurred in violation of protocol")
 UNTRUSTED = ssl.SSLCertVerificationError(1, "certificate verify failed: self-signed certificate")
+
+
+def tls(reason: str, words: str = "wrong version number") -> ssl.SSLError:
+    error = ssl.SSLError(1, words)
+    error.reason = reason
+    return error
+
+
+def certificate(code: int, words: str = "certificate verify failed") -> ssl.SSLCertVerificationError:
+    error = ssl.SSLCertVerificationError(1, words)
+    error.verify_code = code
+    return error
 
 
 def not_made(error: OSError) -> exceptions.MaxRetryError:
@@ -81,7 +94,51 @@ ERRORS: dict[str, tuple[BaseException, str, str]] = {
         "no",
         "certificate verify failed: self-signed certificate",
     ),
-    "no HTTP": (aborted(http.client.BadStatusLine("SSH-2.0")), "no", "SSH-2.0"),
+    "no HTTP": (
+        aborted(http.client.BadStatusLine("SSH-2.0-OpenSSH_9.2")),
+        "no",
+        "what answers there does not speak HTTP",
+    ),
+    "a TLS alert": (
+        aborted(http.client.BadStatusLine("\x15\x03\x01\x00\x02\x02F")),
+        "no",
+        "what answers there does not speak HTTP, but TLS",
+    ),
+    "no TLS": (
+        exhausted(exceptions.SSLError(tls("WRONG_VERSION_NUMBER"))),
+        "no",
+        "what answers there does not speak TLS",
+    ),
+    "other words of TLS": (
+        exhausted(exceptions.SSLError(tls("SSLV3_ALERT_HANDSHAKE_FAILURE", "handshake failure"))),
+        "no",
+        "handshake failure",
+    ),
+    "badly compressed": (
+        exceptions.DecodeError("Received response with content-encoding: gzip", zlib.error("Error -3 while")),
+        "no",
+        "the answer is not compressed in the way that its header says",
+    ),
+    "expired": (
+        exhausted(exceptions.SSLError(certificate(10))),
+        "no",
+        "the certificate has expired, by this machine's clock",
+    ),
+    "an unknown authority": (
+        exhausted(exceptions.SSLError(certificate(20))),
+        "no",
+        "the certificate comes from an authority that this machine does not trust",
+    ),
+    "another host's": (
+        exhausted(exceptions.SSLError(certificate(62))),
+        "no",
+        "the certificate is for another host name (it counts only among the subject's alternative names)",
+    ),
+    "another fault of it": (
+        exhausted(exceptions.SSLError(certificate(26, "unsuitable purpose"))),
+        "no",
+        "unsuitable purpose",
+    ),
     "no URL": (exceptions.LocationParseError("http://secret@"), "no", "the address cannot be read"),
     "no header": (ValueError("Invalid header value b'secret'"), "no", "the request cannot be written as HTTP"),
 }

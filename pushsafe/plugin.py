@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -206,7 +207,8 @@ class StopWatch:
     into one call of `on_stop` in the main thread.
 
     A second signal ends the process at once with status 130. The socket never counts as a second one: where stdout is
-    no terminal, one Ctrl-C reaches us both as a signal and through docker. An `on_stop` that raises unwinds what the
+    no terminal, one Ctrl-C reaches us both as a signal and through docker. Nor does SIGHUP: a terminal that is closed
+    sends it, and so does the shell in it, to its jobs. An `on_stop` that raises unwinds what the
     main thread is doing, even a blocking system call. Enter and leave it in the main thread.
     """
 
@@ -227,10 +229,11 @@ class StopWatch:
     def __enter__(self) -> StopWatch:
         import signal
 
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        handlers = {signal.SIGINT: self._signalled, signal.SIGTERM: self._signalled, signal.SIGHUP: self._hung_up}
+        for number, handler in handlers.items():
             # `nohup` and background jobs of a script start us with signals ignored: they stay so.
             if signal.getsignal(number) is not signal.SIG_IGN:
-                self._previous[number] = signal.signal(number, self._signalled)
+                self._previous[number] = signal.signal(number, handler)
         if self._address:
             self._previous[signal.SIGURG] = signal.signal(signal.SIGURG, lambda *_: self._stop())
             self._listen()
@@ -283,6 +286,9 @@ class StopWatch:
             _end_at_once()
         self._stop()
 
+    def _hung_up(self, _number: int, _frame: FrameType | None) -> None:
+        self._stop()
+
     def _stop(self) -> None:
         if not self._requested:
             self._requested = True
@@ -301,5 +307,6 @@ def install_stop(environ: Mapping[str, str], on_stop: Callable[[], None] = inter
 def _end_at_once() -> None:
     if sys.stderr is not None and sys.stderr.isatty():
         # A progress bar may have hidden the cursor.
-        os.write(2, b"\x1b[?25h\n")
+        with suppress(OSError):  # the terminal may have gone
+            os.write(2, b"\x1b[?25h\n")
     os._exit(INTERRUPTED)

@@ -251,6 +251,24 @@ def test_second_signal_ends_at_once_with_130() -> None:
         assert child.wait(5) == 130
 
 
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        (signal.SIGHUP, signal.SIGHUP),
+        (signal.SIGTERM, signal.SIGHUP),
+        (signal.SIGHUP, signal.SIGTERM),
+        (signal.SIGINT, signal.SIGHUP),
+    ],
+)
+def test_a_terminal_that_is_closed_is_no_second_signal(numbers: tuple[int, ...]) -> None:
+    """The kernel and the shell tell us both, and a session that ends sends SIGTERM as well."""
+    stops: list[bool] = []
+    with install_stop({}, lambda: stops.append(True)):
+        for number in numbers:
+            os.kill(os.getpid(), number)
+    assert stops == [True]
+
+
 def test_nothing_heavy_is_imported() -> None:
     program = (
         "import sys, json; before = set(sys.modules); import pushsafe.plugin\n"

@@ -149,6 +149,30 @@ def test_a_terminal_that_is_hung_up(shell: Shell) -> None:
     assert "1 of 1 pushed and verified" in stdout
 
 
+def test_a_terminal_that_is_closed_in_a_push(tmp_path: Path) -> None:
+    """SIGHUP, and every write is an error from then on."""
+    running = (
+        "import fcntl, os, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); from pushsafe import cli; "
+        f"os._exit(cli.main(['{REF}']))"
+    )
+    with FakeEngine(images=[REF], push={REF: [20]}) as engine:
+        controller, terminal = pty.openpty()
+        child = subprocess.Popen(
+            [sys.executable, "-c", running],
+            env={"PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "DOCKER_HOST": engine.host, "TERM": "xterm"},
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            start_new_session=True,
+        )
+        os.close(terminal)
+        until = time.monotonic() + 60
+        while not engine.pushed() and time.monotonic() < until:
+            time.sleep(0.05)
+        os.close(controller)
+        assert child.wait(10) == 130
+
+
 # ---------------------------------------------------------------------- the end
 
 

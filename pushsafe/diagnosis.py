@@ -94,6 +94,7 @@ FINDINGS = (
     ("PS304", "challenge"),
     ("PS3", "credential"),
     ("PS4", "tag now"),
+    ("PS5", "reference"),
 )
 """The step that a finding is about, by the beginning of its code."""
 

@@ -22,6 +22,15 @@ COMPLETE = "__complete"
 COMPLETE_NO_DESCRIPTIONS = "__completeNoDesc"
 INTERRUPTED = 130
 
+CONTENT_TRUST = "DOCKER_CONTENT_TRUST"
+
+
+def wants_signatures(environ: Mapping[str, str]) -> bool:
+    """Whether docker is asked to sign what it pushes: anything that Go's `strconv.ParseBool` does not take for false
+    (docker/cli `cli/command/cli.go`, `isContentTrustEnabled`)."""
+    return environ.get(CONTENT_TRUST, "") not in {"", "0", "f", "F", "false", "FALSE", "False"}
+
+
 # --------------------------------------------------------------------------- argv
 
 

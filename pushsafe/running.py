@@ -39,7 +39,8 @@ class Session(NamedTuple):
             streams.tell(f"warning: {warning}\n")
         if settings.preflight_off and "preflight" in given:
             streams.tell(f"note: the preflight is off: {settings.preflight_off}\n")
-        return settings
+        signed = plugin.wants_signatures(self.environ)
+        return settings._replace(policy=settings.policy._replace(signed=signed))
 
 
 @contextmanager

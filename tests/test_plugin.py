@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from pushsafe.errors import UsageError
-from pushsafe.plugin import DockerFlags, complete, install_stop, split
+from pushsafe.plugin import DockerFlags, complete, install_stop, split, wants_signatures
 
 DOCKER = {"DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND": "docker"}
 NO = DockerFlags()
@@ -147,6 +147,18 @@ OPTIONS = {"": (("--format", "Output format"), ("--yes", "")), "rules": (("--jso
 )
 def test_complete(line: str, answer: str) -> None:
     assert complete(line.split("|"), COMMANDS, OPTIONS) == answer
+
+
+@pytest.mark.parametrize(
+    ("value", "asked"),
+    [
+        (None, False), ("", False), ("0", False), ("f", False), ("F", False), ("false", False), ("False", False),
+        ("FALSE", False), ("1", True), ("t", True), ("true", True), ("TRUE", True), ("yes", True), ("no", True),
+        ("2", True), (" 0", True), ("fAlse", True),
+    ],
+)  # fmt: skip
+def test_docker_takes_any_other_word_for_yes(value: str | None, asked: bool) -> None:
+    assert wants_signatures({} if value is None else {"DOCKER_CONTENT_TRUST": value}) is asked
 
 
 # --------------------------------------------------------------------------- stop

@@ -37,10 +37,14 @@ class EngineAddress(NamedTuple):
 
 
 class TagPolicy(NamedTuple):
-    """How tags may change, as patterns of `fnmatch`: `moving` are meant to, `immutable` must not."""
+    """How tags may change, as patterns of `fnmatch`: `moving` are meant to, `immutable` must not.
+
+    `signed` tells that the environment asks for every push to be signed (docker's DOCKER_CONTENT_TRUST).
+    """
 
     moving: tuple[str, ...] = ("latest", "stable", "edge", "nightly", "canary", "dev", "develop", "main", "master")
     immutable: tuple[str, ...] = ()
+    signed: bool = False
 
 
 class Asks(Enum):

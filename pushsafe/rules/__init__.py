@@ -28,6 +28,7 @@ from pushsafe.rules import (
     ps305_credential_elsewhere,
     ps401_overwrites_tag,
     ps402_latest_goes_back,
+    ps501_content_trust,
 )
 from pushsafe.rules.rule import Needs, Rule
 
@@ -56,6 +57,7 @@ RULES: tuple[Rule, ...] = (
     ps305_credential_elsewhere.RULE,
     ps401_overwrites_tag.RULE,
     ps402_latest_goes_back.RULE,
+    ps501_content_trust.RULE,
 )
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from pushsafe import rules
-from pushsafe.model import Severity
+from pushsafe.model import Severity, TagPolicy
+from pushsafe.plugin import wants_signatures
 from pushsafe.rules import RULES, Needs, Rule, lint, refused
 from tests.rules.facts import LOGIN_WANTED, UNKNOWN, facts, image
 from tests.values import nobody
@@ -65,9 +66,16 @@ def _references(example: str) -> list[str]:
     return [word for word in shlex.split(command) if not word.startswith("-")]
 
 
+def _environment(example: str) -> dict[str, str]:
+    """The variables that stand before the command."""
+    words = shlex.split(example.partition("docker pushsafe")[0])
+    return {name: value for name, _, value in (word.partition("=") for word in words)}
+
+
 @pytest.mark.parametrize("rule", TEXT_RULES, ids=_code)
 def test_the_example_of_a_text_rule_fires(rule: Rule) -> None:
-    found = lint([facts(given) for given in _references(rule.example)], Needs.TEXT)
+    policy = TagPolicy(signed=wants_signatures(_environment(rule.example)))
+    found = lint([facts(given, policy=policy) for given in _references(rule.example)], Needs.TEXT)
     assert [finding.code for finding in found] == [rule.code] or rule.code in ("PS103", "PS107")
     assert rule.code in {finding.code for finding in found}
 

@@ -27,6 +27,7 @@ from pushsafe.gateways import Gateways, Observer
 from pushsafe.gathering import investigate
 from pushsafe.looking import Look
 from pushsafe.model import (
+    Along,
     Credential,
     Denied,
     EngineAccepted,
@@ -108,6 +109,7 @@ class Delivery:
         self._stopped = threading.Event()
         self._availability = Availability(gateways)
         self._unsent: set[str] = set()
+        self._along: dict[str, tuple[Along, ...]] = {}
         self.results: dict[str, TagResult] = {}
 
     def begin(self, fact: Facts, cut: NotPushed) -> None:
@@ -267,6 +269,10 @@ class Delivery:
         if not self._stopped.is_set():
             self.observer.finished(result)
 
+    def went_along(self, fact: Facts, along: tuple[Along, ...]) -> None:
+        """What was put into the repository for the image of a tag, under tags of its own."""
+        self._along[str(fact.reference)] = along
+
     def refused(self, fact: Facts, push: Evidence) -> Denied | Failed:
         """What a refused push comes to, by what was said of it and what the registry says when it is asked."""
         credential = credential_of(fact)
@@ -305,6 +311,13 @@ class Delivery:
         self.finish(fact, outcome, verification)
         return verification
 
+    def confirm(self, fact: Facts, digest: str) -> Verification:
+        """Read a tag back that has no result of its own."""
+        with self._watch.phase("verify"):
+            engine = _Engine(self._gateways)
+            registry = self._gateways.registry()
+            return verify(fact.reference, digest, credential_of(fact), registry, engine, patience=self.patience)
+
     def _look(self, fact: Facts, known: ManifestInfo | None) -> tuple[Pushed, Verification]:
         outcome = self.results[str(fact.reference)].outcome
         if not isinstance(outcome, Pushed):
@@ -340,7 +353,8 @@ class Delivery:
     def _keep(self, fact: Facts, outcome: Outcome, verification: Verification) -> TagResult:
         name = str(fact.reference)
         seconds = round(time.monotonic() - self._began.setdefault(name, time.monotonic()), 4)
-        result = TagResult(fact.reference, outcome, verification, seconds)
+        along = self._along.get(name, ()) if isinstance(outcome, Pushed) else ()
+        result = TagResult(fact.reference, outcome, verification, seconds, along=along)
         self.results[name] = result
         return result
 

@@ -111,18 +111,28 @@ class Referrer(NamedTuple):
     subject: str
 
 
+class Companion(NamedTuple):
+    """A manifest about another one, its `subject`, that is found by a tag made of the subject's digest: so cosign
+    (`specs/SIGNATURE_SPEC.md`) and regclient keep signatures, attestations and SBOMs."""
+
+    content: ManifestContent
+    subject: str
+    tag: str
+
+
 class Package(NamedTuple):
     """An image as a registry takes it.
 
     None of the manifests of a level names or refers to one of its own or a later level; the last level is the one that
     tags are to name. `referrers` refer to another manifest, each after the one it refers to where that goes along, and
-    after all that it names; what of the levels does so is among them. `contents` are the blobs that they
-    all need, each once.
+    after all that it names; what of the levels does so is among them. `companions` have tags of their own, and come
+    last. `contents` are the blobs that they all need, each once.
     """
 
     levels: tuple[tuple[ManifestContent, ...], ...]
     contents: tuple[Content, ...]
     referrers: tuple[Referrer, ...] = ()
+    companions: tuple[Companion, ...] = ()
 
     @property
     def manifest(self) -> ManifestContent:

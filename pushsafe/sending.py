@@ -8,13 +8,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import product
 
+from pushsafe.accompanying import about, accompany
 from pushsafe.delivery import Delivery, unreached
 from pushsafe.errors import RegistryUnreachable
 from pushsafe.evidence import accepted
-from pushsafe.gateways import Content, Gateways, Package, Referrer, StoredImage
+from pushsafe.gateways import Content, Gateways, Package, StoredImage
 from pushsafe.model import (
     Archive,
-    Denied,
     Evidence,
     Facts,
     Failed,
@@ -195,8 +195,8 @@ class _Sent:
         return self._transfer.blobs(fact, {one.blob: one for one in largest_first}, move, declined)
 
     def _refer(self, fact: Facts) -> None:
-        """The referrers, once what they refer to is there: whoever finds the tag finds its signatures, too."""
-        if not self._package.referrers:
+        """What is about the image, once that is there: whoever finds the tag finds its signatures, too."""
+        if not (self._package.referrers or self._package.companions):
             return
         self._transfer.put(fact, self._package.manifest)
         for referrer in self._package.referrers:
@@ -209,17 +209,9 @@ class _Sent:
             except RegistryUnreachable as error:
                 raise Ended(Failed(unreached(fact, error))) from None
             if not accepted(said) or said.code:
-                raise Ended(_of_referrer(self._delivery.declined(fact, said), referrer))
-
-
-def _of_referrer(outcome: Outcome, referrer: Referrer) -> Outcome:
-    """The same, saying that it is not the image which was refused."""
-    what = f"what refers to the image ({referrer.content.digest}, a signature or the like) was refused"
-    if isinstance(outcome, Denied):
-        return outcome._replace(denial=outcome.denial._replace(summary=f"{what}: {outcome.denial.summary}"))
-    if isinstance(outcome, Failed):
-        return outcome._replace(failure=outcome.failure._replace(message=f"{what}: {outcome.failure.message}"))
-    return outcome
+                raise Ended(about(self._delivery.declined(fact, said), referrer))
+        along = [accompany(fact, one, self._registry, self._delivery) for one in self._package.companions]
+        self._delivery.went_along(fact, tuple(along))
 
 
 def _nobody(_done: int, _whole: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pushsafe.advice import denial
 from pushsafe.evidence import Refusal
 from pushsafe.model import (
+    Along,
     Batch,
     Denial,
     DenialKind,
@@ -102,6 +103,14 @@ _DENIAL = Denial(
 )
 _UNCLEAR = Denial(DenialKind.UNCLEAR, DenialReason.UNCLEAR, "the words fit both", _EVIDENCE[:2])
 _FAILURE = Failure(FailureKind.NETWORK, "dial tcp: connection refused", _EVIDENCE[:1], ("curl -sSi https://x/v2/",))
+
+
+def _with_signatures() -> Report:
+    """Tags that nobody listed have no result of their own."""
+    found = report(("1", Pushed(DIGEST, Layers(sent=2, bytes_sent=2048)), _FOUND))
+    along = tuple(Along(f"{DIGEST.replace(':', '-')}.{suffix}", OTHER) for suffix in ("sig", "att"))
+    return found._replace(results=(found.results[0]._replace(along=along),))
+
 
 _UNKNOWN = RepositoryCheck(f"{HOST}/{REPOSITORY}", PreflightVerdict.UNKNOWN, f"https://{HOST}: connection refused")
 _ACCEPTED = RepositoryCheck(
@@ -233,6 +242,7 @@ REPORTS: dict[str, Report] = {
             )
         )
     ),
+    "with-its-signatures": _with_signatures(),
     "tagged-not-confirmed": report(
         ("1", Pushed(DIGEST, None, How.TAGGED), Mismatch(DIGEST, OTHER)),
         ("2", Pushed(DIGEST, None, How.TAGGED), Missing("registry.example.com/myorg/my-api:2")),

@@ -14,8 +14,9 @@ from pushsafe import verification
 from pushsafe.errors import ContentBroken, RegistryUnreachable, UsageError
 from pushsafe.exitcodes import ExitCode, exit_code
 from pushsafe.extents import Extent
-from pushsafe.gateways import Content, Package, Referrer
+from pushsafe.gateways import Companion, Content, Package, Referrer
 from pushsafe.model import (
+    Along,
     Archive,
     ArchiveKind,
     Asks,
@@ -473,6 +474,90 @@ def test_a_refused_signature_is_told_as_that() -> None:
     found = outcome(send(a_world(Stored(SINGLE._replace(referrers=(signature,))), refers={NAME: invalid})))
     assert isinstance(found, Failed)
     what = f"what refers to the image ({signature.content.digest}, a signature or the like) was refused: "
+    assert found.failure.message.startswith(what)
+
+
+SIGNED_TAG = f"{ROOT.replace(':', '-')}.sig"
+SIGNED_NAME = f"{NAME}:{SIGNED_TAG}"
+
+
+def signatures(*texts: str) -> ManifestContent:
+    """As cosign keeps them: each is a layer, all of them for the same payload, and lies in its annotations."""
+    layers = [{"digest": sha("5"), "annotations": {"signature": text}} for text in texts]
+    body = json.dumps({"layers": layers}).encode()
+    return ManifestContent(f"sha256:{hashlib.sha256(body).hexdigest()}", OCI_MANIFEST, body)
+
+
+def signed(*held: str, shown: bool = True, **scripted: object) -> tuple[World, ManifestContent]:
+    """An image with a signature under a tag; `held` are those that the registry has there."""
+    one = signatures("ours")
+    there = signatures(*held)
+    world = a_world(Stored(SINGLE._replace(companions=(Companion(one, ROOT, SIGNED_TAG),))), **scripted)
+    if held:
+        world.registry.held = {SIGNED_NAME: ManifestInfo(there.digest, OCI_MANIFEST)}
+        world.registry.contents = {f"{NAME}@{there.digest}": there}
+    found = ManifestInfo(one.digest, OCI_MANIFEST) if shown else NOT_THERE
+    world.registry.manifests = {**world.registry.manifests, SIGNED_NAME: found}
+    return world, one
+
+
+def test_a_signature_under_a_tag_comes_before_the_images_tag_and_is_read_back() -> None:
+    world, signature = signed()
+    report = send(world)
+    assert exit_code(report) is ExitCode.OK
+    assert [short(one) for one in asked(world, "put")] == ["acme/app:1.4.2", f"acme/app:{SIGNED_TAG}", "acme/app:1.4.2"]
+    assert asked(world, "manifest").count(f"manifest {SIGNED_NAME}") == 2  # what is there, and reading it back
+    (result,) = report.results
+    assert result.along == (Along(SIGNED_TAG, signature.digest),)
+
+
+TAKEN = {
+    "the same": (("ours",), False),
+    "more": (("theirs", "ours"), False),
+    "less": ((), True),
+}
+
+
+@pytest.mark.parametrize(("held", "put"), TAKEN.values(), ids=TAKEN)
+def test_signatures_that_are_there_are_kept(held: tuple[str, ...], put: bool) -> None:
+    world, _ = signed(*held)
+    if held:
+        world.registry.manifests = {**world.registry.manifests, **world.registry.held}
+    report = send(world)
+    assert exit_code(report) is ExitCode.OK
+    assert (SIGNED_NAME in world.registry.tagged) is put
+    assert report.results[0].along == (Along(SIGNED_TAG, signatures(*(held or ("ours",))).digest),)
+
+
+def test_signatures_of_others_are_not_replaced() -> None:
+    world, _ = signed("theirs")
+    found = outcome(send(world))
+    assert isinstance(found, Failed)
+    assert f"{SIGNED_NAME} names {signatures('theirs').digest} already" in found.failure.message
+    assert world.registry.tagged == [TAG]  # by its digest alone
+
+
+def test_a_signature_that_does_not_show_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verification, "PATIENCE", ())
+    world, _ = signed(shown=False)
+    found = outcome(send(world))
+    assert isinstance(found, Failed)
+    assert f"({SIGNED_TAG}, a signature or the like) was put, and could not be confirmed" in found.failure.message
+
+
+@pytest.mark.parametrize("at", ["putting", "looking", "reading"])
+def test_a_refused_signature_under_a_tag_is_told_as_that(at: str) -> None:
+    invalid = Evidence(Stage.PUSH, "manifest invalid", 400, "MANIFEST_INVALID", sent=True)
+    world, _ = signed(*(["theirs"] if at == "reading" else []))
+    if at == "putting":
+        world.registry.puts = {SIGNED_NAME: invalid}
+    elif at == "looking":
+        world.registry.held = {SIGNED_NAME: invalid}
+    else:
+        world.registry.contents = {f"{NAME}@{signatures('theirs').digest}": invalid}
+    found = outcome(send(world))
+    assert isinstance(found, Failed)
+    what = f"what refers to the image ({SIGNED_TAG}, a signature or the like) was refused: "
     assert found.failure.message.startswith(what)
 
 

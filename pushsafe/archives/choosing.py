@@ -5,10 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 
+from pushsafe.archives.companions import is_kept_beside, tells_of_another
 from pushsafe.archives.descriptors import Named
 from pushsafe.archives.layout import INDEX, Layout
 from pushsafe.archives.repairs import AGAIN
-from pushsafe.archives.walking import FALLBACK
 from pushsafe.errors import UsageError
 from pushsafe.image_index import clash, index_of
 from pushsafe.model import MANIFEST_TYPES, Archive, BadReference, Descriptor, Platform
@@ -66,7 +66,7 @@ def _whole(layout: Layout) -> Named | None:
     images = [one for one in layout.entries if not one.attestation]
     known = [(one.digest, one.platform) for one in images if one.platform and one.media_type in MANIFEST_TYPES]
     several = len(layout.entries) > 1 and bool(images)
-    if not several or len(known) < len(images) or any(one.names for one in layout.entries) or clash(known):
+    if not several or len(known) < len(images) or any(one.names or one.kind for one in layout.entries) or clash(known):
         return None
     return layout.whole()
 
@@ -79,7 +79,8 @@ def form_of(archive: Archive, place: str, ref: str = "REF") -> str:
 def _named(entries: Sequence[Named], ref: str) -> Iterator[Named]:
     meant = normal(ref)
     for one in entries:
-        if ref in (one.digest, *one.names) or (meant and meant in whole_names(one)):
+        called = not is_kept_beside(one) and (ref in one.names or (meant and meant in whole_names(one)))
+        if called or ref == one.digest:
             yield one
 
 
@@ -94,7 +95,7 @@ def candidates(layout: Layout) -> list[Named]:
     entries = list(layout.entries)
     if len({one.digest for one in entries}) < 2:
         return entries
-    return [one for one in entries if not FALLBACK.fullmatch(one.name) and not _refers(layout, one)] or entries
+    return [one for one in entries if not tells_of_another(one) and not _refers(layout, one)] or entries
 
 
 def _refers(layout: Layout, named: Named) -> bool:

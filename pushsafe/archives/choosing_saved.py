@@ -198,4 +198,5 @@ def _is_to_be_packed(indexed: _Indexed, config_digest: str) -> bool:
     image = only_image(layout, entry) if layout.holds_manifest(entry) else None
     if image is None or image.is_compressed or image.config is None or image.config.digest != config_digest:
         return False
-    return not package_of(layout, entry).referrers
+    package = package_of(layout, entry)
+    return not (package.referrers or package.companions)

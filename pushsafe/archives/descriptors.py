@@ -18,6 +18,8 @@ _NAME = "org.opencontainers.image.ref.name"
 _WHOLE_NAME = "io.containerd.image.name"
 """What containerd, docker and buildx write besides, as the former is a tag only with them (containerd `export.go`)."""
 NAMES = (_NAME, _WHOLE_NAME)
+_KIND = "kind"
+"""What `cosign save` says that an entry is (cosign `pkg/oci/layout/index.go`)."""
 _ATTESTATION = "vnd.docker.reference.type"
 """What buildx says of attestations besides (`docs/attestations/attestation-storage.md`)."""
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
@@ -36,9 +38,9 @@ _UNCOMPRESSED = (
 class Named(NamedTuple):
     """What a descriptor names (OCI image specification, `descriptor.md`); `size` is in bytes.
 
-    `name` and `whole_name` are its annotations. `attestation` tells that an index names it for no image's platform, but
-    beside the images, and `attests` of which one it is, where that is said. `data` is the content itself, where that
-    came along.
+    `name`, `whole_name` and `kind` are its annotations. `attestation` tells that an index names it for no image's
+    platform, but beside the images, and `attests` of which one it is, where that is said. `data` is the content itself,
+    where that came along.
     """
 
     digest: str
@@ -49,6 +51,7 @@ class Named(NamedTuple):
     attests: str = ""
     name: str = ""
     whole_name: str = ""
+    kind: str = ""
     data: bytes | None = None
 
     @property
@@ -118,8 +121,8 @@ def named_by(entry: Any) -> Named:
     digest, size, _ = blob_of(entry)
     media_type, annotations, platform = (field(entry, key) for key in ("mediaType", "annotations", "platform"))
     said = annotations if isinstance(annotations, dict) else {}
-    name, whole_name, attests = (
-        one if isinstance(one, str) else "" for one in map(said.get, (_NAME, _WHOLE_NAME, ATTESTS))
+    name, whole_name, kind, attests = (
+        one if isinstance(one, str) else "" for one in map(said.get, (_NAME, _WHOLE_NAME, _KIND, ATTESTS))
     )
     attestation = isinstance(said.get(_ATTESTATION), str) or _is_unknown(platform)
     return Named(
@@ -131,6 +134,7 @@ def named_by(entry: Any) -> Named:
         attests,
         name,
         whole_name,
+        kind,
         _data(field(entry, "data")),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Sequence
 
+from pushsafe.archives.companions import companions_of
 from pushsafe.archives.descriptors import DOCKER_CONFIG, DOCKER_LAYER, OCI_CONFIG, OCI_LAYER, OCI_ZSTD_LAYER, Named
 from pushsafe.archives.files import StoredBlob, Stretch
 from pushsafe.archives.hashing import Hashing
@@ -30,8 +31,11 @@ class LayoutImage:
         self._store = layout.store
         self._package = package_of(layout, root)
         part_of = entry.digest if layout.manifest(root, INDEX).is_index and root.digest != entry.digest else ""
-        left = _left(layout, entry, self._package)
-        self._upcoming = _upcoming(layout, root)._replace(attestations=left, part_of=part_of)
+        self._upcoming = _upcoming(layout, root)._replace(
+            attestations=_left(layout, entry, self._package),
+            part_of=part_of,
+            untagged=_untagged(layout, self._package),
+        )
         self._hashing = Hashing(self._package.contents, right=layout.read_already)
         self._hashing.start()
 
@@ -112,7 +116,8 @@ def _left(layout: Layout, entry: Named, package: Package) -> int:
     """How much stays behind that tells of what is pushed: attestations that the index names, and that refer to nothing,
     and what refers to an index that does not go along itself."""
     taken = {content.digest for level in package.levels for content in level}
-    sent = taken | {referrer.content.digest for referrer in package.referrers}
+    sent = taken.union(one.content.digest for one in package.referrers)
+    sent.update(one.content.digest for one in package.companions)
     whole = layout.manifest(entry, INDEX)
     if entry.digest in taken or not whole.is_index:
         return 0
@@ -121,6 +126,12 @@ def _left(layout: Layout, entry: Named, package: Package) -> int:
     left = {child.digest for child in children if child.attestation and child.attests in ("", *taken)}
     left |= about(layout, {index.content.digest for index in indexes})
     return len(left - sent)
+
+
+def _untagged(layout: Layout, package: Package) -> tuple[str, ...]:
+    """The digests of signatures and the like that stay behind as no tag can be made for them."""
+    taken = {content.digest for level in package.levels for content in level}
+    return tuple(one.named.digest for one in companions_of(layout) if not one.tag and one.subject in ("", *taken))
 
 
 def _upcoming(layout: Layout, root: Named) -> Upcoming:

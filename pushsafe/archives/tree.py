@@ -6,13 +6,14 @@ from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from pushsafe.archives.companions import companions_of, subject_of_list
 from pushsafe.archives.descriptors import Manifest, Named
 from pushsafe.archives.files import StoredBlob
 from pushsafe.archives.layout import INDEX, Layout, name_of, path_of
 from pushsafe.archives.repairs import AGAIN, BY_DIGEST
-from pushsafe.archives.walking import FALLBACK, check_depth
+from pushsafe.archives.walking import check_depth
 from pushsafe.errors import UsageError
-from pushsafe.gateways import Package, Referrer
+from pushsafe.gateways import Companion, Package, Referrer
 from pushsafe.image_index import in_levels
 from pushsafe.model import Blob
 from pushsafe.platforms import listed
@@ -26,19 +27,25 @@ def package_of(layout: Layout, root: Named) -> Package:
     """The image with everything that a registry needs for it. Raises UsageError, which names the file at fault."""
     tree = _Tree(layout)
     tree.add(root, INDEX)
-    told = {referrer.content.digest: referrer for referrer in _referrers(tree)}
-    subjects = {one: told[one].subject if one in told else manifest.subject for one, manifest in tree.manifests.items()}
+    around = tuple(_about_it(tree))
+    companions = tuple(one for one in around if isinstance(one, Companion))
+    told = {one.content.digest: one.subject for one in around if isinstance(one, Referrer)}
+    subjects = {one: told.get(one, manifest.subject) for one, manifest in tree.manifests.items()}
     needs = {
         one: {subjects[one], *(child.digest for child in manifest.children)} for one, manifest in tree.manifests.items()
     }
     wanted = _needed_by(root.digest, needs)
+    # A companion is put under its tag, and that is enough unless another manifest needs it.
+    needed = wanted.union(*needs.values(), (one for one, subject in subjects.items() if subject))
+    alone = {one.content.digest for one in companions} - needed
     in_order = in_levels(needs)
     levels = [[tree.manifests[one].content for one in level if one in wanted] for level in in_order]
-    later = [tree.manifests[one].content for level in in_order for one in level if one not in wanted]
+    later = [tree.manifests[one].content for level in in_order for one in level if one not in wanted | alone]
     # Those of the image itself, too: where a registry keeps no list of what refers to what, whoever pushes has to.
     own = (one for level in levels for one in level if subjects[one.digest])
     referrers = (Referrer(one, subjects[one.digest]) for one in (*own, *later))
-    return Package(tuple(map(tuple, filter(None, levels))), tuple(tree.contents.values()), tuple(referrers))
+    put = tuple(map(tuple, filter(None, levels)))
+    return Package(put, tuple(tree.contents.values()), tuple(referrers), companions)
 
 
 def _needed_by(root: str, needs: Mapping[str, Collection[str]]) -> set[str]:
@@ -109,29 +116,35 @@ def _blobs(manifest: Manifest) -> Iterator[tuple[Blob, Named]]:
             yield Blob(one.digest, one.size, is_layer=one is not manifest.config), one
 
 
-def _referrers(tree: _Tree) -> Iterator[Referrer]:
-    """What refers to any of the manifests, or to what refers to them, each after its subject."""
-    of_subject: dict[str, list[tuple[Named, str]]] = {}
+def _about_it(tree: _Tree) -> Iterator[Referrer | Companion]:
+    """What is about any of the manifests, or about what is about them, each after its subject."""
+    of_subject: dict[str, list[tuple[Named, str, str]]] = {}
     for named, by, subject in _subjects(tree.layout):
-        of_subject.setdefault(subject, []).append((named, by))
+        of_subject.setdefault(subject, []).append((named, by, ""))
+    for named, subject, tag in companions_of(tree.layout):
+        if tag:
+            of_subject.setdefault(subject, []).append((named, INDEX, tag))
     waiting = deque(tree.manifests)
     seen = set(waiting)
     while waiting:
         subject = waiting.popleft()
-        for named, by in of_subject.get(subject, ()):
-            if named.digest in seen:
+        for named, by, tag in of_subject.get(subject, ()):
+            if named.digest in seen and not tag:
                 continue
             tree.add(named, by)
             # Where it is an index, what it names comes with it.
             new = [digest for digest in tree.manifests if digest not in seen]
             seen.update(new)
             waiting.extend(new)
-            yield Referrer(tree.manifests[named.digest].content, subject)
+            content = tree.manifests[named.digest].content
+            yield Companion(content, subject, tag) if tag else Referrer(content, subject)
 
 
 def about(layout: Layout, subjects: Collection[str]) -> set[str]:
-    """The digests of what refers to any of these. Raises UsageError."""
-    return {named.digest for named, _, subject in _subjects(layout) if subject in subjects}
+    """The digests of what is about any of these. Raises UsageError."""
+    refers = ((named, subject) for named, _, subject in _subjects(layout))
+    tagged = ((named, subject) for named, subject, _ in companions_of(layout))
+    return {named.digest for named, subject in (*refers, *tagged) if subject in subjects}
 
 
 def _subjects(layout: Layout) -> Iterator[tuple[Named, str, str]]:
@@ -142,7 +155,7 @@ def _subjects(layout: Layout) -> Iterator[tuple[Named, str, str]]:
     there and damaged might be about this image. Raises UsageError.
     """
     seen: set[str] = set()
-    first = sorted(layout.entries, key=lambda named: not _subject_of_list(named))
+    first = sorted(layout.entries, key=lambda named: not subject_of_list(named))
     waiting = [(named, INDEX, "") for named in reversed(first)]
     while waiting:
         named, by, told = waiting.pop()
@@ -158,11 +171,5 @@ def _subjects(layout: Layout) -> Iterator[tuple[Named, str, str]]:
         manifest = layout.manifest(named, by)
         if subject := manifest.subject or told:
             yield named, by, subject
-        of = _subject_of_list(named) if by == INDEX else ""
+        of = subject_of_list(named) if by == INDEX else ""
         waiting.extend((child, name_of(manifest), of) for child in reversed(manifest.children))
-
-
-def _subject_of_list(named: Named) -> str:
-    """What all refers to that a fallback index names; empty for anything else."""
-    found = FALLBACK.fullmatch(named.name)
-    return f"{found[1]}:{found[2]}" if found and not found[3] else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Iterator
 
@@ -12,9 +11,6 @@ from pushsafe.archives.repairs import BY_DIGEST
 from pushsafe.errors import UsageError
 from pushsafe.model import MANIFEST_TYPES, Platform
 
-FALLBACK = re.compile(r"(sha256|sha512)-([0-9a-f]{64,128})(\.[a-z0-9.]+)?")
-"""Tags of what refers to another image (OCI distribution specification, `spec.md`, Referrers Tag Schema); with a suffix
-it is what cosign calls its signatures and attestations."""
 _DEPTH = 8
 """Indexes within indexes: nobody has more than two."""
 

@@ -65,7 +65,7 @@ from pushsafe.model.outcomes import (
 )
 from pushsafe.model.plan import Batch, How, Lane, PushPlan, Step, Wait
 from pushsafe.model.references import BadReference, Implied, Platform, Reference
-from pushsafe.model.report import ErrorKind, PreflightVerdict, Report, RepositoryCheck, RunError, TagResult
+from pushsafe.model.report import Along, ErrorKind, PreflightVerdict, Report, RepositoryCheck, RunError, TagResult
 from pushsafe.model.request import (
     Archive,
     ArchiveKind,
@@ -83,6 +83,7 @@ from pushsafe.model.request import (
 from pushsafe.model.verdicts import Denial, DenialKind, DenialReason, Failure, FailureKind, Finding, Severity
 
 __all__ = [
+    "Along",
     "Access",
     "Archive",
     "ArchiveKind",

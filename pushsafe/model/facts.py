@@ -70,7 +70,8 @@ class Upcoming(NamedTuple):
     those that nobody asked for: what a builder builds for by itself, unless the build says otherwise. `config` is the
     digest of a single image's config, and `version` the label `org.opencontainers.image.version` there. `attestations`
     are those that stay behind, signatures of the index as well, where only some platforms of an index are meant;
-    `part_of` is the digest of that index, where another one was made of it.
+    `part_of` is the digest of that index, where another one was made of it. `untagged` are the digests of signatures
+    and the like that stay behind because no registry could find them.
     """
 
     platforms: tuple[Platform, ...]
@@ -80,6 +81,7 @@ class Upcoming(NamedTuple):
     version: str = ""
     attestations: int = 0
     part_of: str = ""
+    untagged: tuple[str, ...] = ()
 
 
 class Builder(NamedTuple):

@@ -12,10 +12,19 @@ from pushsafe.model.references import Reference
 from pushsafe.model.verdicts import Finding
 
 
+class Along(NamedTuple):
+    """A tag that nobody listed, in the repository of one that was: signatures and the like, which are found by the
+    digest of their image. It was read back, and names `digest`."""
+
+    tag: str
+    digest: str
+
+
 class TagResult(NamedTuple):
     """Exactly one per listed reference, in the listed order. `before` is what the tag named before the push.
 
     A `carrier` is a tag that nobody asked for: an image of the engine's gets to its registry under it, for an index.
+    `along` are the tags that its image's signatures and the like have in its repository.
     """
 
     reference: Reference
@@ -24,6 +33,7 @@ class TagResult(NamedTuple):
     seconds: float = 0.0
     before: TagState | None = None
     carrier: bool = False
+    along: tuple[Along, ...] = ()
 
     @property
     def confirmed(self) -> bool:

@@ -242,6 +242,8 @@ def _pushed(result: TagResult, pushed: Pushed, name: str, ink: Ink, *, brief: bo
             yield f"  {did} {pushed.digest}"
     if details and not short:
         yield ink(f"  {details}", DIM)
+    if result.along:
+        yield ink(f"  with it: {', '.join(one.tag for one in result.along)}", DIM)
     if pushed.because:
         yield ink(f"  pushed by the engine, because it could not be tagged directly: {pushed.because}", DIM)
     if pushed.despite:

@@ -83,6 +83,7 @@ def _result(result: TagResult) -> _Object:
         **_verification(result),
         "before": tag_state_of(result.before),
         "seconds": result.seconds,
+        **({"along": [{"tag": one.tag, "digest": one.digest} for one in result.along]} if result.along else {}),
     }
 
 

@@ -8,22 +8,33 @@ from pushsafe.rules.rule import Needs, Problem, Rule, each
 
 
 def check(facts: Facts) -> Problem | None:
-    image, reference = facts.image, facts.reference
-    if not facts.platforms or not isinstance(image, LocalImage | Upcoming):
+    image = facts.image
+    if not isinstance(image, LocalImage | Upcoming):
         return None
-    whole = f"{facts.whole_command or PUSHSAFE} {reference}   (the whole index"
+    left = _of_index(facts, image) if facts.platforms else None
+    if not isinstance(image, Upcoming) or not image.untagged:
+        return left
+    said = (
+        f"signatures or the like in the files stay behind ({', '.join(image.untagged)}): registries find them by a tag "
+        "made of the digest of their image, and none can be made for them"
+    )
+    return Problem(facts.reference, f"{left.message}; {said}", left.fix) if left else Problem(facts.reference, said)
+
+
+def _of_index(facts: Facts, image: LocalImage | Upcoming) -> Problem | None:
+    """What stays behind where only some platforms of an index are pushed."""
+    whole = f"{facts.whole_command or PUSHSAFE} {facts.reference}   (the whole index"
     left = "the attestations (provenance, SBOM) and signatures that belong to the image's index stay behind"
     if isinstance(image, Upcoming) and image.part_of:
         said = (
             f"an index of {option(facts.platforms)} alone is made and pushed: its digest is another than that of the "
             f"image's index ({image.part_of})"
         )
-        return Problem(reference, f"{said}, and {left}" if image.attestations else said, f"{whole})")
+        return Problem(facts.reference, f"{said}, and {left}" if image.attestations else said, f"{whole})")
     if not image.attestations or (isinstance(image, LocalImage) and len(facts.platforms) > 1):
         return None
-    return Problem(
-        reference, f"only the manifest for {option(facts.platforms)} is pushed: {left}", f"{whole}, with them)"
-    )
+    said = f"only the manifest for {option(facts.platforms)} is pushed: {left}"
+    return Problem(facts.reference, said, f"{whole}, with them)")
 
 
 RULE = Rule(
@@ -37,7 +48,7 @@ RULE = Rule(
         "`--platform P` puts the manifest of that platform under the tag, and no index: whoever looks for the "
         "attestations of the tag finds none. Several platforms of an image in files get an index of their own: it has "
         "the attestations of those platforms, and another digest, so that a signature of the whole index says nothing "
-        "of it."
+        "of it. A signature that was saved beside the image, and for which no tag can be made, stays behind as well."
     ),
     example="docker pushsafe --platform linux/amd64 ghcr.io/myorg/my-api:1.4.2   (built with provenance)",
     fix="Push the whole index, without `--platform`; or leave it as it is, when nobody asks for attestations.",

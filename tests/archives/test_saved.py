@@ -171,15 +171,17 @@ def test_a_newer_engines_image(tmp_path: Path, media_type: str, packed: bool) ->
     assert len(read(image)) == 2
 
 
-@pytest.mark.parametrize("along", ["attestation", "signature", "signature of its index", "nothing"])
+@pytest.mark.parametrize("along", ["attestation", "signature", "signature of its index", "tagged", "nothing"])
 def test_what_goes_along_is_kept(tmp_path: Path, along: str) -> None:
     """Packed, the image would have another digest, and what is about it would be lost."""
     made, entry = newer(TAR)
     beside = [made.image("unknown/unknown")] if along == "attestation" else []
-    root = entry if along == "signature" else made.index(entry, *beside)
+    root = entry if along in ("signature", "tagged") else made.index(entry, *beside)
     made.entries[0].update({key: root[key] for key in ("mediaType", "digest", "size")})
     if along.startswith("signature"):
         made.tagged(made.about(root))
+    if along == "tagged":
+        made.tagged(made.image("unknown/unknown"), f"{root['digest'].replace(':', '-')}.sig")
     archive = written(tmp_path / "image.tar", dict(made.whole()))
     image = open_image(archive._replace(place=f"{archive.place}:my-api:1"))
     package = image.package(nobody)
@@ -187,7 +189,8 @@ def test_what_goes_along_is_kept(tmp_path: Path, along: str) -> None:
         assert package.manifest.digest not in (root["digest"], entry["digest"])
     else:
         assert package.manifest.digest == root["digest"]
-        assert len(package.referrers) == (0 if along == "attestation" else 1)
+        assert len(package.referrers) == along.startswith("signature")
+        assert len(package.companions) == (along == "tagged")
         assert b"one" in read(image).values()
 
 

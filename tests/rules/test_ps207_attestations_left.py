@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pushsafe.model import Facts, ImageMissing, LocalImage, StoreKind, Upcoming
+from pushsafe.model import Facts, ImageMissing, LocalImage, Platform, StoreKind, Upcoming
 from pushsafe.rules.ps207_attestations_left import RULE
 from tests.rules.facts import facts, image, only, problems
 from tests.values import AMD64, ARM64, sha
@@ -34,6 +34,14 @@ def test_fires_for_an_index_that_was_made(left: int) -> None:
     assert sha("b") in problem.message
     assert ("signatures that belong to the image's index stay behind" in problem.message) is bool(left)
     assert problem.fix == f"docker pushsafe --from oci:out {GIVEN}   (the whole index)"
+
+
+@pytest.mark.parametrize("platforms", [(), (AMD64,)], ids=["whole", "one-platform"])
+def test_fires_for_signatures_without_a_tag(platforms: tuple[Platform, ...]) -> None:
+    stored = Upcoming((AMD64,), sha("a"), attestations=len(platforms), untagged=(sha("c"),))
+    problem = only(RULE, facts(GIVEN, image=stored, platforms=platforms))
+    assert f"signatures or the like in the files stay behind ({sha('c')})" in problem.message
+    assert ("only the manifest for linux/amd64 is pushed" in problem.message) is bool(platforms)
 
 
 @pytest.mark.parametrize(

@@ -226,9 +226,14 @@ class StopWatch:
         self._on_stop = on_stop
         self._requested = False
         self._signals = 0
+        self._eased = False
         self._left = False
         self._previous: dict[int, Any] = {}
         self._socket: socket | None = None
+
+    def ease(self) -> None:
+        """Call nobody any more: what is left is short, and ends by itself. A second signal ends the process as ever."""
+        self._eased = True
 
     @property
     def requested(self) -> bool:
@@ -301,7 +306,8 @@ class StopWatch:
     def _stop(self) -> None:
         if not self._requested:
             self._requested = True
-            self._on_stop()
+            if not self._eased:
+                self._on_stop()
 
 
 def install_stop(environ: Mapping[str, str], on_stop: Callable[[], None] = interrupt) -> StopWatch:

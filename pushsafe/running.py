@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pushsafe import config, plugin, streams
 from pushsafe.arguments import errors_of
-from pushsafe.deadline import TimedOut, deadline
+from pushsafe.deadline import TimedOut, deadline, silence
 from pushsafe.errors import PushsafeError
 from pushsafe.model import Facts, PushRequest, Reference, Report
 from pushsafe.plugin import DockerFlags
@@ -57,13 +57,18 @@ def in_time(timeout: float | None, waited_for: str) -> Iterator[None]:
 def surroundings(session: Session, timeout: float | None) -> Iterator[Gateways]:
     """The world outside for one run of at most `timeout` seconds; docker, and the clock, may tell it to stop."""
     # Before the imports: docker may tell us to stop while they go on.
-    with plugin.install_stop(session.environ), deadline(timeout) as left:
+    with plugin.install_stop(session.environ) as watch, deadline(timeout) as left:
         from pushsafe.wiring import gateways
 
         with gateways(session.flags, session.environ, left) as outside:
             for warning in outside.credentials.warnings:
                 streams.tell(f"warning: {warning}\n")
-            yield outside
+            try:
+                yield outside
+            finally:
+                # Closing is short, and an exception amid a library's finalizers is lost, with a traceback on stderr.
+                watch.ease()
+                silence()
 
 
 def run(

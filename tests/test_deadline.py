@@ -11,7 +11,7 @@ from types import FrameType
 
 import pytest
 
-from pushsafe.deadline import TimedOut, deadline
+from pushsafe.deadline import TimedOut, deadline, silence
 
 LONG = 3600.0
 SHORT = 0.02
@@ -54,6 +54,14 @@ def test_a_run_that_ends_in_time_hears_nothing_of_it() -> None:
 def test_whatever_ends_a_run_disarms_it(error: type[BaseException]) -> None:
     with pytest.raises(error), deadline(LONG):
         raise error
+    assert is_as_before()
+
+
+def test_what_is_short_and_at_the_end_is_not_interrupted() -> None:
+    with deadline(SHORT) as left:
+        silence()
+        assert not threading.Event().wait(2 * SHORT)
+        assert (left() or 0) < 0
     assert is_as_before()
 
 

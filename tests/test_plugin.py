@@ -185,6 +185,15 @@ def test_a_signal_that_is_ignored_stays_so() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
+def test_a_watch_that_is_eased_calls_nobody() -> None:
+    calls: list[int] = []
+    with install_stop({}, lambda: calls.append(1)) as watch:
+        watch.ease()
+        os.kill(os.getpid(), signal.SIGINT)
+        assert watch.requested
+    assert calls == []
+
+
 def test_nobody_asks() -> None:
     with install_stop({}) as watch:
         assert not watch.requested

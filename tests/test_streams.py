@@ -268,6 +268,28 @@ def test_an_interruption_after_the_last_word_loses_no_report(tmp_path: Path) -> 
     assert "1 of 1 pushed and verified" in done.stdout
 
 
+def test_a_signal_amid_a_finalizer_leaves_no_traceback(tmp_path: Path) -> None:
+    """As urllib3 closes its connections when their pool goes."""
+    script = (
+        "import os, sys, weakref\nfrom pushsafe import cli\nfrom pushsafe.registry.transport import Transport\n"
+        "class Pool: pass\n"
+        f"Transport.close = lambda _: weakref.finalize(Pool(), os.kill, os.getpid(), {int(signal.SIGINT)}) and None\n"
+        f"sys.exit(cli.main(['{REF}']))"
+    )
+    with FakeEngine(images=[REF]) as engine:
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            env={"PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "DOCKER_HOST": engine.host},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 0, done.stderr
+    assert "1 of 1 pushed and verified" in done.stdout
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_while_the_report_is_written_loses_no_report(number: signal.Signals, tmp_path: Path) -> None:
     script = (

@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _stop(options: argparse.Namespace) -> int:
     """Runs that are killed, or told to stop."""
-    numbers = (signal.SIGKILL,) if options.kill else (signal.SIGINT, signal.SIGTERM)
+    numbers = (signal.SIGKILL,) if options.kill else (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     names = tuple(options.way or WAYS)
     print(f"seed {options.seed}")
     done = []
@@ -73,7 +73,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=running.WORKERS, metavar="N", help="cases side by side")
     parser.add_argument("--write", action="store_true", help="write docs/faults.md with what came of it")
     parser.add_argument("--kill", type=int, metavar="N", help="in place of all this: kill -9, so many runs a way")
-    parser.add_argument("--stop", type=int, metavar="N", help="the same with SIGINT and SIGTERM by turns")
+    parser.add_argument("--stop", type=int, metavar="N", help="the same with SIGINT, SIGTERM and SIGHUP by turns")
     parser.add_argument("--verbose", action="store_true", help="a line for each case")
     return parser.parse_args(arguments)
 

@@ -6,7 +6,7 @@ from pushsafe.evidence import Refusal, accepted
 from pushsafe.model import Denial, DenialKind, DenialReason, Facts, Failure, FailureKind, SourceKind, Stage
 from pushsafe.neighbours import near_miss
 from pushsafe.registry.known import creation_command, hostname, known, login_command, own_namespace
-from pushsafe.words import meaning
+from pushsafe.words import is_too_large, meaning
 
 _KINDS = {
     DenialReason.NOT_LOGGED_IN: DenialKind.NO_AUTHENTICATION,
@@ -32,7 +32,7 @@ def of_reading(refusal: Refusal, verdict: Denial | None) -> Denial:
     if verdict is None:
         said = (
             f"{refusal.reference.registry} does not let {_who(refusal)} read {refusal.reference.repository}, and would "
-            "not tell why; a login that fails now means the credential, one that succeeds means the right to read"
+            "not say why; a login that fails now means the credential, one that succeeds means the right to read"
         )
         return Denial(DenialKind.UNCLEAR, DenialReason.UNCLEAR, said, refusal.evidence, _login(refusal))
     if verdict.kind is DenialKind.NO_AUTHENTICATION:
@@ -168,8 +168,8 @@ def _unclear(refusal: Refusal) -> tuple[str, tuple[str, ...]]:
         )
         return said, (f"{refusal.command} {refusal.reference}" if refusal.command else again_with(),)
     said = (
-        f"{registry} refused, in words that fit a wrong credential and a missing right alike, and would not tell which "
-        "when it was asked; a login that fails now means the credential, one that succeeds means the right"
+        f"{registry} refused, in words that fit a wrong credential and a missing right alike, and would not say which "
+        "when asked; a login that fails now means the credential, one that succeeds means the right"
     )
     return said, (*_login(refusal), f"docker pushsafe diagnose {refusal.reference}")
 
@@ -213,5 +213,7 @@ def _failure_commands(refusal: Refusal, kind: FailureKind) -> tuple[str, ...]:
             return ("docker image ls",)
         case FailureKind.RATE_LIMITED:
             return (again(refusal),)
+        case FailureKind.REGISTRY_ERROR if any(is_too_large(item.message) for item in refusal.evidence):
+            return (f"allow larger requests at the proxy before {registry}   (nginx: client_max_body_size 0;)",)
         case _:
             return ()

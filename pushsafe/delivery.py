@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from http import HTTPStatus
 from typing import NamedTuple
 
 from pushsafe.advice import again, own_address
@@ -217,7 +218,7 @@ class Delivery:
         """What a registry's refusal to take a manifest or a blob comes to."""
         failure = busy(fact, said)
         # Worded as the engines word it.
-        words = f"{said.code.lower()}: {said.message}" if said.code else said.message or f"it answers {said.status}"
+        words = f"{said.code.lower()}: {said.message}" if said.code else said.message or _named(said.status)
         return Failed(failure) if failure else self.refused(fact, said._replace(message=words))
 
     def _put(self, fact: Facts, content: ManifestContent) -> _Put:
@@ -473,6 +474,12 @@ def _with_platforms(verification: Verification, fact: Facts) -> Verification:
     implied = isinstance(fact.image, Upcoming) and fact.image.implied
     platforms = ours if len(ours) == 1 and not implied else ()
     return verification._replace(manifest=verification.manifest._replace(platforms=platforms))
+
+
+def _named(status: int | None) -> str:
+    """An answer without words, such as a proxy's page, in those of its status."""
+    words = next((one.phrase for one in HTTPStatus if one == status), "")
+    return f"the registry answers {status or 'nothing'} {words}".strip()
 
 
 def _reduced(name: str, original: str, left: str, platform: str) -> Failure:

@@ -313,7 +313,7 @@ def _of_ping(item: Evidence) -> Iterator[Step]:
 
 def _of_grant(name: str, granted: tuple[str, ...] | None, *, compared: bool) -> Step:
     if granted is None:
-        return Step(name, StepStatus.COMPARED if compared else StepStatus.UNKNOWN, "the token does not tell")
+        return Step(name, StepStatus.COMPARED if compared else StepStatus.UNKNOWN, "the token does not say")
     enough = grants_push(granted)
     status = StepStatus.COMPARED if compared else StepStatus.OK if enough else StepStatus.FAILED
     listed = ", ".join(granted)

@@ -165,6 +165,6 @@ def check_of(fact: Facts, verdict: Denial | Failure | None) -> RepositoryCheck:
         return RepositoryCheck(name, PreflightVerdict.REFUSED, verdict.message, preflight.evidence)
     refusal = beforehand(fact, fact.now)
     if preflight.problem or not accepted(refusal.probe):
-        detail = preflight.problem or f"its answers do not tell ({refusal.evidence[-1]})"
+        detail = preflight.problem or f"its answers do not say ({refusal.evidence[-1]})"
         return RepositoryCheck(name, PreflightVerdict.UNKNOWN, detail, preflight.evidence)
     return RepositoryCheck(name, PreflightVerdict.ACCEPTED, "", preflight.evidence)

@@ -111,7 +111,7 @@ class _Look(NamedTuple):
                 if wanted:
                     return NotChecked(f"the platform of {manifest.digest} is not known: {error.message}")
         if wanted and not manifest.platforms:
-            return NotChecked(f"the registry does not tell which platform {manifest.digest} is for")
+            return NotChecked(f"the registry does not say which platform {manifest.digest} is for")
         if lost := lacking(wanted, manifest.platforms):
             return Missing(f"{listed(lost)}, which was asked for: {self.reference} is for {listed(manifest.platforms)}")
         return found._replace(manifest=manifest)

@@ -31,6 +31,8 @@ class Row(NamedTuple):
     source: str
 
 
+_TOO_LARGE = r"(?:http|statuscode:|status:|answers) 413\b|request entity too large"
+
 # The first row that matches decides, so what is special stands before what is general. Messages quote names and
 # addresses, so a single word that a repository may be called (`quota`, `413`, `name_unknown`) is no pattern. The
 # containerd image store leaves the registry's code out, so where a code has words of its own, both are here.
@@ -219,11 +221,7 @@ TABLE: tuple[Row, ...] = (
     # ------------------------------------------------------------------ the server
     Row(r"did not include a token in the response", FailureKind.REGISTRY_ERROR, "moby registry/auth.go"),
     Row(r"\bblob upload unknown\b|\bblob_upload_unknown: ", FailureKind.REGISTRY_ERROR, "distribution api/errcode"),
-    Row(
-        r"(?:http|statuscode:|status:) 413\b|request entity too large",
-        FailureKind.REGISTRY_ERROR,
-        "proxies before the registry",
-    ),
+    Row(_TOO_LARGE, FailureKind.REGISTRY_ERROR, "proxies before the registry"),
     Row(
         r"502 bad gateway|503 service unavailable|504 gateway|(?:http|status|code):? 50[234]\b",
         FailureKind.REGISTRY_ERROR,
@@ -260,6 +258,11 @@ def meaning(text: str) -> Meaning:
         if pattern.search(text):
             return found
     return Undecided.UNKNOWN
+
+
+def is_too_large(text: str) -> bool:
+    """Whether a text tells of a request that is larger than a server, mostly a proxy, takes."""
+    return bool(re.search(_TOO_LARGE, text, re.IGNORECASE))
 
 
 def is_dropped(text: str) -> bool:

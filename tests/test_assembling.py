@@ -507,7 +507,7 @@ UNREADABLE: dict[str, tuple[Evidence | RegistryUnreachable, ExitCode, str]] = {
     "denied": (
         READ_DENIED,
         ExitCode.UNCLEAR,
-        "registry.test does not let the account 'ada' read acme/other, and would not tell why",
+        "registry.test does not let the account 'ada' read acme/other, and would not say why",
     ),
 }
 

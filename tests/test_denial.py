@@ -528,6 +528,19 @@ def test_an_unclear_denial_says_what_would_tell(name: str, words: str, commands:
             ("ibmcloud cr namespace-add team",),
         ),
         ("registry.test/a/b:1", "name unknown: no such repository", ()),
+        *(
+            (
+                "registry.test/a/b:1",
+                words,
+                ("allow larger requests at the proxy before registry.test   (nginx: client_max_body_size 0;)",),
+            )
+            for words in (
+                "the registry answers 413 Request Entity Too Large",
+                "error parsing HTTP 413 response body: invalid character '<' looking for beginning of value",
+                "unknown: unexpected status from PUT request to https://r/v2/: 413 Request Entity Too Large",
+            )
+        ),
+        ("registry.test/a/b:1", "received unexpected HTTP status: 504 Gateway Time-out", ()),
         (
             "registry.test/a/b:1",
             "toomanyrequests: Rate exceeded",
@@ -545,6 +558,10 @@ def test_an_unclear_denial_says_what_would_tell(name: str, words: str, commands:
         "google",
         "ibm",
         "repository",
+        "size, ours",
+        "size, classic",
+        "size, containerd",
+        "server",
         "limit",
     ],
 )

@@ -327,7 +327,7 @@ SAYS: list[tuple[World, ExitCode, dict[str, str]]] = [
         {"grant": "failed nothing: push is missing"},
     ),
     (asked(PING, TOKEN._replace(granted=("*",)), PROBE), ExitCode.OK, {"grant": "ok *"}),
-    (asked(PING, OPAQUE, PROBE), ExitCode.OK, {"grant": "unknown the token does not tell"}),
+    (asked(PING, OPAQUE, PROBE), ExitCode.OK, {"grant": "unknown the token does not say"}),
     # the probe
     (
         asked(PING, TOKEN, problem="it went away"),
@@ -359,7 +359,7 @@ SAYS: list[tuple[World, ExitCode, dict[str, str]]] = [
         {
             "push probe": "failed 403; *",
             "token as nobody": "compared 200; a token was given",
-            "grant as nobody": "compared the token does not tell",
+            "grant as nobody": "compared the token does not say",
             "push probe as nobody": "compared 401; *",
         },
     ),

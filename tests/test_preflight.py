@@ -268,7 +268,7 @@ def test_what_cannot_be_told_is_said_and_the_push_goes_on(name: str) -> None:
     assert kinds(report) == ["Pushed", "Pushed"]
     (check,) = report.preflight
     assert check.verdict is (PreflightVerdict.ACCEPTED if name in FINE else UNKNOWN)
-    assert check.detail.startswith("" if name in FINE else DETAILS.get(name, "its answers do not tell ("))
+    assert check.detail.startswith("" if name in FINE else DETAILS.get(name, "its answers do not say ("))
     assert exit_code(report) is ExitCode.OK
 
 

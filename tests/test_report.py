@@ -90,7 +90,7 @@ def test_may_be_pushed_is_said_only_where_the_registry_said_so(name: str, said: 
 
 def test_what_could_not_be_told_before_is_no_matter_where_nothing_else_is_said() -> None:
     report = REPORTS["preflight-unknown-and-pushed"]
-    assert "could not be told before" in human.render(report)
+    assert "could not check whether" in human.render(report)
     assert human.render(report._replace(results=())) == ""  # what --quiet leaves of a run that went well
 
 

@@ -121,7 +121,7 @@ def _finding(finding: Finding, ink: Ink) -> Iterator[str]:
 
 
 def _untold(check: RepositoryCheck, ink: Ink) -> Iterator[str]:
-    said = "it could not be told before whether a push is allowed"
+    said = "could not check whether a push is allowed"
     yield f"{ink('?', YELLOW, BOLD)} {check.name}: {said}: {check.detail}"
 
 

@@ -111,7 +111,7 @@ def _lost(report: Report) -> str:
 def _checked(report: Report, ready: int, ink: Ink) -> str:
     unknown = sum(check.verdict is PreflightVerdict.UNKNOWN for check in report.preflight)
     said = f"{ready} of {len(report.results)} checked; nothing was pushed"
-    return ink(f"{said}; {unknown} could not be told beforehand", YELLOW) if unknown else ink(said, GREEN)
+    return ink(f"{said}; whether {unknown} may be pushed is unknown", YELLOW) if unknown else ink(said, GREEN)
 
 
 def _in_place(found: Summary) -> str:

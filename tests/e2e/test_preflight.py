@@ -139,7 +139,7 @@ def test_a_registry_that_only_the_engine_reaches(user: User, the_lab: Lab, name:
     done = user.pushsafe(engine.host, reference)
     assert done.status == 0, done.stdout + done.stderr
     repository = reference.rpartition(":")[0]
-    assert any(line.startswith(f"? {repository}") and "could not be told" in line for line in done.stdout.splitlines())
+    assert any(line.startswith(f"? {repository}") and "could not check" in line for line in done.stdout.splitlines())
     assert f"✓ {reference} pushed and verified (through the engine)" in done.stdout
 
 

@@ -15,9 +15,11 @@ from pushsafe.evidence import Refusal, accepted, beforehand, check_of, credentia
 from pushsafe.gateways import Gateways
 from pushsafe.gathering import Gathering, require_one_platform
 from pushsafe.model import (
+    DOCKER,
     CredentialKind,
     Denial,
     DenialReason,
+    EngineInfo,
     Evidence,
     Facts,
     Failure,
@@ -205,7 +207,7 @@ def _of_engine(fact: Facts, problem: PushsafeError | None) -> Iterator[Step]:
         yield Step("engine", StepStatus.FAILED, problem.message if problem else "it does not answer")
         yield Step("image", StepStatus.SKIPPED, "not asked: the engine comes first")
         return
-    yield Step("engine", StepStatus.OK, f"docker {info.version}, {info.store.value} image store")
+    yield Step("engine", StepStatus.OK, f"{info}{_wants_tls(fact, info)}")
     if isinstance(image, LocalImage):
         absent = f"; not here: {_listed(image.missing)}" if image.missing else ""
         yield Step("image", StepStatus.OK, f"{image.id}  {_listed(image.platforms)}{absent}".rstrip())
@@ -226,6 +228,15 @@ def _of_credential(refusal: Refusal) -> Step:
     detail = credential_evidence(credential).message
     over = "; it says itself that it has expired" if refusal.expired else ""
     return Step("credential", StepStatus.OK, f"{detail}{over}")
+
+
+def _wants_tls(fact: Facts, info: EngineInfo) -> str:
+    """What an engine that is not docker's wants to be told of a registry over plain HTTP: podman reads no setting of
+    docker's, and takes no address of this machine for insecure."""
+    if info.product == DOCKER or fact.ping is None or not fact.ping.plain:
+        return ""
+    registry = fact.reference.registry
+    return f"; it pushes over plain HTTP only where its registries.conf has {registry} with insecure = true"
 
 
 def _of_registry(fact: Facts, refusal: Refusal, verdict: Denial | Failure | None) -> Iterator[Step]:

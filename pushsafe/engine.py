@@ -25,6 +25,7 @@ from pushsafe import engine_stream as stream
 from pushsafe.credentials import auth_config
 from pushsafe.errors import EngineFailed, EngineUnreachable, UsageError
 from pushsafe.model import (
+    DOCKER,
     Credential,
     EngineAddress,
     EngineAnswer,
@@ -58,6 +59,9 @@ _OURS = ("host", "user-agent", "content-length", "transfer-encoding", "trailer")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _NO_ACCESS = os.strerror(errno.EACCES).lower()
 _ACCESS_HINT = "sudo usermod -aG docker $USER   (then log in again; docs.docker.com/engine/install/linux-postinstall)"
+_DOCKERS_VERSION = re.compile(r"$|[01]\.|1[7-9]\.|[2-9]\d|\d{3}|\D")
+"""Versions that docker's engine has had or may have: 1.13 was followed by 17.03. Most products that serve its API count
+their own."""
 _API_VERSION = re.compile(r"\d+\.\d+")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
@@ -144,8 +148,9 @@ class Engine:
             answer = self._json("/info", self._get("/info", {}))
             status = {str(row[0]): row[1] for row in answer.get("DriverStatus") or () if len(row) > 1}
             containerd = status.get("driver-type") == "io.containerd.snapshotter.v1"
+            version = answers.shown(answer.get("ServerVersion"))
             return EngineInfo(
-                version=answers.shown(answer.get("ServerVersion")),
+                version=version,
                 api_version=self.api_version,
                 store=StoreKind.CONTAINERD if containerd else StoreKind.CLASSIC,
                 platform=Platform(
@@ -153,7 +158,14 @@ class Engine:
                     answers.architecture(answers.shown(answer.get("Architecture"))),
                 ),
                 insecure_registries=answers.insecure_registries(answer.get("RegistryConfig") or {}),
+                product=DOCKER if _DOCKERS_VERSION.match(version) else self._product(),
             )
+
+    def _product(self) -> str:
+        """What an engine calls itself that is not docker's (`GET /version`); docker where it does not say."""
+        reply = self._get("/version", {})
+        with _understood("/version"):
+            return (answers.product(self._json("/version", reply)) if reply.ok else "") or DOCKER
 
     def require_platform_option(self) -> None:
         """Raise UsageError where this engine's push cannot be told a platform."""

@@ -158,6 +158,12 @@ def oci_platform(platform: Platform) -> dict[str, str]:
     return {key: value for key, value in parts.items() if value}
 
 
+def product(answer: Mapping[str, Any]) -> str:
+    """What an engine calls itself, by the answer of `GET /version`: its first component; empty for docker's own."""
+    name = next((shown(one.get("Name")) for one in answer.get("Components") or ()), "")
+    return "" if name == "Engine" else name
+
+
 def architecture(machine: str) -> str:
     """`/info` names the machine as the kernel does; images name it as Go does."""
     return {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}.get(machine, machine)

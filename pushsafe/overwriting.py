@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
-from pushsafe.model import DOCKER_MANIFEST, Facts, LocalImage, Platform, StoreKind, TagHeld, Upcoming
+from pushsafe.model import DOCKER_MANIFEST, Facts, LocalImage, Platform, TagHeld, Upcoming
 from pushsafe.platforms import lacking, same
 
 
@@ -43,9 +43,9 @@ def unchanged(fact: Facts) -> bool:
         return False
     if now.is_index:
         return now.digest == image.id and not fact.platforms
-    classic = fact.engine is not None and fact.engine.store is StoreKind.CLASSIC
-    if classic and now.media_type != DOCKER_MANIFEST:
-        return False  # that store writes Docker's own manifests, whatever it was given
+    docker_only = fact.engine is not None and fact.engine.writes_docker_manifests
+    if docker_only and now.media_type != DOCKER_MANIFEST:
+        return False
     if now.config and now.config == image.id:
         return True
     if now.digest in image.children:

@@ -224,4 +224,5 @@ def _count(events: Iterable[LayerEvent]) -> Layers:
         sent=number(LayerState.SENT),
         bytes_sent=sum(event.total for event in counted if event.state is LayerState.SENT),
         unsized=tuple(event.layer for event in counted if event.state is LayerState.SENT and not event.total),
+        reported=bool(counted),
     )

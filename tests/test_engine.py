@@ -53,6 +53,7 @@ from tests.values import AMD64, ARM64, OCI_INDEX, OCI_MANIFEST, logged_in, nobod
 
 APP = ref("registry.test/acme/app:1")
 DIGEST = sha("d")
+UNREPORTED = Layers(reported=False)
 
 
 def to(engine: FakeEngine | str, origin: str = "DOCKER_HOST") -> Engine:
@@ -100,6 +101,52 @@ def test_insecure_registries(config: Mapping[str, Any] | None, expected: tuple[s
     info = {} if config is None else {"RegistryConfig": config}
     with FakeEngine(insecure_registries=("127.0.0.0/8", "registry.test:5000"), info=info) as engine:
         assert to(engine).info().insecure_registries == expected
+
+
+PODMAN = [{"Name": "Podman Engine", "Version": "5.4.2"}, {"Name": "Conmon"}]
+DOCKERS = [{"Name": "Engine", "Version": "28.5.2"}, {"Name": "containerd"}]
+
+
+@pytest.mark.parametrize(
+    ("version", "components", "shown", "asked"),
+    [
+        ("28.5.2", PODMAN, "docker 28.5.2, classic image store", False),
+        ("20.10.24+dfsg1", PODMAN, "docker 20.10.24+dfsg1, classic image store", False),
+        ("17.03.0-ce", PODMAN, "docker 17.03.0-ce, classic image store", False),
+        ("1.13.1", PODMAN, "docker 1.13.1, classic image store", False),
+        ("dev", PODMAN, "docker dev, classic image store", False),
+        ("", PODMAN, "docker , classic image store", False),
+        ("5.4.2", PODMAN, "Podman Engine 5.4.2", True),
+        ("16.0.0", PODMAN, "Podman Engine 16.0.0", True),
+        ("5.4.2", DOCKERS, "docker 5.4.2, classic image store", True),
+        ("5.4.2", None, "docker 5.4.2, classic image store", True),
+        ("5.4.2", [], "docker 5.4.2, classic image store", True),
+        ("5.4.2", Refusal(404, "page not found"), "docker 5.4.2, classic image store", True),
+    ],
+)
+def test_an_engine_is_called_what_it_is(version: str, components: Any, shown: str, asked: bool) -> None:
+    """What it costs, one question more, is paid by those alone whose version docker never had."""
+
+    class Other(FakeEngine):
+        def _version_answer(self) -> Any:
+            return components if isinstance(components, Refusal) else {"Components": components}
+
+    with Other(version=version) as engine:
+        assert str(to(engine).info()) == shown
+        assert ("/version" in [one.path for one in engine.requests]) is asked
+
+
+@pytest.mark.parametrize("components", [1, [1], ["Podman"]])
+def test_components_of_no_engine(components: Any) -> None:
+    class Other(FakeEngine):
+        def _version_answer(self) -> Any:
+            return {"Components": components}
+
+    with (
+        Other(version="5.4.2") as engine,
+        pytest.raises(EngineFailed, match="answers GET /version with what no"),
+    ):
+        to(engine).info()
 
 
 @pytest.mark.parametrize(("api", "fits"), [("1.41", False), ("1.45", False), ("1.46", True), ("1.51", True)])
@@ -391,7 +438,7 @@ def refused(message: str) -> EngineRefused:
 STREAMS: dict[str, tuple[PushScript, Any]] = {
     "classic": ([*LAYERS, DONE, {"aux": {"Tag": "1", "Digest": DIGEST}}], EngineAccepted(DIGEST, Layers(1, 1, 1, 9))),
     "containerd": ([*LAYERS, DONE], EngineAccepted(DIGEST, Layers(1, 1, 1, 9))),
-    "no layers": ([DONE], EngineAccepted(DIGEST, Layers())),
+    "no layers": ([DONE], EngineAccepted(DIGEST, UNREPORTED)),
     "denied": ([*LAYERS, DENIED], refused("denied: no")),
     "denied after the digest": ([DONE, DENIED], refused("denied: no")),
     "only the error": ([{"error": "denied: no"}], refused("denied: no")),
@@ -403,9 +450,9 @@ STREAMS: dict[str, tuple[PushScript, Any]] = {
     "no digest": (LAYERS, refused("the engine ended the push without naming a digest")),
     "nothing": ([], refused("the engine ended the push without naming a digest")),
     "not UTF-8": ([b'{"error": "\xff\xfe"}\r\n'], refused("\ufffd\ufffd")),
-    "blank lines": (["\r\n\r\n", DONE, "\r\n"], EngineAccepted(DIGEST, Layers())),
+    "blank lines": (["\r\n\r\n", DONE, "\r\n"], EngineAccepted(DIGEST, UNREPORTED)),
     "a line in pieces": (
-        ['{"status": "1: dig', 0.01, f'est: {DIGEST} size: 7"}}\r\n'], EngineAccepted(DIGEST, Layers())
+        ['{"status": "1: dig', 0.01, f'est: {DIGEST} size: 7"}}\r\n'], EngineAccepted(DIGEST, UNREPORTED)
     ),
     "no such image": (Refusal(404, "An image does not exist"), refused("An image does not exist")),
     "a server error": (Refusal(500, "disk \x1b[2Jfull"), refused("disk [2Jfull")),

@@ -24,6 +24,7 @@ from tests.values import ref, sha
 
 Line = dict[str, Any]
 REF = ref("registry.test/team/app:1.4.2")
+UNREPORTED = Layers(reported=False)
 A, B, C = "a" * 12, "b" * 12, "c" * 12
 
 HEAD: Line = {"status": "The push refers to repository [registry.test/team/app]"}
@@ -143,7 +144,7 @@ def test_every_change_of_a_layer_is_told() -> None:
         ([layer(A, "Preparing"), layer(A, "Pushed")], Layers(sent=1, unsized=(A,))),
         ([layer(A, "Waiting"), layer(B, "Pushed", 3, 3)], Layers(sent=1, bytes_sent=3)),
         ([layer(A, "Pushing", 5, 9)], Layers()),
-        ([], Layers()),
+        ([], UNREPORTED),
     ],
     ids=[
         "reused",
@@ -180,7 +181,7 @@ def test_layers_are_counted_by_what_became_of_them(lines: list[Line], layers: La
 )
 def test_lines_that_say_nothing_of_a_layer_are_passed_over(line: Line) -> None:
     assert events(line) == []
-    assert accepted(line) == Layers()
+    assert accepted(line) == UNREPORTED
 
 
 @pytest.mark.parametrize(
@@ -213,12 +214,12 @@ def test_a_layers_name_is_made_fit_to_show() -> None:
 
 @pytest.mark.parametrize("line", [TEXT, AUX], ids=["text", "aux"])
 def test_either_line_names_the_digest(line: Line) -> None:
-    assert read(HEAD, line) == EngineAccepted(sha("d"), Layers())
+    assert read(HEAD, line) == EngineAccepted(sha("d"), UNREPORTED)
 
 
 def test_aux_may_name_another_algorithm() -> None:
     digest = "sha512:" + "e" * 128
-    assert read({"aux": {"Tag": "1.4.2", "Digest": digest}}) == EngineAccepted(digest, Layers())
+    assert read({"aux": {"Tag": "1.4.2", "Digest": digest}}) == EngineAccepted(digest, UNREPORTED)
 
 
 @pytest.mark.parametrize(
@@ -260,7 +261,7 @@ def test_no_digest_of_this_very_tag_is_no_success(line: Line) -> None:
 
 @pytest.mark.parametrize("later", [{"aux": {}}, {"aux": {"contentMissing": True}}, HEAD], ids=["empty", "note", "text"])
 def test_what_was_named_stays_named(later: Line) -> None:
-    assert read(AUX, later) == EngineAccepted(sha("d"), Layers())
+    assert read(AUX, later) == EngineAccepted(sha("d"), UNREPORTED)
     assert read(reduction(), later) == EngineReduced(sha("1"), sha("2"), "")
 
 
@@ -303,7 +304,7 @@ def test_a_reduction_without_particulars_is_one_too() -> None:
 
 @pytest.mark.parametrize("aux", [{"contentMissing": True}, {"manifestPushedInsteadOfIndex": False}])
 def test_another_note_is_no_reduction(aux: Line) -> None:
-    assert read({"aux": aux}, TEXT) == EngineAccepted(sha("d"), Layers())
+    assert read({"aux": aux}, TEXT) == EngineAccepted(sha("d"), UNREPORTED)
 
 
 @pytest.mark.parametrize("broken", ["index", ["x"], 7], ids=repr)

@@ -29,6 +29,7 @@ from pushsafe.model.evidence import (
     TagUnknown,
 )
 from pushsafe.model.facts import (
+    DOCKER,
     PUSHSAFE,
     Builder,
     Buildx,
@@ -103,6 +104,7 @@ __all__ = [
     "Credential",
     "CredentialKind",
     "CredentialSource",
+    "DOCKER",
     "DOCKER_MANIFEST",
     "Denial",
     "DenialKind",

@@ -59,13 +59,15 @@ class Access(Enum):
 class RegistryPing(NamedTuple):
     """The answer of `GET /v2/` without a credential, or why there is none (`detail`).
 
-    `cleartext` tells that it came over plain HTTP from beyond this machine, `page` that a web page came, and its type.
+    `cleartext` tells that it came over plain HTTP from beyond this machine, `page` that a web page came, and its type;
+    `plain` that it came over plain HTTP from wherever it is.
     """
 
     access: Access
     detail: str = ""
     cleartext: bool = False
     page: str = ""
+    plain: bool = False
 
 
 class ImageConfig(NamedTuple):

@@ -21,14 +21,30 @@ class StoreKind(Enum):
     CONTAINERD = "containerd"
 
 
+DOCKER = "docker"
+
+
 class EngineInfo(NamedTuple):
-    """What the engine says of itself (`GET /info`; the API version is `GET /_ping`'s `Api-Version` header)."""
+    """What the engine says of itself (`GET /info`; the API version is `GET /_ping`'s `Api-Version` header).
+
+    `product` is what it calls itself where it is not docker's: podman serves docker's API too.
+    """
 
     version: str
     api_version: str
     store: StoreKind
     platform: Platform
     insecure_registries: tuple[str, ...] = ()
+    product: str = DOCKER
+
+    @property
+    def writes_docker_manifests(self) -> bool:
+        """Whether every manifest that it pushes is of docker's own type, whatever type the image had before."""
+        return self.store is StoreKind.CLASSIC and self.product == DOCKER
+
+    def __str__(self) -> str:
+        store = f", {self.store.value} image store" if self.product == DOCKER else ""
+        return f"{self.product} {self.version}{store}"
 
 
 class LocalImage(NamedTuple):

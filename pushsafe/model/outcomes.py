@@ -36,7 +36,7 @@ class Layers(NamedTuple):
 
     `bytes_sent` is what the engine counted for the sent ones: the classic store counts before compression,
     the containerd store what travels. `unsized` are the sent layers of which it named no size: `bytes_sent` lacks
-    theirs.
+    theirs. `reported` tells whether the engine named any layer at all: podman names none.
     """
 
     reused: int = 0
@@ -44,6 +44,7 @@ class Layers(NamedTuple):
     sent: int = 0
     bytes_sent: int = 0
     unsized: tuple[str, ...] = ()
+    reported: bool = True
 
 
 class EngineAccepted(NamedTuple):

@@ -91,14 +91,15 @@ class Registry:
             endpoint = self._transport.endpoint(registry)
         except RegistryUnreachable as error:
             return RegistryPing(Access.UNKNOWN, error.message)
-        cleartext = endpoint.base.startswith("http://") and not is_loopback(registry)
+        plain = endpoint.base.startswith("http://")
+        cleartext = plain and not is_loopback(registry)
         status = endpoint.ping.status
         if status == _OK:
             page = manifests.described(endpoint.ping) if manifests.is_page(endpoint.ping) else ""
-            return RegistryPing(Access.OPEN, "/v2/ answers 200 without a login", cleartext, page)
+            return RegistryPing(Access.OPEN, "/v2/ answers 200 without a login", cleartext, page, plain)
         if status == _UNAUTHORIZED:
-            return RegistryPing(Access.LOGIN_WANTED, "/v2/ answers 401 without one", cleartext)
-        return RegistryPing(Access.UNKNOWN, f"{endpoint.base}/v2/ answers {status}", cleartext)
+            return RegistryPing(Access.LOGIN_WANTED, "/v2/ answers 401 without one", cleartext, plain=plain)
+        return RegistryPing(Access.UNKNOWN, f"{endpoint.base}/v2/ answers {status}", cleartext, plain=plain)
 
     def investigate(self, reference: Reference, credential: Credential, reads: str = "") -> Preflight:
         """What a push to the repository meets, asked step by step; the upload that it starts is `tidy`'s to cancel.

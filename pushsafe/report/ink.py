@@ -29,6 +29,8 @@ def size(count: int) -> str:
 
 def layers_line(layers: Layers) -> str:
     """Layers by what became of them, and the bytes that were sent, as far as they are known."""
+    if not layers.reported:
+        return "layers: not reported by the engine"
     counted = ((layers.reused, "reused"), (layers.mounted, "mounted"), (layers.sent, "sent"))
     parts = [f"{number} {what}" for number, what in counted if number]
     total = layers.reused + layers.mounted + layers.sent

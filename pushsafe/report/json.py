@@ -92,7 +92,7 @@ def outcome_of(outcome: Outcome) -> _Object:
     found: _Object = {"outcome": "", "why": "", "digest": None, "layers": None, "denial": None, "failure": None}
     match outcome:
         case Pushed(digest, layers, how):
-            counted = _layers(layers) if layers is not None else None
+            counted = _layers(layers) if layers is not None and layers.reported else None
             why = outcome.because or outcome.despite
             return found | {"outcome": how.value, "digest": digest, "layers": counted, "why": why}
         case Denied():

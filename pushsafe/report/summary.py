@@ -50,6 +50,7 @@ def summarize(report: Report) -> Summary:
             sent=sum(layers.sent for layers in engines),
             bytes_sent=sum(layers.bytes_sent for layers in engines),
             unsized=tuple(layer for layers in engines for layer in layers.unsized),
+            reported=not engines or any(layers.reported for layers in engines),
         ),
         pushes=len(engines),
     )

@@ -26,10 +26,11 @@ def write() -> str:
 
 def _log(lines: list[str]) -> Path:
     home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")  # noqa: PTH111 - it never raises
-    log = Path(home) / "docker-pushsafe" / time.strftime("bug-%Y%m%d-%H%M%S.log")
+    log = Path(home) / "docker-pushsafe" / time.strftime(f"bug-%Y%m%d-%H%M%S-{os.getpid()}.log")
     if not log.is_absolute():
         raise FileNotFoundError(0, "there is no home folder")
     log.parent.mkdir(parents=True, exist_ok=True)
     head = f"docker pushsafe {__version__}, Python {platform.python_version()}, {platform.platform()}"
-    log.write_text("\n".join([head, *lines]) + "\n", encoding="utf-8")
+    with log.open("x", encoding="utf-8") as file:  # a new one, and no link that somebody put there
+        file.write("\n".join([head, *lines]) + "\n")
     return log

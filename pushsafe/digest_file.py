@@ -9,6 +9,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from pushsafe import links
 from pushsafe.errors import UsageError
 
 
@@ -44,7 +45,7 @@ class DigestFile:
 
     def _replaceable(self) -> Path | None:
         """The file that a new one takes the place of, links resolved; None for devices, pipes and our own output."""
-        target = Path(os.path.realpath(self._given))
+        target = links.resolve(self._given)
         if self._status is None and not os.path.basename(self._given):  # noqa: PTH119 - empty, or ends with a slash
             raise FileNotFoundError(errno.ENOENT, "it names no file")
         if self._status is None:
@@ -61,14 +62,17 @@ class DigestFile:
 
     def _try(self, folder: Path) -> bool:
         """Whether a new file can be made there; an existing one in a closed folder may still be written to."""
+        inside = _opened(folder)
         try:
-            half, descriptor = _new(folder)
+            half, descriptor = _new(inside)
+            os.close(descriptor)
+            os.unlink(half, dir_fd=inside)
         except PermissionError:
             if self._status is None:
                 raise
             return False
-        os.close(descriptor)
-        half.unlink()
+        finally:
+            os.close(inside)
         return True
 
     def _own_stream(self) -> int | None:
@@ -84,6 +88,7 @@ class DigestFile:
             return
         own = self._own_stream()
         if own is None:
+            links.resolve(self._given)  # what was planted since then
             Path(self._given).write_bytes(data)
             return
         sys.stdout.flush()
@@ -92,18 +97,23 @@ class DigestFile:
 
     def _replace(self, target: Path, data: bytes) -> bool:
         """Put a new file in its place; False where there is one that cannot be replaced, as a mount of one file."""
-        half, descriptor = _new(target.parent)
+        folder = _opened(target.parent)
         try:
-            with os.fdopen(descriptor, "wb") as file:
-                if self._status is not None:
-                    os.fchmod(descriptor, stat.S_IMODE(self._status.st_mode))
-                file.write(data)
-            half.replace(target)
-        except OSError as error:
-            half.unlink(missing_ok=True)
-            if error.errno == errno.EBUSY:
-                return False
-            raise
+            half, descriptor = _new(folder)
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    if self._status is not None:
+                        os.fchmod(descriptor, stat.S_IMODE(self._status.st_mode))
+                    file.write(data)
+                os.replace(half, target.name, src_dir_fd=folder, dst_dir_fd=folder)
+            except OSError as error:
+                with suppress(FileNotFoundError):
+                    os.unlink(half, dir_fd=folder)
+                if error.errno == errno.EBUSY:
+                    return False
+                raise
+        finally:
+            os.close(folder)
         return True
 
 
@@ -114,7 +124,14 @@ def _status(path: str) -> os.stat_result | None:
         return None
 
 
-def _new(folder: Path) -> tuple[Path, int]:
-    """A new file under a name that nobody has; unlike tempfile's, with the permissions that the user's umask gives."""
-    half = folder / f".pushsafe-{os.urandom(8).hex()}"
-    return half, os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+def _opened(folder: Path) -> int:
+    """A descriptor of a folder whose path holds no links: whoever puts one there meanwhile leads us nowhere."""
+    return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+
+def _new(folder: int) -> tuple[str, int]:
+    """A new file in an open folder under a name that nobody has; unlike tempfile's, with the permissions that the
+    user's umask gives."""
+    half = f".pushsafe-{os.urandom(8).hex()}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return half, os.open(half, flags, 0o666, dir_fd=folder)

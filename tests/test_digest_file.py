@@ -55,6 +55,64 @@ def test_a_link_stays_a_link(there: bool, tmp_path: Path) -> None:
     assert file.read_text() == "new"
 
 
+STRANGER = 4711
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize(
+    ("mode", "folders", "links", "refused"),
+    [
+        (0o1777, 0, STRANGER, True),
+        (0o1777, STRANGER, STRANGER, False),  # the folder's owner may do there what he likes
+        (0o1777, 0, 0, False),
+        (0o1777, STRANGER, 0, False),
+        (0o755, 0, STRANGER, False),
+        (0o1775, 0, STRANGER, False),
+    ],
+)
+@pytest.mark.parametrize("leads_to", ["file", "folder", "nothing", "device", "link"])
+def test_a_strangers_link_in_a_folder_of_everybodys_leads_nowhere(
+    leads_to: str, mode: int, folders: int, links: int, refused: bool, tmp_path: Path
+) -> None:
+    own, shared = tmp_path / "own", tmp_path / "shared"
+    own.mkdir()
+    shared.mkdir()
+    (own / "file").write_text("old")
+    link = shared / "link"
+    targets = {
+        "file": own / "file",
+        "folder": own,
+        "nothing": own / "new",
+        "device": Path("/dev/null"),
+        "link": "other",
+    }
+    link.symlink_to(targets[leads_to])
+    if leads_to == "link":
+        (shared / "other").symlink_to(own / "file")
+    given = link / "file" if leads_to == "folder" else link
+    os.lchown(link, links, -1)
+    os.chown(shared, folders, -1)
+    shared.chmod(mode)
+    if not refused:
+        assert DigestFile(str(given)).write("new") == ""
+        return
+    with pytest.raises(UsageError) as caught:
+        DigestFile(str(given))
+    assert f"{link} is a link of another user's (uid {STRANGER}) in a folder of everybody's" in caught.value.message
+    assert (own / "file").read_text() == "old"
+    assert sorted(file.name for file in own.iterdir()) == ["file"]
+
+
+def test_a_folder_that_becomes_a_link_meanwhile_leads_nowhere(tmp_path: Path) -> None:
+    for name in ("folder", "elsewhere"):
+        (tmp_path / name).mkdir()
+    target = DigestFile(str(tmp_path / "folder" / "digests"))
+    (tmp_path / "folder").rmdir()
+    (tmp_path / "folder").symlink_to("elsewhere")
+    assert "cannot write" in target.write("new")
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
 def test_a_pipe_is_written_to(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from pushsafe import repairs
 from pushsafe.evidence import Refusal, accepted
 from pushsafe.model import Denial, DenialKind, DenialReason, Facts, Failure, FailureKind, SourceKind, Stage
 from pushsafe.neighbours import near_miss
-from pushsafe.registry.known import creation_command, hostname, known, login_command, own_namespace
+from pushsafe.registry.known import creation_command, hostname, known, own_namespace
 from pushsafe.words import is_too_large, meaning
 
 _KINDS = {
@@ -78,12 +79,12 @@ def _whose(refusal: Refusal) -> str:
 
 
 def _login(refusal: Refusal) -> tuple[str, ...]:
-    return (login_command(refusal.reference.registry, refusal.credential.username),)
+    return (repairs.login(refusal.credential, refusal.credential.username),)
 
 
 def _other_login(refusal: Refusal) -> tuple[str, ...]:
     """Without a name docker would log in the same account again."""
-    command = login_command(refusal.reference.registry)
+    command = repairs.login(refusal.credential)
     takes_a_name = command.startswith("docker login ") and " -u " not in command
     return (f"{command} -u ACCOUNT" if takes_a_name else command,)
 

@@ -13,7 +13,7 @@ from threading import Lock, Thread
 from typing import TYPE_CHECKING, BinaryIO
 
 from pushsafe.dockerconfig import NO_SECRET, MalformedError, parse_answer, parse_listing
-from pushsafe.model import Secret
+from pushsafe.model import Secret, Trouble
 from pushsafe.sanitize import clean
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class Broken:
     """The helper gave no usable answer; `problem` says why and holds no secret."""
 
     problem: str
+    trouble: Trouble = Trouble.HELPER
 
 
 class Running:
@@ -113,11 +114,11 @@ def servers(
         return ()
 
 
-def find(program: str, environ: Mapping[str, str]) -> str | None:
+def find(program: str, environ: Mapping[str, str], access: int = os.X_OK) -> str | None:
     """The path of a program as Go's `exec.LookPath` finds it: one in a relative directory of PATH does not count."""
     for directory in environ.get("PATH", "").split(os.pathsep) if environ.get("PATH") else ():
         path = os.path.join(directory or ".", program)  # noqa: PTH118
-        if os.path.isfile(path) and os.access(path, os.X_OK):  # noqa: PTH113
+        if os.path.isfile(path) and os.access(path, access):  # noqa: PTH113
             return path if os.path.isabs(path) else None  # noqa: PTH117
     return None
 
@@ -151,10 +152,13 @@ def _run(
     import subprocess
 
     if not re.fullmatch(r"[^/\\\0]+", name):
-        return Broken("this is no name of a helper")
+        return Broken("this is no name of a helper", Trouble.NO_NAME)
     path = find(PREFIX + name, environ)
     if path is None:
-        return Broken("not installed: there is no such program in PATH")
+        closed = find(PREFIX + name, environ, os.F_OK)
+        if closed is not None:
+            return Broken(f"cannot be executed: {clean(closed)} lacks the right to be (chmod +x)")
+        return Broken("not installed: there is no such program in PATH", Trouble.NOT_INSTALLED)
 
     def begin() -> Popen[bytes]:
         return subprocess.Popen(

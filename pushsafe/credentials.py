@@ -26,8 +26,8 @@ from pushsafe.dockerconfig import (
     parse_headers,
 )
 from pushsafe.errors import UsageError
-from pushsafe.model import Credential, CredentialKind, CredentialSource, Secret, SourceKind
-from pushsafe.sanitize import remember, secrets_of
+from pushsafe.model import Credential, CredentialKind, CredentialSource, Secret, SourceKind, Trouble
+from pushsafe.sanitize import clean, remember, secrets_of
 
 if TYPE_CHECKING:
     from pushsafe.credential_helper import Running
@@ -86,7 +86,8 @@ class CredentialStore:
         self._environ = dict(environ)
         self._home_of = home_of
         self._file = str(config_dir / "config.json")
-        self._config, self._file_problem = _read_file(config_dir / "config.json")
+        self._shown_file = clean(self._file)
+        self._config, self._file_problem, self._file_is_read = _read_file(config_dir / "config.json")
         self._from_environment, self._environment_problem = _read_environment(environ)
         self._found: dict[str, Credential] = {}
         self._listed: tuple[str, ...] | None = None
@@ -173,10 +174,14 @@ class CredentialStore:
         entry, source = self._resolve(key)
         if source.kind is SourceKind.NONE and self._environment_problem:
             # docker would push without a credential; whoever sets the variable means to push with one.
-            source = CredentialSource(SourceKind.BROKEN, ENVIRONMENT_VARIABLE, self._environment_problem)
+            source = CredentialSource(
+                SourceKind.BROKEN, ENVIRONMENT_VARIABLE, self._environment_problem, Trouble.VARIABLE
+            )
         credential = _credential(registry, key, entry, source, self._elsewhere(key, entry, source))
         if source.kind is SourceKind.NONE:
             return credential._replace(callers_config=self._callers_config(key))
+        if source.kind is SourceKind.ENVIRONMENT and self._config.entry(key).has_content:
+            return credential._replace(overridden=self._shown_file)
         return credential
 
     def _resolve(self, key: str) -> tuple[Entry, CredentialSource]:
@@ -184,32 +189,41 @@ class CredentialStore:
             entry = self._from_environment[key]
             return entry, CredentialSource(SourceKind.ENVIRONMENT, ENVIRONMENT_VARIABLE)
         if self._file_problem:
-            return Entry(), CredentialSource(SourceKind.BROKEN, self._file, self._file_problem)
+            trouble = Trouble.FILE if self._file_is_read else Trouble.UNREADABLE
+            return Entry(), CredentialSource(SourceKind.BROKEN, self._shown_file, self._file_problem, trouble)
         entry = self._config.entry(key)
         # An empty name in credHelpers means the file, even if there is a credsStore.
         helper = self._config.helpers.get(key, self._store)
         if helper:
             return self._ask(helper, key, entry)
         if entry.has_content:
-            return entry, CredentialSource(SourceKind.FILE, self._file)
-        return entry, CredentialSource(SourceKind.NONE, self._file if entry.server_address else "")
+            return entry, CredentialSource(SourceKind.FILE, self._shown_file)
+        return entry, CredentialSource(SourceKind.NONE, self._shown_file if entry.server_address else "")
 
     def _ask(self, helper: str, key: str, entry: Entry) -> tuple[Entry, CredentialSource]:
         """What a helper says. Of the file's entry docker keeps the registry token, whatever the helper has."""
         from pushsafe import credential_helper
 
+        named = self._naming(helper, key)
         match credential_helper.get(helper, key, self._environ, running=self._running()):
-            case credential_helper.Broken(problem):
-                name = credential_helper.PREFIX + helper
-                return Entry(), CredentialSource(SourceKind.BROKEN, name, problem)
+            case credential_helper.Broken(problem, trouble):
+                name = credential_helper.PREFIX + named.helper
+                return Entry(), named._replace(kind=SourceKind.BROKEN, name=name, problem=problem, trouble=trouble)
+            case credential_helper.NothingFound() if entry.registry_token:
+                return Entry(registry_token=entry.registry_token), CredentialSource(SourceKind.FILE, self._shown_file)
             case credential_helper.NothingFound():
-                kind = SourceKind.FILE if entry.registry_token else SourceKind.NONE
-                kept = Entry(registry_token=entry.registry_token)
-                return kept, CredentialSource(kind, self._file if entry.registry_token else "")
+                return Entry(), named
             case credential_helper.Found(username, password, identity_token):
                 found = Entry(key, username, password, identity_token, entry.registry_token)
                 kind = SourceKind.HELPER if found.has_content else SourceKind.NONE
-                return found, CredentialSource(kind, helper)
+                return found, named._replace(kind=kind, name=named.helper)
+
+    def _naming(self, helper: str, key: str) -> CredentialSource:
+        """A helper that has nothing, and what names it, as a message may show them."""
+        setting = f"credHelpers.{clean(key)}" if key in self._config.helpers else "credsStore"
+        if not (key in self._config.helpers or self._config.store):
+            return CredentialSource(SourceKind.NONE, helper=helper)
+        return CredentialSource(SourceKind.NONE, helper=clean(helper), setting=setting, file=self._shown_file)
 
     # ----------------------------------------------------------------- hints
 
@@ -245,8 +259,8 @@ class CredentialStore:
                 return ""
         except (ImportError, KeyError, OSError, ValueError):
             return ""
-        config, _ = _read_file(file)
-        return str(file) if config.entry(key).server_address or key in config.helpers else ""
+        config, _, _ = _read_file(file)
+        return clean(str(file)) if config.entry(key).server_address or key in config.helpers else ""
 
 
 def _credential(
@@ -285,24 +299,25 @@ def _credential(
 
 def _nameable(address: str) -> str:
     """A key as it is, unless it is a URL with a user's name or password before the host."""
-    return hostname(address) if "@" in address else address
+    return clean(hostname(address) if "@" in address else address)
 
 
 # ---------------------------------------------------------------------- reading
 
 
-def _read_file(path: Path) -> tuple[DockerConfig, str]:
-    """The configuration, and what is wrong with the file. No file is no configuration, which is fine."""
+def _read_file(path: Path) -> tuple[DockerConfig, str, bool]:
+    """The configuration, what is wrong with the file, and whether it could be read at all. No file is no configuration,
+    which is fine."""
     try:
         text = small_file.read(path, LARGEST).decode("utf-8", "replace")
     except FileNotFoundError:
-        return DockerConfig(), ""
+        return DockerConfig(), "", False
     except (OSError, ValueError) as error:
-        return DockerConfig(), f"cannot be read: {getattr(error, 'strerror', None) or 'not a path'}"
+        return DockerConfig(), f"cannot be read: {getattr(error, 'strerror', None) or 'not a path'}", False
     try:
-        return parse_file(text), ""
+        return parse_file(text), "", True
     except MalformedError as error:
-        return DockerConfig(), f"docker cannot read it: {error}"
+        return DockerConfig(), f"docker cannot read it: {error}", True
 
 
 def _read_environment(environ: Mapping[str, str]) -> tuple[Mapping[str, Entry], str]:

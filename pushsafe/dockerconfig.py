@@ -216,6 +216,10 @@ def _decode(text: str) -> tuple[object, str]:
         problem = "its JSON is nested too deep"
     except ValueError:
         problem = "it is not JSON"
+    if problem and start.startswith("\ufeff"):
+        problem = "it begins with a byte order mark, which docker does not take: save it as UTF-8 without one"
+    elif problem and "\0" in start:
+        problem = "it is UTF-16 or no text, and docker takes UTF-8"
     if problem:  # outside of the handler: a JSONDecodeError carries the whole text along as its context
         raise MalformedError(problem)
     return value, start[end:].lstrip(_SPACE)

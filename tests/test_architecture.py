@@ -99,7 +99,10 @@ PURE: dict[str, set[str]] = {
     "pushsafe.reference": MODEL,
     "pushsafe.words": MODEL,
     "pushsafe.evidence": MODEL | {"pushsafe.words"},
-    "pushsafe.advice": MODEL | KNOWN | {"pushsafe.words", "pushsafe.evidence", "pushsafe.neighbours"},
+    "pushsafe.repairs": MODEL | KNOWN | {"pushsafe.sanitize"},
+    "pushsafe.advice": MODEL
+    | KNOWN
+    | {"pushsafe.words", "pushsafe.evidence", "pushsafe.neighbours", "pushsafe.repairs"},
     "pushsafe.denial": MODEL | KNOWN | {"pushsafe.words", "pushsafe.evidence", "pushsafe.advice"},
     "pushsafe.explanation": MODEL | KNOWN | {"pushsafe.words", "pushsafe.sanitize"},
     "pushsafe.plan": MODEL | {"pushsafe.overwriting"},
@@ -132,7 +135,7 @@ ALLOWED_OF_RULES = (
     MODEL
     | KNOWN
     | {"pushsafe.errors", "pushsafe.rules.rule"}
-    | {f"pushsafe.{name}" for name in ("platforms", "overwriting", "builders", "versions", "neighbours")}
+    | {f"pushsafe.{name}" for name in ("platforms", "overwriting", "builders", "versions", "neighbours", "repairs")}
 )
 ALLOWED_OF_REPORTS = MODEL | {"pushsafe.errors", "pushsafe.exitcodes"}
 TALKING = {"socket", "ssl", "http", "urllib", "subprocess", "shutil", "tempfile", "selectors", "asyncio", "logging"}

@@ -79,7 +79,7 @@ def test_a_strangers_link_in_a_folder_of_everybodys_leads_nowhere(
     shared.mkdir()
     (own / "file").write_text("old")
     link = shared / "link"
-    targets = {
+    targets: dict[str, Path | str] = {
         "file": own / "file",
         "folder": own,
         "nothing": own / "new",

@@ -7,7 +7,7 @@ Matching and comparing them by type is done by `match` and `isinstance`; nobody 
 from __future__ import annotations
 
 from pushsafe.model.contents import Blob, Descriptor, Repository
-from pushsafe.model.credentials import Credential, CredentialKind, CredentialSource, Secret, SourceKind
+from pushsafe.model.credentials import Credential, CredentialKind, CredentialSource, Secret, SourceKind, Trouble
 from pushsafe.model.evidence import (
     DOCKER_MANIFEST,
     INDEX_TYPES,
@@ -174,6 +174,7 @@ __all__ = [
     "TagState",
     "TagUnknown",
     "Target",
+    "Trouble",
     "Upcoming",
     "Verification",
     "Verified",

@@ -50,12 +50,35 @@ class SourceKind(Enum):
     BROKEN = "broken"
 
 
+class Trouble(Enum):
+    """Why a credential cannot be read, as far as what to do about it differs."""
+
+    NOT_INSTALLED = "not-installed"
+    NO_NAME = "no-name"
+    """What should name a helper is no program's name."""
+    HELPER = "helper"
+    """The helper is there, and fails."""
+    FILE = "file"
+    """docker cannot read what is in its config file."""
+    UNREADABLE = "unreadable"
+    """Nobody can read the config file."""
+    VARIABLE = "variable"
+
+
 class CredentialSource(NamedTuple):
-    """`name` is the file, helper or variable; `problem` says what broke (BROKEN only)."""
+    """`name` is the file, helper or variable; `problem` says what broke, and `trouble` of what kind it is (of BROKEN).
+
+    `helper` is the one in force, without its prefix, also where it has nothing. `setting` of the config file `file`
+    names it; both are empty where docker takes it unasked.
+    """
 
     kind: SourceKind
     name: str = ""
     problem: str = ""
+    trouble: Trouble | None = None
+    helper: str = ""
+    setting: str = ""
+    file: str = ""
 
     def __str__(self) -> str:
         match self.kind:
@@ -68,7 +91,8 @@ class CredentialSource(NamedTuple):
             case SourceKind.ENVIRONMENT:
                 return f"the environment variable {self.name}"
             case SourceKind.BROKEN:
-                return f"{self.name}: {self.problem}"
+                named = f", which {self.setting} in {self.file} names," if self.setting else ":"
+                return f"{self.name}{named} {self.problem}"
 
 
 class Credential(NamedTuple):
@@ -79,6 +103,7 @@ class Credential(NamedTuple):
     `elsewhere` names the other servers for which this user has credentials (names only). `sent` are the fields that
     docker sends to the engine where `kind` and `secret` do not say them all, e.g. a password beside a token.
     `callers_config` is the config file of the user who called sudo, where that one names a login for this registry.
+    `overridden` is docker's config file, where that has another login for it which the environment's counts over.
     """
 
     registry: str
@@ -91,6 +116,7 @@ class Credential(NamedTuple):
     elsewhere: tuple[str, ...] = ()
     sent: tuple[tuple[str, Secret], ...] = ()
     callers_config: str = ""
+    overridden: str = ""
 
     @property
     def present(self) -> bool:

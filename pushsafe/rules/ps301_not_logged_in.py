@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pushsafe.model import Access, Facts, Severity, SourceKind
-from pushsafe.registry.known import login_command
+from pushsafe.repairs import login
 from pushsafe.rules.rule import Needs, Problem, Rule, accepted_upload, first_per_registry
 
 
@@ -15,7 +15,7 @@ def check(facts: Sequence[Facts]) -> Iterator[Problem]:
         if credential is None or ping is None or credential.source.kind is not SourceKind.NONE:
             continue
         registry = fact.reference.registry
-        fix = login_command(registry)
+        fix = login(credential)
         if ping.access is Access.LOGIN_WANTED:
             yield Problem(
                 fact.reference,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pushsafe.model import Facts, Severity
-from pushsafe.registry.known import login_command
+from pushsafe.repairs import login
 from pushsafe.rules.rule import Needs, Problem, Rule, accepted_upload, first_per_registry
 
 
@@ -18,7 +18,7 @@ def check(facts: Sequence[Facts]) -> Iterator[Problem]:
             fact.reference,
             f"the token for {fact.reference.registry} in {credential.source} expired "
             f"{_ago(fact.now - credential.expires)}",
-            login_command(fact.reference.registry),
+            login(credential),
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pushsafe.model import Facts, Severity, SourceKind
-from pushsafe.registry.known import login_command
+from pushsafe.repairs import repair
 from pushsafe.rules.rule import Needs, Problem, Rule, first_per_registry
 
 
@@ -17,7 +17,7 @@ def check(facts: Sequence[Facts]) -> Iterator[Problem]:
         yield Problem(
             fact.reference,
             f"the credential for {fact.reference.registry} cannot be read: {credential.source}",
-            f"mend that, then: {login_command(fact.reference.registry)}",
+            repair(credential),
         )
 
 
@@ -35,6 +35,6 @@ RULE = Rule(
         "this machine."
     ),
     example='{"credsStore": "desktop"} in config.json, and no docker-credential-desktop in PATH',
-    fix="Install or repair what the finding names, or take the entry out of config.json and log in again.",
+    fix="Do first what the finding names: a login before that fails, or costs config.json its other logins.",
     check=check,
 )

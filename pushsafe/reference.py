@@ -54,6 +54,10 @@ def _several(text: str, *, with_tag: bool) -> BadReference | None:
     return BadReference(shown, (f"it holds {len(parts)} references; each is an argument of its own",), shown)
 
 
+_QUOTED = 5
+"""Path components that a reason names; nobody writes more of them."""
+
+
 class _Reading:
     """One pass over a text that strips what does not belong, noting why, and ends in its parts."""
 
@@ -91,10 +95,12 @@ class _Reading:
             self.reasons.append("it contains white space or control characters")
             text = "".join(c for c in text if c.isprintable() and not c.isspace())
         if placeholder := _PLACEHOLDER.search(text):
-            self.reasons.append(f"{placeholder.group()} stands where a value should")
+            self.reasons.append(f"{_short(placeholder.group())} stands where a value should")
             self.repairable = False
         if scheme := _SCHEME.match(text):
-            self.reasons.append(f"it starts with a URL scheme ({scheme.group()}), which a reference does not have")
+            self.reasons.append(
+                f"it starts with a URL scheme ({_short(scheme.group())}), which a reference does not have"
+            )
             text = text[scheme.end() :]
         text = self._strip_digest_and_userinfo(text)
         if text.startswith("/"):
@@ -143,7 +149,7 @@ class _Reading:
             self.repairable = False
             return name + "x", tag
         if not with_tag:
-            self.reasons.append(f"it has a tag ({tag}), and --all-tags takes a repository without one")
+            self.reasons.append(f"it has a tag ({_short(tag)}), and --all-tags takes a repository without one")
             return name, None
         return name, self._check_tag(tag)
 
@@ -167,12 +173,12 @@ class _Reading:
             return registry
         host, colon, port = registry.rpartition(":")
         if colon and not registry.endswith("]") and not port.isdigit():
-            what = f"has {port!r} for a port" if port else "has an empty port"
-            self.reasons.append(f"the registry {registry!r} {what}")
+            what = f"has {_short(port)!r} for a port" if port else "has an empty port"
+            self.reasons.append(f"the registry {_short(registry)!r} {what}")
             if _DOMAIN.fullmatch(host):
                 return host
         else:
-            self.reasons.append(f"the registry {registry!r} is not a valid host name")
+            self.reasons.append(f"the registry {_short(registry)!r} is not a valid host name")
         self.repairable = False
         return registry
 
@@ -189,7 +195,7 @@ class _Reading:
         components = fixed.split("/")
         bad = [component for component in components if not _PATH_COMPONENT.fullmatch(component)]
         if bad:
-            quoted = ", ".join(repr(component) for component in bad)
+            quoted = ", ".join(repr(_short(component)) for component in bad[:_QUOTED])
             self.reasons.append(
                 f"the path component {quoted} is not valid: lower-case letters and digits, "
                 "with single . or _, __ or dashes between them"
@@ -219,6 +225,11 @@ def _normalise(name: str) -> tuple[str, str, set[Implied]]:
     if registry == DEFAULT_REGISTRY and "/" not in rest:
         return registry, f"{DEFAULT_NAMESPACE}/{rest}", {Implied.NAMESPACE}
     return registry, rest, set()
+
+
+def _short(text: str) -> str:
+    """A text to quote, or the beginning of one that is too long for any reference."""
+    return text if len(text) <= MAX_PATH else f"{text[:MAX_PATH]}…"
 
 
 def _mend_component(component: str) -> str:

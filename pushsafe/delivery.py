@@ -14,7 +14,7 @@ from pushsafe.advice import again, own_address
 from pushsafe.aftermath import arrived, is_certain, is_known, left
 from pushsafe.availability import Availability, was_reached
 from pushsafe.denial import classify, needs_investigation
-from pushsafe.errors import EngineFailed, EngineUnreachable, RegistryAstray, RegistryUnreachable
+from pushsafe.errors import EngineFailed, EngineUnreachable, RegistryAstray, RegistryFailed, RegistryUnreachable
 from pushsafe.evidence import (
     accepted,
     credential_evidence,
@@ -424,9 +424,11 @@ class _Engine(NamedTuple):
 
 
 def unreached(fact: Facts, error: RegistryUnreachable) -> Failure:
-    """The failure of a registry that does not answer us, or names an address that is not its own."""
-    if isinstance(error, RegistryAstray):
-        return Failure(FailureKind.REGISTRY_ERROR, error.message, next=own_address(fact))
+    """The failure of a registry that does not answer us, or from whose answer nothing can go on."""
+    if isinstance(error, RegistryFailed):
+        astray = isinstance(error, RegistryAstray)
+        commands = own_address(fact) if astray else (f"docker pushsafe diagnose {fact.reference}",)
+        return Failure(FailureKind.REGISTRY_ERROR, error.message, next=commands)
     return Failure(FailureKind.NETWORK, error.message, next=(again(fact),))
 
 

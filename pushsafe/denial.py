@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pushsafe.advice import astray, denial, failure
-from pushsafe.evidence import REFUSED, Refusal, accepted, grants_push, led_astray, refused
+from pushsafe.evidence import NO_TOKEN, REFUSED, Refusal, accepted, grants_push, led_astray, refused
 from pushsafe.model import Denial, DenialReason, Evidence, Failure, FailureKind, Stage, StoreKind
 from pushsafe.registry.known import own_namespace
 from pushsafe.words import Undecided, is_dropped, meaning
@@ -176,7 +176,7 @@ def _differs_from_nobody(refusal: Refusal, probe: Evidence) -> bool:
 
 def _told(item: Evidence) -> DenialReason | FailureKind | None:
     """A cause that the registry itself names in an answer to us, where its words mean one thing only."""
-    if accepted(item):
+    if accepted(item) and item.code != NO_TOKEN:
         return None
     found = meaning(f"{item.code}: {item.message}")
     return None if isinstance(found, Undecided) or found is DenialReason.NOT_LOGGED_IN else found

@@ -32,9 +32,12 @@ class OutOfTime(PushsafeError):
     """The time for the whole run was over before it began (exit 3)."""
 
 
-class RegistryAstray(RegistryUnreachable):
-    """A registry answers, and leads to where nothing may be sent, or where nobody is; waiting and logging in are no
-    help."""
+class RegistryFailed(RegistryUnreachable):
+    """A registry or its token server answers, and nothing can go on from that; waiting and logging in are no help."""
+
+
+class RegistryAstray(RegistryFailed):
+    """A registry leads to where nothing may be sent, or where nobody is."""
 
 
 class UnsafeRealm(RegistryUnreachable):

@@ -26,6 +26,8 @@ from pushsafe.model import (
 from pushsafe.words import Undecided, meaning
 
 REFUSED = (401, 403)
+NO_TOKEN = "NO_TOKEN"
+"""The code of an Evidence that tells of a token server which said yes, and gave no token."""
 WRONG_ADDRESS = "WRONG_ADDRESS"
 """The code of an Evidence that tells of a registry which leads to where nothing may be sent, or where nobody is."""
 _TOO_MANY = 429

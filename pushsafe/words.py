@@ -219,7 +219,11 @@ TABLE: tuple[Row, ...] = (
     Row(r"caller does not have permission", DenialReason.NO_WRITE_PERMISSION, "Google"),
     Row(r"does not have authorization to perform action", DenialReason.NO_WRITE_PERMISSION, "Azure Resource Manager"),
     # ------------------------------------------------------------------ the server
-    Row(r"did not include a token in the response", FailureKind.REGISTRY_ERROR, "moby registry/auth.go"),
+    Row(
+        r"did not include a token in the response|the token server's answer holds no token",
+        FailureKind.REGISTRY_ERROR,
+        "moby registry/auth.go, and ourselves",
+    ),
     Row(r"\bblob upload unknown\b|\bblob_upload_unknown: ", FailureKind.REGISTRY_ERROR, "distribution api/errcode"),
     Row(_TOO_LARGE, FailureKind.REGISTRY_ERROR, "proxies before the registry"),
     Row(

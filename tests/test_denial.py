@@ -680,3 +680,35 @@ def test_what_was_found_of_the_address_explains_any_words(words: str) -> None:
     found = classify(Case("led", ADA, words, learnt, UNCLEAR).refusal())
     assert isinstance(found, Failure)
     assert (found.kind, found.message) == (FailureKind.REGISTRY_ERROR, "it sends uploads elsewhere")
+
+
+# ---------------------------------------------------------------------- a token server that gives no token
+
+HOLDS_NONE = "the token server's answer holds no token"
+ODD = {
+    "a page": token(200, message=HOLDS_NONE, code="NO_TOKEN"),
+    "nothing": token(204, message=HOLDS_NONE, code="NO_TOKEN"),
+    "a wrong method": token(405, message=f"{HOLDS_NONE} (denied: not like this)", code="DENIED"),
+    "a proxy's limit": token(413, message=HOLDS_NONE, code="NO_TOKEN"),
+}
+
+
+@pytest.mark.parametrize(
+    "words", [DENIED, INSUFFICIENT, "unauthorized: authentication required", "invalid character '<'"]
+)
+@pytest.mark.parametrize("sent", [True, False], ids=["somebody", "nobody"])
+@pytest.mark.parametrize("answer", ODD.values(), ids=ODD)
+def test_without_a_token_nobody_is_denied(answer: Evidence, sent: bool, words: str) -> None:
+    who = ADA if sent else NOBODY
+    found = classify(Case("odd", who, words, (BEARER, answer._replace(sent=sent)), UNCLEAR).refusal())
+    assert isinstance(found, Failure)
+    assert found.kind is FailureKind.REGISTRY_ERROR
+    assert HOLDS_NONE in found.message
+    assert "login" not in "".join(found.next)
+
+
+def test_a_token_server_that_names_a_rule_is_believed() -> None:
+    answer = token(405, message=f"{HOLDS_NONE} (namespace is disabled)", code="DENIED")
+    found = classify(Case("odd", ADA, DENIED, (BEARER, answer), UNCLEAR).refusal())
+    assert isinstance(found, Failure)
+    assert found.kind is FailureKind.POLICY

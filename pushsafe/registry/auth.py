@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 import urllib3
 
 from pushsafe.errors import RegistryUnreachable, UnsafeRealm
+from pushsafe.evidence import NO_TOKEN, REFUSED
 from pushsafe.model import Credential, CredentialKind
 from pushsafe.patience import NO_PATIENCE, Patience
 from pushsafe.registry.addresses import host_of, is_loopback
@@ -27,7 +28,10 @@ from pushsafe.sanitize import clean
 TOKEN_LIMIT = 1024 * 1024
 """Bytes of a token answer that are read."""
 
-_OK = 200
+_TOO_MANY, _SERVER_ERROR = 429, 500
+_OAUTH_REFUSES = ("invalid_client", "invalid_grant", "unauthorized_client", "access_denied")
+"""With status 400 (RFC 6749 sections 4.1.2.1 and 5.2)."""
+_HOLDS_NONE = "the token server's answer holds no token"
 _LONGEST_CHALLENGE = 8 * 1024
 """Characters of a header that are read: as much as nginx takes of one."""
 _SCHEME = re.compile(r"[\s,]*([A-Za-z][A-Za-z0-9_-]*)(?:\s+|(?=,)|$)")
@@ -51,13 +55,15 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Token:
-    """A token server's answer. `value` is empty if it refused; `granted` is `None` for an opaque token."""
+    """A token server's answer. `value` is empty if it refused; `granted` is `None` for an opaque token. An `odd` one
+    gives no token, and refuses nobody."""
 
     status: int
     value: str = ""
     granted: tuple[str, ...] | None = None
     code: str = ""
     message: str = ""
+    odd: bool = False
 
 
 def parse_challenge(header: str) -> Challenge:
@@ -230,12 +236,15 @@ def _read_token(response: Response, repository: str) -> Token:
         answer = read_json(response.body)
     except ValueError:
         answer = None
-    if response.status != _OK:
-        code, message = read_error(response)
+    success = 200 <= response.status < 300
+    code, message = ("", "") if success else read_error(response)
+    refused = response.status in REFUSED or code in _OAUTH_REFUSES
+    if refused or response.status == _TOO_MANY or response.status >= _SERVER_ERROR:
         return Token(response.status, code=code, message=message)
     value = (answer.get("token") or answer.get("access_token")) if isinstance(answer, dict) else None
-    if not isinstance(value, str) or not value:
-        return Token(response.status, message="the token server's answer holds no token")
+    if not success or not isinstance(value, str) or not value:
+        said = f"{_HOLDS_NONE} ({message})" if message else _HOLDS_NONE
+        return Token(response.status, code=code or NO_TOKEN, message=said, odd=True)
     return Token(response.status, value, granted_actions(value, repository))
 
 
@@ -247,10 +256,16 @@ def read_error(response: Response) -> tuple[str, str]:
         text = response.body.decode("utf-8", "replace")
         return "", "" if "<html" in text.lower() else clean(text, limit=300)
     if not isinstance(answer, dict):
-        return "", clean(str(answer), limit=300)
+        return "", _text(answer, 300)
     errors = answer.get("errors")
     if isinstance(errors, list) and errors and isinstance(errors[0], dict):
         first = errors[0]
-        return clean(str(first.get("code") or ""), limit=60), clean(str(first.get("message") or ""), limit=300)
+        return _text(first.get("code"), 60), _text(first.get("message"), 300)
     message = answer.get("details") or answer.get("error_description") or answer.get("message") or answer.get("error")
-    return clean(str(answer.get("code") or answer.get("error") or ""), limit=60), clean(str(message or ""), limit=300)
+    return _text(answer.get("code") or answer.get("error"), 60), _text(message, 300)
+
+
+def _text(value: object, limit: int) -> str:
+    """A value as the server wrote it; empty for nothing."""
+    said = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return clean(said, limit=limit) if value else ""

@@ -102,7 +102,7 @@ class Blobs:
             if not upload.follow(response):
                 break
         if response.status not in DONE:
-            return untaken(response, sent=target.credential.present), response.header("retry-after")
+            return untaken(response, sent=target.credential.present, size=blob.size), response.header("retry-after")
         return LayerState.SENT, ""
 
 

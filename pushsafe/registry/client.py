@@ -38,6 +38,7 @@ from pushsafe.registry.putting import Putter
 from pushsafe.registry.sending import Sender
 from pushsafe.registry.tokens import Tokens
 from pushsafe.registry.transport import Response, Transport
+from pushsafe.registry.uploads import CANCEL_TIME
 from pushsafe.sanitize import clean, remember, secrets_of
 
 _OK, _UNAUTHORIZED, _TOO_MANY = 200, 401, 429
@@ -72,7 +73,8 @@ class Registry:
             self._unfinished.put(upload.cancel)
         self.tidy()
         if self._threads is not None:
-            wait(self._tidying, timeout=_LAST_CANCELS)
+            left = self._transport.left()
+            wait(self._tidying, timeout=_LAST_CANCELS if left is None else max(CANCEL_TIME, min(left, _LAST_CANCELS)))
             self._threads.shutdown(wait=False, cancel_futures=True)
         self._transport.close()
 

@@ -9,7 +9,7 @@ from pushsafe.errors import RegistryUnreachable
 from pushsafe.model import Blob, Evidence, Repository, Stage
 from pushsafe.patience import Patience
 from pushsafe.registry.asking import Asking
-from pushsafe.registry.probe import evidence
+from pushsafe.registry.probe import evidence, undue
 from pushsafe.registry.uploads import NOWHERE, Upload
 
 _CREATED, _ACCEPTED = 201, 202
@@ -41,7 +41,9 @@ class Opening:
             self._open.add(upload)
             return upload
         said = evidence(Stage.PUSH, response, sent=credential.present)
-        return said._replace(code="", message=NOWHERE) if response.status == _ACCEPTED else said
+        if response.status == _ACCEPTED:
+            return said._replace(code="", message=NOWHERE)
+        return said if query else undue(said, "the start of an upload", _ACCEPTED)
 
     def mount(self, blob: Blob, origin: str, target: Repository, patience: Patience) -> tuple[bool, Upload | None]:
         """Whether a blob of the repository `origin` is mounted; else the upload that a registry may open in its place.

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pushsafe.errors import RegistryAstray, RegistryUnreachable, UnsafeRealm
 from pushsafe.evidence import WRONG_ADDRESS, accepted
 from pushsafe.model import Credential, CredentialKind, Evidence, Preflight, Stage
+from pushsafe.registry.addresses import origin_of
 from pushsafe.registry.auth import Challenge, Token, basic, parse_challenge, read_error
 from pushsafe.registry.manifests import ACCEPT
 from pushsafe.registry.tokens import PULL, PUSH, Tokens
@@ -19,6 +20,8 @@ from pushsafe.registry.uploads import Upload
 
 _OK, _CREATED, _ACCEPTED, _UNAUTHORIZED, _FORBIDDEN = 200, 201, 202, 401, 403
 _REFUSED = (_UNAUTHORIZED, _FORBIDDEN)
+_TOO_LARGE = 413
+_REDIRECTS = (301, 302, 303, 307, 308)
 
 
 class Probe:
@@ -191,12 +194,15 @@ def ping_evidence(endpoint: Endpoint) -> Evidence:
     )
 
 
-def evidence(stage: Stage, response: Response, *, sent: bool) -> Evidence:
-    """An answer as evidence; its words are the server's, made fit to show."""
+def evidence(stage: Stage, response: Response, *, sent: bool, size: int = 0) -> Evidence:
+    """An answer as evidence; its words are the server's, made fit to show, or what is known of an answer without any.
+
+    `size` is how many bytes it was sent.
+    """
     code, message = read_error(response)
     return Evidence(
         stage,
-        message,
+        message or _unsaid(response, size),
         status=response.status,
         code=code,
         challenge=str(parse_challenge(response.header("www-authenticate"))),
@@ -204,10 +210,25 @@ def evidence(stage: Stage, response: Response, *, sent: bool) -> Evidence:
     )
 
 
-def untaken(response: Response, *, sent: bool, whole: bool = True) -> Evidence:
+def _unsaid(response: Response, size: int) -> str:
+    """What an answer without words is; empty where its status says as much."""
+    if response.status == _TOO_LARGE:
+        return f"request entity too large: no {size} bytes pass, which a proxy before the registry limits as a rule"
+    location = response.header("location")
+    if response.status not in _REDIRECTS or not location:
+        return ""
+    there = origin_of(location) if "://" in location[:9] else "another path of its own"
+    return f"a redirect to {there}, which no push follows"
+
+
+def untaken(response: Response, *, sent: bool, whole: bool = True, size: int = 0) -> Evidence:
     """The answer to a blob, or to a piece of one, that did not take it: a yes that is none has no words for that."""
-    said = evidence(Stage.PUSH, response, sent=sent)
+    what, due = ("a blob that was sent whole", _CREATED) if whole else ("a piece of a blob", _ACCEPTED)
+    return undue(evidence(Stage.PUSH, response, sent=sent, size=size), what, due)
+
+
+def undue(said: Evidence, what: str, due: int) -> Evidence:
+    """An answer that is a yes, and not the one that is due."""
     if not accepted(said):
         return said
-    what, due = ("a blob that was sent whole", _CREATED) if whole else ("a piece of a blob", _ACCEPTED)
-    return said._replace(code="", message=f"it answers {response.status} to {what}, where {due} is due")
+    return said._replace(code="", message=f"it answers {said.status} to {what}, where {due} is due")

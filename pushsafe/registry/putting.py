@@ -52,7 +52,7 @@ class Putter:
         path = f"manifests/{_address(tag, content)}"
         reference, credential = target
         response = self._asking.ask("PUT", reference, path, credential, patience, headers=headers, body=content.body)
-        said = evidence(Stage.PUSH, response, sent=credential.present)
+        said = evidence(Stage.PUSH, response, sent=credential.present, size=len(content.body))
         if not accepted(said):
             return _refused(said, content), False
         # What the body of a success says is no error, whatever it looks like.

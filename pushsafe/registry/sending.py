@@ -126,6 +126,7 @@ class _Sending:
         self._unread = True  # what is settled, as long as nothing breaks off
         self._kept = 0  # bytes that the registry has of this upload
         self._given = 0  # bytes of it whose sending has begun
+        self._last = 0  # bytes of the last request
         self._went_unread = False  # whether the last that was sent did
         self._in_pieces = False  # whether a piece of this upload was sent
         self._finishing = False  # whether the last request was the one that makes it a blob
@@ -182,7 +183,7 @@ class _Sending:
         with closing(Reading(self._content, self._on_sent, self._kept, unread=unread)) as reading:
             try:
                 while size := self._next_piece(upload.least):
-                    self._in_pieces = True
+                    self._in_pieces, self._last = True, size
                     with self._turns.one(size) as over:
                         response = upload.append(self._kept, size, self._parts(reading, size, over))
                     if response.status not in TAKEN:
@@ -190,7 +191,7 @@ class _Sending:
                     self._kept += size
                     self._note_progress()
                 self._finishing = True
-                size = self._size - self._kept
+                self._last = size = self._size - self._kept
                 with self._turns.one(size) as over:
                     parts = self._parts(reading, size, over)
                     response = upload.finish(self._content.blob.digest, size, parts, self._kept)
@@ -264,7 +265,7 @@ class _Sending:
             self._resume(upload)
         if again or self._mended(upload, refusal):
             return None
-        return untaken(refusal, sent=self._target.credential.present, whole=self._finishing)
+        return untaken(refusal, sent=self._target.credential.present, whole=self._finishing, size=self._last)
 
     def _mended(self, upload: Upload, refusal: Response) -> bool:
         """Whether there is something to do about a refusal."""

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Mapping
 
-from pushsafe.errors import RegistryUnreachable
+from pushsafe.errors import RegistryFailed, RegistryUnreachable
 from pushsafe.model import Credential, CredentialKind
 from pushsafe.patience import NO_PATIENCE, Patience
 from pushsafe.registry.addresses import origin_of
@@ -78,7 +78,7 @@ class Tokens:
         """The header for PULL or PUSH in a repository, `also_from` being another one to read; empty where there is
         nothing to send.
 
-        Raises RegistryUnreachable as well where the token server is busy: a request without its token would be
+        Raises RegistryUnreachable as well where the token server is busy or odd: a request without its token would be
         refused, which says nothing of the credential.
         """
         if credential is not None and credential.kind is CredentialKind.REGISTRY_TOKEN:
@@ -86,9 +86,13 @@ class Tokens:
         if challenge.scheme == "bearer":
             token = self._able_to_pull(endpoint, repository, credential is not None) if actions == PULL else None
             token = token or self.token(endpoint, challenge, repository, actions, credential, patience, also_from)
+            said = (
+                f"{origin_of(challenge.parameters.get('realm', ''))} answers {token.status} to the request for a token"
+            )
+            if token.odd:
+                raise RegistryFailed(f"{said}: {token.message}")
             if not token.value and (token.status == _TOO_MANY or token.status >= _SERVER_ERROR):
-                server = origin_of(challenge.parameters.get("realm", ""))
-                raise RegistryUnreachable(f"{server} answers {token.status} to the request for a token")
+                raise RegistryUnreachable(said)
             return {"Authorization": f"Bearer {token.value}"} if token.value else {}
         if challenge.scheme == "basic" and credential is not None and credential.kind is CredentialKind.BASIC:
             return {"Authorization": basic(credential)}

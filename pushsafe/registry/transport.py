@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -56,6 +57,10 @@ SAME_AGAIN = (307, 308)
 """Redirects of a request with its method and its body (RFC 9110 section 15.4)."""
 _ERRORS = (urllib3.exceptions.HTTPError, OSError, ValueError)
 _NO_RETRY = Retry(total=None, connect=0, read=0, redirect=0, status=0, other=0, raise_on_redirect=False)
+
+
+_beyond: ContextVar[float] = ContextVar("beyond", default=-math.inf)
+"""Until when, by `time.monotonic()`, this thread may go on asking whatever becomes of the run."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -369,8 +374,19 @@ class Transport:
         kept = {name: value for name, value in request.headers.items() if not leaves or name != "Authorization"}
         return replace(request, url=url, headers=kept, lead=lead, elsewhere=request.elsewhere or leaves)
 
+    @contextmanager
+    def lasting(self, seconds: float) -> Iterator[None]:
+        """Requests of this thread may still take so many seconds when the time for the whole run is over."""
+        before = _beyond.set(time.monotonic() + seconds)
+        try:
+            yield
+        finally:
+            _beyond.reset(before)
+
     def _time_for(self, url: str, most: float) -> _Time:
         left = self.left()
+        if left is not None:
+            left = max(left, _beyond.get() - time.monotonic())
         if left is not None and left <= 0:
             raise RegistryUnreachable(f"{origin_of(url)}: {_RUN_IS_OVER}")
         whole = min(most, math.inf if left is None else left)

@@ -23,6 +23,8 @@ TAKEN = (201, 202, 204)
 DONE = (200, 201, 204)
 """Statuses of a blob that was taken: 201 by the specification; containerd takes all three
 (`core/remotes/docker/pusher.go`)."""
+CANCEL_TIME = 0.5
+"""Seconds that there are for cancelling, at least."""
 NOWHERE = "it opens an upload, and names no place for it"
 _MOST_REDIRECTS = 3  # of one request
 _REFUSED = (401, 403)
@@ -162,11 +164,12 @@ class Upload:
         return True
 
     def cancel(self) -> None:
-        """What goes wrong changes nothing: the registry drops unfinished uploads by itself.
+        """What goes wrong changes nothing: the registry drops unfinished uploads by itself. A moment for it there is
+        even when the time for the run is over.
 
         Another origin gets neither the credential nor a DELETE, which may be anybody's to whom a registry points.
         """
-        with suppress(RegistryUnreachable):
+        with suppress(RegistryUnreachable), self.transport.lasting(CANCEL_TIME):
             place = self.place()
             if place and self._is_ours(place):
                 self._delete(place)

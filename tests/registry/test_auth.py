@@ -8,6 +8,7 @@ import re
 import time
 import traceback
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -210,7 +211,8 @@ def test_no_service_is_not_sent() -> None:
         assert dict(registry.requests[0].query) == {"scope": SCOPE}
 
 
-NO_TOKEN = (200, "", None, "", "the token server's answer holds no token")
+HOLDS_NONE = "the token server's answer holds no token"
+NO_TOKEN = (200, "", None, "NO_TOKEN", HOLDS_NONE)
 HUB_WORDS = "incorrect username or password"
 TOKENS: dict[str, tuple[Answer, tuple[int, str, tuple[str, ...] | None, str, str]]] = {
     "JWT": (Answer(200, {"token": GRANTED}), (200, GRANTED, ("pull", "push"), "", "")),
@@ -229,6 +231,18 @@ TOKENS: dict[str, tuple[Answer, tuple[int, str, tuple[str, ...] | None, str, str
         (400, "", None, "invalid_grant", "expired"),
     ),
     "HTML": (HTML_ERROR, (502, "", None, "", "")),
+    "another success": (Answer(201, {"token": "opaque"}), (201, "opaque", None, "", "")),
+    "no content": (Answer(204), (204, "", None, "NO_TOKEN", HOLDS_NONE)),
+    "a page": (replace(HTML_ERROR, status=200), NO_TOKEN),
+    "half of it": (Answer(200, '{"token": "abc'), NO_TOKEN),
+    **{
+        f"{status}, a page": (replace(HTML_ERROR, status=status), (status, "", None, "NO_TOKEN", HOLDS_NONE))
+        for status in (400, 404, 405, 409, 412, 413, 416, 418)
+    },
+    "405 in words": (
+        Answer(405, {"errors": [{"code": "DENIED", "message": "not like this"}]}),
+        (405, "", None, "DENIED", f"{HOLDS_NONE} (not like this)"),
+    ),
     "no token": (Answer(200, {}), NO_TOKEN),
     "empty token": (Answer(200, {"token": ""}), NO_TOKEN),
     "token of another type": (Answer(200, {"token": 7}), NO_TOKEN),
@@ -525,7 +539,7 @@ def test_a_token_server_may_redirect_three_times(redirects: int, status: int) ->
 def test_an_identity_token_is_redirected_nowhere(status: int, to: str) -> None:
     with FakeRegistry(on("POST", "/token", redirect(to, status))) as registry:
         token = ask(registry, login(CredentialKind.IDENTITY_TOKEN, "", "id+token/&="))
-        assert (token.status, token.value, token.message) == (status, "", "moved")
+        assert (token.status, token.value, token.message) == (status, "", f"{HOLDS_NONE} (moved)")
         assert registry.seen() == ["POST /token"]
 
 
@@ -581,7 +595,13 @@ ERRORS: dict[str, tuple[bytes, tuple[str, str]]] = {
     "no errors in the list": (b'{"errors": []}', ("", "")),
     "errors of another type": (b'{"errors": ["x"], "message": "m"}', ("", "m")),
     "errors as an object": (b'{"errors": {"code": "X"}, "message": "m"}', ("", "m")),
-    "code of another type": (b'{"errors": [{"code": 7, "message": ["m"]}]}', ("7", "['m']")),
+    "code of another type": (b'{"errors": [{"code": 7, "message": ["m"]}]}', ("7", '["m"]')),
+    "message of another type": (
+        b'{"message": {"b": [2, null]}, "code": {"a": "b"}}',
+        ('{"a": "b"}', '{"b": [2, null]}'),
+    ),
+    "a list": (b'[{"b": null}]', ("", '[{"b": null}]')),
+    "a number": (b"7", ("", "7")),
     "Hub": (b'{"details": "incorrect username or password"}', ("", "incorrect username or password")),
     "OAuth": (b'{"error": "invalid_grant", "error_description": "d"}', ("invalid_grant", "d")),
     "message": (b'{"message": "m", "code": "c"}', ("c", "m")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -140,7 +141,7 @@ CASES = {
     "Bearer, no token in the answer": Case(
         bearer_registry(tokens=[on("GET", "/token", Answer(200, {}))]),
         somebody(),
-        [pinged(401), (Stage.TOKEN, 200, "", True, None)],
+        [pinged(401), (Stage.TOKEN, 200, "NO_TOKEN", True, None)],
     ),
     "Bearer, token server rate limited": Case(
         bearer_registry(tokens=[on("GET", "/token", TOO_MANY)]),
@@ -458,6 +459,30 @@ def test_a_cancelling_that_fails_changes_nothing(answer: Answer) -> None:
     with FakeRegistry(rules) as registry:
         found = investigate(registry, somebody()).evidence
         assert (found[-1].stage, found[-1].status) == (Stage.PROBE, 202)
+
+
+@pytest.mark.parametrize("left", [0.1, 0.0, -0.2, -9.0])
+@pytest.mark.parametrize("rules", [basic_registry(), bearer_registry()], ids=["Basic", "Bearer"])
+def test_after_the_runs_end_there_is_a_moment_for_cancelling(rules: list[Rule], left: float) -> None:
+    seconds = [60.0]
+    with FakeRegistry(rules) as registry:
+        asked = Registry(Transport(deadline=lambda: seconds[0]))
+        asked.investigate(at(registry), somebody())
+        seconds[0] = left
+        asked.close()
+        assert len(registry.find("DELETE", ".*")) == 1
+
+
+def test_a_cancelling_that_takes_its_time_keeps_nobody() -> None:
+    seconds = [60.0]
+    rules = [on("DELETE", ".*", Answer(204, delay=3.0)), *basic_registry()]
+    with FakeRegistry(rules) as registry:
+        asked = Registry(Transport(deadline=lambda: seconds[0]))
+        asked.investigate(at(registry), somebody())
+        seconds[0] = -0.1
+        began = time.monotonic()
+        asked.close()
+        assert time.monotonic() - began < 2
 
 
 def test_only_an_accepted_upload_is_cancelled() -> None:

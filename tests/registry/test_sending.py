@@ -658,6 +658,21 @@ REFUSED = {
     "an error": ([opened()], Answer(500), Evidence(Stage.PUSH, "", 500)),
     "busy": ([opened()], Answer(503), Evidence(Stage.PUSH, "", 503)),
     "accepted only": ([opened()], Answer(202), Evidence(Stage.PUSH, NOT_DUE, 202)),
+    "moved": (
+        [opened()],
+        Answer(307).having(Location="https://other.test/u?secret"),
+        Evidence(Stage.PUSH, "a redirect to https://other.test, which no push follows", 307),
+    ),
+    "moved away": (
+        [opened()],
+        Answer(302, "<html>").having(Location="/sign-in"),
+        Evidence(Stage.PUSH, "a redirect to another path of its own, which no push follows", 302),
+    ),
+    "opened by a page": (
+        [Answer(200, "<html>sign in</html>")],
+        Answer(201),
+        Evidence(Stage.PUSH, "it answers 200 to the start of an upload, where 202 is due", 200),
+    ),
     "in words": ([opened()], Answer(202, {"code": "OK", "message": "taken"}), Evidence(Stage.PUSH, NOT_DUE, 202)),
 }
 
@@ -1031,6 +1046,15 @@ def test_a_proxy_that_limits_bodies(most: int, least: str, bodies: list[str]) ->
         assert [f"{one.method} {len(one.body)}" for one in sent] == bodies
     refusal = Evidence(Stage.PUSH, "too large", 413, "SIZE_INVALID", sent=False)
     assert found == (LayerState.SENT if most >= len(sent[-1].body) else refusal)
+
+
+def test_a_limit_below_every_piece_is_told() -> None:
+    """In a page of the proxy's, as a rule, which says no more than the status."""
+    page = Answer(413, "<html><h1>413 Request Entity Too Large</h1></html>")
+    with FakeRegistry(uploading(on("PUT|PATCH", "/u", page))) as registry:
+        found = send(registry)
+    said = "request entity too large: no 5000 bytes pass, which a proxy before the registry limits as a rule"
+    assert found == Evidence(Stage.PUSH, said, 413, sent=False)
 
 
 def test_the_limit_holds_for_the_next_blob() -> None:

@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from pushsafe.errors import RegistryFailed
+from pushsafe.model import Credential
 from pushsafe.registry.client import Registry
 from tests.fakes.registry import (
     UNAUTHORIZED,
@@ -27,6 +29,7 @@ from tests.fakes.registry import (
 )
 from tests.registry.asking import (
     NAME,
+    NOBODY,
     OURS,
     PULL_PUSH,
     at,
@@ -113,6 +116,26 @@ def test_tags_that_are_looked_at_side_by_side_each_get_the_other_token() -> None
         with ThreadPoolExecutor(2) as pool:
             found = list(pool.map(lambda tag: asked.manifest(at(registry, tag), somebody()), ("1", "2")))
     assert [type(one).__name__ for one in found] == ["ManifestInfo"] * 2
+
+
+ODD = {
+    "a page": Answer(200, "<html>sign in</html>"),
+    "nothing": Answer(204),
+    "half of it": Answer(200, '{"token": "abc'),
+    **{str(status): Answer(status) for status in (404, 405, 409, 412, 413, 416)},
+}
+
+
+@pytest.mark.parametrize("answer", ODD.values(), ids=ODD)
+@pytest.mark.parametrize("credential", [somebody(), NOBODY], ids=["somebody", "nobody"])
+def test_a_token_server_without_a_token_refuses_nobody(credential: Credential, answer: Answer) -> None:
+    """To ask on without one would be refused, and look like a denial."""
+    with FakeRegistry(ping(WANTED), on("GET", "/token", answer)) as registry:
+        with pytest.raises(RegistryFailed) as caught:
+            new().manifest(at(registry), credential)
+        assert set(registry.seen()) == {"GET /v2/", "GET /token"}
+    said = f"answers {answer.status} to the request for a token: the token server's answer holds no token"
+    assert caught.value.message == f"{registry.base} {said}"
 
 
 @pytest.mark.parametrize(("status", "asked_again"), [(503, True), (429, True), (401, False), (403, False)])

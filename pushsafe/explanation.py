@@ -9,7 +9,7 @@ from typing import NamedTuple
 from pushsafe.model import DenialReason, FailureKind
 from pushsafe.registry.known import creation_command, hostname, known, login_command
 from pushsafe.sanitize import clean, seen
-from pushsafe.words import Meaning, Undecided, meaning
+from pushsafe.words import Meaning, Undecided, is_too_large, meaning
 
 LIMIT = 64 * 1024
 """How many characters of a text count, from its end."""
@@ -61,6 +61,9 @@ def explain(text: str) -> Explanation:
     if found is None:
         return _without_error(lines, place)
     summary, commands = _saying(found.meaning, place)
+    if found.meaning is FailureKind.REGISTRY_ERROR and is_too_large(lines[found.line]):
+        before = place.registry or "the registry"
+        commands = (f"allow larger requests at the proxy before {before}   (nginx: client_max_body_size 0;)",)
     return Explanation(_cause(found.meaning), _shown(lines[found.line]), place.name, summary, commands)
 
 
@@ -357,7 +360,7 @@ _SAYINGS: dict[Meaning, tuple[str, ...]] = {
     ),
     FailureKind.REGISTRY_ERROR: (
         "The registry, or a proxy before it, failed. The login and the rights are not the cause.",
-        "push again later; if it stays so, show the message to the registry's owner (413: its proxy's size limit)",
+        "push again later; if it stays so, show the message to the registry's owner",
     ),
     FailureKind.BAD_REQUEST: (
         "The name, tag or digest is not one that can be pushed to.",

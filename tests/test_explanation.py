@@ -375,3 +375,9 @@ PINNED = f"denied: https://registry.test:5000/app@sha256:{'a' * 64}"
 )
 def test_a_password_in_an_address_is_masked(text: str, shown: str) -> None:
     assert explain(text).message == shown
+
+
+def test_too_large_a_body_has_the_same_next_step_as_in_a_report() -> None:
+    found = explain("unexpected status from PUT request to https://r.test/v2/a/b/blobs/1: 413 Request Entity Too Large")
+    larger = "allow larger requests at the proxy before r.test   (nginx: client_max_body_size 0;)"
+    assert (found.cause, found.next) == ("registry-error", (larger,))

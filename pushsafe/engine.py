@@ -123,9 +123,9 @@ class Engine:
         self._names: answers.Names | None = None
         try:
             self._client = _Client(address, headers)
-        except DockerException as error:
+            self.api_version = self._negotiate()
+        except (DockerException, OSError, ValueError) as error:  # of an address that is none, which resolving let pass
             raise self._unreachable(error) from error
-        self.api_version = self._negotiate()
         self._url = f"{self._client.base_url}/v{self.api_version}"
 
     def _negotiate(self) -> str:

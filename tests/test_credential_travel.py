@@ -239,3 +239,20 @@ def test_where_an_image_was_pulled_from_gets_no_credential(words: tuple[str, ...
         assert {request.authorization for request in theirs.requests} <= {""}
         assert bool(theirs.requests) is (words != ("--no-preflight",))
     assert not (tmp_path / "asked").exists()
+
+
+def test_a_broken_store_says_so_once(tmp_path: Path) -> None:
+    """The native store that docker takes unasked, found but not to be started, and an image of many registries."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name, text in (("pass", ""), ("docker-credential-pass", "echo cannot open shared object file >&2; exit 127")):
+        (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+        (folder / name).chmod(0o755)
+    (tmp_path / "config.json").write_text("{}")
+    with FakeRegistry(open_registry(manifests("acme/app", {}))) as registry:
+        names = [f"{registry.host}/acme/app:{tag}" for tag in (1, 2)]
+        origins = tuple(f"r{number}.invalid/acme/app@{ONE.digest}" for number in range(9))
+        with FakeEngine(dict.fromkeys(names, FakeImage(repo_digests=origins))) as engine:
+            done = run(tmp_path, engine, *names, auth=None, proxy="", path=str(folder))
+    assert "error PS303" in done.stdout
+    assert done.stderr.count("cannot open shared object file") == 1

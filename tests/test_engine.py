@@ -823,6 +823,11 @@ def test_a_socket_that_this_user_may_not_use(monkeypatch: pytest.MonkeyPatch) ->
     assert "usermod -aG docker" in caught.value.hint
 
 
+def test_a_name_that_no_host_can_have() -> None:
+    with pytest.raises(EngineUnreachable, match="label empty or too long"):
+        to(f"tcp://{'a' * 64}.test:2375")
+
+
 @pytest.mark.parametrize(
     ("address", "hint"),
     [

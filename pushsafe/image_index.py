@@ -20,6 +20,7 @@ from pushsafe.model import (
     Platform,
 )
 from pushsafe.platforms import build_of, normal, of_document
+from pushsafe.sanitize import clean
 
 _OCI_INDEX, _DOCKER_LIST = INDEX_TYPES
 ATTESTS = "vnd.docker.reference.digest"
@@ -27,6 +28,10 @@ ATTESTS = "vnd.docker.reference.digest"
 _MOST = 200
 """Manifests of one index: each costs requests, and nobody has as many platforms."""
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
+_DIGITS = {"sha256": 64, "sha512": 128}
+_ALGORITHM = re.compile(r"[a-z0-9]+([+._-][a-z0-9]+)*")
+_ENCODED = re.compile(r"[a-zA-Z0-9=_-]+")
+"""What else a digest may be (OCI image specification, `descriptor.md`)."""
 # Layers that a registry need not hold, as their owners forbid to pass them on: nobody pushes them.
 _NOT_PASSED_ON = ("foreign", "nondistributable")
 
@@ -149,8 +154,7 @@ def _ordered(images: Iterable[Descriptor], attestations: Sequence[Descriptor]) -
 
 def _descriptor(entry: dict[str, Any]) -> Descriptor:
     digest, media_type = field(entry, "digest"), field(entry, "mediaType")
-    if not isinstance(digest, str) or not DIGEST.fullmatch(digest):
-        raise Unusable("names a manifest by no digest")
+    digest = _digest_of(digest, "manifest")
     if media_type not in MANIFEST_TYPES:
         what = "another index" if media_type in INDEX_TYPES else "what is no image"
         raise Unusable(f"names {what} ({digest})")
@@ -163,10 +167,37 @@ def _descriptor(entry: dict[str, Any]) -> Descriptor:
 
 def blob_of(entry: Any) -> Blob:
     """What a descriptor names, taken for a layer. Raises Unusable."""
-    digest, size = (field(entry, "digest"), field(entry, "size")) if isinstance(entry, dict) else (None, None)
-    if not isinstance(digest, str) or not DIGEST.fullmatch(digest) or type(size) is not int or size < 0:
-        raise Unusable("names a blob by no digest and size")
+    if not isinstance(entry, dict):
+        raise Unusable("names a blob by no descriptor")
+    digest, size = _digest_of(field(entry, "digest"), "blob"), field(entry, "size")
+    if type(size) is not int or size < 0:
+        said = f"the size {_shown(size)}, which is no number of bytes" if size is not None else "no size"
+        raise Unusable(f"names the blob {digest} with {said}")
     return Blob(digest, size)
+
+
+def _digest_of(found: Any, what: str) -> str:
+    """A digest that can be checked here. Raises Unusable, which says what is wrong with it."""
+    if found is None or found == "":
+        raise Unusable(f"names a {what} by no digest")
+    text = found if isinstance(found, str) else ""
+    if DIGEST.fullmatch(text):
+        return text
+    algorithm, colon, encoded = text.partition(":")
+    if colon and _ALGORITHM.fullmatch(algorithm) and algorithm not in _DIGITS and _ENCODED.fullmatch(encoded):
+        why = "whose algorithm is not known here: sha256 and sha512 are"
+    elif DIGEST.fullmatch(text.lower()):
+        why = "whose letters have to be small"
+    elif colon and algorithm in _DIGITS:
+        why = f"which is no digest: {algorithm} has {_DIGITS[algorithm]} hexadecimal digits"
+    else:
+        why = "which is no digest"
+    raise Unusable(f"names a {what} by {_shown(found)}, {why}")
+
+
+def _shown(found: Any) -> str:
+    """A value of JSON for a sentence."""
+    return clean(json.dumps(found, ensure_ascii=False), limit=200)
 
 
 def entries_of(document: dict[str, Any], name: str) -> list[dict[str, Any]]:

@@ -111,7 +111,7 @@ PURE: dict[str, set[str]] = {
     "pushsafe.documents": set(),
     "pushsafe.platforms": MODEL | {"pushsafe.documents"},
     "pushsafe.image_config": MODEL | {"pushsafe.documents", "pushsafe.platforms", "pushsafe.sanitize"},
-    "pushsafe.image_index": MODEL | {"pushsafe.documents", "pushsafe.platforms"},
+    "pushsafe.image_index": MODEL | {"pushsafe.documents", "pushsafe.platforms", "pushsafe.sanitize"},
     "pushsafe.build_arguments": MODEL
     | {"pushsafe.errors", "pushsafe.platforms", "pushsafe.reference", "pushsafe.sanitize"},
     "pushsafe.build_text": MODEL | {"pushsafe.reference"},

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pushsafe.documents import Unusable
-from pushsafe.image_index import blobs, clash, config_of, descriptors, in_levels, index_of, single, subject_of
+from pushsafe.image_index import blob_of, blobs, clash, config_of, descriptors, in_levels, index_of, single, subject_of
 from pushsafe.model import DOCKER_MANIFEST, INDEX_TYPES, Blob, Descriptor, ImageConfig, ManifestContent, Platform
 from tests.fakes import holding
 from tests.fakes.holding import Image, attestation_of, attested, content_of
@@ -83,13 +83,68 @@ UNUSABLE: dict[str, tuple[ManifestContent, str]] = {
     "no image": (holding.index_of(entry(mediaType="a/b")), f"names what is no image ({ONE.content.digest})"),
     "no type": (holding.index_of(entry(mediaType=None)), f"names what is no image ({ONE.content.digest})"),
     "no digest": (holding.index_of(entry(digest=None)), "names a manifest by no digest"),
-    "a path": (holding.index_of(entry(digest="sha256:../../x")), "names a manifest by no digest"),
+    "a path": (
+        holding.index_of(entry(digest="sha256:../../x")),
+        'names a manifest by "sha256:../../x", which is no digest: sha256 has 64 hexadecimal digits',
+    ),
     "no platform": (holding.index_of(entry(platform=None)), f"names {ONE.content.digest}, and for no platform"),
     "an odd platform": (
         holding.index_of(entry(platform={"os": "linux", "architecture": "$(reboot)"})),
         f"names {ONE.content.digest}, and for no platform",
     ),
 }
+
+
+HEX = "ab" * 32
+ODD_BLOBS: dict[str, tuple[Any, str]] = {
+    "nothing": (None, "names a blob by no descriptor"),
+    "no digest": ({"size": 1}, "names a blob by no digest"),
+    "an empty digest": ({"digest": "", "size": 1}, "names a blob by no digest"),
+    "a number": ({"digest": 5, "size": 1}, "names a blob by 5, which is no digest"),
+    "no algorithm": ({"digest": HEX, "size": 1}, f'names a blob by "{HEX}", which is no digest'),
+    **{
+        f"of {algorithm}": (
+            {"digest": f"{algorithm}:{HEX}", "size": 1},
+            f'names a blob by "{algorithm}:{HEX}", whose algorithm is not known here: sha256 and sha512 are',
+        )
+        for algorithm in ("blake3", "sha384", "md5", "sha256+b64u", "multihash+base58")
+    },
+    "large letters": (
+        {"digest": f"sha256:{HEX.upper()}", "size": 1},
+        f'names a blob by "sha256:{HEX.upper()}", whose letters have to be small',
+    ),
+    "a large algorithm": (
+        {"digest": f"SHA256:{HEX}", "size": 1},
+        f'names a blob by "SHA256:{HEX}", whose letters have to be small',
+    ),
+    "too short": (
+        {"digest": f"sha256:{HEX[1:]}", "size": 1},
+        f'names a blob by "sha256:{HEX[1:]}", which is no digest: sha256 has 64 hexadecimal digits',
+    ),
+    "of the other length": (
+        {"digest": f"sha512:{HEX}", "size": 1},
+        f'names a blob by "sha512:{HEX}", which is no digest: sha512 has 128 hexadecimal digits',
+    ),
+    "what a terminal obeys": (
+        {"digest": "x:\x1b[1m", "size": 1},
+        'names a blob by "x:\\u001b[1m", which is no digest',
+    ),
+    "no size": ({"digest": f"sha256:{HEX}"}, f"names the blob sha256:{HEX} with no size"),
+    **{
+        f"the size {text}": (
+            {"digest": f"sha256:{HEX}", "size": size},
+            f"names the blob sha256:{HEX} with the size {text}, which is no number of bytes",
+        )
+        for size, text in ((1.0, "1.0"), ("12", '"12"'), (-1, "-1"), (True, "true"), ([1], "[1]"))
+    },
+}
+
+
+@pytest.mark.parametrize(("described", "why"), ODD_BLOBS.values(), ids=ODD_BLOBS)
+def test_each_odd_descriptor_has_words_of_its_own(described: Any, why: str) -> None:
+    with pytest.raises(Unusable) as error:
+        blob_of(described)
+    assert str(error.value) == why
 
 
 @pytest.mark.parametrize(("content", "why"), UNUSABLE.values(), ids=UNUSABLE)

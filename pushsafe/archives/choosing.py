@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 
 from pushsafe.archives.companions import is_kept_beside, tells_of_another
 from pushsafe.archives.descriptors import Named
 from pushsafe.archives.layout import INDEX, Layout
 from pushsafe.archives.repairs import AGAIN
+from pushsafe.archives.walking import parts_of
 from pushsafe.errors import UsageError
 from pushsafe.image_index import clash, index_of
 from pushsafe.model import MANIFEST_TYPES, Archive, BadReference, Descriptor, Platform
@@ -41,7 +43,7 @@ def entry_of(layout: Layout, ref: str, archive: Archive, place: str, wanted: Seq
             f"{where}: it has no image {clean(ref)}, but {listed_names(_names(layout.entries))}", f"name one: {form}"
         )
     what = f"{len(digests)} images {clean(ref)}" if ref else f"{len(digests)} images"
-    raise UsageError(f"{where}: it has {what}: {listed_names(_names(found))}", f"say which: {form}")
+    raise UsageError(f"{where}: it has {what}: {listed_names(_told_apart(found))}", _ways(found, archive, place))
 
 
 def _together(layout: Layout, found: Sequence[Named], wanted: Sequence[Platform]) -> Named | None:
@@ -91,11 +93,15 @@ def whole_names(one: Named) -> set[str]:
 
 
 def candidates(layout: Layout) -> list[Named]:
-    """What may be meant where nothing is said: what refers to another image is not, if there is anything else."""
+    """What may be meant where nothing is said: what refers to another image is not, if there is anything else, and
+    neither is what another entry leads to, unless somebody gave it a name (oras lists every manifest that it copies).
+    """
     entries = list(layout.entries)
     if len({one.digest for one in entries}) < 2:
         return entries
-    return [one for one in entries if not tells_of_another(one) and not _refers(layout, one)] or entries
+    own = [one for one in entries if not tells_of_another(one) and not _refers(layout, one)] or entries
+    parts = parts_of(layout)
+    return [one for one in own if one.names or one.digest not in parts] or own
 
 
 def _refers(layout: Layout, named: Named) -> bool:
@@ -116,5 +122,23 @@ def listed_names(names: Sequence[str]) -> str:
     return ", ".join([*(clean(name, limit=200) for name in names[:_SHOWN]), *more])
 
 
-def _names(entries: Sequence[Named]) -> list[str]:
+def _names(entries: Iterable[Named]) -> list[str]:
     return [one.names[0] if one.names else one.digest for one in entries]
+
+
+def _told_apart(entries: Sequence[Named]) -> list[str]:
+    """Their names, and the digests of those that share one."""
+    named = {one.digest: one for one in reversed(entries)}
+    often = Counter(_names(named.values()))
+    return [f"{name} ({one.digest})" if often[name] > 1 else name for one in entries for name in _names([one])]
+
+
+def _ways(found: Sequence[Named], archive: Archive, place: str) -> str:
+    """How to say which of several is meant, or that all of them are."""
+    named = {one.digest: one for one in found}
+    shared = len(set(_names(named.values()))) < len(named)
+    ways = f"say which{', by its digest' if shared else ''}: {form_of(archive, place, 'DIGEST' if shared else 'REF')}"
+    known = [(one.digest, one.platform) for one in named.values() if one.platform and one.says_all]
+    if len(known) < len(named) or clash(known):
+        return ways
+    return f"{ways}, or push all as one index: --platform {shlex.quote(','.join(one.written for _, one in known))}"

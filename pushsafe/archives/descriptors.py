@@ -97,23 +97,44 @@ def manifest_of(body: bytes, named: Named) -> Manifest:
     document = document_of(body)
     own = field(document, "mediaType")
     media_type = named.media_type or (own if isinstance(own, str) else "")
-    if media_type not in (*INDEX_TYPES, *MANIFEST_TYPES):
-        kind = f"of the type {clean(media_type, limit=200)}" if media_type else "of no type"
-        raise Unusable(f"is {kind}, and no image or index")
+    if not is_manifest(media_type):
+        raise Unusable(no_manifest(media_type))
     if own not in (None, "", media_type):
         raise Unusable(f"says that it is of the type {clean(str(own), limit=200)}, and is named as {media_type}")
     content = ManifestContent(named.digest, media_type, body)
     found = field(document, "subject")
     subject = "" if found is None else blob_of(found).digest
     if media_type in INDEX_TYPES:
-        return Manifest(content, tuple(map(named_by, entries_of(document, "manifests"))), subject=subject)
-    layers = tuple(named_by(one) for one in entries_of(document, "layers") if not is_elsewhere(one))
+        return Manifest(content, all_named(document, "manifests"), subject=subject)
+    layers = all_named(document, "layers")
     return Manifest(content, (), named_by(field(document, "config")), layers, subject)
+
+
+def is_manifest(media_type: str) -> bool:
+    """Whether what is of this type is a manifest or an index."""
+    return media_type in (*INDEX_TYPES, *MANIFEST_TYPES)
+
+
+def no_manifest(media_type: str) -> str:
+    """What is said of something that is none, without a subject."""
+    kind = f"of the type {clean(media_type, limit=200)}" if media_type else "of no type"
+    return f"is {kind}, and no image or index"
 
 
 def config_in(body: bytes) -> ImageConfig:
     """What an image's config says. Raises Unusable."""
     return said_by(document_of(body))
+
+
+def all_named(document: dict[str, Any], name: str) -> tuple[Named, ...]:
+    """What a list of descriptors names, but for layers that are elsewhere. Raises Unusable."""
+    found: list[Named] = []
+    for number, entry in enumerate(entries_of(document, name)):
+        try:
+            found += [] if name == "layers" and is_elsewhere(entry) else [named_by(entry)]
+        except Unusable as error:
+            raise Unusable(f"{error} ({name}[{number}])") from None
+    return tuple(found)
 
 
 def named_by(entry: Any) -> Named:

@@ -6,9 +6,18 @@ import json
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from pushsafe.archives.descriptors import NAMES, Manifest, Named, config_in, manifest_of, named_by
+from pushsafe.archives.descriptors import (
+    NAMES,
+    Manifest,
+    Named,
+    all_named,
+    config_in,
+    is_manifest,
+    manifest_of,
+    no_manifest,
+)
 from pushsafe.archives.files import Stretch
-from pushsafe.archives.repairs import AGAIN, PULL_AGAIN
+from pushsafe.archives.repairs import AGAIN, NO_IMAGE, PULL_AGAIN
 from pushsafe.archives.stores import Store
 from pushsafe.documents import Unusable, document_of, field, without
 from pushsafe.errors import ContentBroken, UsageError
@@ -37,7 +46,7 @@ class Layout:
         self._body = read(store, INDEX, _INDEX_LIMIT)
         try:
             self._index = document_of(self._body)
-            self.entries = tuple(map(named_by, entries_of(self._index, "manifests")))
+            self.entries = all_named(self._index, "manifests")
         except Unusable as error:
             raise UsageError(f"{store.shown(INDEX)}: it {error}", AGAIN) from None
         self._manifests: dict[tuple[str, str], Manifest] = {}
@@ -47,12 +56,14 @@ class Layout:
         """A manifest or an index; of 4 MiB at most."""
         key = named.digest, named.media_type
         if key not in self._manifests:
+            if named.media_type and not is_manifest(named.media_type):
+                first_schema = named.media_type.startswith(_FIRST_SCHEMA)
+                self._refuse(named, f"it {no_manifest(named.media_type)}", PULL_AGAIN if first_schema else NO_IMAGE)
             body = self._document(named, by, _DOCUMENT_LIMIT)
             try:
                 self._manifests[key] = manifest_of(body, named)
             except Unusable as error:
-                first_schema = named.media_type.startswith(_FIRST_SCHEMA)
-                self._refuse(named, f"it {error}", PULL_AGAIN if first_schema else AGAIN)
+                self._refuse(named, f"it {error}")
         return self._manifests[key]
 
     def made(self, document: Mapping[str, Any], media_type: str) -> Named:

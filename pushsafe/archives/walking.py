@@ -55,6 +55,21 @@ def indexes_of(layout: Layout, root: Manifest) -> Iterator[Manifest]:
                 waiting.append((found, depth + 1))
 
 
+def parts_of(layout: Layout) -> set[str]:
+    """The digests of all that indexes among the entries lead to, as far as those are there. Raises UsageError."""
+    found: set[str] = set()
+    waiting = [(entry, INDEX) for entry in layout.entries]
+    while waiting:
+        named, by = waiting.pop()
+        if named.media_type in MANIFEST_TYPES or not layout.holds_manifest(named):
+            continue
+        manifest = layout.manifest(named, by)
+        new = [child for child in manifest.children if child.digest not in found]
+        found.update(child.digest for child in new)
+        waiting.extend((child, name_of(manifest)) for child in new)
+    return found
+
+
 def _named(manifest: Manifest) -> Named:
     content = manifest.content
     return Named(content.digest, len(content.body), content.media_type)

@@ -270,6 +270,61 @@ def test_what_refers_to_it_is_not_meant(put: Callable[[Making], Archive]) -> Non
     assert digests(put(made)) == [[entry["digest"]]]
 
 
+def bare(entry: Entry) -> Entry:
+    return {key: entry[key] for key in ("mediaType", "digest", "size")}
+
+
+@pytest.mark.parametrize("name", ["1", ""])
+def test_parts_of_another_entry_are_not_meant(put: Callable[[Making], Archive], name: str) -> None:
+    """oras lists every manifest that it copies, some without their platforms, and what refers to any of them."""
+    made = Making()
+    images = [made.image("linux/amd64"), made.image("linux/arm64")]
+    inner = made.index(images[1])
+    index = made.index(images[0], inner)
+    referrers = [made.about(index), made.about(images[0], "another")]
+    parts = [made.image("unknown/unknown"), made.image("unknown/unknown", b"2")]
+    referrers.append(made.document({"manifests": parts, "subject": bare(index)}, OCI_INDEX))
+    made.entries.extend(map(bare, (*parts, images[0], inner, *referrers)))
+    made.tagged(bare(index), name).entries.append(images[1])
+    archive = put(made)
+    package = open_image(archive).package(nobody)
+    assert package.manifest.digest == index["digest"]
+    assert {one.content.digest for one in package.referrers} >= {one["digest"] for one in referrers}
+    assert digests(archive, ARM64) == [[images[1]["digest"]]]
+    assert digests(at(archive, images[0]["digest"])) == [[images[0]["digest"]]]
+
+
+@pytest.mark.parametrize("other", ["of a name", "of no other entry"])
+def test_what_somebody_may_mean_is_asked_for(put: Callable[[Making], Archive], other: str) -> None:
+    made = Making()
+    images = [made.image("linux/amd64"), made.image("linux/arm64")]
+    made.tagged(made.index(*images), "1").entries.append(bare(images[0]))
+    if other == "of a name":
+        made.tagged(images[1], "1-arm64")
+    else:
+        made.entries.append(made.image("linux/s390x"))
+    assert "it has 2 images: 1, " in refused(put(made))[0]
+
+
+def test_two_images_of_one_name(tmp_path: Path) -> None:
+    made = Making()
+    one, two, other = (made.image("linux/amd64", text) for text in (b"one", b"two", b"other"))
+    archive = made.tagged(one, "1").tagged(two, "1").tagged(other, "2").folder(tmp_path)
+    where, form = f"{tmp_path}/index.json", f"say which, by its digest: --from oci:{tmp_path}:DIGEST"
+    apart = f"1 ({one['digest']}), 1 ({two['digest']})"
+    assert refused(at(archive, "1")) == (f"{where}: it has 2 images 1: {apart}", form)
+    assert refused(archive) == (f"{where}: it has 3 images: {apart}, 2", form)
+    assert digests(at(archive, two["digest"])) == [[two["digest"]]]
+
+
+def test_all_of_them_may_be_meant(tmp_path: Path) -> None:
+    """Where each is for a platform of its own."""
+    made = Making()
+    made.tagged(made.image("linux/amd64"), "a").tagged(made.image("linux/arm64"), "b")
+    hint = f"say which: --from oci:{tmp_path}:REF, or push all as one index: --platform linux/amd64,linux/arm64"
+    assert refused(made.folder(tmp_path))[1] == hint
+
+
 def test_no_image(tmp_path: Path) -> None:
     assert refused(Making().folder(tmp_path)) == (f"{tmp_path}/index.json: it names no image", AGAIN)
 
@@ -327,6 +382,19 @@ def test_what_is_no_manifest_is_not_read(tmp_path: Path) -> None:
     entry = made.image()
     cache = made.index(made.keep(b"a layer", LAYER))
     assert digests(at(made.tagged(entry, "1").tagged(cache, "cache").folder(tmp_path), "1")) == [[entry["digest"]]]
+
+
+@pytest.mark.parametrize("size", [10, 5 << 20], ids=["small", "larger than a manifest"])
+def test_a_cache_is_no_image(put: Callable[[Making], Archive], size: int) -> None:
+    """Its type tells, before anybody reads a layer as a manifest."""
+    made = Making()
+    layer = made.keep(b"x" * size, LAYER)
+    config = made.keep(b"{}", "application/vnd.buildkit.cacheconfig.v0")
+    archive = put(made.tagged(made.index(layer, config), "latest"))
+    for wanted in ((), (AMD64,), (AMD64, ARM64)):
+        message, hint = refused(archive, *wanted)
+        assert message.endswith(f"it is of the type {LAYER}, and no image or index")
+        assert hint == "name an image or an index of images; layers, a build's cache and the like are none"
 
 
 def test_what_a_list_names_refers_wherever_else_it_is(put: Callable[[Making], Archive]) -> None:
@@ -526,7 +594,19 @@ BROKEN: dict[str, tuple[Callable[[Making, Entry, Entry], object], str]] = {
     "no list": (listing("{}"), "index.json: it has no list of manifests"),
     "a way out": (
         listing('{"manifests": [{"digest": "sha256:../../etc/passwd", "size": 1}]}'),
-        "index.json: it names a blob by no digest and size",
+        'index.json: it names a blob by "sha256:../../etc/passwd", which is no digest: '
+        "sha256 has 64 hexadecimal digits "
+        "(manifests[0])",
+    ),
+    "a digest of another algorithm": (
+        listing(json.dumps({"manifests": [{"digest": f"sha256:{'a' * 64}", "size": 1}, {"digest": "blake3:ab"}]})),
+        'index.json: it names a blob by "blake3:ab", whose algorithm is not known here: sha256 and sha512 are '
+        "(manifests[1])",
+    ),
+    "a size in words": (
+        listing(json.dumps({"manifests": [{"digest": f"sha256:{'a' * 64}", "size": "12"}]})),
+        f'index.json: it names the blob sha256:{"a" * 64} with the size "12", which is no number of bytes '
+        "(manifests[0])",
     ),
     "missing layer": (
         lambda made, entry, layer: made.files.pop(path_of(layer)),

@@ -270,9 +270,10 @@ class _Origins(NamedTuple):
 
 
 def _pulled_from(fact: Facts) -> tuple[str, ...]:
-    """The `NAME@DIGEST`s that an image of the classic store has come from, or was pushed to."""
+    """The `NAME@DIGEST`s that an image of the classic store has come from, or was pushed to; none of one that goes into
+    an index as the one platform that it is."""
     classic = fact.engine is not None and fact.engine.store is StoreKind.CLASSIC
-    return fact.image.repo_digests if classic and isinstance(fact.image, LocalImage) else ()
+    return fact.image.repo_digests if classic and isinstance(fact.image, LocalImage) and not fact.carrier else ()
 
 
 def _repository_of(digest: str) -> Reference | None:

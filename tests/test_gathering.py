@@ -431,6 +431,15 @@ def test_a_registry_that_the_push_is_not_for_is_told_no_password(
     assert fact.source_index == (SOURCE_INDEX if as_whom else None)
 
 
+@pytest.mark.parametrize("origin", [PULLED, OWN])
+def test_one_platform_for_an_index_is_meant_to_be_one(origin: str, pool: ThreadPoolExecutor) -> None:
+    registry = Noting({origin: SOURCE_INDEX})
+    image = LocalImage(sha("a"), (AMD64,), repo_digests=(origin,))
+    given = Facts(ref(ONE), image=image, carrier="app:1", now=NOW)
+    (fact,) = Gathering(PushRequest((ref(ONE),)), World(registry=registry).gateways, pool).gather((given,))
+    assert (registry.as_whom, fact.source_index) == ([], None)
+
+
 def test_two_registries_of_one_run_are_asked_as_who_is_logged_in(pool: ThreadPoolExecutor) -> None:
     mirror = "mirror.test/team/app:1"
     images = {ONE: LocalImage(sha("a"), (AMD64,), repo_digests=(f"mirror.test/team/app@{sha('e')}",))}

@@ -403,7 +403,7 @@ ODD_IN_DESCRIPTORS: dict[str, tuple[Any, ...]] = {
     "annotations": (5, "text", [], {"a": 5}),
     "artifactType": (5, []),
     "data": (5, [], {}),
-    "platform": (5, "linux/amd64", []),
+    "platform": (5, "linux/amd64", [], {"os": 5}, {"architecture": ["amd64"]}, {"os.features": "x"}, {"features": [5]}),
 }
 
 

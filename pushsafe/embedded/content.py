@@ -143,8 +143,16 @@ def _is_descriptor(found: Any) -> bool:
         and _is_size(found.get("size"))
         and all(_is_text(found.get(one)) for one in ("mediaType", "data"))
         and _is_list(found.get("urls"), _is_text)
-        and isinstance(found.get("platform"), dict | None)
+        and _is_platform(found.get("platform"))
         and _is_described(found)
+    )
+
+
+def _is_platform(found: Any) -> bool:
+    return found is None or (
+        isinstance(found, dict)
+        and all(_is_text(found.get(one)) for one in ("os", "architecture", "variant", "os.version"))
+        and all(_is_list(found.get(one), _is_text) for one in ("os.features", "features"))
     )
 
 

@@ -12,7 +12,7 @@ from pushsafe.model import Credential, Reference
 from pushsafe.patience import NO_PATIENCE, Patience
 from pushsafe.registry.auth import parse_challenge
 from pushsafe.registry.tokens import PULL, PUSH, Tokens
-from pushsafe.registry.transport import Endpoint, Response, Stream, Transport
+from pushsafe.registry.transport import BODY_LIMIT, Endpoint, Response, Stream, Transport
 from pushsafe.registry.uploads import Upload
 from pushsafe.sanitize import remember, secrets_of
 
@@ -40,12 +40,13 @@ class Asking:
         *,
         headers: Mapping[str, str] = _NO_HEADERS,
         body: bytes | None = None,
+        limit: int = BODY_LIMIT,
     ) -> Response:
         """Send a request. With a `body` it needs the right to push, and stays with the registry: only reading follows
-        redirects to other hosts."""
+        redirects to other hosts. An answer of more than `limit` bytes is none."""
         endpoint = self._transport.endpoint(reference.registry)
         who = _Who(self._tokens, endpoint, reference.repository, credential, PULL if body is None else PUSH, patience)
-        return self._send(method, who, path, headers, body)[0]
+        return self._send(method, who, path, headers, body, limit)[0]
 
     def start_upload(
         self,
@@ -101,7 +102,7 @@ class Asking:
         return self._transport.stream("GET", url, verify=endpoint.verify, headers=headers, follow=True, room=room)
 
     def _send(
-        self, method: str, who: _Who, path: str, headers: Mapping[str, str], body: bytes | None
+        self, method: str, who: _Who, path: str, headers: Mapping[str, str], body: bytes | None, limit: int = BODY_LIMIT
     ) -> tuple[Response, dict[str, str]]:
         """The answer, and how the request was authorized."""
 
@@ -113,6 +114,7 @@ class Asking:
                 headers={**headers, **authorized},
                 body=body,
                 follow=True,
+                limit=limit,
                 patience=who.patience,
             )
             return response, authorized

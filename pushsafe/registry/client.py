@@ -44,6 +44,8 @@ from pushsafe.sanitize import clean, remember, secrets_of
 _OK, _UNAUTHORIZED, _TOO_MANY = 200, 401, 429
 _MISMATCH = "DIGEST_MISMATCH"
 _ACCEPT = {"Accept": manifests.ACCEPT}
+CONFIG_LIMIT = 32 * 1024 * 1024
+"""Bytes of an image's config that are read: no specification has a limit, and labels of several MiB are known."""
 _LAST_CANCELS = 2.0  # seconds that the end of a run waits for them
 _TIDYING = 16  # uploads that are cancelled at a time
 
@@ -171,7 +173,7 @@ class Registry:
 
         An Evidence is the refusal, or tells that what came has another digest (its code is DIGEST_MISMATCH).
         """
-        response = self._asking.ask("GET", reference, f"blobs/{digest}", credential, patience)
+        response = self._asking.ask("GET", reference, f"blobs/{digest}", credential, patience, limit=CONFIG_LIMIT)
         if response.status != _OK:
             return evidence(Stage.VERIFY, response, sent=credential.present)
         found = digest_of(response.body, digest)

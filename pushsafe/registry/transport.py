@@ -331,7 +331,7 @@ class Transport:
 
     def _open(self, request: _Request, time_: _Time, timeout: Timeout, room: int) -> urllib3.BaseHTTPResponse:
         met = partial(self._met, request)
-        limits.set(Limits(time_.due, 2 * BODY_LIMIT, room, met))
+        limits.set(Limits(time_.due, 2 * max(BODY_LIMIT, request.limit), room, met))
         try:
             if request.lead is not None:
                 self._destinations.require(request.lead, request.url)

@@ -24,6 +24,7 @@ from pushsafe.model import (
 )
 from pushsafe.patience import Patience
 from pushsafe.registry import tokens
+from pushsafe.registry.client import CONFIG_LIMIT
 from tests.fakes.registry import (
     DENIED,
     HTML_ERROR,
@@ -247,6 +248,21 @@ def test_who_gets_too_many_questions_gets_no_other_one() -> None:
         found = new().manifest(at(registry), NOBODY)
         assert isinstance(found, Evidence)
         assert found.status == 429
+
+
+@pytest.mark.parametrize("size", [5 * 1024 * 1024, CONFIG_LIMIT - 1000])
+def test_a_large_config_is_read(size: int) -> None:
+    body = json.dumps({"os": "linux", "architecture": "arm64", "config": {"Labels": {"l": "x" * size}}}).encode()
+    digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
+    with FakeRegistry(open_registry([on("GET", f"/v2/{NAME}/blobs/{digest}", Answer(200, body))])) as registry:
+        assert new().image_config(at(registry), NOBODY, digest) == ImageConfig(ARM64)
+
+
+def test_a_config_without_end_is_not() -> None:
+    with FakeRegistry(open_registry([on("GET", ".*/blobs/.+", Answer(200, b" " * (CONFIG_LIMIT + 1)))])) as registry:
+        with pytest.raises(RegistryUnreachable) as caught:
+            new().image_config(at(registry), NOBODY, "sha256:" + "1" * 64)
+        assert f"more than {CONFIG_LIMIT} bytes" in caught.value.message
 
 
 def typed(body: bytes, media_type: str) -> Answer:

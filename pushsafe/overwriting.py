@@ -16,6 +16,18 @@ def pushed(fact: Facts) -> tuple[Platform, ...]:
     return tuple(one for one in held if not fact.platforms or any(same(one, wanted) for wanted in fact.platforms))
 
 
+def has_no_platform(fact: Facts) -> bool:
+    """Whether what would be pushed is known, and known to be for no platform: an artifact, an image without an os, an
+    index that names nothing."""
+    image = fact.image
+    if isinstance(image, LocalImage):
+        known = not image.missing
+    else:
+        known = isinstance(image, Upcoming) and bool(image.digest or image.config)
+    # Other rules tell of one that has platforms, and not those that were asked for.
+    return known and not pushed(fact._replace(platforms=()))
+
+
 def matching(tag: str, patterns: tuple[str, ...]) -> str:
     """The first pattern of a TagPolicy that a tag matches, else an empty string."""
     return next((pattern for pattern in patterns if fnmatchcase(tag, pattern)), "")

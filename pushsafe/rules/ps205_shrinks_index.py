@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from pushsafe.builders import copy, widened
 from pushsafe.model import Facts, LocalImage, Platform, Severity, TagHeld
-from pushsafe.overwriting import pushed, unchanged
+from pushsafe.overwriting import has_no_platform, pushed, unchanged
 from pushsafe.platforms import lacking, listed
-from pushsafe.rules.rule import Needs, Problem, Rule, each
+from pushsafe.rules.rule import Needs, Problem, Rule, each, renamed
 
 
 def check(facts: Facts) -> Problem | None:
-    ours = pushed(facts)
-    if not ours or not isinstance(facts.tag_now, TagHeld) or unchanged(facts):
+    ours, none = pushed(facts), has_no_platform(facts)
+    if not (ours or none) or not isinstance(facts.tag_now, TagHeld) or unchanged(facts):
         return None
     reference, now = facts.reference, facts.tag_now.manifest
     lost = lacking(now.platforms, ours)
     if len(now.platforms) < 2 or not lost:
         return None
     said = f"{reference.tag!r} names an index of {len(now.platforms)} platforms at {reference.registry} now, and "
+    if none:
+        said += f"this push has no platform: all of them would be lost ({listed(lost)})"
+        return Problem(reference, said, renamed(facts, f"{reference.name}:NEW-TAG"))
     if len(ours) == 1:
         said += f"this push would put {listed(ours)} alone in its place; lost would be {listed(lost)}"
         return Problem(reference, said, _fix(facts, lost))
@@ -45,7 +48,8 @@ RULE = Rule(
     explanation=(
         "A tag that names an index serves machines of several platforms. Pushing a single platform under it, from an "
         "engine that holds only that one or with `--platform`, replaces the index, and all other machines fail with "
-        "`exec format error` or `no matching manifest`. An index that lacks some of the platforms is a warning: they "
+        "`exec format error` or `no matching manifest`; what is for no platform, "
+        "such as an artifact, fails on all of them. An index that lacks some of the platforms is a warning: they "
         "may have been given up on purpose."
     ),
     example="docker pushsafe --platform linux/amd64 ghcr.io/myorg/my-api:1.4.2   (an index of amd64 and arm64 there)",

@@ -134,12 +134,45 @@ def test_fires(listed: Facts, severity: Severity | None, said: str, fix: str) ->
         facts(GIVEN, image=LocalImage(sha("a"), (AMD64, ARM64, ARM)), now=held("b", AMD64, ARM_V7)),
         facts(GIVEN, image=INDEX._replace(platforms=(AMD64,), missing=(ARM64,)), now=held("a", AMD64, ARM64)),
         facts(GIVEN, image=INDEX, now=held("b", AMD64, ARM64), platforms=(ARM_V6,)),
-        facts(GIVEN, image=image("a", Platform("", "")), now=held("b", AMD64, ARM64)),
     ],
     ids=[
         *("not-asked", "absent", "not-known", "image-missing", "image-not-asked", "single-there", "no-platform-there"),
-        *("same-platforms", "more-platforms", "the-very-image", "platform-not-held", "image-of-no-platform"),
+        *("same-platforms", "more-platforms", "the-very-image", "platform-not-held"),
     ],
 )
 def test_does_not_fire(listed: Facts) -> None:
     assert problems(RULE, listed) == []
+
+
+ONE_CONFIG = sha("c")
+NO_PLATFORM: dict[str, Facts] = {
+    "an artifact in files": facts(GIVEN, image=Upcoming((), sha("a"))),
+    "an image whose layers are still to be packed": facts(GIVEN, image=Upcoming((), config=ONE_CONFIG)),
+    "an image without an os": facts(GIVEN, image=image("a", Platform("", "amd64")), store=StoreKind.CLASSIC),
+    "an image without anything": facts(GIVEN, image=image("a", Platform("", ""))),
+    "an empty index": facts(GIVEN, image=LocalImage(sha("a"), ()), store=StoreKind.CONTAINERD),
+}
+
+
+@pytest.mark.parametrize("fact", NO_PLATFORM.values(), ids=NO_PLATFORM)
+def test_fires_for_what_has_no_platform(fact: Facts) -> None:
+    problem = only(RULE, fact._replace(tag_now=held("b", AMD64, ARM64)))
+    assert "this push has no platform: all of them would be lost (linux/amd64, linux/arm64)" in problem.message
+    assert (problem.severity, "NEW-TAG" in problem.fix) == (None, True)
+    assert problems(RULE, fact._replace(tag_now=held("b", AMD64))) == [], "it is for one platform"
+    assert problems(RULE, fact._replace(tag_now=TagAbsent())) == []
+
+
+NOT_KNOWN: dict[str, Facts] = {
+    "a build": facts(GIVEN, image=Upcoming(())),
+    "no image": facts(GIVEN, image=ImageMissing()),
+    "nobody asked": facts(GIVEN),
+    "an index of which nothing is here": facts(GIVEN, image=LocalImage(sha("a"), (), (AMD64, ARM64))),
+    "another platform was asked for": facts(GIVEN, image=image("a", AMD64), platforms=(ARM_V6,)),
+    "the same artifact": facts(GIVEN, image=Upcoming((), sha("b"))),
+}
+
+
+@pytest.mark.parametrize("fact", NOT_KNOWN.values(), ids=NOT_KNOWN)
+def test_is_silent_where_the_platforms_are_not_known(fact: Facts) -> None:
+    assert problems(RULE, fact._replace(tag_now=held("b", AMD64, ARM64))) == []

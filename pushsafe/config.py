@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from pushsafe import small_file
 from pushsafe.errors import UsageError
-from pushsafe.model import TagPolicy
+from pushsafe.model import VERIFY_TIMEOUT, TagPolicy
 
 USER_FILE = "docker-pushsafe/config.toml"
 PROJECT_FILE = ".pushsafe.toml"
@@ -42,6 +42,7 @@ class Settings(NamedTuple):
 
     `retries` is how often a request is sent again. `preflight_off` is the option, variable or file that switched the
     preflight off, empty where it is on. `warnings` say what was found in files and does not count, a sentence each.
+    `verify_timeout` is in seconds, for each pushed tag.
     """
 
     preflight: bool = True
@@ -50,6 +51,7 @@ class Settings(NamedTuple):
     policy: TagPolicy = TagPolicy()
     preflight_off: str = ""
     warnings: tuple[str, ...] = ()
+    verify_timeout: float = VERIFY_TIMEOUT
 
 
 _DEFAULTS = Settings()
@@ -141,6 +143,7 @@ def load(environ: Mapping[str, str], cwd: Path, given: Mapping[str, object] = _N
         TagPolicy(values["moving-tags"], values["immutable-tags"]),
         "" if values["preflight"] else off,
         tuple(warnings),
+        values["verify-timeout"],
     )
 
 
@@ -394,6 +397,12 @@ def _timeout(value: object) -> float:
     raise _no_time(value)
 
 
+def _patience(value: object) -> float:
+    """A time, or none at all."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return 0.0 if value in ("0", "0s") or (is_number and value == 0) else _timeout(value)
+
+
 def _no_time(value: object) -> ValueError:
     return ValueError(f"{_written(value)} is neither a time such as 90s, 5m, 1h30m nor a number of seconds")
 
@@ -498,6 +507,15 @@ SETTINGS = (
         example=5,
         parse=whole_number,
         read=_retries,
+    ),
+    Setting(
+        "verify-timeout",
+        "a number of seconds, or a text such as 15s, 2m; 0 for a single look",
+        "how long a pushed tag that does not show at once, or names its old digest, is waited for when it is read back",
+        default=_DEFAULTS.verify_timeout,
+        example="30s",
+        parse=str,
+        read=_patience,
     ),
     Setting(
         "moving-tags",

@@ -104,6 +104,7 @@ class Delivery:
         self._now = now
         self._watch = watch
         self._retries = request.retries
+        self._verify_timeout = request.verify_timeout
         self._push_each = request.push_each
         self.patience = Patience(request.retries, self._tell_wait)
         self._began: dict[str, float] = {}
@@ -317,7 +318,16 @@ class Delivery:
         with self._watch.phase("verify"):
             engine = _Engine(self._gateways)
             registry = self._gateways.registry()
-            return verify(fact.reference, digest, credential_of(fact), registry, engine, patience=self.patience)
+            return verify(
+                fact.reference,
+                digest,
+                credential_of(fact),
+                registry,
+                engine,
+                patience=self.patience,
+                seconds=self._verify_timeout,
+                sleep=self._rest,
+            )
 
     def _look(self, fact: Facts, known: ManifestInfo | None) -> tuple[Pushed, Verification]:
         outcome = self.results[str(fact.reference)].outcome
@@ -335,6 +345,8 @@ class Delivery:
                 known=known,
                 platforms=_asked_for(fact, outcome.digest),
                 patience=self.patience,
+                seconds=self._verify_timeout,
+                sleep=self._rest,
             )
         if outcome.layers:
             outcome = outcome._replace(layers=_sized(outcome.layers, verification))
@@ -400,6 +412,11 @@ class Delivery:
         """Raise Stopped where the run is over."""
         if self._stopped.is_set():
             raise Stopped
+
+    def _rest(self, seconds: float) -> None:
+        """Wait, unless the run ends meanwhile. Raises Stopped."""
+        self._stopped.wait(seconds)
+        self.require_running()
 
     def _tell_wait(self, wait: Wait) -> None:
         if not self._stopped.is_set():

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
 from pushsafe.errors import EngineFailed, EngineUnreachable, RegistryUnreachable
 from pushsafe.gateways import AsksEngine, AsksRegistry
 from pushsafe.model import (
     NO_MANIFEST,
+    VERIFY_TIMEOUT,
     Credential,
     Evidence,
     ManifestInfo,
@@ -20,12 +21,15 @@ from pushsafe.model import (
     Reference,
     Verification,
     Verified,
+    Wait,
 )
 from pushsafe.patience import BUSY, NO_PATIENCE, Patience
 from pushsafe.platforms import lacking, listed
 
-PATIENCE = (0.25, 0.5, 1.0, 2.0)
-"""Seconds between looks at a registry that does not show a new tag at once."""
+_FIRST, _LONGEST = 0.25, 4.0
+"""Seconds between looks at a registry that does not show a new tag at once: each pause twice the one before."""
+_WORTH_TELLING = 1.0
+"""Seconds of a pause that a person would wonder about."""
 
 _NOT_FOUND = 404
 # distribution 2.8 answers 500 for a manifest whose link is being written anew by another tag's push.
@@ -44,9 +48,11 @@ def verify(
     known: ManifestInfo | None = None,
     platforms: tuple[Platform, ...] | None = None,
     patience: Patience = NO_PATIENCE,
+    seconds: float = VERIFY_TIMEOUT,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Verification:
-    """Compare what the registry names under a tag with `digest`, asking again while it shows something older.
+    """Compare what the registry names under a tag with `digest`, asking again, for so many `seconds` at most, while it
+    shows nothing or something older.
 
     The registry is asked directly; where it cannot be reached from here or will not show the tag to this
     account, through the engine. Read `whole`, the manifest tells the sizes of its layers. `children` are the digests
@@ -56,12 +62,23 @@ def verify(
     """
     look = _Look(reference, credential, registry, engine, whole, children, known, patience)
     found = look.at(digest)
-    for pause in PATIENCE:
+    for pause in pauses(seconds):
         if not _may_change(found):
             break
+        if pause >= _WORTH_TELLING:
+            patience.tell(Wait(reference.registry, _late(reference, found), pause))
         sleep(pause)
         found = look.at(digest)
     return look.for_platforms(found, platforms) if isinstance(found, Verified) and platforms is not None else found
+
+
+def pauses(seconds: float) -> Iterator[float]:
+    """Pauses that grow, and come to so many seconds in all."""
+    pause, left = _FIRST, seconds
+    while left > 0:
+        yield min(pause, left)
+        left -= pause
+        pause = min(2 * pause, _LONGEST)
 
 
 def seen_whole(found: Verification) -> ManifestInfo | None:
@@ -187,6 +204,17 @@ class _Look(NamedTuple):
         if child:  # `GET /distribution/NAME@DIGEST/json`
             reference = reference._replace(repository=f"{reference.repository}@{child}", tag="")
         return self.engine.distribution(reference, self.credential)
+
+
+def _late(reference: Reference, found: Verification) -> str:
+    """What a registry is waited for, as it ends a sentence of which it is the subject."""
+    match found:
+        case Mismatch(_, digest):
+            return f"still names {digest} where {reference.tag!r} was pushed"
+        case NotChecked(why):
+            return f"does not tell what {reference.tag!r} names: {why}"
+        case _:
+            return f"does not show {reference.repository}:{reference.tag} yet"
 
 
 def _may_change(found: Verification) -> bool:

@@ -55,7 +55,6 @@ AWAY = RegistryUnreachable("registry.test: connection refused")
 
 @pytest.fixture(autouse=True)
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pushsafe.verification.PATIENCE", ())
     monkeypatch.setattr("pushsafe.delivery.PAUSE", 0.0)
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from pushsafe import verification
 from pushsafe.errors import EngineFailed, EngineUnreachable, RegistryUnreachable
 from pushsafe.exitcodes import ExitCode, exit_code
 from pushsafe.model import (
@@ -1028,8 +1027,7 @@ class Forgetful(Holding):
         return found._replace(digest=sha("f")) if ours and isinstance(found, ManifestInfo) else found
 
 
-def test_what_is_read_back_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verification, "PATIENCE", ())
+def test_what_is_read_back_is_compared() -> None:
     world = World(engine=Engine(images={}), registry=Forgetful())
     report = assemble(world, *at_other(world))
     assert report.results[0].verification == Mismatch(store(world).named[TARGET], sha("f"))

@@ -61,12 +61,6 @@ LOCKED = Preflight(
 )
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tag that is not there yet is looked at once."""
-    monkeypatch.setattr("pushsafe.verification.PATIENCE", ())
-
-
 def build(*tags: str, platforms: tuple[Platform, ...] = (), builder: str = "") -> Build:
     return Build("build", ("-t", *tags, "."), (Target(tuple(map(ref, tags)), platforms),), builder)
 

@@ -32,7 +32,8 @@ A_TIME = "neither a time such as 90s, 5m, 1h30m nor a number of seconds"
 A_RANGE = "out of range: more than 0 seconds, at most 24 hours"
 A_SET = "its [, ] or ! is no part of a set such as [0-9] or [!0-9]"
 VARIABLES = (
-    "PUSHSAFE_PREFLIGHT, PUSHSAFE_TIMEOUT, PUSHSAFE_RETRIES, PUSHSAFE_MOVING_TAGS, PUSHSAFE_IMMUTABLE_TAGS, "
+    "PUSHSAFE_PREFLIGHT, PUSHSAFE_TIMEOUT, PUSHSAFE_RETRIES, PUSHSAFE_VERIFY_TIMEOUT, PUSHSAFE_MOVING_TAGS, "
+    "PUSHSAFE_IMMUTABLE_TAGS, "
     "PUSHSAFE_CONFIG"
 )
 
@@ -76,6 +77,7 @@ def value(settings: Settings, name: str) -> object:
         "preflight": settings.preflight,
         "timeout": settings.timeout,
         "retries": settings.retries,
+        "verify-timeout": settings.verify_timeout,
         "moving-tags": settings.policy.moving,
         "immutable-tags": settings.policy.immutable,
     }[name]
@@ -101,6 +103,7 @@ TWO: dict[str, tuple[Said, Said]] = {
     "preflight": (Said("true", "1", True, True), Said("false", "off", False, False)),
     "timeout": (Said("90", "1m30s", "90s", 90.0), Said('"5m"', "300", 300, 300.0)),
     "retries": (Said("0", "0", 0, 0), Said("7", "07", 7, 7)),
+    "verify-timeout": (Said("0", "0s", 0, 0.0), Said('"1m"', "60", "60s", 60.0)),
     "moving-tags": (Said('["a", "b*"]', "a,b*", ("a", "b*"), ("a", "b*")), Said("[]", "", [], ())),
     "immutable-tags": (Said('["v1"]', "v1", ["v1"], ("v1",)), Said('["v?"]', " v? ", ["v?"], ("v?",))),
 }
@@ -149,6 +152,7 @@ def test_places_are_mixed_setting_by_setting(place: Place) -> None:
         "preflight": True,
         "timeout": 60.0,
         "retries": 3,
+        "verify-timeout": 15.0,
         "moving-tags": ("edge", "rc[0-9]*"),
         "immutable-tags": ("v*",),
     }
@@ -506,7 +510,7 @@ def test_patterns_that_match_no_tag(name: str, pattern: str, problem: str, place
         (
             "colour = 1",
             'there is no setting "colour"',
-            "one of preflight, timeout, retries, moving-tags, immutable-tags",
+            "one of preflight, timeout, retries, verify-timeout, moving-tags, immutable-tags",
         ),
         ('preflight = "yes"', 'preflight: "yes" is neither true nor false', "preflight = true"),
         ("preflight = 1", "preflight: 1 is neither true nor false", "preflight = true"),
@@ -809,7 +813,7 @@ def test_the_pages_table_is_what_the_code_says() -> None:
     table = re.findall(r"<!-- begin settings -->\n(.*?)<!-- end settings -->", PAGE, re.DOTALL)
     assert [one.splitlines()[2:] for one in table] == [rows]
     said = {"policy", "preflight_off", "warnings"}
-    assert len(rows) == len(set(Settings._fields) - said) + len(TagPolicy._fields)
+    assert len(rows) == len(set(Settings._fields) - said) + len(set(TagPolicy._fields) - {"signed"})
 
 
 def test_the_pages_files_are_the_codes() -> None:

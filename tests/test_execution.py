@@ -64,7 +64,6 @@ DOWN = EngineUnreachable("no engine answers", "sudo systemctl start docker")
 
 @pytest.fixture(autouse=True)
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pushsafe.verification.PATIENCE", ())
     monkeypatch.setattr("pushsafe.pushing.LAST_ANSWERS", 5.0)
 
 

@@ -48,11 +48,6 @@ NOT_FOUND = Evidence(Stage.VERIFY, "", status=404)
 AWAY = RegistryUnreachable("registry.test: connection refused")
 
 
-@pytest.fixture(autouse=True)
-def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pushsafe.verification.PATIENCE", ())
-
-
 def all_tags(text: str) -> Reference:
     found = parse_repository(text)
     assert isinstance(found, Reference)

@@ -63,7 +63,6 @@ REFUSED, UNKNOWN = PreflightVerdict.REFUSED, PreflightVerdict.UNKNOWN
 
 @pytest.fixture(autouse=True)
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pushsafe.verification.PATIENCE", ())
     monkeypatch.setattr("pushsafe.pushing.LAST_ANSWERS", 5.0)
 
 

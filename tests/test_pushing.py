@@ -64,7 +64,6 @@ PUSHED = Pushed(DIGEST, Layers(reused=1))
 
 @pytest.fixture(autouse=True)
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pushsafe.verification.PATIENCE", ())
     monkeypatch.setattr("pushsafe.delivery.PAUSE", 0.0)
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from pushsafe import verification
 from pushsafe.errors import ContentBroken, RegistryUnreachable, UsageError
 from pushsafe.exitcodes import ExitCode, exit_code
 from pushsafe.extents import Extent
@@ -192,8 +191,7 @@ def test_the_manifests_of_an_index_come_before_it_and_the_tags_last() -> None:
     assert verbs == ["send"] * 2 + ["put"] * 4
 
 
-def test_manifests_that_are_there_are_not_put_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verification, "PATIENCE", ())
+def test_manifests_that_are_there_are_not_put_again() -> None:
     here = ManifestInfo(AMD.digest, OCI_MANIFEST)
     away: dict[str, Scripted[ManifestInfo | Evidence]] = {f"{NAME}@{ARM.digest}": NOT_THERE}
     world = a_world(Stored(INDEX, Upcoming((AMD64, ARM64), INDEX.manifest.digest)))
@@ -537,8 +535,7 @@ def test_signatures_of_others_are_not_replaced() -> None:
     assert world.registry.tagged == [TAG]  # by its digest alone
 
 
-def test_a_signature_that_does_not_show_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verification, "PATIENCE", ())
+def test_a_signature_that_does_not_show_is_told_of() -> None:
     world, _ = signed(shown=False)
     found = outcome(send(world))
     assert isinstance(found, Failed)
@@ -579,11 +576,10 @@ def test_a_reader_is_denied_before_anything_is_read_whole() -> None:
     assert (found.denial.reason, stored.checked) == (DenialReason.NO_WRITE_PERMISSION, [])
 
 
-def test_an_interrupted_run_tells_what_became_of_each_tag(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_tells_what_became_of_each_tag() -> None:
     def interrupt() -> LayerState:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(verification, "PATIENCE", ())
     world = a_world(sends={f"{NAME}@{ONE.digest}": interrupt})
     report = send(world)
     assert exit_code(report) is ExitCode.INTERRUPTED

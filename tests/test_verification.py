@@ -9,6 +9,7 @@ import pytest
 
 from pushsafe.errors import EngineUnreachable, RegistryUnreachable
 from pushsafe.model import (
+    VERIFY_TIMEOUT,
     Credential,
     Evidence,
     ImageConfig,
@@ -21,9 +22,10 @@ from pushsafe.model import (
     Stage,
     Verification,
     Verified,
+    Wait,
 )
 from pushsafe.patience import NO_PATIENCE, Patience
-from pushsafe.verification import PATIENCE, verify
+from pushsafe.verification import pauses, verify
 from tests.values import AMD64, ARM64, OCI_INDEX, OCI_MANIFEST, logged_in, ref, sha
 
 REF = ref("registry.test/team/app:1")
@@ -93,6 +95,9 @@ class Asked:
         return self.manifest(REF, credential, child)
 
 
+PATIENCE = tuple(pauses(VERIFY_TIMEOUT))
+
+
 @dataclass
 class Looked:
     verification: Verification
@@ -110,9 +115,10 @@ def look(
     whole: bool = False,
     same: ManifestInfo | None = None,
     patience: Patience = NO_PATIENCE,
+    seconds: float = VERIFY_TIMEOUT,
 ) -> Looked:
     asked, asked_engine, pauses = Asked(registry, children or {}), Asked(engine, engine_children or {}), list[float]()
-    options = {"whole": whole, "children": known, "known": same, "patience": patience}
+    options = {"whole": whole, "children": known, "known": same, "patience": patience, "seconds": seconds}
     found = verify(REF, PUSHED, logged_in(), asked, asked_engine, **options, sleep=pauses.append)  # type: ignore[arg-type]
     return Looked(found, asked, asked_engine, pauses)
 
@@ -177,9 +183,32 @@ def test_another_digest_than_the_pushed_one_is_a_mismatch_even_if_it_is_known() 
     assert found.verification == Mismatch(PUSHED, OLD)
 
 
-def test_patience_is_bounded() -> None:
-    assert 1 <= sum(PATIENCE) <= 10
-    assert list(PATIENCE) == sorted(PATIENCE)
+@pytest.mark.parametrize("seconds", [0, 0.1, 0.25, 1, 8, 15, 600])
+def test_pauses_grow_and_come_to_the_time_that_there_is(seconds: float) -> None:
+    found = list(pauses(seconds))
+    assert sum(found) == pytest.approx(seconds)
+    assert found[:-1] == sorted(found[:-1])
+    assert max(found, default=0) <= 4
+    assert found[:3] == [0.25, 0.5, 1.0] or seconds < 1.75
+
+
+LATE: dict[str, tuple[Answer, str]] = {
+    "missing": (NOT_FOUND, "does not show team/app:1 yet"),
+    "older": (manifest(OLD), f"still names {OLD} where '1' was pushed"),
+    "server-error": (answer(500), "does not tell what '1' names: the registry answers 500"),
+}
+
+
+@pytest.mark.parametrize(("before", "why"), LATE.values(), ids=LATE)
+def test_who_waits_for_long_is_told_of_it(before: Answer, why: str) -> None:
+    waits: list[Wait] = []
+    look(*[before] * 5, manifest(), patience=Patience(0, waits.append))
+    assert waits == [Wait("registry.test", why, seconds) for seconds in (1.0, 2.0, 4.0)]
+
+
+def test_the_time_is_that_of_the_settings() -> None:
+    assert look(NOT_FOUND, seconds=0).pauses == []
+    assert sum(look(NOT_FOUND, seconds=40).pauses) == 40
 
 
 # ---------------------------------------------------------------------- an index and its children

@@ -112,6 +112,7 @@ def buildx(
             asks=Asks.PREFLIGHT if settings.preflight else Asks.LOGIN,
             pushes=not dry_run,
             retries=settings.retries,
+            verify_timeout=settings.verify_timeout,
         )
         request = _request(_read(words), session.environ, quiet, common)
         output = options.with_digest_file(output, digest_file)

@@ -38,6 +38,7 @@ _USAGE = "docker pushsafe index -t REGISTRY/NAMESPACE/NAME:TAG SRC SRC...   (--h
 @click.option("-t", "--tag", "tags", multiple=True, metavar="REF", help="The tag that the index gets; repeatable.")
 @options.timeout
 @options.timings
+@options.verify_timeout
 @click.pass_obj
 def index(
     session: Session,
@@ -53,6 +54,7 @@ def index(
     tags: tuple[str, ...],
     timeout: str | None,
     timings: bool,
+    verify_timeout: str | None,
 ) -> int:
     """Put one index together from images of one platform each, and push it.
 
@@ -64,7 +66,7 @@ def index(
     try:
         options.require_sense(dry_run=dry_run, quiet=quiet, digest_file=digest_file)
         again = None if retries is None else config.whole_number(retries)
-        settings = session.settings(preflight=preflight, timeout=timeout, retries=again)
+        settings = session.settings(preflight=preflight, timeout=timeout, retries=again, verify_timeout=verify_timeout)
         request = PushRequest(
             _targets(tags),
             frozenset(arguments.code(text) for text in allow),
@@ -73,6 +75,7 @@ def index(
             pushes=not dry_run,
             planned=dry_run,
             retries=settings.retries,
+            verify_timeout=settings.verify_timeout,
             origin=Assembly(_sources(sources)),
         )
         output = options.with_digest_file(output, digest_file)

@@ -36,6 +36,11 @@ retries = click.option(
     "push once.",
 )
 timeout = click.option("--timeout", metavar="TIME", help="End the whole run after TIME: seconds, or as 90s, 5m, 1h30m.")
+verify_timeout = click.option(
+    "--verify-timeout",
+    metavar="TIME",
+    help="Wait up to TIME for each pushed tag to show when it is read back (15s if not given); 0 for a single look.",
+)
 timings = click.option("--timings", is_flag=True, help="Show what each phase took; --format json always does.")
 
 

@@ -95,6 +95,7 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
 @options.retries
 @options.quiet
 @options.timings
+@options.verify_timeout
 @click.version_option(__version__, "--version", prog_name="docker pushsafe", message="%(prog)s %(version)s")
 @click.pass_obj
 def push(
@@ -107,6 +108,7 @@ def push(
     retries: str | None,
     quiet: bool,
     timings: bool,
+    verify_timeout: str | None,
     **common: Any,
 ) -> int:
     """Check, push and verify images.
@@ -118,7 +120,9 @@ def push(
     try:
         options.require_sense(dry_run=dry_run, quiet=quiet, digest_file=digest_file)
         again = None if retries is None else config.whole_number(retries)
-        settings = session.settings(preflight=preflight, timeout=common["timeout"], retries=again)
+        settings = session.settings(
+            preflight=preflight, timeout=common["timeout"], retries=again, verify_timeout=verify_timeout
+        )
         if push_each and common["origins"]:
             raise UsageError("--push-each is for an engine's images, and --from for those in files", "leave one out")
         request = _request(common, settings)._replace(
@@ -127,6 +131,7 @@ def push(
             planned=dry_run,
             push_each=push_each,
             retries=settings.retries,
+            verify_timeout=settings.verify_timeout,
         )
         output = options.with_digest_file(output, digest_file)
     except PushsafeError as error:

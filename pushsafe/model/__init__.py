@@ -68,6 +68,7 @@ from pushsafe.model.plan import Batch, How, Lane, PushPlan, Step, Wait
 from pushsafe.model.references import BadReference, Implied, Platform, Reference
 from pushsafe.model.report import Along, ErrorKind, PreflightVerdict, Report, RepositoryCheck, RunError, TagResult
 from pushsafe.model.request import (
+    VERIFY_TIMEOUT,
     Archive,
     ArchiveKind,
     Asks,
@@ -85,6 +86,7 @@ from pushsafe.model.verdicts import Denial, DenialKind, DenialReason, Failure, F
 
 __all__ = [
     "Along",
+    "VERIFY_TIMEOUT",
     "Access",
     "Archive",
     "ArchiveKind",

@@ -147,12 +147,17 @@ class Archive(NamedTuple):
         return f"{self.kind.value}:{self.place}"
 
 
+VERIFY_TIMEOUT = 15.0
+"""Seconds that a pushed tag may take to show, unless the settings say otherwise: replicated registries take some."""
+
+
 class PushRequest(NamedTuple):
     """What the user asked for: every listed reference in the order it was listed.
 
     Without `pushes` the run ends before the first push: everything is checked, nothing is sent; a `planned` one says
     how it would go. With `push_each` the engine pushes every tag. `retries` is how often a request is sent again that
     met a busy server or a dropped connection. `origin` is what the tags get where that is no image of the engine's.
+    `verify_timeout` is how many seconds a pushed tag may take to show.
     """
 
     references: tuple[Reference, ...]
@@ -166,3 +171,4 @@ class PushRequest(NamedTuple):
     push_each: bool = False
     retries: int = 3
     origin: Build | Assembly | Archive | None = None
+    verify_timeout: float = VERIFY_TIMEOUT

@@ -416,6 +416,7 @@ class World:
             push_each,
             retries,
             origin,
+            verify_timeout=0,
         )
         return run(request, self.gateways, self.observer, lambda: NOW)
 

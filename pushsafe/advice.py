@@ -69,6 +69,13 @@ def own_address(tag: Facts | Refusal) -> tuple[str, ...]:
     )
 
 
+def trust(registry: str, *, no_tls: bool = False) -> str:
+    """What to do about a registry whose certificate is not trusted, or that has none."""
+    if no_tls:
+        return f"give {registry} a certificate, or add it to insecure-registries in the engine's daemon.json"
+    return f"sudo ls /etc/docker/certs.d/{registry}/   (the CA that signed it belongs there, as ca.crt)"
+
+
 def _who(refusal: Refusal) -> str:
     user = refusal.credential.username
     return f"the account {user!r}" if user else "the credential"
@@ -206,7 +213,7 @@ def _failure_commands(refusal: Refusal, kind: FailureKind) -> tuple[str, ...]:
             scheme = "http" if hostname(registry) == "localhost" or registry.startswith("127.") else "https"
             return (f"curl -sSi {scheme}://{host}/v2/",)
         case FailureKind.TLS:
-            return (f"sudo ls /etc/docker/certs.d/{registry}/   (the CA that signed it belongs there, as ca.crt)",)
+            return (trust(registry),)
         case FailureKind.REPOSITORY_MISSING:
             command = creation_command(registry, reference.repository)
             return (command,) if command else ()

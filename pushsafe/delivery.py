@@ -10,11 +10,18 @@ from contextlib import AbstractContextManager
 from http import HTTPStatus
 from typing import NamedTuple
 
-from pushsafe.advice import again, own_address
+from pushsafe.advice import again, own_address, trust
 from pushsafe.aftermath import arrived, is_certain, is_known, left
 from pushsafe.availability import Availability, was_reached
 from pushsafe.denial import classify, needs_investigation
-from pushsafe.errors import EngineFailed, EngineUnreachable, RegistryAstray, RegistryFailed, RegistryUnreachable
+from pushsafe.errors import (
+    EngineFailed,
+    EngineUnreachable,
+    RegistryAstray,
+    RegistryFailed,
+    RegistryUnreachable,
+    TlsFailed,
+)
 from pushsafe.evidence import (
     accepted,
     credential_evidence,
@@ -446,6 +453,9 @@ def unreached(fact: Facts, error: RegistryUnreachable) -> Failure:
         astray = isinstance(error, RegistryAstray)
         commands = own_address(fact) if astray else (f"docker pushsafe diagnose {fact.reference}",)
         return Failure(FailureKind.REGISTRY_ERROR, error.message, next=commands)
+    if isinstance(error, TlsFailed):
+        commands = (trust(fact.reference.registry, no_tls=error.no_tls),)
+        return Failure(FailureKind.TLS, error.message, next=commands)
     return Failure(FailureKind.NETWORK, error.message, next=(again(fact),))
 
 

@@ -32,6 +32,15 @@ class OutOfTime(PushsafeError):
     """The time for the whole run was over before it began (exit 3)."""
 
 
+class TlsFailed(RegistryUnreachable):
+    """A registry's certificate is not trusted, or what answers speaks no TLS at all (`no_tls`); no login and no waiting
+    changes that."""
+
+    def __init__(self, message: str, *, no_tls: bool = False) -> None:
+        super().__init__(message)
+        self.no_tls = no_tls
+
+
 class RegistryFailed(RegistryUnreachable):
     """A registry or its token server answers, and nothing can go on from that; waiting and logging in are no help."""
 

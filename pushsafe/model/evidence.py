@@ -60,7 +60,7 @@ class RegistryPing(NamedTuple):
     """The answer of `GET /v2/` without a credential, or why there is none (`detail`).
 
     `cleartext` tells that it came over plain HTTP from beyond this machine, `page` that a web page came, and its type;
-    `plain` that it came over plain HTTP from wherever it is.
+    `plain` that it came over plain HTTP from wherever it is. `untrusted` tells that TLS came to nothing.
     """
 
     access: Access
@@ -68,6 +68,7 @@ class RegistryPing(NamedTuple):
     cleartext: bool = False
     page: str = ""
     plain: bool = False
+    untrusted: bool = False
 
 
 class ImageConfig(NamedTuple):

@@ -6,7 +6,7 @@ import queue
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
-from pushsafe.errors import RegistryAstray, RegistryUnreachable
+from pushsafe.errors import RegistryAstray, RegistryUnreachable, TlsFailed
 from pushsafe.evidence import WRONG_ADDRESS
 from pushsafe.gateways import Content, Referrer
 from pushsafe.image_index import digest_of
@@ -94,7 +94,7 @@ class Registry:
         try:
             endpoint = self._transport.endpoint(registry)
         except RegistryUnreachable as error:
-            return RegistryPing(Access.UNKNOWN, error.message)
+            return RegistryPing(Access.UNKNOWN, error.message, untrusted=isinstance(error, TlsFailed))
         plain = endpoint.base.startswith("http://")
         cleartext = plain and not is_loopback(registry)
         status = endpoint.ping.status

@@ -19,7 +19,7 @@ import urllib3  # never a part of it first: see auth.py
 from urllib3.util import Retry, Timeout
 
 from pushsafe import __version__
-from pushsafe.errors import RegistryAstray, RegistryUnreachable
+from pushsafe.errors import RegistryAstray, RegistryUnreachable, TlsFailed
 from pushsafe.extents import Part
 from pushsafe.patience import NO_PATIENCE, Patience
 from pushsafe.proxies import proxy_for
@@ -411,10 +411,22 @@ class Transport:
             return self._first(registry, ((f"http://{host}", False), (f"https://{host}", False)))
         try:
             return self._ask(registry, f"https://{host}", verify=True)
-        except RegistryUnreachable:
+        except RegistryUnreachable as error:
             if not is_insecure(registry, self._insecure_registries()):
-                raise
+                raise self._more_closely(registry, host, error) from None
         return self._first(registry, ((f"https://{host}", False), (f"http://{host}", False)))
+
+    def _more_closely(self, registry: str, host: str, error: RegistryUnreachable) -> RegistryUnreachable:
+        """What to raise for a registry that does not speak TLS: it is asked whether it speaks plain HTTP instead."""
+        clear = f"http://{host}/v2/"
+        if not isinstance(error, TlsFailed) or not error.no_tls or proxy_for(clear, os.environ):
+            return error
+        try:
+            self.send("GET", clear)
+        except RegistryUnreachable:
+            return error
+        said = f"{registry} speaks plain HTTP, and is not one of the engine's insecure registries"
+        return TlsFailed(said, no_tls=True)
 
     def _first(self, registry: str, candidates: tuple[tuple[str, bool], ...]) -> Endpoint:
         """The first candidate that speaks our protocol; a 400 to plain HTTP is how a TLS server answers it."""

@@ -8,7 +8,7 @@ import ssl
 
 import urllib3  # never a part of it first: see auth.py
 
-from pushsafe.errors import RegistryUnreachable
+from pushsafe.errors import RegistryUnreachable, TlsFailed
 from pushsafe.sanitize import clean
 
 _DROPPED = (
@@ -39,6 +39,8 @@ def unreachable(origin: str, error: BaseException, *, known: bool) -> RegistryUn
         return Dropped(message)
     if known and any(isinstance(link, ConnectionRefusedError) for link in chain):
         return Dropped(message, refused=True)
+    if not way and any(isinstance(link, ssl.SSLError) for link in chain):
+        return TlsFailed(message, no_tls=message.endswith(_SPEAKS_NONE))
     return RegistryUnreachable(message)
 
 
@@ -69,6 +71,7 @@ def _inner(error: BaseException) -> BaseException | None:
 
 _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL")
 """What OpenSSL calls a first answer that is no TLS record (`ssl.SSLError.reason`)."""
+_SPEAKS_NONE = "what answers there does not speak TLS"
 _TLS_ALERT = "\x15\x03"
 _CERTIFICATES = {
     9: "the certificate is not valid yet, by this machine's clock",
@@ -87,7 +90,7 @@ def _of_tls(error: ssl.SSLError) -> str:
     """What is wrong with TLS, where that is known."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return _CERTIFICATES.get(getattr(error, "verify_code", 0), "")
-    return "what answers there does not speak TLS" if getattr(error, "reason", "") in _NO_TLS else ""
+    return _SPEAKS_NONE if getattr(error, "reason", "") in _NO_TLS else ""
 
 
 def _reason(chain: list[BaseException]) -> str:

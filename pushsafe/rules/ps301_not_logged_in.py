@@ -22,7 +22,7 @@ def check(facts: Sequence[Facts]) -> Iterator[Problem]:
                 f"nobody is logged in to {registry}, and it wants a login ({ping.detail})",
                 fix,
             )
-        elif ping.access is Access.UNKNOWN:
+        elif ping.access is Access.UNKNOWN and not ping.untrusted:  # which no login mends
             yield Problem(
                 fact.reference,
                 f"nobody is logged in to {registry}; whether it wants a login could not be asked from here "

@@ -462,7 +462,6 @@ UNAUTHORIZED_LOOKS: dict[str, tuple[Sequence[Rule], Credential]] = {
     "nobody at Basic": (basic_registry(STORE), NOBODY),
     "wrong password": (basic_registry(STORE), somebody(secret="wrong")),
     "wrong password for a token": (bearer_registry(STORE), somebody(secret="wrong")),
-    "a token that is none": (bearer_registry(STORE, tokens=[on("GET", "/token", Answer(200, {}))]), somebody()),
     "an identity token has no password": (
         basic_registry(STORE),
         somebody(CredentialKind.IDENTITY_TOKEN, "identity", ""),

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from pushsafe.errors import RegistryAstray, RegistryUnreachable
+from pushsafe.errors import RegistryAstray, RegistryUnreachable, TlsFailed
 from pushsafe.registry import transport
 from pushsafe.registry.connections import CONNECTIONS
 from pushsafe.registry.transport import ERROR_LIMIT, Response, Transport, place_of
@@ -275,7 +275,7 @@ def test_a_redirects_body_is_not_read_for_ever(size: int, whole: bool, monkeypat
 @pytest.mark.parametrize(("lines", "size"), [(101, 10), (900, 200), (3, 60_000)])
 def test_many_headers_are_read(lines: int, size: int) -> None:
     """Proxies add to them, and Go's clients take 10 MB."""
-    with listener(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n", *headers(lines, size), b"\r\nx") as port:
+    with listener(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n", *headers(lines, size), b"\r\nx", *OPEN) as port:
         assert Transport().send("GET", f"http://127.0.0.1:{port}/").body == b"x"
 
 
@@ -289,10 +289,14 @@ def test_many_headers_are_read(lines: int, size: int) -> None:
 )
 def test_headers_without_end_are_not(lines: int, size: int, said: str) -> None:
     began = time.monotonic()
-    with listener(b"HTTP/1.1 401 No\r\n", *headers(lines, size), b"\r\n") as port:
+    with listener(b"HTTP/1.1 401 No\r\n", *headers(lines, size), b"\r\n", *OPEN) as port:
         with pytest.raises(RegistryUnreachable, match=said):
             Transport().send("GET", f"http://127.0.0.1:{port}/")
         assert time.monotonic() - began < 5
+
+
+OPEN = [b""] * 200
+"""What keeps a listener from closing before it was read."""
 
 
 def headers(lines: int, size: int) -> list[bytes]:
@@ -434,6 +438,25 @@ def test_unknown_authority(signed: Certificate, names: Names) -> None:
     said = r"https://registry\.test:\d+: the certificate (is self-signed|comes from an authority that)"
     with FakeRegistry(ping(), certificate=signed) as registry, pytest.raises(RegistryUnreachable, match=said):
         Transport().endpoint(f"registry.test:{registry.port}")
+
+
+@pytest.mark.parametrize("status", [200, 401, 404])
+def test_a_registry_that_speaks_plain_http_is_told_as_that(status: int, names: Names) -> None:
+    """It hears no credential, and is not gone on with."""
+    names("registry.test")
+    with FakeRegistry(ping(Answer(status))) as registry:
+        name = f"registry.test:{registry.port}"
+        with pytest.raises(TlsFailed) as caught:
+            Transport().endpoint(name)
+        assert caught.value.message == f"{name} speaks plain HTTP, and is not one of the engine's insecure registries"
+        assert registry.seen() == ["GET /v2/"]
+
+
+def test_what_speaks_neither_tls_nor_http(names: Names) -> None:
+    names("registry.test")
+    with listener(b"SSH-2.0-OpenSSH_9.2\r\n", b"", b"") as port, pytest.raises(TlsFailed) as caught:
+        Transport().endpoint(f"registry.test:{port}")
+    assert caught.value.message == f"https://registry.test:{port}: what answers there does not speak TLS"
 
 
 def test_wrong_name_in_the_certificate(trusted: Certificate, names: Names) -> None:

@@ -11,6 +11,7 @@ import pytest
 import urllib3
 from urllib3 import exceptions
 
+from pushsafe.errors import TlsFailed
 from pushsafe.registry.unreachable import Dropped, unreachable
 
 ORIGIN = "https://registry.test"
@@ -151,4 +152,6 @@ def test_errors(error: BaseException, kind: str, said: str, known: bool) -> None
     assert isinstance(found, Dropped) is (kind == "dropped" or (kind == "refused" and known))
     assert getattr(found, "refused", False) is (kind == "refused" and known)
     assert found.message == f"{ORIGIN}: {said}"
+    tls = "TLS" in said or "certificate" in said or said in ("handshake failure", "unsuitable purpose")
+    assert isinstance(found, TlsFailed) is (tls and kind == "no" and "HTTP" not in said)
     assert "secret" not in found.message

@@ -47,9 +47,19 @@ def test_fires_once_for_each_registry() -> None:
         (nobody(), OPEN),
         (logged_in(), LOGIN_WANTED),
         (logged_in(), UNKNOWN),
+        (nobody(), UNKNOWN._replace(detail="the certificate has expired", untrusted=True)),
         (broken(), LOGIN_WANTED),
     ],
-    ids=["nothing-asked", "ping-not-asked", "credential-not-asked", "open", "logged-in", "logged-in-unknown", "broken"],
+    ids=[
+        "nothing-asked",
+        "ping-not-asked",
+        "credential-not-asked",
+        "open",
+        "logged-in",
+        "logged-in-unknown",
+        "no-trust",
+        "broken",
+    ],
 )
 def test_does_not_fire(credential: Credential | None, ping: RegistryPing | None) -> None:
     assert problems(RULE, facts(GIVEN, credential=credential, ping=ping)) == []

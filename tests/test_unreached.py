@@ -1,0 +1,36 @@
+"""What it comes to where a registry cannot be used from here, and what to do then."""
+
+from __future__ import annotations
+
+import pytest
+
+from pushsafe.delivery import unreached
+from pushsafe.errors import RegistryAstray, RegistryFailed, RegistryUnreachable, TlsFailed
+from pushsafe.model import Facts, FailureKind
+from tests.values import ref
+
+# The error, what kind of failure it is, and what the first thing to do says.
+ERRORS: dict[str, tuple[RegistryUnreachable, FailureKind, str]] = {
+    "away": (RegistryUnreachable("connection refused"), FailureKind.NETWORK, "again, in a while"),
+    "an odd token server": (
+        RegistryFailed("it holds no token"),
+        FailureKind.REGISTRY_ERROR,
+        "docker pushsafe diagnose",
+    ),
+    "another address": (
+        RegistryAstray("it sends uploads to x"),
+        FailureKind.REGISTRY_ERROR,
+        "Host and X-Forwarded-Proto",
+    ),
+    "a certificate": (TlsFailed("it has expired"), FailureKind.TLS, "/etc/docker/certs.d/registry.test/"),
+    "no certificate": (TlsFailed("plain HTTP", no_tls=True), FailureKind.TLS, "insecure-registries"),
+}
+
+
+@pytest.mark.parametrize(("error", "kind", "todo"), ERRORS.values(), ids=ERRORS)
+def test_what_it_comes_to(error: RegistryUnreachable, kind: FailureKind, todo: str) -> None:
+    found = unreached(Facts(ref("registry.test/team/app:1")), error)
+    assert (found.kind, found.message) == (kind, error.message)
+    assert todo in found.next[0]
+    assert "docker login" not in "".join(found.next)
+    assert ("in a while" in "".join(found.next)) is (kind is FailureKind.NETWORK)

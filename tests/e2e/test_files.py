@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests import lab
+from tests.archives.making import Entry, Making
 from tests.e2e.plugin import Run, User
 from tests.lab import Lab, LabEngine, LabRegistry
 from tests.lab.images import oci_layout
@@ -21,6 +22,7 @@ from tests.lab.images import oci_layout
 ENGINES = ("classic-20", "classic-new", "containerd-new")
 REGISTRIES = ("open", "htpasswd", "token", "basic-roles")
 NO_ENGINE = "unix:///nonexistent/docker.sock"
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 BOTH = ["linux/amd64", "linux/arm64"]
 
 
@@ -209,6 +211,62 @@ def test_one_platform_of_an_index(user: User, the_lab: Lab, tmp_path: Path) -> N
     assert done.results[0]["platforms"] == ["linux/arm64"]
 
 
+# ---------------------------------------------------------------------- which image, which platforms
+
+
+def three_platforms() -> tuple[Making, list[Entry]]:
+    made = Making()
+    return made, [made.image(one, gzip.compress(uuid.uuid4().bytes)) for one in (*BOTH, "linux/s390x")]
+
+
+def test_a_layout_that_is_the_index_becomes_what_crane_makes_of_it(user: User, the_lab: Lab, tmp_path: Path) -> None:
+    made, images = three_platforms()
+    made.entries.extend(images)
+    made.folder(tmp_path / "layout")
+    ours, theirs = (f"{new(the_lab.registries['open'])}:1" for _ in range(2))
+    done = send(user, f"oci:{tmp_path}/layout", ours)
+    assert done.status == 0, done.stdout + done.stderr
+    crane("push", "--index", str(tmp_path / "layout"), theirs)
+    assert crane("manifest", ours) == crane("manifest", theirs)
+
+
+def test_an_index_of_some_platforms(user: User, the_lab: Lab, tmp_path: Path) -> None:
+    made, images = three_platforms()
+    made.tagged(made.index(*images), "1").folder(tmp_path / "layout")
+    tags = [f"{new(the_lab.registries['open'])}:1" for _ in range(2)]
+    done = user.push_json(
+        NO_ENGINE, "--from", f"oci:{tmp_path}/layout", "--platform", BOTH[1], "--platform", BOTH[0], *tags
+    )
+    assert done.status == 0, done.stdout + done.stderr
+    assert [one["platforms"] for one in done.results] == [BOTH, BOTH]
+    for tag in tags:
+        assert json.loads(crane("manifest", tag))["manifests"] == images[:2]
+
+
+@pytest.mark.parametrize("command", ["cp", "cp without a name", "backup"])
+def test_what_oras_copied_needs_no_name(user: User, the_lab: Lab, tmp_path: Path, command: str) -> None:
+    """It lists all manifests, and what refers to any of them."""
+    oras, registry = str(lab.tool("oras")), the_lab.registries["open"]
+    made, images = three_platforms()
+    made.tagged(made.index(*images), "1").folder(tmp_path / "layout")
+    tag = f"{new(registry)}:1"
+    assert send(user, f"oci:{tmp_path}/layout:1", tag).status == 0
+    (tmp_path / "note.txt").write_text("signed")
+    for subject in (tag, f"{tag.rpartition(':')[0]}@{images[0]['digest']}"):
+        attach = [oras, "attach", "--plain-http", "--artifact-type", "application/x.sig", subject, "note.txt"]
+        subprocess.run(attach, check=True, capture_output=True, cwd=tmp_path)
+    place = tmp_path / "copied"
+    words = ["backup", "--plain-http", "--include-referrers", "--output", str(place), tag]
+    if command != "backup":
+        target = f"{place}:1" if command == "cp" else str(place)
+        words = ["cp", "-r", "--from-plain-http", tag, "--to-oci-layout", target]
+    subprocess.run([oras, *words], check=True, capture_output=True, cwd=tmp_path)
+    copy = f"{new(registry)}:1"
+    done = send(user, f"oci:{place}", copy)
+    assert done.status == 0, done.stdout + done.stderr
+    assert crane("digest", copy) == crane("digest", tag)
+
+
 # ---------------------------------------------------------------------- referrers
 
 
@@ -229,6 +287,36 @@ def test_signatures_go_along(user: User, the_lab: Lab, layout: Path, tmp_path: P
     assert [one["artifactType"] for one in entries] == ["application/x.sig"]
     again = send(user, f"oci:{layout}:1.4.2", f"{tag.rpartition(':')[0]}:2")
     assert again.status == 0
+
+
+def test_signatures_that_have_a_tag_go_along(user: User, registry: LabRegistry, tmp_path: Path) -> None:
+    """What others add to them later is kept."""
+    made = Making()
+    entry = made.image("linux/amd64", gzip.compress(uuid.uuid4().bytes))
+    signature = made.document(
+        {"config": made.keep(b"{}", "application/x"), "layers": [payload(made, "ours")]}, MANIFEST
+    )
+    tag = f"{entry['digest'].replace(':', '-')}.sig"
+    made.tagged(entry, "1").tagged(signature, tag).folder(tmp_path / "layout")
+    name = new(registry)
+    user.log_in_to(registry)
+    done = send(user, f"oci:{tmp_path}/layout:1", f"{name}:1", f"{name}:latest")
+    assert done.status == 0, done.stdout + done.stderr
+    assert [one["reference"] for one in done.results] == [f"{name}:1", f"{name}:latest"]
+    assert done.results[0]["along"] == [{"tag": tag, "digest": signature["digest"]}]
+    both = {"config": made.keep(b"{}", "application/x"), "layers": [payload(made, "ours"), payload(made, "theirs")]}
+    more = made.document(both, MANIFEST)
+    made.tagged(more, "more").folder(tmp_path / "layout")
+    assert send(user, f"oci:{tmp_path}/layout:more", "--allow", "PS401", f"{name}:{tag}").status == 0
+    again = send(user, f"oci:{tmp_path}/layout:1", f"{name}:2")
+    assert again.status == 0, again.stdout + again.stderr
+    assert again.results[0]["along"] == [{"tag": tag, "digest": more["digest"]}]
+
+
+def payload(made: Making, signature: str) -> Entry:
+    """As cosign has it: all signatures are of one payload, and lie in annotations."""
+    said = {"dev.cosignproject.cosign/signature": signature}
+    return made.keep(b"{}", "application/vnd.dev.cosign.simplesigning.v1+json", annotations=said)
 
 
 def test_a_layout_elsewhere_is_said_to_be_missing(user: User, the_lab: Lab, tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ from tests.fakes.registry import (
     Answering,
     Certificate,
     FakeRegistry,
+    Guard,
     Request,
     Rule,
     basic_header,
@@ -51,7 +52,7 @@ from tests.fakes.registry import (
     wants_bearer,
 )
 from tests.fakes.storing import BLOB_UNKNOWN, UPLOAD_UNKNOWN
-from tests.registry.asking import NAME, NOBODY, OPAQUE, OURS, new, somebody
+from tests.registry.asking import NAME, NOBODY, OPAQUE, OURS, PASSWORD, new, somebody
 from tests.registry.conftest import Names
 from tests.registry.test_blobs import serving
 
@@ -1134,6 +1135,22 @@ def test_a_token_that_is_too_old_for_the_next_piece() -> None:
         ("PATCH /u?2 80000-99999 of 20000", second),
         ("PUT /u?3 digest of 0", second),
     ]
+
+
+@pytest.mark.parametrize("challenge", ['Basic realm="r"', bearer_challenge()], ids=["Basic", "Bearer"])
+def test_an_upload_that_anybody_starts_and_nobody_ends(challenge: str) -> None:
+    """The login is asked for when the content comes, and not before."""
+    rules = guarded(wants_login(challenge), PUT, on("PATCH", "/u", took(1)), on("GET", "/u", has(100_000)))
+    with FakeRegistry(uploading(rules), on("GET", "/token", Answer(200, {"token": OURS}))) as registry:
+        assert send(registry, credential=somebody(), retries=1) is LayerState.SENT
+        *_, last = registry.find("PUT", "/u")
+        assert {one.authorization for one in registry.find("POST", ".*")} >= {""}
+    assert last.authorization == (f"Bearer {OURS}" if "Bearer" in challenge else basic_header("ada", PASSWORD))
+
+
+def wants_login(challenge: str) -> Guard:
+    refusal = UNAUTHORIZED.having(WWW_Authenticate=challenge)
+    return lambda request: None if request.authorization else refusal
 
 
 def test_a_token_that_nothing_replaces() -> None:

@@ -53,7 +53,7 @@ def accompany(fact: Facts, companion: Companion, registry: RegistryGateway, deli
             why = f"names {found} instead of {digest}"
         case NotChecked(why):
             pass
-    raise Ended(_failed(f"{_what(companion)} was put, and could not be confirmed: {why}", again(fact)))
+    raise Ended(_failed(f"{_what(companion)} was pushed, but could not be confirmed: {why}", again(fact)))
 
 
 def _kept(own: Facts, companion: Companion, registry: RegistryGateway, delivery: Delivery) -> str:
@@ -76,8 +76,8 @@ def _kept(own: Facts, companion: Companion, registry: RegistryGateway, delivery:
     if ours and theirs and theirs < ours:
         return ""
     message = (
-        f"{own.reference} names {now.digest} already; it and the one in the files each have signatures or the like "
-        "that the other lacks, and one in the place of the other would lose them"
+        f"{own.reference} already names {now.digest}: replacing it would lose signatures or the like that the files do "
+        "not have"
     )
     raise Ended(_failed(message, f"docker buildx imagetools inspect --raw {own.reference}"))
 

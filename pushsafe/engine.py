@@ -399,7 +399,7 @@ def _sendable(headers: Mapping[str, str]) -> dict[str, bytes]:
         if not _HEADER_NAME.fullmatch(name) or re.search(rb"[\x00-\x08\x0a-\x1f\x7f]", value):
             raise UsageError(
                 f"docker's configuration has an HTTP header that cannot be sent: {clean(name, limit=100)!r}",
-                "mend it in HttpHeaders of config.json, or in DOCKER_CUSTOM_HEADERS: a name, and a value of one line",
+                "fix it in HttpHeaders of config.json, or in DOCKER_CUSTOM_HEADERS: a name, and a value of one line",
             )
     return sent
 

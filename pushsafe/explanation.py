@@ -342,7 +342,7 @@ _SAYINGS: dict[Meaning, tuple[str, ...]] = {
     ),
     FailureKind.POLICY: (
         "A rule of the registry stands against it (a tag that may not change, a quota, a lock, a plan, an address): "
-        "neither a login nor a right to write mends that.",
+        "neither a login nor a right to write fixes that.",
         "push under a new tag, make room, or ask the registry's owner about the rule that the message names",
     ),
     FailureKind.RATE_LIMITED: (
@@ -355,7 +355,7 @@ _SAYINGS: dict[Meaning, tuple[str, ...]] = {
     ),
     FailureKind.TLS: (
         "The connection is not trusted: the certificate is unknown, expired or another host's, or one side speaks TLS "
-        "and the other does not. No login mends that.",
+        "and the other does not. No login fixes that.",
         "sudo ls /etc/docker/certs.d/{host}/   (the CA that signed the certificate belongs there, as ca.crt)",
     ),
     FailureKind.REGISTRY_ERROR: (

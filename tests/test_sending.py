@@ -539,7 +539,7 @@ def test_a_signature_that_does_not_show_is_told_of() -> None:
     world, _ = signed(shown=False)
     found = outcome(send(world))
     assert isinstance(found, Failed)
-    assert f"({SIGNED_TAG}, a signature or the like) was put, and could not be confirmed" in found.failure.message
+    assert f"({SIGNED_TAG}, a signature or the like) was pushed, but could not be confirmed" in found.failure.message
 
 
 @pytest.mark.parametrize("at", ["putting", "looking", "reading"])

@@ -23,14 +23,14 @@ def rules(_session: Session) -> int:
 @click.argument("code")
 @click.pass_obj
 def explain(_session: Session, code: str) -> int:
-    """Explain a lint rule: what fires it, why it matters, what mends it."""
+    """Explain a lint rule: what fires it, why it matters, how to fix it."""
     import shutil
 
     rule = arguments.rule(code)
     told = click.wrap_text(rule.explanation, width=min(100, shutil.get_terminal_size().columns))
     text = (
         f"{rule.code} {rule.slug} ({rule.severity.value}): {rule.summary}\n\n{told}\n\n"
-        f"fires on:  {rule.example}\nto mend:   {rule.fix}\n"
+        f"fires on:  {rule.example}\nto fix:    {rule.fix}\n"
         f"to pass:   --allow {rule.code} lets it pass for one run\n"
     )
     return end(ExitCode.OK, streams.show(text))

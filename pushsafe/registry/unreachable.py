@@ -76,7 +76,7 @@ _TLS_ALERT = "\x15\x03"
 _CERTIFICATES = {
     9: "the certificate is not valid yet, by this machine's clock",
     10: "the certificate has expired, by this machine's clock",
-    18: "the certificate is self-signed, and no authority that this machine trusts",
+    18: "the certificate is self-signed, and this machine does not trust it",
     19: "the certificate comes from an authority that this machine does not trust",
     20: "the certificate comes from an authority that this machine does not trust",
     21: "the certificate comes from an authority that this machine does not trust, or is sent without the ones between",
@@ -112,7 +112,7 @@ def _reason(chain: list[BaseException]) -> str:
         if isinstance(link, http.client.BadStatusLine):
             return f"what answers there does not speak HTTP{', but TLS' if str(link).startswith(_TLS_ALERT) else ''}"
     if any(isinstance(link, urllib3.exceptions.DecodeError) for link in chain):
-        return "the answer is not compressed in the way that its header says"
+        return "the answer is not compressed as its header says"
     # The words of these quote what could not be read: a URL, a header.
     if any(isinstance(link, urllib3.exceptions.LocationValueError) for link in chain):
         return "the address cannot be read"

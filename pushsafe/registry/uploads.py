@@ -25,7 +25,7 @@ DONE = (200, 201, 204)
 (`core/remotes/docker/pusher.go`)."""
 CANCEL_TIME = 0.5
 """Seconds that there are for cancelling, at least."""
-NOWHERE = "it opens an upload, and names no place for it"
+NOWHERE = "it opens an upload, but does not say where to send it"
 _MOST_REDIRECTS = 3  # of one request
 _REFUSED = (401, 403)
 _UNAUTHORIZED = 401

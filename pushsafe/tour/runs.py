@@ -64,7 +64,7 @@ RUNS = (
         ExitCode.NO_AUTHENTICATION,
         ("no-authentication", _REFUSAL, "nothing was pushed"),
         "The registry was asked before anything was sent; the evidence shows what it answered. 4 means that nobody is "
-        "logged in there, and the command after `next:` mends it.",
+        "logged in there, and the command after `next:` fixes it.",
     ),
     Run(
         "An account that may only read",

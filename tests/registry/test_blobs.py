@@ -278,7 +278,7 @@ def test_an_upload_elsewhere_gets_no_credential() -> None:
 def test_an_upload_nowhere(location: str) -> None:
     started = Answer(202).having(Location=location)
     missing = on("HEAD", "/v2/.+/blobs/.+", BLOB_UNKNOWN)
-    said = "it opens an upload, and names no place for it"
+    said = "it opens an upload, but does not say where to send it"
     with FakeRegistry(source_of(FULL)) as source, FakeRegistry(open_registry([missing], started)) as target:
         found = bring(repository(source, OTHER), repository(target))
         assert source.requests == []

@@ -375,8 +375,8 @@ PLACES: dict[str, tuple[bool, str, str]] = {
         "http://169.254.169.254, {wrong}: it is a link-local address or a cloud's metadata service, where {own} itself "
         "is not",
     ),
-    "nowhere": (False, "", "it opens an upload, and names no place for it"),
-    "no address": (False, "http://[", "it opens an upload, and names no place for it"),
+    "nowhere": (False, "", "it opens an upload, but does not say where to send it"),
+    "no address": (False, "http://[", "it opens an upload, but does not say where to send it"),
 }
 
 
@@ -405,7 +405,7 @@ def test_where_a_registry_sends_its_uploads(
         assert wrong == []
         return
     message = said.format(**words, wrong="which is not its own address")
-    led = message if "names no place" in message else f"{registry.base} sends uploads to {message}"
+    led = message if "does not say where" in message else f"{registry.base} sends uploads to {message}"
     assert [(one.stage, one.status, one.message) for one in wrong] == [(Stage.PROBE, None, led)]
     assert found.evidence[-1] is wrong[0]
 

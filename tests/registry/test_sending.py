@@ -642,7 +642,7 @@ def test_an_upload_that_leads_astray(content: bytes, secure: bool, place: str, s
 @pytest.mark.parametrize("location", ["", "http://[bad", "mailto:somebody"])
 def test_an_upload_nowhere(location: str) -> None:
     """The registry was reached: that it is odd is something else."""
-    said = "it opens an upload, and names no place for it"
+    said = "it opens an upload, but does not say where to send it"
     with FakeRegistry(uploading(start=(opened(location),))) as registry:
         assert send(registry, retries=1) == Evidence(Stage.PUSH, said, 202, sent=False)
         assert requests_of(registry) == [START]

@@ -118,7 +118,7 @@ ERRORS: dict[str, tuple[BaseException, str, str]] = {
     "badly compressed": (
         exceptions.DecodeError("Received response with content-encoding: gzip", zlib.error("Error -3 while")),
         "no",
-        "the answer is not compressed in the way that its header says",
+        "the answer is not compressed as its header says",
     ),
     "expired": (
         exhausted(exceptions.SSLError(certificate(10))),

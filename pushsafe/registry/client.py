@@ -46,6 +46,7 @@ _MISMATCH = "DIGEST_MISMATCH"
 _ACCEPT = {"Accept": manifests.ACCEPT}
 CONFIG_LIMIT = 32 * 1024 * 1024
 """Bytes of an image's config that are read: no specification has a limit, and labels of several MiB are known."""
+_LAST_ANSWERS = 0.25  # seconds that the end of an interrupted run waits for uploads that were asked for
 _LAST_CANCELS = 2.0  # seconds that the end of a run waits for them
 _TIDYING = 16  # uploads that are cancelled at a time
 
@@ -71,7 +72,7 @@ class Registry:
 
     def close(self) -> None:
         """Cancel what is unfinished still, wait for that a moment, and drop all connections."""
-        for upload in self._opening.open:  # of an interrupted run
+        for upload in self._opening.close(_LAST_ANSWERS):  # of an interrupted run
             self._unfinished.put(upload.cancel)
         self.tidy()
         if self._threads is not None:
@@ -118,8 +119,8 @@ class Registry:
             return Preflight((led,) if credential.present else (), error.message)
         except RegistryUnreachable as error:
             return Preflight(problem=error.message)
-        later = self._unfinished.put
-        return Probe(self._transport, self._tokens, endpoint, reference.repository, credential, later, reads).run()
+        who = (self._transport, self._tokens, endpoint, reference.repository, credential)
+        return Probe(*who, self._unfinished.put, self._opening.asking, reads).run()
 
     def manifest(
         self,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from urllib.parse import urlencode
 
 from pushsafe.errors import RegistryUnreachable
@@ -17,16 +19,36 @@ _CREATED, _ACCEPTED = 201, 202
 
 class Opening:
     """For any number of threads. An upload that was opened and is not used is given to `later`, to be cancelled; those
-    of which that is not known yet are `open`."""
+    of which that is not known yet are what `close` leaves."""
 
     def __init__(self, asking: Asking, later: Callable[[Callable[[], None]], None]) -> None:
         self._asking = asking
         self._later = later
         self._open: set[Upload] = set()
+        self._asked = 0  # requests for one whose answer is awaited
+        self._closed = False
+        self._settled = threading.Condition()
 
-    @property
-    def open(self) -> tuple[Upload, ...]:
-        return tuple(self._open)
+    def close(self, seconds: float) -> tuple[Upload, ...]:
+        """Open no more, wait so long at most for the answers of those asked for; the uploads that are open then."""
+        with self._settled:
+            self._closed = True
+            self._settled.wait_for(lambda: not self._asked, seconds)
+            return tuple(self._open)
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Within this an upload is asked for, and what was opened is then known. Raises RegistryUnreachable."""
+        with self._settled:
+            if self._closed:
+                raise RegistryUnreachable("the run is over")
+            self._asked += 1
+        try:
+            yield
+        finally:
+            with self._settled:
+                self._asked -= 1
+                self._settled.notify_all()
 
     def start(
         self, target: Repository, patience: Patience, *, query: str = "", also_from: str = ""
@@ -36,10 +58,13 @@ class Opening:
         Raises RegistryUnreachable.
         """
         reference, credential = target
-        response, upload = self._asking.start_upload(reference, credential, patience, query=query, also_from=also_from)
-        if response.status == _ACCEPTED and upload.place():
-            self._open.add(upload)
-            return upload
+        with self.asking():
+            response, upload = self._asking.start_upload(
+                reference, credential, patience, query=query, also_from=also_from
+            )
+            if response.status == _ACCEPTED and upload.place():
+                self._open.add(upload)
+                return upload
         said = evidence(Stage.PUSH, response, sent=credential.present)
         if response.status == _ACCEPTED:
             return said._replace(code="", message=NOWHERE)

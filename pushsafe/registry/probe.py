@@ -7,6 +7,7 @@ somebody who may make it (quay/quay `endpoints/v2/v2auth.py`), as it does for ev
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from pushsafe.errors import RegistryAstray, RegistryUnreachable, UnsafeRealm
 from pushsafe.evidence import WRONG_ADDRESS, accepted
@@ -26,7 +27,7 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 
 class Probe:
     """One repository's questions: challenge, login, grant, and an upload that is started, to be cancelled `later`; or,
-    of who `reads` a manifest, that in the place of an upload.
+    of who `reads` a manifest, that in the place of an upload. It is started within `asking`.
 
     A refusal that fits a wrong credential and a missing right alike leads to one or two questions more, which tell
     them apart; none takes more than six requests in all.
@@ -40,6 +41,7 @@ class Probe:
         repository: str,
         credential: Credential,
         later: Callable[[Callable[[], None]], None],
+        asking: Callable[[], AbstractContextManager[None]],
         reads: str = "",
     ) -> None:
         self._transport = transport
@@ -47,6 +49,7 @@ class Probe:
         self._endpoint = endpoint
         self._repository = repository
         self._later = later
+        self._asking = asking
         self._reads = reads
         self._actions = PULL if reads else PUSH
         self._credential = credential if credential.present else None
@@ -164,15 +167,15 @@ class Probe:
         if self._reads:
             return self._read(headers, sent=sent)
         url = f"{self._endpoint.base}/v2/{self._repository}/blobs/uploads/"
-        response = self._transport.send("POST", url, verify=self._endpoint.verify, headers=headers, body=b"")
+        started = (self._transport, self._tokens, self._endpoint, self._repository, self._credential)
+        with self._asking():
+            response = self._transport.send("POST", url, verify=self._endpoint.verify, headers=headers, body=b"")
+            upload = Upload(*started, url, response.header("location"), headers)
+            if response.status == _ACCEPTED:
+                self._later(upload.cancel)
         self._evidence.append(evidence(Stage.PROBE, response, sent=sent))
-        if response.status == _ACCEPTED:
-            location = response.header("location")
-            started = (self._transport, self._tokens, self._endpoint, self._repository, self._credential)
-            upload = Upload(*started, url, location, headers)
-            self._later(upload.cancel)
-            if trouble := upload.trouble():
-                self._evidence.append(Evidence(Stage.PROBE, trouble, code=WRONG_ADDRESS, sent=sent))
+        if response.status == _ACCEPTED and (trouble := upload.trouble()):
+            self._evidence.append(Evidence(Stage.PROBE, trouble, code=WRONG_ADDRESS, sent=sent))
         return response
 
     def _read(self, headers: dict[str, str], *, sent: bool) -> Response:

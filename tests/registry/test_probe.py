@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from tests.fakes.registry import (
     SERVER_ERROR,
     TOO_MANY,
     UNAUTHORIZED,
+    UPLOAD_STARTED,
     WRONG_LOGIN,
     Answer,
     Certificate,
@@ -483,6 +485,35 @@ def test_a_cancelling_that_takes_its_time_keeps_nobody() -> None:
         began = time.monotonic()
         asked.close()
         assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize(("delay", "cancelled"), [(0.1, 1), (2.0, 0)])
+def test_the_end_waits_a_moment_for_an_upload_that_was_asked_for(delay: float, cancelled: int) -> None:
+    come = threading.Event()
+
+    def start(_request: Request) -> Answer:
+        come.set()
+        return replace(UPLOAD_STARTED.having(Location="/v2/acme/app/blobs/uploads/u1"), delay=delay)
+
+    rules = [ping(), on("POST", ".*", start), on("DELETE", ".*", Answer(204))]
+    with FakeRegistry(rules) as registry:
+        asked = new()
+        asking = threading.Thread(target=asked.investigate, args=(at(registry), NOBODY))
+        asking.start()
+        assert come.wait(10)
+        before = time.monotonic()
+        asked.close()
+        assert time.monotonic() - before < 1.5
+        assert len(registry.find("DELETE", ".*")) == cancelled
+        asking.join()
+
+
+def test_a_run_that_ended_opens_no_more_uploads() -> None:
+    with FakeRegistry(open_registry()) as registry:
+        asked = new()
+        asked.close()
+        assert asked.investigate(at(registry), NOBODY).problem == "the run is over"
+        assert registry.seen() == ["GET /v2/"]
 
 
 def test_only_an_accepted_upload_is_cancelled() -> None:

@@ -12,7 +12,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import StreamRequestHandler, ThreadingTCPServer
@@ -84,14 +84,15 @@ def send(
     told: Callable[[int], None] = lambda _size: None,
     asked: Registry | None = None,
 ) -> LayerState | Evidence:
-    """One blob; by the end what was opened and not used is cancelled."""
-    asked = asked or new()
+    """One blob; by the end what was opened and not used is cancelled, unless others are `asked` for after it."""
+    gateway = asked or new()
     host = registry if isinstance(registry, str) else registry.host
     patience = Patience(retries) if retries else NO_PATIENCE
     try:
-        return asked.send(content or Lying(DATA), target(host, credential), mount_from, told, patience)
+        return gateway.send(content or Lying(DATA), target(host, credential), mount_from, told, patience)
     finally:
-        asked.close()
+        if asked is None:
+            gateway.close()
 
 
 def requests_of(registry: FakeRegistry) -> list[str]:
@@ -1059,8 +1060,7 @@ def test_a_limit_below_every_piece_is_told() -> None:
 
 
 def test_the_limit_holds_for_the_next_blob() -> None:
-    with FakeRegistry(uploading(limited(20_000))) as registry:
-        asked = new()
+    with FakeRegistry(uploading(limited(20_000))) as registry, closing(new()) as asked:
         assert send(registry, asked=asked) is LayerState.SENT
         before = len(registry.requests)
         for size in (30_000, 20_000):

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from pushsafe.model import DenialKind, Denied, Facts, Failed, How, Pushed, TagAbsent, TagHeld, TagState, TagUnknown
+from pushsafe.model import (
+    DenialKind,
+    Denied,
+    Facts,
+    Failed,
+    How,
+    Pushed,
+    Stage,
+    TagAbsent,
+    TagHeld,
+    TagState,
+    TagUnknown,
+)
 
 
 def is_certain(outcome: Denied | Failed) -> bool:
@@ -18,8 +30,15 @@ def is_known(fact: Facts) -> bool:
 def arrived(fact: Facts, outcome: Denied | Failed, digest: str) -> Pushed:
     """The outcome of a tag that names what was pushed, by its `digest`, though the push ended with an error."""
     same = isinstance(fact.tag_now, TagHeld) and fact.tag_now.manifest.digest == digest
-    words = outcome.denial.summary if isinstance(outcome, Denied) else outcome.failure.message
-    return Pushed(digest, how=How.ALREADY_THERE if same else How.PUSHED, despite=words)
+    return Pushed(digest, how=How.ALREADY_THERE if same else How.PUSHED, despite=_words(outcome))
+
+
+def _words(outcome: Denied | Failed) -> str:
+    """What a push ended with. What may be concluded from a refusal is beside the point once the tag is in place."""
+    if isinstance(outcome, Failed):
+        return outcome.failure.message
+    said = (item.message for item in outcome.denial.evidence if item.stage is Stage.PUSH)
+    return next(said, outcome.denial.summary)
 
 
 def left(fact: Facts, outcome: Denied | Failed, now: TagState) -> Denied | Failed:

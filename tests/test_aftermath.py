@@ -104,6 +104,8 @@ def test_what_arrived(before: TagState | None, how: How) -> None:
     fact = Facts(ref(ONE), tag_now=before)
     assert arrived(fact, BROKEN, IMAGE) == Pushed(IMAGE, how=how, despite="504 Gateway Time-out")
     assert arrived(fact, UNCLEAR, IMAGE).despite == "it refused"
+    said = UNCLEAR.denial._replace(evidence=(Evidence(Stage.PUSH, "its own words"), Evidence(Stage.PROBE, "", 202)))
+    assert arrived(fact, UNCLEAR._replace(denial=said), IMAGE).despite == "its own words"
 
 
 def test_who_may_not_push_has_not_pushed() -> None:

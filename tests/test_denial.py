@@ -712,3 +712,11 @@ def test_a_token_server_that_names_a_rule_is_believed() -> None:
     found = classify(Case("odd", ADA, DENIED, (BEARER, answer), UNCLEAR).refusal())
     assert isinstance(found, Failure)
     assert found.kind is FailureKind.POLICY
+
+
+@pytest.mark.parametrize("words", ["manifest_unknown: manifest unknown", "manifest unknown: the object is locked"])
+def test_a_manifest_that_is_not_known_is_no_missing_repository(words: str) -> None:
+    """Said in answer to the manifest itself (Harbor, in another error's words)."""
+    found = classify(Case("unknown", ADA, words, (BEARER, token(200, ("pull", "push")), probe(202)), UNCLEAR).refusal())
+    assert isinstance(found, Failure)
+    assert found.kind is FailureKind.REGISTRY_ERROR

@@ -28,7 +28,7 @@ from pushsafe.registry.connections import Limits, Pools, knock, limits, new_pool
 from pushsafe.registry.destinations import Destinations, Lead, Reach
 from pushsafe.registry.retries import Retries
 from pushsafe.registry.tls import NO_CERTIFICATES, Certificates, Contexts, certificates, certs_d
-from pushsafe.registry.unreachable import Dropped, unreachable
+from pushsafe.registry.unreachable import Dropped, ProxyAnswers, unreachable
 
 CONNECT_TIMEOUT = 10.0
 """Seconds for a connection, TLS included."""
@@ -435,7 +435,7 @@ class Transport:
         for base, verify in candidates:
             try:
                 endpoint = self._ask(registry, base, verify=verify)
-            except RegistryAstray as error:
+            except (RegistryAstray, ProxyAnswers) as error:
                 failure, refused = error, None
                 continue
             except RegistryUnreachable as error:
@@ -449,7 +449,11 @@ class Transport:
         raise failure or RegistryUnreachable(f"{registry} does not answer")
 
     def _ask(self, registry: str, base: str, *, verify: bool) -> Endpoint:
-        return Endpoint(registry, base, verify, self.send("GET", f"{base}/v2/", verify=verify, follow=True))
+        said = self.send("GET", f"{base}/v2/", verify=verify, follow=True)
+        proxy = proxy_for(base, os.environ) if base.startswith("http:") else ""  # with TLS no proxy can answer
+        if proxy and not _is_a_registrys(said):
+            raise ProxyAnswers(f"{base}: the proxy {origin_of(proxy)} answers {said.status} in its place")
+        return Endpoint(registry, base, verify, said)
 
     # ------------------------------------------------------------------ connections
 
@@ -502,6 +506,12 @@ def place_of(url: str) -> tuple[str | None, str | None, int | None]:
     """Scheme, host and port, as urllib3 compares them before it sends a credential along."""
     parts = urllib3.util.parse_url(url)
     return parts.scheme, parts.host, parts.port or {"http": 80, "https": 443}.get(parts.scheme or "")
+
+
+def _is_a_registrys(said: Response) -> bool:
+    """Whether a registry answers so to `GET /v2/` (distribution specification, "Determining support")."""
+    page = "html" in said.header("content-type").lower()
+    return bool(said.header("docker-distribution-api-version")) or (said.status in (200, 401) and not page)
 
 
 def _headers(response: urllib3.BaseHTTPResponse) -> dict[str, str]:

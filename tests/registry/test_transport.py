@@ -664,6 +664,33 @@ def test_a_proxy_leads_to_registries_elsewhere(variable: str, monkeypatch: pytes
         assert proxy.requests[0].headers["host"] == "registry.test"
 
 
+PROXIED = {
+    **{f"{status}, a page": (replace(HTML_ERROR, status=status), False) for status in (200, 401, 403, 404, 502)},
+    **{f"{status}": (Answer(status), False) for status in (403, 404, 407, 502, 503, 504)},
+    "a registry's": (Answer(200, {}), True),
+    "a registry's, asking for a login": (UNAUTHORIZED, True),
+    "a registry's, that is busy": (Answer(503).having(Docker_Distribution_Api_Version="registry/2.0"), True),
+}
+
+
+@pytest.mark.parametrize(("answer", "is_registry"), PROXIED.values(), ids=PROXIED)
+def test_what_a_proxy_says_to_plain_http_is_not_the_registrys_word(
+    answer: Answer, is_registry: bool, names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where it will not tunnel: the engine may get further, and is asked instead."""
+    names()
+    with FakeRegistry(on("GET", "/v2/", answer)) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", f"http://user:hidden@{proxy.host}")
+        spoken = Transport(lambda: ("registry.test",))
+        if is_registry:
+            assert spoken.endpoint("registry.test").ping.status == answer.status
+            return
+        with pytest.raises(RegistryUnreachable) as caught:
+            spoken.endpoint("registry.test")
+    said = f"the proxy {proxy.base} answers {answer.status} in its place"
+    assert caught.value.message == f"http://registry.test: {said}"
+
+
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy"])
 def test_a_proxy_that_does_not_tunnel(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with FakeRegistry() as proxy:

@@ -39,6 +39,8 @@ def neighbour(registry: str, key: str) -> str:
         return ""
     if registry.lower() == other.lower():
         return "docker compares names letter by letter, capitals too"
+    if mine == theirs and {registry.lower(), other.lower()} == {mine, f"{mine}:443"}:
+        return "docker compares names, with and without :443"
     if mine == theirs:
         return "another port is another registry"
     if {mine, theirs} <= _LOOPBACK:

@@ -26,6 +26,7 @@ _IDENTIFIER = re.compile(r"[a-f0-9]{64}")
 
 _SEPARATOR = re.compile(r"[\s,;]+")
 # What a shell or a template should have replaced: `$ORG`, `${VERSION}`, `{{ tag }}`, `<none>`, `%VERSION%`.
+_QUOTES = "\"'`\u2018\u2019\u201c\u201d"
 _PLACEHOLDER = re.compile(r"\$\w+|\$?\{+[^}]*\}+|<[^>]*>|%\w+%")
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 _DIGEST = re.compile(r"@[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:.*\Z")
@@ -94,6 +95,9 @@ class _Reading:
             self.given = "".join(c if c.isprintable() else "?" for c in text)
             self.reasons.append("it contains white space or control characters")
             text = "".join(c for c in text if c.isprintable() and not c.isspace())
+        if (bare := text.strip(_QUOTES)) != text:
+            self.reasons.append("it stands in quotes")
+            text = bare
         if placeholder := _PLACEHOLDER.search(text):
             self.reasons.append(f"{_short(placeholder.group())} stands where a value should")
             self.repairable = False

@@ -18,7 +18,9 @@ CAPITALS, ADDRESSES, HUB_KEY = "capitals too", "names, not addresses", "Docker H
     [
         ("registry.test:5000", "registry.test", PORT),
         ("registry.test", "https://registry.test:5000/v1/", PORT),
-        ("registry.test", "Registry.test:443", PORT),
+        ("registry.test", "Registry.test:443", "docker compares names, with and without :443"),
+        ("registry.test:443", "https://registry.test/v1/", "docker compares names, with and without :443"),
+        ("registry.test:443", "registry.test:444", PORT),
         ("registry.test", "Registry.test", CAPITALS),
         ("registry.test", "www.registry.test", HOST),
         ("registry.corp.test", "corp.test", HOST),

@@ -18,7 +18,7 @@ ECR = "123456789012.dkr.ecr.{}.amazonaws.com"
         ("registry.test:5000", "registry.test", "another port is another registry"),
         ("registry.test", "registry.test:5000", "another port is another registry"),
         ("registry.test", "https://registry.test:5000/v1/", "another port is another registry"),
-        ("registry.test", "Registry.test:443", "another port is another registry"),
+        ("registry.test", "registry.test:443", "docker compares names, with and without :443"),
         ("registry.test", "www.registry.test", "another host is another registry"),
         ("registry.corp.test", "corp.test", "another host is another registry"),
         ("corp.test", "https://registry.corp.test", "another host is another registry"),

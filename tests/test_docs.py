@@ -34,6 +34,7 @@ def test_no_page_of_a_rule_that_is_gone() -> None:
         "docs/exit-codes.md",
         "docs/settings.md",
         "docs/performance.md",
+        "docs/faults.md",
         "CHANGELOG.md",
     ],
 )

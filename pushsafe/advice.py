@@ -7,6 +7,7 @@ from pushsafe.evidence import Refusal, accepted
 from pushsafe.model import Denial, DenialKind, DenialReason, Facts, Failure, FailureKind, SourceKind, Stage
 from pushsafe.neighbours import near_miss
 from pushsafe.registry.known import creation_command, hostname, known, own_namespace
+from pushsafe.tls_advice import speaks_plain_http, tls_advice
 from pushsafe.words import is_too_large, meaning
 
 _KINDS = {
@@ -69,11 +70,11 @@ def own_address(tag: Facts | Refusal) -> tuple[str, ...]:
     )
 
 
-def trust(registry: str, *, no_tls: bool = False) -> str:
-    """What to do about a registry whose certificate is not trusted, or that has none."""
+def trust(registry: str, said: str, *, no_tls: bool = False) -> str:
+    """What to do about a registry whose certificate is not trusted for what is `said`, or that has none."""
     if no_tls:
         return f"give {registry} a certificate, or add it to insecure-registries in the engine's daemon.json"
-    return f"sudo ls /etc/docker/certs.d/{registry}/   (the CA that signed it belongs there, as ca.crt)"
+    return tls_advice(said, registry).next
 
 
 def _who(refusal: Refusal) -> str:
@@ -207,13 +208,16 @@ def again_with(words: str = "", aside: str = "") -> str:
 
 def _failure_commands(refusal: Refusal, kind: FailureKind) -> tuple[str, ...]:
     reference, registry = refusal.reference, refusal.reference.registry
+    told = " ".join(item.message for item in refusal.evidence)
     match kind:
+        case FailureKind.NETWORK | FailureKind.TLS if speaks_plain_http(told):
+            return (tls_advice(told, registry).next,)
         case FailureKind.NETWORK:
             host = "registry-1.docker.io" if registry == "docker.io" else registry
             scheme = "http" if hostname(registry) == "localhost" or registry.startswith("127.") else "https"
             return (f"curl -sSi {scheme}://{host}/v2/",)
         case FailureKind.TLS:
-            return (trust(registry),)
+            return (trust(registry, told),)
         case FailureKind.REPOSITORY_MISSING:
             command = creation_command(registry, reference.repository)
             return (command,) if command else ()

@@ -454,7 +454,7 @@ def unreached(fact: Facts, error: RegistryUnreachable) -> Failure:
         commands = own_address(fact) if astray else (f"docker pushsafe diagnose {fact.reference}",)
         return Failure(FailureKind.REGISTRY_ERROR, error.message, next=commands)
     if isinstance(error, TlsFailed):
-        commands = (trust(fact.reference.registry, no_tls=error.no_tls),)
+        commands = (trust(fact.reference.registry, error.message, no_tls=error.no_tls),)
         return Failure(FailureKind.TLS, error.message, next=commands)
     return Failure(FailureKind.NETWORK, error.message, next=(again(fact),))
 

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from pushsafe.model import DenialReason, FailureKind
 from pushsafe.registry.known import creation_command, hostname, known, login_command
 from pushsafe.sanitize import clean, seen
-from pushsafe.words import Meaning, Undecided, is_too_large, meaning
+from pushsafe.tls_advice import tls_advice
+from pushsafe.words import Meaning, Undecided, is_dropped, is_too_large, meaning
 
 LIMIT = 64 * 1024
 """How many characters of a text count, from its end."""
@@ -60,7 +61,7 @@ def explain(text: str) -> Explanation:
     place = _place(lines, found.line if found else len(lines) - 1)
     if found is None:
         return _without_error(lines, place)
-    summary, commands = _saying(found.meaning, place)
+    summary, commands = _saying(found.meaning, place, lines[found.line])
     if found.meaning is FailureKind.REGISTRY_ERROR and is_too_large(lines[found.line]):
         before = place.registry or "the registry"
         commands = (f"allow larger requests at the proxy before {before}   (nginx: client_max_body_size 0;)",)
@@ -171,7 +172,7 @@ def _last(lines: tuple[str, ...], where: range) -> _Found | None:
 def _unknown(lines: tuple[str, ...]) -> _Found | None:
     """The last line that tells of an error in words of no known meaning; a text of one line is taken for one."""
     telling = [at for at, line in enumerate(lines) if not (_PASSING.search(line) or _WRAPPER.search(line))]
-    errors = [at for at in telling if _ERROR.search(lines[at])]
+    errors = [at for at in telling if _ERROR.search(lines[at]) or is_dropped(lines[at])]
     chosen = errors or (telling if len(lines) == 1 else [])
     return _Found(chosen[-1], Undecided.UNKNOWN) if chosen else None
 
@@ -351,12 +352,7 @@ _SAYINGS: dict[Meaning, tuple[str, ...]] = {
     ),
     FailureKind.NETWORK: (
         "The way to the server is broken (name, address, port, proxy or firewall): no login was judged.",
-        "curl -sSi {scheme}://{host}/v2/",
-    ),
-    FailureKind.TLS: (
-        "The connection is not trusted: the certificate is unknown, expired or another host's, or one side speaks TLS "
-        "and the other does not. No login fixes that.",
-        "sudo ls /etc/docker/certs.d/{host}/   (the CA that signed the certificate belongs there, as ca.crt)",
+        "{curl}",
     ),
     FailureKind.REGISTRY_ERROR: (
         "The registry, or a proxy before it, failed. The login and the rights are not the cause.",
@@ -367,24 +363,60 @@ _SAYINGS: dict[Meaning, tuple[str, ...]] = {
         "docker pushsafe lint {reference}",
     ),
     FailureKind.LOCAL: (
-        "The cause is on this machine: the engine, the image or the credential helper. No registry refused anything.",
+        "The cause is on this machine: the engine, the image or the credential helper. The registry has no part in it.",
         "docker version",
         "docker image ls",
     ),
 }
 
 
-def _saying(found: Meaning, place: _Place) -> tuple[str, tuple[str, ...]]:
+# Go's `dial unix PATH: connect: permission denied`, and a file's.
+_SOCKET = re.compile(
+    r"(?:unix://|dial unix )(/[\w./-]+).*permission denied|permission denied.*unix://(/[\w./-]+)", re.I
+)
+_FILE = re.compile(r"(/[\w./@+~-]+)[\"'\u2019]?: (?:permission denied|operation not permitted|read-only)", re.I)
+
+
+def _saying(found: Meaning, place: _Place, line: str) -> tuple[str, tuple[str, ...]]:
     registry, repository = place.registry, place.repository
+    if found is FailureKind.TLS:
+        advice = tls_advice(line, registry)
+        return advice.said, (advice.next,)
+    if found is FailureKind.LOCAL and (special := _of_this_machine(line)):
+        return special
+    if found in (FailureKind.NETWORK, Undecided.UNKNOWN) and is_dropped(line):
+        summary = (
+            "The connection broke off on the way, at the registry or at a proxy before it, and these words do not say "
+            "why: a restart, a limit of size or time, or a server that speaks another protocol."
+        )
+        return summary, ("push again: docker pushsafe tries again by itself   (--retries)", _curl(place))
     create = creation_command(registry, repository) if registry and repository else ""
     fields = {
         "reference": place.reference,
         "registry": registry or "The registry",
-        "scheme": "http" if hostname(registry) in ("localhost", "127.0.0.1") else "https",
-        "host": "registry-1.docker.io" if registry == "docker.io" else registry or "REGISTRY",
+        "curl": _curl(place),
         "login": login_command(registry or "REGISTRY"),
         "right": known(registry).right,
         "create": create or "create the repository, or its project, at the registry first, then push again",
     }
     summary, *commands = (template.format_map(fields) for template in _SAYINGS[found])
     return summary, tuple(commands)
+
+
+def _of_this_machine(line: str) -> tuple[str, tuple[str, ...]] | None:
+    """What is said of a file or a socket that is closed to whoever ran this."""
+    if socket := _SOCKET.search(line):
+        summary = "This user may not speak to the engine: its socket is closed to him. The registry has no part in it."
+        path = clean(socket.group(1) or socket.group(2))
+        return summary, (f"ls -l {path}", 'sudo usermod -aG docker "$USER"   (then log in to this machine anew)')
+    if file := _FILE.search(line):
+        summary = "A file or folder of this machine is closed to this user. The registry has no part in it."
+        return summary, (f"ls -ld {clean(file.group(1))}; id",)
+    return None
+
+
+def _curl(place: _Place) -> str:
+    registry = place.registry
+    scheme = "http" if hostname(registry) in ("localhost", "127.0.0.1") else "https"
+    host = "registry-1.docker.io" if registry == "docker.io" else registry or "REGISTRY"
+    return f"curl -sSi {scheme}://{host}/v2/"

@@ -45,9 +45,20 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(r": image not known\b", FailureKind.LOCAL, "containers/storage"),
     Row(
-        r"open \S*/(?:\.docker|docker/certs\.d)/\S+: permission denied",
+        r"\b(?:open|openat|mkdir|mkdirat|l?stat|fstat|unlinkat|unlink|remove|rename|chmod|l?chown|read|write|create|link"
+        r"|symlink|readlink|readdirent|chdir|exec|fork/exec|dial unix|listen unix|connect|bind) "
+        r"[\"']?(?:[/.~@]|[a-z]:\\)[^\"\s]*[\"']?(?: \S+)?: (?:connect: |bind: )?"
+        r"(?:permission denied|operation not permitted|read-only file system|no such file or directory"
+        r"|no space left on device|not a directory|is a directory|too many open files|access is denied)",
         FailureKind.LOCAL,
-        "docker's files, Go os.PathError",
+        "Go os.PathError, os.LinkError, net.OpError",
+    ),
+    Row(
+        r"permissionerror: |\[errno (?:1|2|13|28|30)\] |\b(?:eacces|eperm|enoent|erofs): "
+        r"|^\S+: (?:(?:line )?\d+: )?(?:cannot \w+ )?[\"'\u2018]?(?:/|\./|~/)[^\"'\s]*[\"'\u2019]?: "
+        r"(?:permission denied|read-only file)",
+        FailureKind.LOCAL,
+        "Python, Node, shells",
     ),
     Row(
         r"does not match the specified platform|doesn't support multi-?platform images",
@@ -85,9 +96,9 @@ TABLE: tuple[Row, ...] = (
     ),
     # ------------------------------------------------------------------ the way there
     Row(
-        r"x509: |tls: |certificate signed by unknown authority",
+        r"x509: |tls: |certificate signed by unknown authority|certificate verify failed",
         FailureKind.TLS,
-        "Go crypto/x509, crypto/tls",
+        "Go crypto/x509, crypto/tls, OpenSSL",
     ),
     Row(
         r"server gave http response to https client|client sent an http request to an https server",

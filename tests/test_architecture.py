@@ -99,12 +99,13 @@ PURE: dict[str, set[str]] = {
     "pushsafe.reference": MODEL,
     "pushsafe.words": MODEL,
     "pushsafe.evidence": MODEL | {"pushsafe.words"},
+    "pushsafe.tls_advice": set(),
     "pushsafe.repairs": MODEL | KNOWN | {"pushsafe.sanitize"},
     "pushsafe.advice": MODEL
     | KNOWN
-    | {"pushsafe.words", "pushsafe.evidence", "pushsafe.neighbours", "pushsafe.repairs"},
+    | {"pushsafe.words", "pushsafe.evidence", "pushsafe.neighbours", "pushsafe.repairs", "pushsafe.tls_advice"},
     "pushsafe.denial": MODEL | KNOWN | {"pushsafe.words", "pushsafe.evidence", "pushsafe.advice"},
-    "pushsafe.explanation": MODEL | KNOWN | {"pushsafe.words", "pushsafe.sanitize"},
+    "pushsafe.explanation": MODEL | KNOWN | {"pushsafe.words", "pushsafe.sanitize", "pushsafe.tls_advice"},
     "pushsafe.plan": MODEL | {"pushsafe.overwriting"},
     "pushsafe.patience": MODEL,
     "pushsafe.stopwatch": set(),

@@ -587,6 +587,23 @@ def test_the_certificate_belongs_to_the_registry() -> None:
     assert "/etc/docker/certs.d/registry.test:5000/" in found.next[0]
 
 
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        ("http: server gave HTTP response to HTTPS client", 'add "registry.test:5000" to insecure-registries'),
+        ("x509: certificate has expired or is not yet valid", "date; openssl s_client -connect registry.test:5000"),
+        ("x509: certificate relies on legacy Common Name field", "issue the registry's certificate anew"),
+        ("x509: certificate is valid for a.test, not registry.test", "openssl s_client -connect registry.test:5000"),
+    ],
+)
+def test_no_authority_helps_where_none_is_at_fault(text: str, command: str) -> None:
+    found = classify(Refusal(ref("registry.test:5000/a/b:1"), ADA, (said(text),), NOW))
+    assert isinstance(found, Failure)
+    (told,) = found.next
+    assert told.startswith(command)
+    assert "certs.d" not in told
+
+
 def test_a_failure_that_the_registry_told_us_quotes_it() -> None:
     told = token(403, message="client with IP '10.0.0.1' is not allowed access. Refer https://aka.ms/acr")
     found = classify(Refusal(ref("registry.test/a/b:1"), ADA, (said(DENIED), told), NOW))

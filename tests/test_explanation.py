@@ -182,7 +182,7 @@ def test_the_repository_is_found(text: str, repository: str, tag: str) -> None:
         ("[x.azurecr.io/app]\nunauthorized: Invalid clientid or client secret.", "az acr login -n x"),
         (f"[{ECR}/a/b]\nname unknown: gone", "aws ecr create-repository --region eu-west-1 --repository-name a/b"),
         ("[r.test/a/b]\nname unknown: gone", "create the repository, or its project, at the registry"),
-        ("[r.test:5000/a]\nx509: certificate has expired", "sudo ls /etc/docker/certs.d/r.test:5000/"),
+        ("[r.test:5000/a]\nx509: certificate signed by unknown authority", "sudo ls /etc/docker/certs.d/r.test:5000/"),
         ("[docker.io/a/b]\ndial tcp: no such host", "curl -sSi https://registry-1.docker.io/v2/"),
         ("[localhost:5000/a]\ndial tcp: connection refused", "curl -sSi http://localhost:5000/v2/"),
         ("[r.test/a]\ndenied: permission_denied: write_package", "docker pushsafe diagnose r.test/a"),
@@ -354,7 +354,7 @@ def test_every_meaning_of_words_has_a_saying() -> None:
     from pushsafe.explanation import _SAYINGS
     from pushsafe.words import TABLE
 
-    assert {row.meaning for row in TABLE} <= set(_SAYINGS)
+    assert {row.meaning for row in TABLE} <= {*_SAYINGS, FailureKind.TLS}  # which has a module of its own
     assert not set(_SAYINGS) & {DenialReason.UNCLEAR, DenialReason.CREDENTIAL_NOT_SENT, FailureKind.REDUCED}
 
 
@@ -381,3 +381,87 @@ def test_too_large_a_body_has_the_same_next_step_as_in_a_report() -> None:
     found = explain("unexpected status from PUT request to https://r.test/v2/a/b/blobs/1: 413 Request Entity Too Large")
     larger = "allow larger requests at the proxy before r.test   (nginx: client_max_body_size 0;)"
     assert (found.cause, found.next) == ("registry-error", (larger,))
+
+
+GET = 'Get "https://r.test:5000/v2/": '
+
+
+@pytest.mark.parametrize(
+    ("text", "says", "command"),
+    [
+        (f"{GET}http: server gave HTTP response to HTTPS client", "plain HTTP", '"r.test:5000" to insecure-registries'),
+        (f"{GET}tls: first record does not look like a TLS handshake", "plain HTTP", "insecure-registries"),
+        (f"{GET}Client sent an HTTP request to an HTTPS server.", "speaks TLS", "out of insecure-registries"),
+        (f"{GET}x509: certificate has expired or is not yet valid: current time 2026", "out of its time", "-dates"),
+        (
+            f"{GET}x509: certificate relies on legacy Common Name field, use SANs instead",
+            "Common Name",
+            "with r.test among",
+        ),
+        (
+            f"{GET}x509: cannot validate certificate for 10.0.0.1 because it doesn't contain any IP SANs",
+            "Common",
+            "anew",
+        ),
+        (f"{GET}x509: certificate is valid for other.test, not r.test", "another host's", "-ext subjectAltName"),
+        (f"{GET}x509: certificate is not valid for any names, but wanted to match r.test", "Common Name", "anew"),
+        (f"{GET}remote error: tls: certificate required", "of its client's", "client.cert"),
+        (
+            f"{GET}x509: certificate signed by unknown authority",
+            "authority that is not trusted",
+            "certs.d/r.test:5000/",
+        ),
+        (f"{GET}remote error: tls: internal error", "no TLS connection", "openssl s_client -connect r.test:5000"),
+    ],
+)
+def test_each_failure_of_tls_has_its_own_cause(text: str, says: str, command: str) -> None:
+    found = explain(text)
+    assert found.cause == "tls"
+    assert says in found.summary
+    (told,) = found.next
+    assert command in told
+    assert ("certs.d" in told) == (says in ("of its client's", "authority that is not trusted"))
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        ("dial unix /var/run/docker.sock: connect: permission denied", "ls -l /var/run/docker.sock"),
+        (
+            "permission denied while trying to connect to the docker API at unix:///run/user/1/docker.sock",
+            "ls -l /run/user/1/docker.sock",
+        ),
+        ("mkdir /home/ci/.docker: permission denied", "ls -ld /home/ci/.docker; id"),
+        ("open /builds/app/Dockerfile: permission denied", "ls -ld /builds/app/Dockerfile; id"),
+        ("rename /home/ci/.docker/config.json1 /home/ci/.docker/config.json: operation not permitted", "ls -ld "),
+        ("bash: /usr/local/bin/docker: Permission denied", "ls -ld /usr/local/bin/docker; id"),
+        ("PermissionError: [Errno 13] Permission denied: '/var/lib/x'", "docker version"),
+        ("open /var/lib/docker/tmp/x: no space left on device", "docker version"),
+    ],
+)
+def test_a_closed_file_is_this_machines(text: str, command: str) -> None:
+    found = explain(text)
+    assert (found.cause, "has no part in it" in found.summary) == ("local", True)
+    assert found.next[0].startswith(command)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{GET}EOF",
+        f"{GET}read tcp 10.0.0.1:1->10.0.0.2:443: read: connection reset by peer",
+        "write tcp 10.0.0.1:1->10.0.0.2:443: write: broken pipe",
+        "unexpected EOF",
+        "#9 pushing layers\nhttp2: server sent GOAWAY and closed the connection\nmake: *** [push] Error 1",
+    ],
+)
+def test_a_connection_that_broke_off_has_a_meaning(text: str) -> None:
+    found = explain(text)
+    assert "broke off on the way" in found.summary
+    assert [one.split()[0] for one in found.next] == ["push", "curl"]
+
+
+def test_a_wrapped_token_is_masked() -> None:
+    shown = explain("denied: token ghp_0123456789\u200babcdefghijABCDEFGHIJ").message
+    assert "ghp_" not in shown
+    assert "ABCDEF" not in shown

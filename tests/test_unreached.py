@@ -22,7 +22,12 @@ ERRORS: dict[str, tuple[RegistryUnreachable, FailureKind, str]] = {
         FailureKind.REGISTRY_ERROR,
         "Host and X-Forwarded-Proto",
     ),
-    "a certificate": (TlsFailed("it has expired"), FailureKind.TLS, "/etc/docker/certs.d/registry.test/"),
+    "an authority": (
+        TlsFailed("the certificate comes from an authority that this machine does not trust"),
+        FailureKind.TLS,
+        "/etc/docker/certs.d/registry.test/",
+    ),
+    "a certificate": (TlsFailed("it has expired"), FailureKind.TLS, "-dates"),
     "no certificate": (TlsFailed("plain HTTP", no_tls=True), FailureKind.TLS, "insecure-registries"),
 }
 

@@ -41,6 +41,9 @@ class Text:
 
 
 WORDS: tuple[tuple[str, Meaning], ...] = (
+    ("open /builds/app/Dockerfile: permission denied", FailureKind.LOCAL),
+    ("PermissionError: [Errno 13] Permission denied: '/x'", FailureKind.LOCAL),
+    ("denied: permission denied to open the repository a/b", Undecided.REFUSAL),
     # the same refusals in the words of the two image stores (FACTS 4)
     ("denied: requested access to the resource is denied", Undecided.REFUSAL),
     (

@@ -13,7 +13,8 @@ def check(facts: Facts) -> Problem | None:
     return Problem(
         reference,
         f"{reference.given!r} has no tag, so {reference.tag!r} is pushed",
-        f"docker pushsafe {reference.given}:{reference.tag}",
+        # A build stays a build, and an index an index.
+        f"{facts.command or '-t'} {reference.given}:{reference.tag}",
     )
 
 

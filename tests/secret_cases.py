@@ -152,6 +152,7 @@ UPLOADS = "/v2/.+/blobs/uploads/"
 REFUSE = on("POST", UPLOADS, error())
 CHALLENGES = error().having(WWW_Authenticate=f'Bearer realm="https://x/{HEADER}",error="{HEADER}"')
 FOREIGN = Answer(202).having(Location=f"http://127.0.0.1:1/{HEADER}")
+NO_TAG = on("HEAD|GET", "/v2/.+/manifests/1", Answer(404, REGISTRY))
 STARTED = Answer(202).having(Location=f"/v2/acme/app/blobs/uploads/1?{quote_plus(REGISTRY)}")
 OPEN = [ping(), *STORE]
 HELPER = f"""#!/bin/sh
@@ -184,10 +185,10 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "a message that is cut": Scenario(5, denies(LONG), basic(on("POST", UPLOADS, error(LONG)))),
     "text that is cut": Scenario(5, denies(LONG), basic(on("POST", UPLOADS, Answer(403, LONG)))),
-    "an upload elsewhere": Scenario(6, denies(), basic(on("POST", UPLOADS, FOREIGN))),
+    "an upload elsewhere": Scenario(7, denies(), basic(on("POST", UPLOADS, FOREIGN))),
     "a redirect": Scenario(6, denies(), basic(on("POST", UPLOADS, redirect(f"http://x/{HEADER}")))),
-    "the engine refuses the push": Scenario(7, engine(Refusal(500, ENGINE)), basic(uploads())),
-    "the engine does not speak JSON": Scenario(7, engine([ENGINE + "\n"]), basic(uploads())),
+    "the engine refuses the push": Scenario(7, engine(Refusal(500, ENGINE)), basic(uploads(), NO_TAG)),
+    "the engine does not speak JSON": Scenario(7, engine([ENGINE + "\n"]), basic(uploads(), NO_TAG)),
     "pushed, and something else is there": Scenario(
         8,
         engine(),

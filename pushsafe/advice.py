@@ -170,12 +170,18 @@ def _unclear(refusal: Refusal) -> tuple[str, tuple[str, ...]]:
     registry = refusal.reference.registry
     probe = refusal.of(Stage.PROBE)
     if probe is not None and accepted(probe):
-        who = _who(refusal) if probe.sent else "anybody"
-        said = (
-            f"{registry} refused the push, and lets {who} start an upload now, so it is not the login; a rule of the "
-            "registry's may be the cause, or a right of its own to replace a tag"
+        login = (
+            f"lets {_who(refusal)} start an upload now, so it is not the login"
+            if probe.sent
+            else "lets anybody start an upload now"
         )
-        return said, (f"{refusal.command} {refusal.reference}" if refusal.command else again_with(),)
+        # Only that the tag exists makes any of these likelier than the rest.
+        perhaps = " (perhaps a right to replace a tag, an immutable tag, or a quota)" if refusal.replaces else ""
+        said = (
+            f"{registry} refused the push, and {login}; the cause is not known{perhaps}: the registry's log or its "
+            "administrator can tell"
+        )
+        return said, (f"docker pushsafe diagnose {refusal.reference}",)
     said = (
         f"{registry} refused, in words that fit a wrong credential and a missing right alike, and would not say which "
         "when asked; a login that fails now means the credential, one that succeeds means the right"
@@ -201,7 +207,7 @@ def again(tag: Facts | Refusal) -> str:
     return f"{tag.command} {tag.reference}   (again, in a while)" if tag.command else again_with("", "in a while")
 
 
-def again_with(words: str = "", aside: str = "") -> str:
+def again_with(words: str, aside: str = "") -> str:
     """What to run where the reference alone is no command: the command that was run, with other words."""
     return f"the same again{f' with {words}' if words else ''}{f', {aside}' if aside else ''}"
 

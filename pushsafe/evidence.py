@@ -21,6 +21,7 @@ from pushsafe.model import (
     SourceKind,
     Stage,
     StoreKind,
+    TagHeld,
     Upcoming,
 )
 from pushsafe.words import Undecided, meaning
@@ -38,7 +39,7 @@ class Refusal(NamedTuple):
 
     `now` is seconds since the epoch. `store` is the engine's, which decides whether it sends a credential to a registry
     that does not ask for one. The evidence of stage PUSH is the engine's own message; beforehand there is none.
-    `command` and `by_name` are those of the facts.
+    `command` and `by_name` are those of the facts. `replaces` tells that the tag is known to have existed before.
     """
 
     reference: Reference
@@ -48,6 +49,7 @@ class Refusal(NamedTuple):
     store: StoreKind | None = None
     command: str = PUSHSAFE
     by_name: bool = True
+    replaces: bool = False
 
     @property
     def by_words(self) -> bool:
@@ -83,7 +85,8 @@ def beforehand(fact: Facts, now: float) -> Refusal:
 def refusal_of(fact: Facts, evidence: tuple[Evidence, ...], now: float) -> Refusal:
     """A refusal of what a fact is about; `now` is in seconds since the epoch."""
     credential = credential_of(fact)
-    return Refusal(fact.reference, credential, evidence, now, pushing_store(fact), fact.command, fact.by_name)
+    store, replaces = pushing_store(fact), isinstance(fact.tag_now, TagHeld)
+    return Refusal(fact.reference, credential, evidence, now, store, fact.command, fact.by_name, replaces)
 
 
 def credential_of(fact: Facts) -> Credential:

@@ -894,7 +894,7 @@ def test_what_goes_wrong_is_the_result_of_the_tag(script: dict[str, Any], code: 
 WITHOUT_NAME: dict[str, tuple[Scripted[Evidence], str]] = {
     "lost": (AWAY, "the same again, in a while"),
     "busy": (BUSY, "the same again, in a while"),
-    "unclear": (DENIED, "the same again"),
+    "unclear": (DENIED, f"docker pushsafe diagnose {TARGET}"),
 }
 
 

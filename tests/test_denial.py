@@ -8,18 +8,25 @@ import pytest
 
 from pushsafe import advice
 from pushsafe.denial import classify, needs_investigation
-from pushsafe.evidence import Refusal, credential_evidence
+from pushsafe.evidence import Refusal, credential_evidence, refusal_of
 from pushsafe.model import (
+    OCI_MANIFEST,
     Credential,
     CredentialKind,
     Denial,
     DenialKind,
     DenialReason,
     Evidence,
+    Facts,
     Failure,
     FailureKind,
+    ManifestInfo,
     Stage,
     StoreKind,
+    TagAbsent,
+    TagHeld,
+    TagState,
+    TagUnknown,
 )
 from tests.evidence import (
     AWAY,
@@ -463,8 +470,8 @@ def denial(reason: DenialReason, reference: str = "registry.test/team/app:1") ->
         (
             UNCLEAR,
             "registry.test/team/app:1",
-            "refused the push, and lets anybody start an upload now",
-            ("docker pushsafe registry.test/team/app:1",),
+            "refused the push, and lets anybody start an upload now; the cause is not known: the registry's log or",
+            ("docker pushsafe diagnose registry.test/team/app:1",),
         ),
     ],
 )
@@ -484,8 +491,8 @@ def test_what_is_said(reason: DenialReason, reference: str, words: str, commands
         ),
         (
             "the-probe-was-accepted",
-            "lets the account 'ada' start an upload",
-            ("docker pushsafe registry.test/team/app:1",),
+            "lets the account 'ada' start an upload now, so it is not the login; the cause is not known: the",
+            ("docker pushsafe diagnose registry.test/team/app:1",),
         ),
     ],
 )
@@ -494,6 +501,22 @@ def test_an_unclear_denial_says_what_would_tell(name: str, words: str, commands:
     assert isinstance(verdict, Denial)
     assert words in verdict.summary
     assert verdict.next == commands
+
+
+MAY_BE = " (perhaps a right to replace a tag, an immutable tag, or a quota)"
+
+
+@pytest.mark.parametrize(
+    ("before", "possible"),
+    [(TagHeld(ManifestInfo("sha256:0", OCI_MANIFEST)), MAY_BE), (TagAbsent(), ""), (TagUnknown("403"), ""), (None, "")],
+    ids=["a tag that exists", "a new tag", "not known", "not looked at"],
+)
+def test_what_may_be_the_cause_is_named_only_of_a_tag_that_exists(before: TagState | None, possible: str) -> None:
+    learnt = (said(DENIED), BEARER, token(200, ("pull", "push")), probe(202))
+    fact = Facts(ref("registry.test/team/app:1"), credential=ADA, tag_now=before)
+    found = classify(refusal_of(fact, learnt, NOW))
+    assert isinstance(found, Denial)
+    assert f"the cause is not known{possible}: " in found.summary
 
 
 @pytest.mark.parametrize(

@@ -169,7 +169,8 @@ class Probe:
         url = f"{self._endpoint.base}/v2/{self._repository}/blobs/uploads/"
         started = (self._transport, self._tokens, self._endpoint, self._repository, self._credential)
         with self._asking():
-            response = self._transport.send("POST", url, verify=self._endpoint.verify, headers=headers, body=b"")
+            verify = self._endpoint.verify
+            response = self._transport.send("POST", url, verify=verify, headers=headers, body=b"", follow=True)
             upload = Upload(*started, url, response.header("location"), headers)
             if response.status == _ACCEPTED:
                 self._later(upload.cancel)
@@ -221,7 +222,7 @@ def _unsaid(response: Response, size: int) -> str:
     if response.status not in _REDIRECTS or not location:
         return ""
     there = origin_of(location) if "://" in location[:9] else "another path of its own"
-    return f"a redirect to {there}, which no push follows"
+    return f"a redirect to {there}, which is not followed"
 
 
 def untaken(response: Response, *, sent: bool, whole: bool = True, size: int = 0) -> Evidence:

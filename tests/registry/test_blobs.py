@@ -263,6 +263,36 @@ def test_the_challenge_of_a_storage_is_not_answered() -> None:
     assert (found.stage, found.status) == (Stage.VERIFY, 401)
 
 
+@pytest.mark.parametrize("status", [307, 308])
+def test_a_copy_follows_its_target_within_the_origin(status: int) -> None:
+    """The blob is read once more for it, and sent whole."""
+    moved = on("PUT", "/u", redirect(f"/moved?digest={BLOB.digest}", status))
+    missing = on("HEAD", "/v2/.+/blobs/.+", BLOB_UNKNOWN)
+    begin = on("POST", "/begin", Answer(202).having(Location="/u"))
+    places = [missing, begin, moved, on("PUT", "/moved", Answer(201))]
+    rules = basic_registry(places, upload=redirect("/begin", status))
+    with FakeRegistry(source_of(FULL, FULL)) as source, FakeRegistry(rules) as target:
+        assert bring(repository(source, OTHER), repository(target, NAME, somebody())) is LayerState.SENT
+        asked = [one for one in target.requests if one.method in ("POST", "PUT")]
+        assert len(source.find("GET", "/v2/.+/blobs/.+")) == 2
+    assert [one.path for one in asked] == [f"/v2/{NAME}/blobs/uploads/", "/begin", "/u", "/moved"]
+    assert [one.body for one in asked] == [b"", b"", CONTENT, CONTENT]
+    assert {one.authorization for one in asked} == {basic_header("ada", "hunter2!")}
+
+
+def test_a_copy_follows_its_target_nowhere_else() -> None:
+    missing = on("HEAD", "/v2/.+/blobs/.+", BLOB_UNKNOWN)
+    with FakeRegistry() as other, FakeRegistry(source_of(FULL)) as source:
+        leading = on("PUT", "/u", Answer(307).having(Location=f"{other.base}/u"))
+        moved = [missing, leading, on("DELETE", "/u", Answer(204))]
+        started = Answer(202).having(Location="/u")
+        with FakeRegistry(basic_registry(moved, upload=started)) as target:
+            found = bring(repository(source, OTHER), repository(target, NAME, somebody()))
+        assert other.requests == []
+    assert isinstance(found, Evidence)
+    assert (found.status, found.message) == (307, f"a redirect to {other.base}, which is not followed")
+
+
 def test_an_upload_elsewhere_gets_no_credential() -> None:
     """As with containerd; a registry may name any host."""
     with FakeRegistry(on("PUT", "/there", Answer(201))) as elsewhere, FakeRegistry(source_of(FULL)) as source:

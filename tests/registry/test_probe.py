@@ -352,6 +352,44 @@ def test_an_upload_elsewhere_is_left_alone(location: str) -> None:
         assert registry.find("DELETE", ".*") == []
 
 
+@pytest.mark.parametrize("status", [307, 308])
+@pytest.mark.parametrize("credential", [NOBODY, somebody()], ids=["nobody", "somebody"])
+def test_an_upload_is_started_where_a_redirect_leads(credential: Credential, status: int) -> None:
+    """As a push would, in the same repository's name or another."""
+    first, then = redirect("/begin", status), redirect("/v2/other/blobs/uploads/", status)
+    there = [on("POST", "/begin", then), on("POST", "/v2/other/blobs/uploads/", UPLOAD_STARTED)]
+    rules = open_registry(upload=first) if credential is NOBODY else basic_registry(upload=first)
+    with FakeRegistry([*there, *rules]) as registry:
+        found = investigate(registry, credential)
+        asked = registry.find("POST", ".*")
+        assert len(registry.find("DELETE", ".*")) == 1
+    sent = credential is not NOBODY
+    assert [one.path for one in asked] == ["/v2/acme/app/blobs/uploads/", "/begin", "/v2/other/blobs/uploads/"]
+    assert {one.authorization for one in asked} == {basic_header("ada", PASSWORD) if sent else ""}
+    assert (found.evidence[-1].stage, found.evidence[-1].status, found.evidence[-1].sent) == (Stage.PROBE, 202, sent)
+
+
+LED = {
+    "to another registry": (307, "http://127.0.0.1:{port}/u", "a redirect to http://127.0.0.1:{port}"),
+    "to another host": (308, "https://other.test/u?secret", "a redirect to https://other.test"),
+    "with another method": (302, "/sign-in", "a redirect to another path of its own"),
+}
+
+
+@pytest.mark.parametrize(("status", "location", "said"), LED.values(), ids=LED)
+def test_an_upload_that_is_not_started_where_a_redirect_leads(status: int, location: str, said: str) -> None:
+    """An engine may follow it, so that it is nothing against a push."""
+    with FakeRegistry() as other:
+        moved = Answer(status).having(Location=location.format(port=other.port))
+        with FakeRegistry(basic_registry(upload=moved)) as registry:
+            found = investigate(registry, somebody())
+            assert len(registry.find("POST", ".*")) == 1
+        assert other.requests == []
+    last = found.evidence[-1]
+    assert (last.stage, last.status, found.problem) == (Stage.PROBE, status, "")
+    assert last.message == f"{said.format(port=other.port)}, which is not followed"
+
+
 def dead() -> int:
     """A port where nobody listens."""
     with socket.socket() as one:

@@ -663,12 +663,12 @@ REFUSED = {
     "moved": (
         [opened()],
         Answer(307).having(Location="https://other.test/u?secret"),
-        Evidence(Stage.PUSH, "a redirect to https://other.test, which no push follows", 307),
+        Evidence(Stage.PUSH, "a redirect to https://other.test, which is not followed", 307),
     ),
     "moved away": (
         [opened()],
         Answer(302, "<html>").having(Location="/sign-in"),
-        Evidence(Stage.PUSH, "a redirect to another path of its own, which no push follows", 302),
+        Evidence(Stage.PUSH, "a redirect to another path of its own, which is not followed", 302),
     ),
     "opened by a page": (
         [Answer(200, "<html>sign in</html>")],

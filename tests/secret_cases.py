@@ -196,9 +196,16 @@ SCENARIOS: dict[str, Scenario] = {
             on(
                 "HEAD|GET",
                 ".*/manifests/.*",
-                Answer(200, REGISTRY).having(Content_Type=HEADER, Docker_Content_Digest=HEADER),
+                Answer(200, {"schemaVersion": 2, "mediaType": REGISTRY, REGISTRY: REGISTRY}).having(
+                    Content_Type=HEADER, Docker_Content_Digest=HEADER
+                ),
             )
         ),
+    ),
+    "pushed, and a page is there": Scenario(
+        8,
+        engine(distribution=Refusal(403, ENGINE)),
+        basic(on("HEAD|GET", ".*/manifests/.*", Answer(200, REGISTRY).having(Content_Type=HEADER))),
     ),
     "pushed, and not to be read": Scenario(
         8,
@@ -253,13 +260,20 @@ REFUSALS = {
 
 UNREADABLE = on("HEAD|GET", ".*/manifests/.*", error())
 
+
+def unreadable(name: str) -> Rule:
+    """It echoes what it was told: the password of a login with one."""
+    told = REGISTRY if "password" in SCENARIOS[name].auth else TOKENED_IDENTITY
+    return on("HEAD|GET", ".*/manifests/.*", error(told))
+
+
 SCENARIOS |= {
     f"{' '.join(words) or 'preflight'}: {name}": replace(
         SCENARIOS[name],
         code=code,
         words=words,
         engine=engine(),
-        registry=[*SCENARIOS[name].registry, *([UNREADABLE] if words == ("diagnose",) else [])],
+        registry=[*SCENARIOS[name].registry, *([unreadable(name)] if words == ("diagnose",) else [])],
     )
     for words in ((), ("lint",), ("diagnose",))
     for name, code in REFUSALS.items()
@@ -326,7 +340,7 @@ SCENARIOS |= {
         "a label": Scenario(0, engine(images={"": OLD}), held(OTHER, NEWER, [REGISTRY]), tag="latest"),
         "a hostile manifest": Scenario(1, engine(), held(HOSTILE, REGISTRY, []), environ=IMMUTABLE),
         "an index": Scenario(1, engine(), held(INDEX, REGISTRY, [])),
-        "a tag that is not told": Scenario(0, engine(), accepting(UNREADABLE), environ=IMMUTABLE),
+        "a tag that is not told": Scenario(1, engine(), accepting(UNREADABLE), environ=IMMUTABLE),
         "a realm in clear": Scenario(1, engine(), guarded(wants_bearer("x", challenge=PLAIN_REALM), ping())),
     }.items()
 }
@@ -379,7 +393,7 @@ SAYS = {
     "lint: a label": "(version 9.9.9+***)",
     "lint: a hostile manifest": "error PS401",
     "lint: an index": "error PS205",
-    "lint: a tag that is not told": "whether it exists is not known: the registry answers 403",
+    "lint: a tag that is not told": "could not check whether it exists: the registry answers 403",
     "lint: a realm in clear": "PS304",
     "diagnose: accepted": "✓ push probe",
     "diagnose: an index": "✗ tag now",

@@ -49,7 +49,8 @@ _HUB_HOST = "registry-1.docker.io"
 _RUN_IS_OVER = "the time for the whole run is over"
 _USER_AGENT = f"docker-pushsafe/{__version__}"
 _BAD_REQUEST = 400
-_MOST_CHALLENGES = 16  # lines of them that are read
+_LISTS = ("www-authenticate", "oci-tag")  # of the headers that are read here
+_MOST_LINES = 16  # of one list
 _PART = 64 * 1024  # bytes read at once: some versions of urllib3 unpack a part whole, to a thousand times its size
 _MOST_REDIRECTS = 3
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -515,9 +516,7 @@ def _is_a_registrys(said: Response) -> bool:
 
 
 def _headers(response: urllib3.BaseHTTPResponse) -> dict[str, str]:
-    """By their names in lower case. A list may come as several lines (RFC 9110 section 5.3); of the headers that are
-    read here only challenges are one."""
+    """By their names in lower case; a list may come as several lines (RFC 9110 section 5.3)."""
     lines = response.headers
     found = {name.lower(): lines.getlist(name)[0] for name in lines}
-    challenges = lines.getlist("www-authenticate")
-    return {**found, "www-authenticate": ", ".join(challenges[:_MOST_CHALLENGES])} if challenges else found
+    return found | {name: ", ".join(lines.getlist(name)[:_MOST_LINES]) for name in _LISTS if name in found}

@@ -119,7 +119,9 @@ RUNS = {
     "a drop, then a refusal": Run((DROP, Answer(403), OK), 403, 2),
     # what is no drop
     "an answer too large": never(Answer(200, b"x" * 2000), "an answer of more than 1000 bytes"),
-    "an unpackable answer": never(Answer(200, "abc").having(Content_Encoding="gzip"), "incorrect header check"),
+    "an unpackable answer": never(
+        Answer(200, "abc").having(Content_Encoding="gzip"), "the answer is not compressed as its header says"
+    ),
 }
 
 

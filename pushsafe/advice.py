@@ -77,6 +77,11 @@ def trust(registry: str, said: str, *, no_tls: bool = False) -> str:
     return tls_advice(said, registry).next
 
 
+def without_proxy(registry: str) -> str:
+    """What to do about a registry in whose place a proxy answers, or somebody behind it."""
+    return f'export NO_PROXY="$NO_PROXY,{hostname(registry)}"   (if {registry} is reached without the proxy)'
+
+
 def _who(refusal: Refusal) -> str:
     user = refusal.credential.username
     return f"the account {user!r}" if user else "the credential"

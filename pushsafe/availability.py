@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pushsafe.errors import RegistryUnreachable
+from pushsafe.errors import ProxyAnswers, RegistryUnreachable
 from pushsafe.gateways import Gateways
 from pushsafe.model import Access, Credential, Evidence, Facts, Failure, FailureKind, Stage
 from pushsafe.patience import Patience
@@ -37,6 +37,8 @@ class Availability:
         if was_reached(fact):
             try:
                 self._gateways.registry().manifest(fact.reference, credential, patience=patience)
+            except ProxyAnswers:
+                return ""  # which says nothing of an engine's way there
             except RegistryUnreachable as error:
                 return error.message
         return ""

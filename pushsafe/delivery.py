@@ -10,13 +10,14 @@ from contextlib import AbstractContextManager
 from http import HTTPStatus
 from typing import NamedTuple
 
-from pushsafe.advice import again, own_address, trust
+from pushsafe.advice import again, own_address, trust, without_proxy
 from pushsafe.aftermath import arrived, is_certain, is_known, left
 from pushsafe.availability import Availability, was_reached
 from pushsafe.denial import classify, needs_investigation
 from pushsafe.errors import (
     EngineFailed,
     EngineUnreachable,
+    ProxyAnswers,
     RegistryAstray,
     RegistryFailed,
     RegistryUnreachable,
@@ -456,6 +457,8 @@ def unreached(fact: Facts, error: RegistryUnreachable) -> Failure:
     if isinstance(error, TlsFailed):
         commands = (trust(fact.reference.registry, error.message, no_tls=error.no_tls),)
         return Failure(FailureKind.TLS, error.message, next=commands)
+    if isinstance(error, ProxyAnswers):
+        return Failure(FailureKind.NETWORK, error.message, next=(without_proxy(fact.reference.registry),))
     return Failure(FailureKind.NETWORK, error.message, next=(again(fact),))
 
 

@@ -49,6 +49,10 @@ class RegistryAstray(RegistryFailed):
     """A registry leads to where nothing may be sent, or where nobody is."""
 
 
+class ProxyAnswers(RegistryUnreachable):
+    """What came is not the registry's answer, but that of a proxy on this machine's way there, or of one behind it."""
+
+
 class UnsafeRealm(RegistryUnreachable):
     """A registry wants the credential sent to a token server in clear, beyond this machine: `realm` is its host."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pushsafe.availability import Availability
-from pushsafe.errors import RegistryUnreachable
+from pushsafe.errors import ProxyAnswers, RegistryUnreachable
 from pushsafe.model import Access, Evidence, Facts, Failure, FailureKind, ManifestInfo, Preflight, RegistryPing, Stage
 from tests.fakes.gateways import NOT_THERE, Registry, World, single
 from tests.values import logged_in, ref
@@ -43,13 +43,24 @@ GONE = f"registry.test does not answer any more: {AWAY.message}"
         (AWAY, REACHED, GONE, [1]),
         (single(), REACHED, "", [1]),
         (NOT_THERE, REACHED, "", [1]),
+        (ProxyAnswers("the proxy says 502"), REACHED, "", [1]),
         (AWAY, Facts(ONE, preflight=Preflight(problem="away")), "", []),
         (AWAY, Facts(ONE, ping=RegistryPing(Access.OPEN)), GONE, [1]),
         (AWAY, Facts(ONE, ping=RegistryPing(Access.UNKNOWN)), "", []),
         (AWAY, Facts(ONE), "", []),
         (AWAY, Facts(OTHER, preflight=Preflight()), "", []),
     ],
-    ids=["away", "there", "no-such-tag", "never-reached", "pinged", "not-pinged", "never-asked", "another-registry"],
+    ids=[
+        "away",
+        "there",
+        "no-such-tag",
+        "by-proxy",
+        "never-reached",
+        "pinged",
+        "not-pinged",
+        "never-asked",
+        "another-registry",
+    ],
 )
 def test_a_registry_is_given_up(
     answer: ManifestInfo | Evidence | Exception, fact: Facts, message: str, retries: list[int]

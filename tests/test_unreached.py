@@ -5,13 +5,18 @@ from __future__ import annotations
 import pytest
 
 from pushsafe.delivery import unreached
-from pushsafe.errors import RegistryAstray, RegistryFailed, RegistryUnreachable, TlsFailed
+from pushsafe.errors import ProxyAnswers, RegistryAstray, RegistryFailed, RegistryUnreachable, TlsFailed
 from pushsafe.model import Facts, FailureKind
 from tests.values import ref
 
 # The error, what kind of failure it is, and what the first thing to do says.
 ERRORS: dict[str, tuple[RegistryUnreachable, FailureKind, str]] = {
     "away": (RegistryUnreachable("connection refused"), FailureKind.NETWORK, "again, in a while"),
+    "a proxy": (
+        ProxyAnswers("what answers through the proxy sends 502"),
+        FailureKind.NETWORK,
+        'export NO_PROXY="$NO_PROXY,registry.test"',
+    ),
     "an odd token server": (
         RegistryFailed("it holds no token"),
         FailureKind.REGISTRY_ERROR,
@@ -38,4 +43,4 @@ def test_what_it_comes_to(error: RegistryUnreachable, kind: FailureKind, todo: s
     assert (found.kind, found.message) == (kind, error.message)
     assert todo in found.next[0]
     assert "docker login" not in "".join(found.next)
-    assert ("in a while" in "".join(found.next)) is (kind is FailureKind.NETWORK)
+    assert ("in a while" in "".join(found.next)) is (type(error) is RegistryUnreachable)

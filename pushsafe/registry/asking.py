@@ -11,6 +11,7 @@ from typing import NamedTuple
 from pushsafe.model import Credential, Reference
 from pushsafe.patience import NO_PATIENCE, Patience
 from pushsafe.registry.auth import parse_challenge
+from pushsafe.registry.proxied import of_registry
 from pushsafe.registry.tokens import PULL, PUSH, Tokens
 from pushsafe.registry.transport import BODY_LIMIT, Endpoint, Response, Stream, Transport
 from pushsafe.registry.uploads import Upload
@@ -117,7 +118,7 @@ class Asking:
                 limit=limit,
                 patience=who.patience,
             )
-            return response, authorized
+            return of_registry(who.endpoint, method, response), authorized
 
         response, sent = send(who.authorization(who.endpoint.ping))
         if response.status != _UNAUTHORIZED or response.elsewhere:  # no credential goes there, nor where it points to

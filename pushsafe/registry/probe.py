@@ -15,6 +15,7 @@ from pushsafe.model import Credential, CredentialKind, Evidence, Preflight, Stag
 from pushsafe.registry.addresses import origin_of
 from pushsafe.registry.auth import Challenge, Token, basic, parse_challenge, read_error
 from pushsafe.registry.manifests import ACCEPT
+from pushsafe.registry.proxied import of_registry
 from pushsafe.registry.tokens import PULL, PUSH, Tokens
 from pushsafe.registry.transport import Endpoint, Response, Transport
 from pushsafe.registry.uploads import Upload
@@ -150,9 +151,7 @@ class Probe:
             self._upload(authorization, sent=True)
 
     def _get_base(self, authorization: str) -> Response:
-        endpoint = self._endpoint
-        headers = {"Authorization": authorization}
-        return self._transport.send("GET", f"{endpoint.base}/v2/", verify=endpoint.verify, headers=headers)
+        return self._send("GET", f"{self._endpoint.base}/v2/", {"Authorization": authorization})
 
     def _note_login(self, response: Response, stage: Stage, *, sent: bool) -> None:
         said = evidence(stage, response, sent=sent)
@@ -169,8 +168,7 @@ class Probe:
         url = f"{self._endpoint.base}/v2/{self._repository}/blobs/uploads/"
         started = (self._transport, self._tokens, self._endpoint, self._repository, self._credential)
         with self._asking():
-            verify = self._endpoint.verify
-            response = self._transport.send("POST", url, verify=verify, headers=headers, body=b"", follow=True)
+            response = self._send("POST", url, headers, b"")
             upload = Upload(*started, url, response.header("location"), headers)
             if response.status == _ACCEPTED:
                 self._later(upload.cancel)
@@ -181,10 +179,16 @@ class Probe:
 
     def _read(self, headers: dict[str, str], *, sent: bool) -> Response:
         url = f"{self._endpoint.base}/v2/{self._repository}/manifests/{self._reads}"
-        accepting = {**headers, "Accept": ACCEPT}
-        response = self._transport.send("GET", url, verify=self._endpoint.verify, headers=accepting)
+        response = self._send("GET", url, {**headers, "Accept": ACCEPT})
         self._evidence.append(evidence(Stage.PROBE, response, sent=sent))
         return response
+
+    def _send(self, method: str, url: str, headers: dict[str, str], body: bytes | None = None) -> Response:
+        """Redirects are followed where there is a body, as by a push, which stays within the origin."""
+        response = self._transport.send(
+            method, url, verify=self._endpoint.verify, headers=headers, body=body, follow=body is not None
+        )
+        return of_registry(self._endpoint, method, response)
 
 
 def ping_evidence(endpoint: Endpoint) -> Evidence:

@@ -19,7 +19,7 @@ import urllib3  # never a part of it first: see auth.py
 from urllib3.util import Retry, Timeout
 
 from pushsafe import __version__
-from pushsafe.errors import RegistryAstray, RegistryUnreachable, TlsFailed
+from pushsafe.errors import ProxyAnswers, RegistryAstray, RegistryUnreachable, TlsFailed
 from pushsafe.extents import Part
 from pushsafe.patience import NO_PATIENCE, Patience
 from pushsafe.proxies import proxy_for
@@ -28,7 +28,7 @@ from pushsafe.registry.connections import Limits, Pools, knock, limits, new_pool
 from pushsafe.registry.destinations import Destinations, Lead, Reach
 from pushsafe.registry.retries import Retries
 from pushsafe.registry.tls import NO_CERTIFICATES, Certificates, Contexts, certificates, certs_d
-from pushsafe.registry.unreachable import Dropped, ProxyAnswers, unreachable
+from pushsafe.registry.unreachable import Dropped, unreachable
 
 CONNECT_TIMEOUT = 10.0
 """Seconds for a connection, TLS included."""

@@ -30,10 +30,6 @@ class Dropped(RegistryUnreachable):
         self.refused = refused
 
 
-class ProxyAnswers(RegistryUnreachable):
-    """What came is not the registry's answer, but that of the proxy before it on this machine's way."""
-
-
 def unreachable(origin: str, error: BaseException, *, known: bool) -> RegistryUnreachable:
     """What to raise for an error of urllib3; `known` tells whether the origin has answered before in this run."""
     chain = _chain(error)

@@ -1,0 +1,40 @@
+"""Telling a registry's answers from those of a proxy, or of whoever else answers through it, where HTTP is in clear."""
+
+from __future__ import annotations
+
+import os
+
+from pushsafe.errors import ProxyAnswers
+from pushsafe.patience import BUSY
+from pushsafe.proxies import proxy_for
+from pushsafe.registry.addresses import origin_of
+from pushsafe.registry.manifests import is_page, object_in
+from pushsafe.registry.transport import Endpoint, Response
+
+_REFUSED, _WANTS_PROXY_LOGIN = 400, 407
+_FROM_ANYBODY = (401, 413, 429)
+"""Statuses whose meaning, and what to do about it, is the same whoever gives them."""
+
+
+def of_registry(endpoint: Endpoint, method: str, said: Response) -> Response:
+    """The answer to a request to a registry's API. Raises ProxyAnswers for one that came through a proxy in clear and
+    is like no registry's; with TLS no proxy can answer in a registry's place."""
+    proxy = proxy_for(endpoint.base, os.environ) if endpoint.base.startswith("http:") else ""
+    if not proxy or said.elsewhere or _is_a_registrys(method, said):
+        return said
+    page = "a web page with " if is_page(said) else ""
+    message = f"{endpoint.base}: what answers through the proxy {origin_of(proxy)} sends {page}status {said.status}"
+    raise ProxyAnswers(f"{message}, which is like no registry's answer")
+
+
+def _is_a_registrys(method: str, said: Response) -> bool:
+    """Whether it may be a registry's: errors are JSON there (distribution specification, "Error Codes")."""
+    if said.header("docker-distribution-api-version") or said.header("www-authenticate"):
+        return True
+    if is_page(said):
+        return said.status in _FROM_ANYBODY[1:]
+    if said.status < _REFUSED or said.status in _FROM_ANYBODY:
+        return True
+    if method == "HEAD":  # no answer to it has a body
+        return said.status not in (_WANTS_PROXY_LOGIN, *BUSY)
+    return object_in(said.body) is not None

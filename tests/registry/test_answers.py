@@ -88,7 +88,8 @@ def answering(text: bytes) -> Iterator[str]:
                     while lines.readline().strip():
                         pass
                     head, separator, _ = text.partition(b"\r\n\r\n" if b"\r\n" in text else b"\n\n")
-                    full = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" if b" /v2/ " in asked else text
+                    empty = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"  # as it is
+                    full = empty if b" /v2/ " in asked else text
                     connection.sendall(head + separator if asked.startswith(b"HEAD") else full)
 
         thread = threading.Thread(target=serve)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pushsafe.errors import RegistryUnreachable
+from pushsafe.errors import ProxyAnswers, RegistryUnreachable
 from pushsafe.exitcodes import ExitCode, exit_code
 from pushsafe.model import (
     Asks,
@@ -57,6 +57,7 @@ from tests.values import AMD64, ARM64, OCI_INDEX, OCI_MANIFEST, said, sha
 API, WEB, OTHER = "registry.test/team/app", "registry.test/team/web", "other.test/team/app"
 ONE, TWO, THREE, LATEST = (f"{API}:{tag}" for tag in ("1", "2", "3", "latest"))
 AWAY = RegistryUnreachable("https://registry.test: connection refused")
+PROXYS = ProxyAnswers("http://registry.test: what answers through the proxy sends status 502")
 POLICY = TagPolicy(moving=("latest", "edge"))
 TAGGED = Pushed(DIGEST, None, How.TAGGED)
 PUSHED = Pushed(DIGEST, Layers(reused=1))
@@ -256,6 +257,7 @@ def test_a_tag_that_names_what_was_put_is_in_place_whatever_the_registry_says(sa
     ("registry", "because"),
     [
         (Registry(puts={TWO: AWAY}), AWAY.message),
+        (Registry({ONE: PROXYS, TWO: PROXYS}, puts={TWO: PROXYS}), PROXYS.message),
         (Registry(puts={TWO: answered(403, "DENIED")}), "the registry answers 403; DENIED; no to the manifest"),
         (Registry(puts={TWO: answered(500)}), "the registry answers 500; no to the manifest"),
         (
@@ -265,7 +267,7 @@ def test_a_tag_that_names_what_was_put_is_in_place_whatever_the_registry_says(sa
         (Registry(contents={f"{API}@{DIGEST}": AWAY}), AWAY.message),
         (Registry(contents={f"{API}@{DIGEST}": answered(404)}), "the registry answers 404; no for the manifest"),
     ],
-    ids=["away", "refused", "in-trouble", "another-digest", "content-away", "no-content"],
+    ids=["away", "by-proxy", "refused", "in-trouble", "another-digest", "content-away", "no-content"],
 )
 def test_the_engine_pushes_what_cannot_be_tagged(registry: Registry, because: str) -> None:
     world = World(registry=registry)

@@ -182,7 +182,15 @@ class _Reading:
             if _DOMAIN.fullmatch(host):
                 return host
         else:
-            self.reasons.append(f"the registry {_short(registry)!r} is not a valid host name")
+            # docker takes such a name for a path without a registry. Tried with engine 28.5: the classic store then
+            # asks `https:/v2/`, and is told that there is no host in it.
+            named = "_" in registry and not colon and _PATH_COMPONENT.fullmatch(registry)
+            taken = (
+                ": docker accepts the underscore, but its classic image store finds no host in that name"
+                if named
+                else ""
+            )
+            self.reasons.append(f"the registry {_short(registry)!r} is not a valid host name{taken}")
         self.repairable = False
         return registry
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 from pushsafe.errors import ProxyAnswers
 from pushsafe.patience import BUSY
-from pushsafe.proxies import proxy_for
-from pushsafe.registry.addresses import origin_of
 from pushsafe.registry.manifests import is_page, object_in
-from pushsafe.registry.transport import Endpoint, Response
+from pushsafe.registry.transport import Endpoint, Response, proxy_in_clear
 
 _REFUSED, _WANTS_PROXY_LOGIN = 400, 407
 _FROM_ANYBODY = (401, 413, 429)
@@ -18,12 +14,12 @@ _FROM_ANYBODY = (401, 413, 429)
 
 def of_registry(endpoint: Endpoint, method: str, said: Response) -> Response:
     """The answer to a request to a registry's API. Raises ProxyAnswers for one that came through a proxy in clear and
-    is like no registry's; with TLS no proxy can answer in a registry's place."""
-    proxy = proxy_for(endpoint.base, os.environ) if endpoint.base.startswith("http:") else ""
+    is like no registry's."""
+    proxy = proxy_in_clear(endpoint.base)
     if not proxy or said.elsewhere or _is_a_registrys(method, said):
         return said
     page = "a web page with " if is_page(said) else ""
-    message = f"{endpoint.base}: what answers through the proxy {origin_of(proxy)} sends {page}status {said.status}"
+    message = f"{endpoint.base}: what answers through the proxy {proxy} sends {page}status {said.status}"
     raise ProxyAnswers(f"{message}, which is like no registry's answer")
 
 

@@ -227,7 +227,9 @@ class Transport:
         with a `body` is sent again as it is, where 307 or 308 name the same origin; any other redirect is its answer.
         """
         request = self._request(method, url, headers, body, follow, limit, verify, registry, lead)
-        retries = Retries(host_of(url), patience, self.left)
+        proxy = proxy_in_clear(url)
+        who = f"{host_of(url)} (or the proxy {proxy})" if proxy else host_of(url)
+        retries = Retries(who, patience, self.left)
         while True:
             try:
                 response = self._send_once(request)
@@ -451,9 +453,9 @@ class Transport:
 
     def _ask(self, registry: str, base: str, *, verify: bool) -> Endpoint:
         said = self.send("GET", f"{base}/v2/", verify=verify, follow=True)
-        proxy = proxy_for(base, os.environ) if base.startswith("http:") else ""  # with TLS no proxy can answer
+        proxy = proxy_in_clear(base)
         if proxy and not _is_a_registrys(said):
-            raise ProxyAnswers(f"{base}: the proxy {origin_of(proxy)} answers {said.status} in its place")
+            raise ProxyAnswers(f"{base}: the proxy {proxy} answers {said.status} in its place")
         return Endpoint(registry, base, verify, said)
 
     # ------------------------------------------------------------------ connections
@@ -501,6 +503,16 @@ def _read(response: urllib3.BaseHTTPResponse, url: str, limit: int) -> bytes:
         response.close()
         raise
     return bytes(content[:limit])
+
+
+def proxy_in_clear(url: str) -> str:
+    """The origin of the proxy that may answer in the place of who is asked at a URL, which with TLS none can; empty for
+    none, and for what is no URL."""
+    try:
+        proxy = proxy_for(url, os.environ) if url[:5].lower() == "http:" else ""
+    except ValueError:
+        return ""
+    return origin_of(proxy) if proxy else ""
 
 
 def place_of(url: str) -> tuple[str | None, str | None, int | None]:

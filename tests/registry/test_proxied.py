@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from pushsafe.errors import ProxyAnswers
-from pushsafe.model import Blob, ManifestContent, Reference
+from pushsafe.errors import ProxyAnswers, RegistryUnreachable
+from pushsafe.model import Blob, ManifestContent, Reference, Wait
+from pushsafe.patience import Patience
+from pushsafe.registry import retries
 from pushsafe.registry.client import Registry
 from pushsafe.registry.proxied import of_registry
 from pushsafe.registry.transport import Endpoint, Response, Transport
@@ -111,3 +113,20 @@ def test_a_preflight_leaves_it_open(answer: Answer, names: Names, monkeypatch: p
         found = Registry(Transport(lambda: (HOST,))).investigate(REFERENCE, NOBODY)
     assert f"what answers through the proxy {proxy.base} sends " in found.problem
     assert [one.status for one in found.evidence] == [200]
+
+
+def test_who_is_busy_may_be_the_proxy(names: Names, monkeypatch: pytest.MonkeyPatch) -> None:
+    names()
+    monkeypatch.setattr(retries, "sleep", lambda _seconds: None)
+    waits: list[Wait] = []
+    with FakeRegistry(on("GET", "/busy", Answer(503))) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.base)
+        Transport().send("GET", f"http://{HOST}/busy", patience=Patience(1, waits.append))
+    assert [(one.who, one.why) for one in waits] == [(f"{HOST} (or the proxy {proxy.base})", "answers 503")]
+
+
+@pytest.mark.parametrize("url", ["http://[", "http://registry.test:99999999/"])
+def test_behind_a_proxy_too_what_is_no_url_is_not_asked(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", PROXY)
+    with pytest.raises(RegistryUnreachable):
+        Transport().send("GET", url)

@@ -531,7 +531,7 @@ def test_signatures_of_others_are_not_replaced() -> None:
     world, _ = signed("theirs")
     found = outcome(send(world))
     assert isinstance(found, Failed)
-    assert f"{SIGNED_NAME} names {signatures('theirs').digest} already" in found.failure.message
+    assert f"{SIGNED_NAME} already names {signatures('theirs').digest}" in found.failure.message
     assert world.registry.tagged == [TAG]  # by its digest alone
 
 

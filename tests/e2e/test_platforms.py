@@ -129,7 +129,9 @@ def test_one_platform_leaves_the_attestations(user: User, the_lab: Lab) -> None:
     assert done.status == 0, done.stdout + done.stderr
     assert done.results[0]["platforms"] == ["linux/arm64"]
     assert done.codes == ["PS207"]
-    assert "the attestations (provenance, SBOM) of the image belong to its index, and stay behind" in done.stdout
+    assert (
+        "the attestations (provenance, SBOM) and signatures that belong to the image's index stay behind" in done.stdout
+    )
     assert user.push_json(engine.host, whole).codes == []
 
 

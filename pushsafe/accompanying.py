@@ -76,7 +76,7 @@ def _kept(own: Facts, companion: Companion, registry: RegistryGateway, delivery:
     if ours and theirs and theirs < ours:
         return ""
     message = (
-        f"{own.reference} already names {now.digest}: replacing it would lose signatures or the like that the files do "
+        f"{own.reference} already names {now.digest}: replacing it would lose signatures or similar that the files do "
         "not have"
     )
     raise Ended(_failed(message, f"docker buildx imagetools inspect --raw {own.reference}"))
@@ -112,7 +112,7 @@ def about(outcome: Outcome, what: Companion | Referrer) -> Outcome:
 
 def _what(one: Companion | Referrer) -> str:
     named = one.tag if isinstance(one, Companion) else one.content.digest
-    return f"what refers to the image ({named}, a signature or the like)"
+    return f"what refers to the image ({named}, a signature or similar)"
 
 
 def _failed(message: str, command: str) -> Failed:

@@ -34,7 +34,7 @@ def of_reading(refusal: Refusal, verdict: Denial | None) -> Denial:
     if verdict is None:
         said = (
             f"{refusal.reference.registry} does not let {_who(refusal)} read {refusal.reference.repository}, and would "
-            "not say why; a login that fails now means the credential, one that succeeds means the right to read"
+            "not say why; a login that fails now points to the credential, one that succeeds to the right to read"
         )
         return Denial(DenialKind.UNCLEAR, DenialReason.UNCLEAR, said, refusal.evidence, _login(refusal))
     if verdict.kind is DenialKind.NO_AUTHENTICATION:
@@ -64,9 +64,9 @@ def own_address(tag: Facts | Refusal) -> tuple[str, ...]:
     """What to do about a registry that names another address than its own."""
     registry = tag.reference.registry
     return (
-        f"let the proxy before {registry} pass on Host and X-Forwarded-Proto, or give the registry its own address in "
-        "its settings",
-        f"docker pushsafe diagnose {tag.reference}   (to see what it names then)",
+        f"let the proxy in front of {registry} pass Host and X-Forwarded-Proto on, or give the registry its own "
+        "address in its settings",
+        f"docker pushsafe diagnose {tag.reference}   (to see what address it names then)",
     )
 
 
@@ -184,12 +184,12 @@ def _unclear(refusal: Refusal) -> tuple[str, tuple[str, ...]]:
         perhaps = " (perhaps a right to replace a tag, an immutable tag, or a quota)" if refusal.replaces else ""
         said = (
             f"{registry} refused the push, and {login}; the cause is not known{perhaps}: the registry's log or its "
-            "administrator can tell"
+            "administrator may know it"
         )
         return said, (f"docker pushsafe diagnose {refusal.reference}",)
     said = (
         f"{registry} refused, in words that fit a wrong credential and a missing right alike, and would not say which "
-        "when asked; a login that fails now means the credential, one that succeeds means the right"
+        "when asked; a login that fails now points to the credential, one that succeeds to the right"
     )
     return said, (*_login(refusal), f"docker pushsafe diagnose {refusal.reference}")
 
@@ -237,6 +237,6 @@ def _failure_commands(refusal: Refusal, kind: FailureKind) -> tuple[str, ...]:
         case FailureKind.RATE_LIMITED:
             return (again(refusal),)
         case FailureKind.REGISTRY_ERROR if any(is_too_large(item.message) for item in refusal.evidence):
-            return (f"allow larger requests at the proxy before {registry}   (nginx: client_max_body_size 0;)",)
+            return (f"allow larger requests at the proxy in front of {registry}   (nginx: client_max_body_size 0;)",)
         case _:
             return ()

@@ -67,13 +67,13 @@ def lines(file: str) -> list[str]:
         why = error.strerror if isinstance(error, OSError) else "no file can have this name"
         raise UsageError(f"cannot read {shown}: {why}", "-f FILE, or -f - for standard input") from error
     if data.startswith(_UTF_16):
-        raise UsageError(f"{shown} is UTF-16, and UTF-8 is expected", "iconv -f UTF-16 -t UTF-8, or save it as UTF-8")
+        raise UsageError(f"{shown} is UTF-16, but has to be UTF-8", "iconv -f UTF-16 -t UTF-8, or save it as UTF-8")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise UsageError(f"{shown} is not UTF-8 (byte {error.start + 1})", "save it as UTF-8") from error
     if "\0" in text:
-        why = "it holds NUL bytes, as UTF-16 or a file that is no text does"
+        why = "it holds NUL bytes, as UTF-16 and binary files do"
         raise UsageError(f"{shown} is not UTF-8: {why}", "save it as UTF-8")
     # A byte order mark begins what an editor of Windows wrote, and stands within where such files were joined.
     stripped = (re.sub(r"(^|\s)#.*", "", line.lstrip("\ufeff")).strip() for line in text.splitlines())

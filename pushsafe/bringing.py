@@ -110,7 +110,7 @@ def _subject(content: ManifestContent) -> str:
 
 
 def _unusable(content: ManifestContent, error: Unusable) -> Ended:
-    said = f"{content.digest} cannot be brought to another repository: it {error}"
+    said = f"{content.digest} cannot be copied to another repository: it {error}"
     return Ended(Failed(Failure(FailureKind.REGISTRY_ERROR, said)))
 
 

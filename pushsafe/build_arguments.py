@@ -327,7 +327,7 @@ def _no_tagged_output(outputs: Sequence[str]) -> UsageError:
         return UsageError(f"-o, --output: {_PUSHES} under its -t without it", _WITHOUT)
     return UsageError(
         f"-o, --output: {_PUSHES} under its -t, and nowhere else",
-        "leave it out, or run docker buildx build -o for what is no push",
+        "leave it out, or run docker buildx build -o for anything that is not a push",
     )
 
 

@@ -511,7 +511,7 @@ SETTINGS = (
     Setting(
         "verify-timeout",
         "a number of seconds, or a text such as 15s, 2m; 0 for a single look",
-        "how long a pushed tag that does not show at once, or names its old digest, is waited for when it is read back",
+        "how long to wait, when a pushed tag is read back, if it does not show at once or still names its old digest",
         default=_DEFAULTS.verify_timeout,
         example="30s",
         parse=str,

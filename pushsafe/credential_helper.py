@@ -152,12 +152,12 @@ def _run(
     import subprocess
 
     if not re.fullmatch(r"[^/\\\0]+", name):
-        return Broken("this is no name of a helper", Trouble.NO_NAME)
+        return Broken("this is not the name of a helper", Trouble.NO_NAME)
     path = find(PREFIX + name, environ)
     if path is None:
         closed = find(PREFIX + name, environ, os.F_OK)
         if closed is not None:
-            return Broken(f"cannot be executed: {clean(closed)} lacks the right to be (chmod +x)")
+            return Broken(f"cannot be executed: {clean(closed)} is not marked executable (chmod +x)")
         return Broken("not installed: there is no such program in PATH", Trouble.NOT_INSTALLED)
 
     def begin() -> Popen[bytes]:

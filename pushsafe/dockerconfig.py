@@ -175,7 +175,7 @@ class _Pairs(list[tuple[str, object]]):
 
 
 def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 # Digits are no concern of ours, and int() refuses very long ones.
@@ -217,9 +217,9 @@ def _decode(text: str) -> tuple[object, str]:
     except ValueError:
         problem = "it is not JSON"
     if problem and start.startswith("\ufeff"):
-        problem = "it begins with a byte order mark, which docker does not take: save it as UTF-8 without one"
+        problem = "it begins with a byte order mark, which docker does not accept: save it as UTF-8 without one"
     elif problem and "\0" in start:
-        problem = "it is UTF-16 or no text, and docker takes UTF-8"
+        problem = "it is UTF-16 or not text, and docker reads UTF-8"
     if problem:  # outside of the handler: a JSONDecodeError carries the whole text along as its context
         raise MalformedError(problem)
     return value, start[end:].lstrip(_SPACE)

@@ -31,7 +31,7 @@ def document_of(body: bytes) -> dict[str, Any]:
     """A document's JSON object. Raises Unusable."""
     found = json_of(body)
     if not isinstance(found, dict):
-        raise Unusable("is no JSON object")
+        raise Unusable("is not a JSON object")
     return found
 
 
@@ -43,13 +43,13 @@ def json_of(body: bytes) -> Any:
     try:
         text = body.decode()
     except UnicodeDecodeError:
-        raise Unusable("is no JSON: it is not UTF-8") from None
+        raise Unusable("is not JSON: it is not UTF-8") from None
     if text.startswith("\ufeff"):
-        raise Unusable("is no JSON: it begins with a byte order mark")
+        raise Unusable("is not JSON: it begins with a byte order mark")
     try:
         return json.loads(text, parse_constant=_no_json, parse_float=_finite)
     except (ValueError, RecursionError):
-        raise Unusable("is no JSON") from None
+        raise Unusable("is not JSON") from None
 
 
 def _no_json(constant: str) -> NoReturn:

@@ -256,7 +256,7 @@ class _Fields(list[tuple[str, Any]]):
 
 
 def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 _SPACE = " \t\r\n"

@@ -278,10 +278,12 @@ class Engine:
         try:
             return read_push_stream(reference, said, on_layer, new=listening.new)
         except Garbled as error:
-            message = f"what answers at {self._where} to the push of {reference} is no docker engine: it says {error}"
+            message = (
+                f"what answers at {self._where} to the push of {reference} is not a docker engine: it says {error}"
+            )
             raise EngineFailed(message) from error
         except BrokenOff as error:
-            message = f"the engine at {self._where} broke off the push of {reference}: its last line has no end"
+            message = f"the engine at {self._where} broke off the push of {reference}: its last line is incomplete"
             raise EngineUnreachable(message, _start_hint(self._address)) from error
 
     def _cut_off(self, reference: Reference, error: BaseException) -> EngineUnreachable:
@@ -293,8 +295,8 @@ class Engine:
             return EngineUnreachable(message, _start_hint(self._address))
         return EngineUnreachable(
             f"no word from the engine at {self._where} for {_span(self._silence)} in the push of {reference}: "
-            "it waits for the registry, or hangs",
-            "the same again with --timeout 1h, which is then the only limit",
+            "it is waiting for the registry, or hangs",
+            "run it again with --timeout 1h, which is then the only limit",
         )
 
     # ------------------------------------------------------------------ the registry, through the engine

@@ -64,7 +64,7 @@ def explain(text: str) -> Explanation:
     summary, commands = _saying(found.meaning, place, lines[found.line])
     if found.meaning is FailureKind.REGISTRY_ERROR and is_too_large(lines[found.line]):
         before = place.registry or "the registry"
-        commands = (f"allow larger requests at the proxy before {before}   (nginx: client_max_body_size 0;)",)
+        commands = (f"allow larger requests at the proxy in front of {before}   (nginx: client_max_body_size 0;)",)
     return Explanation(_cause(found.meaning), _shown(lines[found.line]), place.name, summary, commands)
 
 
@@ -356,14 +356,14 @@ _SAYINGS: dict[Meaning, tuple[str, ...]] = {
     ),
     FailureKind.REGISTRY_ERROR: (
         "The registry, or a proxy before it, failed. The login and the rights are not the cause.",
-        "push again later; if it stays so, show the message to the registry's owner",
+        "push again later; if it fails again, show the message to the registry's administrator",
     ),
     FailureKind.BAD_REQUEST: (
         "The name, tag or digest is not one that can be pushed to.",
         "docker pushsafe lint {reference}",
     ),
     FailureKind.LOCAL: (
-        "The cause is on this machine: the engine, the image or the credential helper. The registry has no part in it.",
+        "The cause is on this machine: the engine, the image or the credential helper. The registry is not involved.",
         "docker version",
         "docker image ls",
     ),
@@ -386,8 +386,8 @@ def _saying(found: Meaning, place: _Place, line: str) -> tuple[str, tuple[str, .
         return special
     if found in (FailureKind.NETWORK, Undecided.UNKNOWN) and is_dropped(line):
         summary = (
-            "The connection broke off on the way, at the registry or at a proxy before it, and these words do not say "
-            "why: a restart, a limit of size or time, or a server that speaks another protocol."
+            "The connection broke off on the way, at the registry or at a proxy in front of it, and these words do not "
+            "say why: a restart, a limit of size or time, or a server that speaks another protocol."
         )
         return summary, ("push again: docker pushsafe tries again by itself   (--retries)", _curl(place))
     create = creation_command(registry, repository) if registry and repository else ""
@@ -406,11 +406,11 @@ def _saying(found: Meaning, place: _Place, line: str) -> tuple[str, tuple[str, .
 def _of_this_machine(line: str) -> tuple[str, tuple[str, ...]] | None:
     """What is said of a file or a socket that is closed to whoever ran this."""
     if socket := _SOCKET.search(line):
-        summary = "This user may not speak to the engine: its socket is closed to him. The registry has no part in it."
+        summary = "This user may not access the engine: its socket is closed to them. The registry is not involved."
         path = clean(socket.group(1) or socket.group(2))
-        return summary, (f"ls -l {path}", 'sudo usermod -aG docker "$USER"   (then log in to this machine anew)')
+        return summary, (f"ls -l {path}", 'sudo usermod -aG docker "$USER"   (then log in to this machine again)')
     if file := _FILE.search(line):
-        summary = "A file or folder of this machine is closed to this user. The registry has no part in it."
+        summary = "This user may not read or write a file or folder on this machine. The registry is not involved."
         return summary, (f"ls -ld {clean(file.group(1))}; id",)
     return None
 

@@ -168,10 +168,10 @@ def _descriptor(entry: dict[str, Any]) -> Descriptor:
 def blob_of(entry: Any) -> Blob:
     """What a descriptor names, taken for a layer. Raises Unusable."""
     if not isinstance(entry, dict):
-        raise Unusable("names a blob by no descriptor")
+        raise Unusable("names a blob without a descriptor")
     digest, size = _digest_of(field(entry, "digest"), "blob"), field(entry, "size")
     if type(size) is not int or size < 0:
-        said = f"the size {_shown(size)}, which is no number of bytes" if size is not None else "no size"
+        said = f"the size {_shown(size)}, which is not a number of bytes" if size is not None else "no size"
         raise Unusable(f"names the blob {digest} with {said}")
     return Blob(digest, size)
 
@@ -179,7 +179,7 @@ def blob_of(entry: Any) -> Blob:
 def _digest_of(found: Any, what: str) -> str:
     """A digest that can be checked here. Raises Unusable, which says what is wrong with it."""
     if found is None or found == "":
-        raise Unusable(f"names a {what} by no digest")
+        raise Unusable(f"names a {what} without a digest")
     text = found if isinstance(found, str) else ""
     if DIGEST.fullmatch(text):
         return text
@@ -187,11 +187,11 @@ def _digest_of(found: Any, what: str) -> str:
     if colon and _ALGORITHM.fullmatch(algorithm) and algorithm not in _DIGITS and _ENCODED.fullmatch(encoded):
         why = "whose algorithm is not known here: sha256 and sha512 are"
     elif DIGEST.fullmatch(text.lower()):
-        why = "whose letters have to be small"
+        why = "whose letters have to be lowercase"
     elif colon and algorithm in _DIGITS:
-        why = f"which is no digest: {algorithm} has {_DIGITS[algorithm]} hexadecimal digits"
+        why = f"which is not a digest: {algorithm} has {_DIGITS[algorithm]} hexadecimal digits"
     else:
-        why = "which is no digest"
+        why = "which is not a digest"
     raise Unusable(f"names a {what} by {_shown(found)}, {why}")
 
 

@@ -52,5 +52,5 @@ def _require_own(link: Path, found: os.stat_result, folder: os.stat_result) -> N
     everybodys = folder.st_mode & stat.S_ISVTX and folder.st_mode & stat.S_IWOTH
     if everybodys and found.st_uid not in (os.geteuid(), folder.st_uid):
         raise PermissionError(
-            errno.EACCES, f"{link} is a link of another user's (uid {found.st_uid}) in a folder of everybody's"
+            errno.EACCES, f"{link} is a link of another user (uid {found.st_uid}) in a folder that anyone can write to"
         )

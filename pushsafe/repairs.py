@@ -6,14 +6,14 @@ from pushsafe.model import Credential, SourceKind, Trouble
 from pushsafe.registry.known import login_command
 from pushsafe.sanitize import clean
 
-_STORE_ANEW = "docker login would write it anew, without your other logins"
+_STORE_ANEW = "docker login would rewrite it without your other logins"
 _OWN_COMMANDS = {
-    "ecr-login": "aws sts get-caller-identity   (docker-credential-ecr-login takes the login of the AWS CLI)",
+    "ecr-login": "aws sts get-caller-identity   (docker-credential-ecr-login uses the login of the AWS CLI)",
     "gcloud": "gcloud auth login",
     "gcr": "docker-credential-gcr gcr-login",
-    "acr-env": "az login   (docker-credential-acr-env takes AZURE_CLIENT_ID and the like, or a managed identity)",
+    "acr-env": "az login   (docker-credential-acr-env uses AZURE_CLIENT_ID and the like, or a managed identity)",
     "acr-login": "az login",
-    "ghcr-login": "export GITHUB_TOKEN   (docker-credential-ghcr-login takes the token in it)",
+    "ghcr-login": "export GITHUB_TOKEN   (docker-credential-ghcr-login reads the token from it)",
 }
 """Helpers that hand on a login which was made elsewhere, and store none (their `store` is not implemented)."""
 

@@ -24,47 +24,47 @@ _ROWS = (
     _Row(
         r"gave http response to https client|first record does not look like a tls handshake|does not speak tls"
         r"|wrong.version.number",
-        "The registry speaks plain HTTP, and was asked in HTTPS: no certificate is at fault, and no login was judged.",
+        "The registry speaks plain HTTP, and was asked over HTTPS: no certificate is at fault; no login was checked.",
         'add "{host}" to insecure-registries in the engine\'s daemon.json and restart it, or give the registry TLS',
     ),
     _Row(
         r"http request to an https server|http request was sent to https port|does not speak http, but tls",
-        "The registry speaks TLS, and was asked in plain HTTP: no login was judged.",
+        "The registry speaks TLS, and was asked over plain HTTP: no login was checked.",
         'take "{host}" out of insecure-registries in the engine\'s daemon.json and restart it',
     ),
     _Row(
         r"has expired|not yet valid|not valid yet",
-        "The registry's certificate is out of its time, or this machine's clock is wrong. No authority that is trusted "
-        "in addition changes that.",
+        "The registry's certificate has expired or is not valid yet, or this machine's clock is wrong. Trusting "
+        "another authority does not fix that.",
         "date; openssl s_client -connect {address} </dev/null 2>/dev/null | openssl x509 -noout -dates   (then renew "
         "the certificate at the registry)",
     ),
     _Row(
         r"legacy common name|doesn't contain any ip sans|not valid for any names",
-        "The registry's certificate names its host as Common Name alone, which Go does not take any more.",
-        "issue the registry's certificate anew, with {name} among its subject alternative names",
+        "The registry's certificate names its host as Common Name only, which Go no longer accepts.",
+        "reissue the registry's certificate with {name} among its subject alternative names",
     ),
     _Row(
         r"certificate is (?:not )?valid for|is for another host name|is not for this ip address|hostname mismatch"
         r"|ip address mismatch",
-        "The registry's certificate is another host's.",
+        "The registry's certificate is for another host.",
         "openssl s_client -connect {address} </dev/null 2>/dev/null | openssl x509 -noout -ext subjectAltName   "
         "(push to a name that is in it)",
     ),
     _Row(
         r"remote error: tls: (?:bad certificate|certificate required|unknown certificate|unknown certificate authority)"
         r"|alert (?:bad certificate|certificate required|unknown ca)",
-        "The registry wants a certificate of its client's, and got none or one that it does not take.",
+        "The registry wants a client certificate, and got none or one that it does not accept.",
         "sudo ls /etc/docker/certs.d/{host}/   (client.cert and client.key belong there)",
     ),
     _Row(
         r"unknown authority|self.signed|does not trust|no authority that this machine trusts|local issuer certificate",
-        "The registry's certificate comes from an authority that is not trusted. No login helps there.",
+        "The registry's certificate comes from an authority that is not trusted. No login fixes that.",
         "sudo ls /etc/docker/certs.d/{host}/   (the CA that signed the certificate belongs there, as ca.crt)",
     ),
 )
 _OTHER = TlsAdvice(
-    "The two sides came to no TLS connection. No login helps there.",
+    "The TLS connection failed. No login fixes that.",
     "openssl s_client -connect {address} </dev/null",
 )
 

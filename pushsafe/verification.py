@@ -212,7 +212,7 @@ def _late(reference: Reference, found: Verification) -> str:
         case Mismatch(_, digest):
             return f"still names {digest} where {reference.tag!r} was pushed"
         case NotChecked(why):
-            return f"does not tell what {reference.tag!r} names: {why}"
+            return f"does not say what {reference.tag!r} names: {why}"
         case _:
             return f"does not show {reference.repository}:{reference.tag} yet"
 

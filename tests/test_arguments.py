@@ -38,10 +38,10 @@ LISTS: dict[str, tuple[bytes, list[str]]] = {
     "a byte order mark alone": (codecs.BOM_UTF8, []),
 }
 NO_LISTS = [
-    (REF.encode("utf-16"), "is UTF-16, and UTF-8 is expected"),
-    (codecs.BOM_UTF16_BE + REF.encode("utf-16-be"), "is UTF-16, and UTF-8 is expected"),
-    (REF.encode("utf-32"), "is UTF-16, and UTF-8 is expected"),
-    (REF.encode("utf-16-le"), "is not UTF-8: it holds NUL bytes, as UTF-16 or a file that is no text does"),
+    (REF.encode("utf-16"), "is UTF-16, but has to be UTF-8"),
+    (codecs.BOM_UTF16_BE + REF.encode("utf-16-be"), "is UTF-16, but has to be UTF-8"),
+    (REF.encode("utf-32"), "is UTF-16, but has to be UTF-8"),
+    (REF.encode("utf-16-le"), "is not UTF-8: it holds NUL bytes, as UTF-16 and binary files do"),
     (b"ref\xff", "is not UTF-8 (byte 4)"),
     (b"\xff\x00\xfe", "is not UTF-8 (byte 1)"),
     (f"{A}\n\xe4".encode("latin-1"), "is not UTF-8 (byte 19)"),

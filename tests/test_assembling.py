@@ -429,7 +429,7 @@ def unreadable(answer: Evidence | RegistryUnreachable) -> Setting:
     return set_up
 
 
-NO_IMAGE = Evidence(Stage.VERIFY, "what it names is no image or index", 200, sent=True)
+NO_IMAGE = Evidence(Stage.VERIFY, "what it names is not an image or index", 200, sent=True)
 BESIDES = f"; the engine has an image {NAME}, which may be another one"
 EITHER = f"the same again with docker-daemon:{NAME}, or docker://{NAME}"
 AWAY = RegistryUnreachable("https://registry.test: connection refused")
@@ -926,7 +926,7 @@ def test_a_manifest_that_cannot_be_brought() -> None:
     store(world).stored[OTHER][odd.digest] = odd
     outcome = outcomes(assemble(world, NAME))[TARGET]
     assert isinstance(outcome, Failed)
-    assert outcome.failure.message.startswith(f"{odd.digest} cannot be brought to another repository: it ")
+    assert outcome.failure.message.startswith(f"{odd.digest} cannot be copied to another repository: it ")
 
 
 def test_one_repository_fails_alone() -> None:

@@ -106,7 +106,7 @@ def test_a_proxy_that_answers_for_the_engine(sent: bytes, message: str) -> None:
 
 # --------------------------------------------------------------------------- a push that comes to no good end
 
-NO_ENGINE = f"what answers at HERE to the push of {APP} is no docker engine: it says "
+NO_ENGINE = f"what answers at HERE to the push of {APP} is not a docker engine: it says "
 BROKE_OFF = f"the engine at HERE broke off the push of {APP}: "
 PUSHES: dict[str, tuple[Sent, type[PushsafeError], str]] = {
     "nothing": (b"", EngineUnreachable, f"no engine answers at HERE: {NO_ANSWER}"),
@@ -114,9 +114,9 @@ PUSHES: dict[str, tuple[Sent, type[PushsafeError], str]] = {
     "no last chunk": (chunked(LAYER, end=b""), EngineUnreachable, BROKE_OFF + IN_THE_MIDDLE),
     "a chunk cut": (chunked(LAYER, end=b"ff\r\n{"), EngineUnreachable, BROKE_OFF + IN_THE_MIDDLE),
     "cut after the digest": (chunked(LAYER, DONE, end=b""), EngineUnreachable, BROKE_OFF + IN_THE_MIDDLE),
-    "half a line": (chunked(LAYER, DONE[:20]), EngineUnreachable, f"{BROKE_OFF}its last line has no end"),
+    "half a line": (chunked(LAYER, DONE[:20]), EngineUnreachable, f"{BROKE_OFF}its last line is incomplete"),
     "half a line of no length": (HEAD + b"\r\n" + LAYER + DONE[:20], EngineUnreachable,
-                                 f"{BROKE_OFF}its last line has no end"),
+                                 f"{BROKE_OFF}its last line is incomplete"),
     "page": (answer(PAGE + b"\n", media_type="text/html"), EngineFailed, NO_ENGINE + PAGE.decode()),
     "error page": (answer(PAGE, status="502 Bad Gateway"), EngineFailed,
                    f"what answers at HERE answers 502 to the push of {APP}: {PAGE.decode()}"),
@@ -303,7 +303,8 @@ def test_a_push_without_a_word_has_an_end(sent: Callable[[], Iterator[bytes]]) -
             push(engine.host, silence=0.6)
         where = f"{engine.host} (DOCKER_HOST)"
     assert caught.value.message == (
-        f"no word from the engine at {where} for 0.6 seconds in the push of {APP}: it waits for the registry, or hangs"
+        f"no word from the engine at {where} for 0.6 seconds in the push of {APP}: it is waiting for the "
+        "registry, or hangs"
     )
     assert "--timeout" in caught.value.hint
     assert time.monotonic() - began < 3

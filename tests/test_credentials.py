@@ -306,7 +306,7 @@ def test_a_broken_helper(script: str, problem: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "problem"),
-    [("absent", "not installed"), ("../evil", "no name of a helper"), ("a\0b", "no name of a helper")],
+    [("absent", "not installed"), ("../evil", "not the name of a helper"), ("a\0b", "not the name of a helper")],
 )
 def test_a_helper_that_is_not_there(name: str, problem: str, tmp_path: Path) -> None:
     source = store(tmp_path, {"credHelpers": {REGISTRY: name}}).lookup(REGISTRY).source

@@ -486,7 +486,7 @@ def test_what_is_said(reason: DenialReason, reference: str, words: str, commands
     [
         (
             "nothing-was-learnt",
-            "a login that fails now means the credential",
+            "a login that fails now points to the credential",
             ("docker login registry.test -u ada", "docker pushsafe diagnose registry.test/team/app:1"),
         ),
         (
@@ -555,7 +555,7 @@ def test_what_may_be_the_cause_is_named_only_of_a_tag_that_exists(before: TagSta
             (
                 "registry.test/a/b:1",
                 words,
-                ("allow larger requests at the proxy before registry.test   (nginx: client_max_body_size 0;)",),
+                ("allow larger requests at the proxy in front of registry.test   (nginx: client_max_body_size 0;)",),
             )
             for words in (
                 "the registry answers 413 Request Entity Too Large",
@@ -615,7 +615,7 @@ def test_the_certificate_belongs_to_the_registry() -> None:
     [
         ("http: server gave HTTP response to HTTPS client", 'add "registry.test:5000" to insecure-registries'),
         ("x509: certificate has expired or is not yet valid", "date; openssl s_client -connect registry.test:5000"),
-        ("x509: certificate relies on legacy Common Name field", "issue the registry's certificate anew"),
+        ("x509: certificate relies on legacy Common Name field", "reissue the registry's certificate"),
         ("x509: certificate is valid for a.test, not registry.test", "openssl s_client -connect registry.test:5000"),
     ],
 )

@@ -10,21 +10,21 @@ from pushsafe.documents import Unusable, document_of, field, json_of
 
 TEXT = '{"schemaVersion": 2, "name": "ü"}'
 NO_JSON = {
-    "a byte order mark": (b"\xef\xbb\xbf" + TEXT.encode(), "is no JSON: it begins with a byte order mark"),
-    "UTF-16": (TEXT.encode("utf-16"), "is no JSON: it is not UTF-8"),
-    "UTF-16, big-endian": (TEXT.encode("utf-16-be"), "is no JSON: it is not UTF-8"),
-    "UTF-16 of ASCII alone": (b"{}".decode().encode("utf-16-le"), "is no JSON"),
-    "UTF-32": (TEXT.encode("utf-32"), "is no JSON: it is not UTF-8"),
-    "UTF-32 of ASCII alone": (b"{}".decode().encode("utf-32-be"), "is no JSON"),
-    "Latin-1": (TEXT.encode("latin-1"), "is no JSON: it is not UTF-8"),
-    "half of a pair in UTF-8": (b'{"a": "\xed\xa0\x80"}', "is no JSON: it is not UTF-8"),
-    "nothing": (b"", "is no JSON"),
-    "two documents": (b"{} {}", "is no JSON"),
-    "not a number": (b'{"size": NaN}', "is no JSON"),
-    "infinite": (b'{"size": -Infinity}', "is no JSON"),
-    "too large a number": (b'{"size": 1e999}', "is no JSON"),
-    "more digits than Python reads": (b'{"size": ' + b"1" * 10_000 + b"}", "is no JSON"),
-    "too deep": (b"[" * 100_000, "is no JSON"),
+    "a byte order mark": (b"\xef\xbb\xbf" + TEXT.encode(), "is not JSON: it begins with a byte order mark"),
+    "UTF-16": (TEXT.encode("utf-16"), "is not JSON: it is not UTF-8"),
+    "UTF-16, big-endian": (TEXT.encode("utf-16-be"), "is not JSON: it is not UTF-8"),
+    "UTF-16 of ASCII alone": (b"{}".decode().encode("utf-16-le"), "is not JSON"),
+    "UTF-32": (TEXT.encode("utf-32"), "is not JSON: it is not UTF-8"),
+    "UTF-32 of ASCII alone": (b"{}".decode().encode("utf-32-be"), "is not JSON"),
+    "Latin-1": (TEXT.encode("latin-1"), "is not JSON: it is not UTF-8"),
+    "half of a pair in UTF-8": (b'{"a": "\xed\xa0\x80"}', "is not JSON: it is not UTF-8"),
+    "nothing": (b"", "is not JSON"),
+    "two documents": (b"{} {}", "is not JSON"),
+    "not a number": (b'{"size": NaN}', "is not JSON"),
+    "infinite": (b'{"size": -Infinity}', "is not JSON"),
+    "too large a number": (b'{"size": 1e999}', "is not JSON"),
+    "more digits than Python reads": (b'{"size": ' + b"1" * 10_000 + b"}", "is not JSON"),
+    "too deep": (b"[" * 100_000, "is not JSON"),
 }
 
 
@@ -42,7 +42,7 @@ def test_what_is_json(body: bytes) -> None:
 
 @pytest.mark.parametrize("body", [b"[]", b"null", b'"text"', b"1"])
 def test_what_is_no_object(body: bytes) -> None:
-    with pytest.raises(Unusable, match="is no JSON object"):
+    with pytest.raises(Unusable, match="is not a JSON object"):
         document_of(body)
 
 

@@ -70,10 +70,10 @@ def entry(**changes: Any) -> dict[str, Any]:
 
 
 UNUSABLE: dict[str, tuple[ManifestContent, str]] = {
-    "no JSON": (ManifestContent("", OCI_INDEX, b"<html>"), "is no JSON"),
-    "nested too deep": (ManifestContent("", OCI_INDEX, b"[" * 100_000), "is no JSON"),
-    "not a number": (ManifestContent("", OCI_INDEX, b'{"manifests": [NaN]}'), "is no JSON"),
-    "no object": (content_of([], OCI_INDEX), "is no JSON object"),  # type: ignore[arg-type]
+    "no JSON": (ManifestContent("", OCI_INDEX, b"<html>"), "is not JSON"),
+    "nested too deep": (ManifestContent("", OCI_INDEX, b"[" * 100_000), "is not JSON"),
+    "not a number": (ManifestContent("", OCI_INDEX, b'{"manifests": [NaN]}'), "is not JSON"),
+    "no object": (content_of([], OCI_INDEX), "is not a JSON object"),  # type: ignore[arg-type]
     "no list": (content_of({"manifests": {}}, OCI_INDEX), "has no list of manifests"),
     "null": (content_of({"manifests": None}, OCI_INDEX), "names no image"),
     "no entries": (content_of({"manifests": ["x"]}, OCI_INDEX), "has no list of manifests"),
@@ -82,10 +82,10 @@ UNUSABLE: dict[str, tuple[ManifestContent, str]] = {
     "an index": (holding.index_of(entry(mediaType=OCI_INDEX)), f"names another index ({ONE.content.digest})"),
     "no image": (holding.index_of(entry(mediaType="a/b")), f"names what is no image ({ONE.content.digest})"),
     "no type": (holding.index_of(entry(mediaType=None)), f"names what is no image ({ONE.content.digest})"),
-    "no digest": (holding.index_of(entry(digest=None)), "names a manifest by no digest"),
+    "no digest": (holding.index_of(entry(digest=None)), "names a manifest without a digest"),
     "a path": (
         holding.index_of(entry(digest="sha256:../../x")),
-        'names a manifest by "sha256:../../x", which is no digest: sha256 has 64 hexadecimal digits',
+        'names a manifest by "sha256:../../x", which is not a digest: sha256 has 64 hexadecimal digits',
     ),
     "no platform": (holding.index_of(entry(platform=None)), f"names {ONE.content.digest}, and for no platform"),
     "an odd platform": (
@@ -97,11 +97,11 @@ UNUSABLE: dict[str, tuple[ManifestContent, str]] = {
 
 HEX = "ab" * 32
 ODD_BLOBS: dict[str, tuple[Any, str]] = {
-    "nothing": (None, "names a blob by no descriptor"),
-    "no digest": ({"size": 1}, "names a blob by no digest"),
-    "an empty digest": ({"digest": "", "size": 1}, "names a blob by no digest"),
-    "a number": ({"digest": 5, "size": 1}, "names a blob by 5, which is no digest"),
-    "no algorithm": ({"digest": HEX, "size": 1}, f'names a blob by "{HEX}", which is no digest'),
+    "nothing": (None, "names a blob without a descriptor"),
+    "no digest": ({"size": 1}, "names a blob without a digest"),
+    "an empty digest": ({"digest": "", "size": 1}, "names a blob without a digest"),
+    "a number": ({"digest": 5, "size": 1}, "names a blob by 5, which is not a digest"),
+    "no algorithm": ({"digest": HEX, "size": 1}, f'names a blob by "{HEX}", which is not a digest'),
     **{
         f"of {algorithm}": (
             {"digest": f"{algorithm}:{HEX}", "size": 1},
@@ -111,29 +111,29 @@ ODD_BLOBS: dict[str, tuple[Any, str]] = {
     },
     "large letters": (
         {"digest": f"sha256:{HEX.upper()}", "size": 1},
-        f'names a blob by "sha256:{HEX.upper()}", whose letters have to be small',
+        f'names a blob by "sha256:{HEX.upper()}", whose letters have to be lowercase',
     ),
     "a large algorithm": (
         {"digest": f"SHA256:{HEX}", "size": 1},
-        f'names a blob by "SHA256:{HEX}", whose letters have to be small',
+        f'names a blob by "SHA256:{HEX}", whose letters have to be lowercase',
     ),
     "too short": (
         {"digest": f"sha256:{HEX[1:]}", "size": 1},
-        f'names a blob by "sha256:{HEX[1:]}", which is no digest: sha256 has 64 hexadecimal digits',
+        f'names a blob by "sha256:{HEX[1:]}", which is not a digest: sha256 has 64 hexadecimal digits',
     ),
     "of the other length": (
         {"digest": f"sha512:{HEX}", "size": 1},
-        f'names a blob by "sha512:{HEX}", which is no digest: sha512 has 128 hexadecimal digits',
+        f'names a blob by "sha512:{HEX}", which is not a digest: sha512 has 128 hexadecimal digits',
     ),
     "what a terminal obeys": (
         {"digest": "x:\x1b[1m", "size": 1},
-        'names a blob by "x:\\u001b[1m", which is no digest',
+        'names a blob by "x:\\u001b[1m", which is not a digest',
     ),
     "no size": ({"digest": f"sha256:{HEX}"}, f"names the blob sha256:{HEX} with no size"),
     **{
         f"the size {text}": (
             {"digest": f"sha256:{HEX}", "size": size},
-            f"names the blob sha256:{HEX} with the size {text}, which is no number of bytes",
+            f"names the blob sha256:{HEX} with the size {text}, which is not a number of bytes",
         )
         for size, text in ((1.0, "1.0"), ("12", '"12"'), (-1, "-1"), (True, "true"), ([1], "[1]"))
     },
@@ -234,7 +234,7 @@ def test_an_index_of_too_many() -> None:
 def test_what_no_document_can_say_is_not_taken_over(number: str) -> None:
     index = holding.index_of(ONE.entry(annotations={"a": "NUMBER"}))
     body = index.body.replace(b'"NUMBER"', number.encode())
-    with pytest.raises(Unusable, match="is no JSON"):
+    with pytest.raises(Unusable, match="is not JSON"):
         descriptors(index._replace(body=body))
 
 

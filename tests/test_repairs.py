@@ -13,7 +13,7 @@ from tests.credential_cases import AUTH, REGISTRY, b64
 
 STORED = {"auths": {REGISTRY: AUTH}}
 VARIABLE = json.dumps({"auths": {REGISTRY: {"auth": b64("reader:pw")}}})
-ANEW = "(docker login would write it anew, without your other logins)"
+ANEW = "(docker login would rewrite it without your other logins)"
 BOM = "\ufeff"
 
 
@@ -53,7 +53,7 @@ def helper(folder: Path, name: str, script: str, mode: int = 0o755) -> None:
         (
             {"credsStore": "closed"},
             None,
-            "cannot be executed: {bin}/docker-credential-closed lacks the right to be (chmod +x)",
+            "cannot be executed: {bin}/docker-credential-closed is not marked executable (chmod +x)",
             "docker-credential-closed list   (it has to work first; or take credsStore out of {file})",
         ),
         (
@@ -65,7 +65,7 @@ def helper(folder: Path, name: str, script: str, mode: int = 0o755) -> None:
         (
             {"credsStore": "../x"},
             None,
-            "this is no name of a helper",
+            "this is not the name of a helper",
             "correct credsStore in {file}, or take it out and log in again",
         ),
         ({"credsStore": "works"}, None, "", "docker login {registry} -u ada"),

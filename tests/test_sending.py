@@ -407,7 +407,7 @@ def test_a_lint_finds_a_broken_layer() -> None:
 
 @pytest.mark.parametrize("at", ["opening", "packing", "checking"])
 def test_a_broken_image_is_refused_before_anything_is_sent(at: str) -> None:
-    error = UsageError("out/image/index.json: it is no JSON", "make it again")
+    error = UsageError("out/image/index.json: it is not JSON", "make it again")
     world = World(stored=error) if at == "opening" else a_world(Stored(**{at: error}))  # type: ignore[arg-type]
     report = send(world)
     assert exit_code(report) is ExitCode.USAGE
@@ -471,7 +471,7 @@ def test_a_refused_signature_is_told_as_that() -> None:
     invalid = Evidence(Stage.PUSH, "manifest invalid", 400, "MANIFEST_INVALID", sent=True)
     found = outcome(send(a_world(Stored(SINGLE._replace(referrers=(signature,))), refers={NAME: invalid})))
     assert isinstance(found, Failed)
-    what = f"what refers to the image ({signature.content.digest}, a signature or the like) was refused: "
+    what = f"what refers to the image ({signature.content.digest}, a signature or similar) was refused: "
     assert found.failure.message.startswith(what)
 
 
@@ -539,7 +539,7 @@ def test_a_signature_that_does_not_show_is_told_of() -> None:
     world, _ = signed(shown=False)
     found = outcome(send(world))
     assert isinstance(found, Failed)
-    assert f"({SIGNED_TAG}, a signature or the like) was pushed, but could not be confirmed" in found.failure.message
+    assert f"({SIGNED_TAG}, a signature or similar) was pushed, but could not be confirmed" in found.failure.message
 
 
 @pytest.mark.parametrize("at", ["putting", "looking", "reading"])
@@ -554,7 +554,7 @@ def test_a_refused_signature_under_a_tag_is_told_as_that(at: str) -> None:
         world.registry.contents = {f"{NAME}@{signatures('theirs').digest}": invalid}
     found = outcome(send(world))
     assert isinstance(found, Failed)
-    what = f"what refers to the image ({SIGNED_TAG}, a signature or the like) was refused: "
+    what = f"what refers to the image ({SIGNED_TAG}, a signature or similar) was refused: "
     assert found.failure.message.startswith(what)
 
 

@@ -195,7 +195,7 @@ def test_pauses_grow_and_come_to_the_time_that_there_is(seconds: float) -> None:
 LATE: dict[str, tuple[Answer, str]] = {
     "missing": (NOT_FOUND, "does not show team/app:1 yet"),
     "older": (manifest(OLD), f"still names {OLD} where '1' was pushed"),
-    "server-error": (answer(500), "does not tell what '1' names: the registry answers 500"),
+    "server-error": (answer(500), "does not say what '1' names: the registry answers 500"),
 }
 
 

@@ -118,7 +118,7 @@ def is_manifest(media_type: str) -> bool:
 def no_manifest(media_type: str) -> str:
     """What is said of something that is none, without a subject."""
     kind = f"of the type {clean(media_type, limit=200)}" if media_type else "of no type"
-    return f"is {kind}, and no image or index"
+    return f"is {kind}, not an image or index"
 
 
 def config_in(body: bytes) -> ImageConfig:

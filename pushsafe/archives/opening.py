@@ -42,7 +42,7 @@ def _store(kind: ArchiveKind, path: Path) -> Store:
     if all((path / name).is_file() for name in _OF_SKOPEO) and not (path / MARKER).exists():
         layout = shlex.quote(f"oci:{clean(str(path))}-layout:latest")
         raise UsageError(
-            f"{shown(path)}: it is a folder as skopeo's dir: transport writes it, and no OCI image layout",
+            f"{shown(path)}: it is a folder as skopeo's dir: transport writes it, not an OCI image layout",
             f"skopeo copy {shlex.quote(f'dir:{clean(str(path))}')} {layout}   (then push --from {layout})",
         )
     if kind is not ArchiveKind.OCI:

@@ -109,7 +109,7 @@ def parsed(content: bytes, content_type: str) -> tuple[str, dict[str, Any]]:
         # Of bytes Python would guess the encoding.
         document = json.loads(content.decode(), parse_constant=_no_json)
     except (ValueError, RecursionError):
-        raise Refused(400, "MANIFEST_INVALID", "it is no JSON") from None
+        raise Refused(400, "MANIFEST_INVALID", "it is not JSON") from None
     if not _is_manifest(document):
         raise Refused(400, "MANIFEST_INVALID")
     named = document.get("mediaType", "")

@@ -211,7 +211,7 @@ class Registry:
             return _no_manifest(response, credential)
         if not media_type:
             named = manifests.media_type(response) or "nothing"
-            said = f"what {digest} names is no image or index: its type is {named}"
+            said = f"what {digest} names is not an image or index: its type is {named}"
             return Evidence(Stage.VERIFY, said, status=_OK, sent=credential.present)
         return ManifestContent(digest, media_type, response.body)
 

@@ -221,7 +221,8 @@ def evidence(stage: Stage, response: Response, *, sent: bool, size: int = 0) -> 
 def _unsaid(response: Response, size: int) -> str:
     """What an answer without words is; empty where its status says as much."""
     if response.status == _TOO_LARGE:
-        return f"request entity too large: no {size} bytes pass, which a proxy before the registry limits as a rule"
+        limit = "a proxy in front of the registry usually sets the limit"
+        return f"request entity too large: a body of {size} bytes does not pass; {limit}"
     location = response.header("location")
     if response.status not in _REDIRECTS or not location:
         return ""

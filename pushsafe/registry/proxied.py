@@ -20,7 +20,7 @@ def of_registry(endpoint: Endpoint, method: str, said: Response) -> Response:
         return said
     page = "a web page with " if is_page(said) else ""
     message = f"{endpoint.base}: what answers through the proxy {proxy} sends {page}status {said.status}"
-    raise ProxyAnswers(f"{message}, which is like no registry's answer")
+    raise ProxyAnswers(f"{message}, which is not how a registry answers")
 
 
 def _is_a_registrys(method: str, said: Response) -> bool:

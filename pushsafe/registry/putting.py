@@ -106,13 +106,13 @@ def _kept(response: Response, tag: str, content: ManifestContent) -> tuple[str, 
     """The code and message of a yes that is none."""
     found = response.header("docker-content-digest")
     if found and digest_of(content.body, found) != found:
-        return _MISMATCH, f"it was sent {content.digest} and says that it keeps {clean(found, limit=200)}"
+        return _MISMATCH, f"it was sent {content.digest} and says that it holds {clean(found, limit=200)}"
     tagged = [one.strip() for one in response.header("oci-tag").split(",")]
     if not tag or content.digest.startswith(_CANONICAL) or tag in tagged:
         return "", ""
     return (
         _UNTAGGED,
-        f"the registry holds the manifest by its {_algorithm(content)} digest, and lets no tag name it; {_WRITE_IT}",
+        f"the registry holds the manifest by its {_algorithm(content)} digest, but accepts no tag for it; {_WRITE_IT}",
     )
 
 
@@ -121,7 +121,7 @@ def _refused(said: Evidence, content: ManifestContent) -> Evidence:
     if said.code != _DIGEST_INVALID or content.digest.startswith(_CANONICAL):
         return said
     return said._replace(
-        message=f"the registry takes no {_algorithm(content)} digest of a manifest ({said.message}); {_WRITE_IT}"
+        message=f"the registry accepts no {_algorithm(content)} digest for a manifest ({said.message}); {_WRITE_IT}"
     )
 
 

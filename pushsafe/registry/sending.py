@@ -51,7 +51,7 @@ class Sender:
             return self._turns.setdefault(registry, Turns(registry))
 
     def largest(self, registry: str) -> int:
-        """Bytes of the pieces that pass the proxy before a registry, where a whole blob did not; 0 for any."""
+        """Bytes of the pieces that pass the proxy in front of a registry, where a whole blob did not; 0 for any."""
         return self._largest.get(registry, 0)
 
     def cut(self, registry: str, size: int) -> int:

@@ -79,9 +79,9 @@ _CERTIFICATES = {
     18: "the certificate is self-signed, and this machine does not trust it",
     19: "the certificate comes from an authority that this machine does not trust",
     20: "the certificate comes from an authority that this machine does not trust",
-    21: "the certificate comes from an authority that this machine does not trust, or is sent without the ones between",
-    62: "the certificate is for another host name (it counts only among the subject's alternative names)",
-    64: "the certificate is not for this IP address (it counts only among the subject's alternative names)",
+    21: "the certificate comes from an authority that this machine does not trust, or is sent without intermediates",
+    62: "the certificate is for another host name (only its subject alternative names count)",
+    64: "the certificate is not for this IP address (only its subject alternative names count)",
 }
 """By OpenSSL's X509_V_ERR numbers (`x509_vfy.h`)."""
 

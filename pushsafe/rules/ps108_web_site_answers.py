@@ -13,9 +13,11 @@ def check(facts: Sequence[Facts]) -> Iterator[Problem]:
     for fact in first_per_registry(one for one in facts if _seen(one)):
         registry = fact.reference.registry
         scheme = "http" if hostname(registry) in ("localhost", "127.0.0.1") else "https"
-        said = f"{registry} {_seen(fact)}: a web site, a sign-in page or a proxy does that, and no registry"
+        said = f"{registry} {_seen(fact)}: a web site, a sign-in page or a proxy does that, not a registry"
         yield Problem(
-            fact.reference, said, f"curl -sSi {scheme}://{registry}/v2/   (a registry answers 200 or 401, and no page)"
+            fact.reference,
+            said,
+            f"curl -sSi {scheme}://{registry}/v2/   (a registry answers 200 or 401, without a page)",
         )
 
 
@@ -35,10 +37,10 @@ RULE = Rule(
     needs=Needs.FACTS,
     summary="a web site answers under the registry's name",
     explanation=(
-        "Many registries have a name of their own beside that of the web site they belong to: a GitLab's is often "
-        "`registry.` and the site's name, or the site's with a port. A site answers every address with a page, and "
-        "the engine reports that as `invalid character '<'`, an unknown status or a login that fails. A sign-in page "
-        "or a captive portal before the registry looks the same."
+        "Many registries have another name than the web site they belong to: a GitLab's registry is often found at "
+        "`registry.` and the site's name, or at the site's name with a port. A site answers every address with a "
+        "page, and the engine reports that as `invalid character '<'`, an unknown status or a login that fails. A "
+        "sign-in page or a captive portal in front of the registry looks the same."
     ),
     example="docker pushsafe gitlab.example.com/group/app:1.4.2   (registry.gitlab.example.com is the registry)",
     fix="Tag the image for the registry's own name; behind a sign-in page or a portal, sign in there first.",

@@ -48,7 +48,7 @@ RULE = Rule(
     explanation=(
         "A tag that names an index serves machines of several platforms. Pushing a single platform under it, from an "
         "engine that holds only that one or with `--platform`, replaces the index, and all other machines fail with "
-        "`exec format error` or `no matching manifest`; what is for no platform, "
+        "`exec format error` or `no matching manifest`; what has no platform, "
         "such as an artifact, fails on all of them. An index that lacks some of the platforms is a warning: they "
         "may have been given up on purpose."
     ),

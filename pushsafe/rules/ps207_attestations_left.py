@@ -15,8 +15,8 @@ def check(facts: Facts) -> Problem | None:
     if not isinstance(image, Upcoming) or not image.untagged:
         return left
     said = (
-        f"signatures or the like in the files stay behind ({', '.join(image.untagged)}): registries find them by a tag "
-        "made of the digest of their image, and none can be made for them"
+        f"signatures or similar in the files stay behind ({', '.join(image.untagged)}): registries find them by a tag "
+        "made from the digest of their image, and no such tag can be made for these"
     )
     return Problem(facts.reference, f"{left.message}; {said}", left.fix) if left else Problem(facts.reference, said)
 
@@ -27,8 +27,8 @@ def _of_index(facts: Facts, image: LocalImage | Upcoming) -> Problem | None:
     left = "the attestations (provenance, SBOM) and signatures that belong to the image's index stay behind"
     if isinstance(image, Upcoming) and image.part_of:
         said = (
-            f"an index of {option(facts.platforms)} alone is made and pushed: its digest is another than that of the "
-            f"image's index ({image.part_of})"
+            f"a new index of {option(facts.platforms)} alone is pushed: its digest differs from that of the image's "
+            f"index ({image.part_of})"
         )
         return Problem(facts.reference, f"{said}, and {left}" if image.attestations else said, f"{whole})")
     if not image.attestations or (isinstance(image, LocalImage) and len(facts.platforms) > 1):
@@ -42,13 +42,13 @@ RULE = Rule(
     slug="attestations-left",
     severity=Severity.INFO,
     needs=Needs.FACTS,
-    summary="with `--platform` what belongs to the whole index stays behind",
+    summary="`--platform` leaves behind what belongs to the whole index",
     explanation=(
         "buildx keeps provenance and SBOM in manifests of their own, beside the platforms in the image's index. "
         "`--platform P` puts the manifest of that platform under the tag, and no index: whoever looks for the "
-        "attestations of the tag finds none. Several platforms of an image in files get an index of their own: it has "
-        "the attestations of those platforms, and another digest, so that a signature of the whole index says nothing "
-        "of it. A signature that was saved beside the image, and for which no tag can be made, stays behind as well."
+        "attestations of the tag finds none. Several platforms of an image in files get an index of their own, with "
+        "their attestations and a new digest, which a signature of the whole index does not cover. A signature that "
+        "was saved beside the image stays behind, too, if no tag can be made for it."
     ),
     example="docker pushsafe --platform linux/amd64 ghcr.io/myorg/my-api:1.4.2   (built with provenance)",
     fix="Push the whole index, without `--platform`; or leave it as it is, when nobody asks for attestations.",

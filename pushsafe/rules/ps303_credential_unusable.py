@@ -35,6 +35,6 @@ RULE = Rule(
         "this machine."
     ),
     example='{"credsStore": "desktop"} in config.json, and no docker-credential-desktop in PATH',
-    fix="Do first what the finding names: a login before that fails, or costs config.json its other logins.",
+    fix="First fix what the finding names: a login before that fails, or loses the other logins in config.json.",
     check=check,
 )

@@ -34,13 +34,13 @@ RULE = Rule(
     explanation=(
         "With DOCKER_CONTENT_TRUST set to anything but a false value (`0`, `f`, `false`), `docker push` signs the tag "
         "that it pushed, or fails. `docker pushsafe` does not sign: what it pushes would be unsigned, and clients that "
-        "have the variable set would not pull it. A build by buildx, an index and an image from files, which docker "
-        "does not sign either, are pushed with a warning."
+        "have the variable set would not pull it. Builds by buildx, indexes and images from files, which docker does "
+        "not sign either, are pushed with a warning."
     ),
     example="DOCKER_CONTENT_TRUST=1 docker pushsafe ghcr.io/myorg/my-api:1.4.2",
     fix=(
         "Push with `docker push`, which signs; or set `DOCKER_CONTENT_TRUST=0` for this run, or pass `--allow PS501`, "
-        "where an unsigned push is meant."
+        "if the push is meant to be unsigned."
     ),
     check=check,
 )

@@ -119,12 +119,12 @@ def test_a_layout_in_any_case(tmp_path: Path, spell: Callable[[str], str]) -> No
 # ---------------------------------------------------------------------- no JSON
 
 ENCODED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
-    "byte order mark": (lambda body: codecs.BOM_UTF8 + body, "it is no JSON: it begins with a byte order mark"),
-    "UTF-16": (lambda body: body.decode().encode("utf-16"), "it is no JSON: it is not UTF-8"),
-    "UTF-16 without a mark": (lambda body: body.decode().encode("utf-16-le"), "it is no JSON"),
-    "UTF-32": (lambda body: body.decode().encode("utf-32"), "it is no JSON: it is not UTF-8"),
-    "Latin-1": (lambda body: body[:-1] + ', "ü": 1}'.encode("latin-1"), "it is no JSON: it is not UTF-8"),
-    "not a number": (lambda body: body[:-1] + b', "x": NaN}', "it is no JSON"),
+    "byte order mark": (lambda body: codecs.BOM_UTF8 + body, "it is not JSON: it begins with a byte order mark"),
+    "UTF-16": (lambda body: body.decode().encode("utf-16"), "it is not JSON: it is not UTF-8"),
+    "UTF-16 without a mark": (lambda body: body.decode().encode("utf-16-le"), "it is not JSON"),
+    "UTF-32": (lambda body: body.decode().encode("utf-32"), "it is not JSON: it is not UTF-8"),
+    "Latin-1": (lambda body: body[:-1] + ', "ü": 1}'.encode("latin-1"), "it is not JSON: it is not UTF-8"),
+    "not a number": (lambda body: body[:-1] + b', "x": NaN}', "it is not JSON"),
 }
 
 

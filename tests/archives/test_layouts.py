@@ -393,8 +393,8 @@ def test_a_cache_is_no_image(put: Callable[[Making], Archive], size: int) -> Non
     archive = put(made.tagged(made.index(layer, config), "latest"))
     for wanted in ((), (AMD64,), (AMD64, ARM64)):
         message, hint = refused(archive, *wanted)
-        assert message.endswith(f"it is of the type {LAYER}, and no image or index")
-        assert hint == "name an image or an index of images; layers, a build's cache and the like are none"
+        assert message.endswith(f"it is of the type {LAYER}, not an image or index")
+        assert hint == "name an image or an index of images; layers, build caches and the like are not images"
 
 
 def test_what_a_list_names_refers_wherever_else_it_is(put: Callable[[Making], Archive]) -> None:
@@ -589,12 +589,12 @@ BROKEN: dict[str, tuple[Callable[[Making, Entry, Entry], object], str]] = {
         lambda made, entry, layer: made.files.update({"oci-layout": b"{}"}),
         "oci-layout: it says no version, and only versions 1.x are known",
     ),
-    "no JSON": (listing("{"), "index.json: it is no JSON"),
-    "no object": (listing("[]"), "index.json: it is no JSON object"),
+    "no JSON": (listing("{"), "index.json: it is not JSON"),
+    "no object": (listing("[]"), "index.json: it is not a JSON object"),
     "no list": (listing("{}"), "index.json: it has no list of manifests"),
     "a way out": (
         listing('{"manifests": [{"digest": "sha256:../../etc/passwd", "size": 1}]}'),
-        'index.json: it names a blob by "sha256:../../etc/passwd", which is no digest: '
+        'index.json: it names a blob by "sha256:../../etc/passwd", which is not a digest: '
         "sha256 has 64 hexadecimal digits "
         "(manifests[0])",
     ),
@@ -605,7 +605,7 @@ BROKEN: dict[str, tuple[Callable[[Making, Entry, Entry], object], str]] = {
     ),
     "a size in words": (
         listing(json.dumps({"manifests": [{"digest": f"sha256:{'a' * 64}", "size": "12"}]})),
-        f'index.json: it names the blob sha256:{"a" * 64} with the size "12", which is no number of bytes '
+        f'index.json: it names the blob sha256:{"a" * 64} with the size "12", which is not a number of bytes '
         "(manifests[0])",
     ),
     "missing layer": (
@@ -630,7 +630,7 @@ BROKEN: dict[str, tuple[Callable[[Making, Entry, Entry], object], str]] = {
     ),
     "no image": (
         lambda made, entry, layer: made.entries[0].update(mediaType="application/x\x1b[1m"),
-        "{manifest}: it is of the type application/x [1m, and no image or index",
+        "{manifest}: it is of the type application/x [1m, not an image or index",
     ),
     "two types": (
         lambda made, entry, layer: made.entries[0].update(mediaType=OCI_INDEX),

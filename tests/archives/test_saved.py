@@ -344,7 +344,7 @@ def test_another_platform(tmp_path: Path) -> None:
 CONFIG = f"{digest_of(config_of('linux/amd64', [b'one', b'two']))[7:]}.json"
 BROKEN: dict[str, tuple[dict[str, Member | None], str]] = {
     "no list": ({"manifest.json": None}, "(manifest.json): it is not there, so this is no file of docker save"),
-    "no JSON": ({"manifest.json": b"{"}, "(manifest.json): it is no JSON"),
+    "no JSON": ({"manifest.json": b"{"}, "(manifest.json): it is not JSON"),
     "no images": ({"manifest.json": b"[]"}, "(manifest.json): it has no list of images"),
     "no image": (
         {"manifest.json": b'[{"Config": 1}]'},

@@ -185,7 +185,7 @@ def test_a_folder_of_skopeos(tmp_path: Path, kind: ArchiveKind) -> None:
     (folder / "manifest.json").write_text("{}")
     layout = f"'oci:{folder}-layout:latest'"
     assert refused(Archive(kind, str(folder))) == (
-        f"{folder}: it is a folder as skopeo's dir: transport writes it, and no OCI image layout",
+        f"{folder}: it is a folder as skopeo's dir: transport writes it, not an OCI image layout",
         f"skopeo copy 'dir:{folder}' {layout}   (then push --from {layout})",
     )
 

@@ -20,18 +20,18 @@ _MEASURED = re.compile(r"<!-- begin measured -->\n.*<!-- end measured -->\n", re
 _HEAD = """\
 # Faults
 
-What a push does when a registry misbehaves at any moment of it. `python -m tests.faults` pushes three tags
-(`1.4.2`, `1.4` and the moving `latest`) as the real program to a registry with token authentication that answers every
-request of one stage (or only the first: `'`) by a fault. What the report claims is then compared with what the registry
-holds: each tag, each manifest, each blob, with all digests computed anew. `tests/e2e/test_faults.py` runs a sample of
-the cases. This page is written by `python -m tests.faults --write`.
+What a push does when a registry misbehaves at any moment. `python -m tests.faults` runs the real program: it pushes
+three tags (`1.4.2`, `1.4` and the moving `latest`) to a registry with token authentication that answers every request
+of one stage (or, marked `'`, only the first) with a fault. What the report claims is then compared with what the
+registry holds: each tag, each manifest, each blob, with all digests computed anew. `tests/e2e/test_faults.py` runs a
+sample of the cases. This page is written by `python -m tests.faults --write`.
 
 A case is called `WAY/STAGE/FAULT`, and is run alone by `python -m tests.faults --case WAY/STAGE/FAULT --verbose`.
 
 """
 
 _FIGURES = {
-    Figure.FALSE_SUCCESS: "a tag said to be verified that the registry does not hold so; exit code 0 without all tags",
+    Figure.FALSE_SUCCESS: "a tag reported as verified that the registry does not hold so; exit code 0 without all tags",
     Figure.BROKEN: "a traceback, exit code 70, no report, or one that its schema does not allow",
     Figure.ENDLESS: "a run that `--timeout` does not end",
     Figure.CREDENTIAL: "a credential that this program sent to another host, port or scheme",
@@ -61,7 +61,7 @@ def _tables() -> str:
     lines += [f"| {stage.name} | {stage.what} | {', '.join(stage.ways)} |" for stage in STAGES.values()]
     lines += ["", f"## Faults: {len(FAULTS)}", ""]
     lines += [
-        "`'` stands where it is also tried as one that happens once.",
+        "`'` marks a fault that is also tried as one that happens only once.",
         "",
         "| fault | what the registry does | at |",
     ]
@@ -79,7 +79,7 @@ def _measured(verdicts: Sequence[Verdict], when: str) -> str:
     slowest = max(verdict.seen.seconds for verdict in verdicts)
     lines = [
         "<!-- begin measured -->",
-        f"## What came of it: {len(verdicts)} cases",
+        f"## Results: {len(verdicts)} cases",
         "",
         f"Version {__version__}, {when}. {met} cases met their fault; the slowest run took {slowest:.0f} s.",
         "",
@@ -91,7 +91,7 @@ def _measured(verdicts: Sequence[Verdict], when: str) -> str:
         "HTTP client keeps `Authorization` in a redirect within the same host name.",
         "",
         "Exit codes, as code x cases ([what they mean](exit-codes.md)). Where an engine pauses for 5, 10, 15 seconds",
-        "before it tries again, the time of the run is over first: 3.",
+        "before it tries again, the run's time is up first: 3.",
         "",
         "| stage | " + " | ".join(WAYS) + " |",
         "|---|" + "---|" * len(WAYS),

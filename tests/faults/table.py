@@ -217,7 +217,7 @@ def _faults() -> Iterator[Fault]:
     basic = error(401, "UNAUTHORIZED", "who are you", WWW_Authenticate='Basic realm="other"')
     yield Fault("401-basic", "401 with a challenge of the other kind", refusing(basic))
     odd = error(401, "UNAUTHORIZED", "who are you", WWW_Authenticate='Bearer realm=,,"="", x')
-    yield Fault("401-odd", "401 with a challenge that is none", refusing(odd))
+    yield Fault("401-odd", "401 with a challenge that is not one", refusing(odd))
     for status in (200, 403, 502):
         yield Fault(f"html{status}", f"a page of HTML, {status}", refusing(page(status)), passing=status == 200)
     yield Fault("empty", "200 and nothing", refusing(Answer(200)), passing=True)
@@ -262,7 +262,7 @@ def _headers() -> Iterator[Fault]:
     for name, digest, words in (
         ("digest-wrong", OTHER, f"another `{named}`"),
         ("digest-missing", "", f"no `{named}`"),
-        ("digest-odd", "sha256:../../x", f"a `{named}` that is none"),
+        ("digest-odd", "sha256:../../x", f"a `{named}` that is not one"),
     ):
         change = having(Docker_Content_Digest=digest)
         yield Fault(name, words, doing(change), DIGESTS, passing=digest == OTHER)
@@ -280,7 +280,7 @@ def _headers() -> Iterator[Fault]:
     yield Fault("chunks-odd", "a chunk whose length is none", mangled(chunked), BODIES)
     yield Fault("continue", "100 Continue first", mangled(preceded, close=False))
     yield Fault("location-missing", "no `Location`", located(lambda _exchange, _place: ""), PLACES)
-    yield Fault("location-odd", "a `Location` that is none", located(lambda _e, _p: "http://[::bad/%zz"), PLACES)
+    yield Fault("location-odd", "a `Location` that is not one", located(lambda _e, _p: "http://[::bad/%zz"), PLACES)
     for where in ELSEWHERE:
         yield Fault(f"location-{where}", f"a `Location` {ELSEWHERE[where]}", leading(where), PLACES)
 
@@ -296,7 +296,7 @@ def _redirects() -> Iterator[Fault]:
         act, passing = redirecting(status, where), where == "port" and status == 307
         yield Fault(f"{status}-{where}", f"{status}, which leads {ELSEWHERE[where]}", act, passing=passing)
     yield Fault("307-nowhere", "307 without a `Location`", refusing(Answer(307)))
-    yield Fault("307-odd", "307 to what is no URL", refusing(Answer(307, {"Location": "javascript:alert(1)//\x7f"})))
+    yield Fault("307-odd", "307 to what is not a URL", refusing(Answer(307, {"Location": "javascript:alert(1)//\x7f"})))
 
 
 def _bodies() -> Iterator[Fault]:
@@ -306,11 +306,15 @@ def _bodies() -> Iterator[Fault]:
     yield Fault("errors-long", "a 403 with 30 kB of words", long, BODIES)
     inside = refusing(replace(error(403, "DENIED"), status=200))
     yield Fault("errors-in-200", "200 with an error in it", inside, BODIES)
-    for name, errors in (
-        ("errors-shape", {"errors": {"code": 1}}),
-        ("errors-odd", {"errors": [None, 3, {"code": {"a": []}, "message": 5, "detail": "x"}]}),
+    for name, errors, words in (
+        ("errors-shape", {"code": 1}, "a 403 whose errors are not a list"),
+        (
+            "errors-odd",
+            [None, 3, {"code": {"a": []}, "message": 5, "detail": "x"}],
+            "a 403 whose errors have odd types",
+        ),
     ):
-        yield Fault(name, "a 403 whose errors are of odd shape", refusing(json_answer(403, errors)), BODIES)
+        yield Fault(name, words, refusing(json_answer(403, {"errors": errors})), BODIES)
     odd = {"token": {"a": 1}, "access_token": [], "errors": 5, "layers": {}, "config": []}
     for name, content, words in (
         ("json-half", b'{"token": "ab', "half of a document"),
@@ -329,10 +333,10 @@ def _bodies() -> Iterator[Fault]:
 
 def _protocols() -> Iterator[Fault]:
     yield Fault("tls-alert", "a TLS alert", raw(b"\x15\x03\x01\x00\x02\x02\x46"), passing=True)
-    yield Fault("ssh-banner", "a banner of SSH", raw(b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n"))
+    yield Fault("ssh-banner", "an SSH banner", raw(b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n"))
     yield Fault("http09", "a page without a head", raw(b"<html><body>hello</body></html>"))
-    yield Fault("http2", "a frame of HTTP/2", raw(b"\x00\x00\x12\x04\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00d"))
-    yield Fault("status-odd", "a status that is no number", raw(b"HTTP/1.1 abc Odd\r\nContent-Length: 0\r\n\r\n"))
+    yield Fault("http2", "an HTTP/2 frame", raw(b"\x00\x00\x12\x04\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00d"))
+    yield Fault("status-odd", "a status that is not a number", raw(b"HTTP/1.1 abc Odd\r\nContent-Length: 0\r\n\r\n"))
     yield Fault("status-999", "999", raw(b"HTTP/1.1 999 Denied\r\nContent-Length: 0\r\n\r\n"))
 
 

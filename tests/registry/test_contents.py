@@ -99,7 +99,7 @@ def test_content(manifest: Manifest, media_type: str) -> None:
         return
     assert isinstance(found, Evidence)
     named = manifest.media_type
-    assert found.message == f"what {manifest.digest} names is no image or index: its type is {named}"
+    assert found.message == f"what {manifest.digest} names is not an image or index: its type is {named}"
     assert (found.stage, found.status, found.sent) == (Stage.VERIFY, 200, True)
 
 
@@ -237,7 +237,7 @@ def test_what_was_fetched_and_put_is_the_same_under_both_tags() -> None:
     assert held.tags == {(NAME, "1"): BOTH.digest, (NAME, "latest"): BOTH.digest}
 
 
-KEPT = f"it was sent {ONE.digest} and says that it keeps {TWO.digest}"
+KEPT = f"it was sent {ONE.digest} and says that it holds {TWO.digest}"
 ANSWERS: dict[str, tuple[Answer, Evidence]] = {
     "created": (CREATED, DONE),
     "created, without a digest": (Answer(201), DONE),
@@ -248,7 +248,7 @@ ANSWERS: dict[str, tuple[Answer, Evidence]] = {
     ),
     "a digest to be seen": (
         CREATED.having(Docker_Content_Digest="sha256:\x1b[2J"),
-        DONE._replace(code="DIGEST_MISMATCH", message=f"it was sent {ONE.digest} and says that it keeps sha256: [2J"),
+        DONE._replace(code="DIGEST_MISMATCH", message=f"it was sent {ONE.digest} and says that it holds sha256: [2J"),
     ),
     "the same by another algorithm": (CREATED.having(Docker_Content_Digest=SHA512), DONE),
     "denied": (DENIED, Evidence(Stage.PUSH, DENIED.body["errors"][0]["message"], 403, "DENIED", sent=True)),
@@ -279,7 +279,7 @@ def test_what_the_answer_to_a_put_means(answer: Answer, expected: Evidence) -> N
 LONG = CONTENT._replace(digest=SHA512)
 UNTAGGED = DONE._replace(
     code="NOT_TAGGED",
-    message="the registry holds the manifest by its sha512 digest, and lets no tag name it; to push it there, write "
+    message="the registry holds the manifest by its sha512 digest, but accepts no tag for it; to push it there, write "
     "the image with sha256 digests",
 )
 NO_DIGEST = {"errors": [{"code": "DIGEST_INVALID", "message": "did not match"}]}
@@ -293,14 +293,14 @@ LONG_ANSWERS: dict[str, tuple[Answer, Evidence]] = {
     "another tag": (Answer(201).having(OCI_Tag="latest"), UNTAGGED),
     "another digest": (
         Answer(201).having(OCI_Tag="1", Docker_Content_Digest=TWO.digest),
-        DONE._replace(code="DIGEST_MISMATCH", message=f"it was sent {SHA512} and says that it keeps {TWO.digest}"),
+        DONE._replace(code="DIGEST_MISMATCH", message=f"it was sent {SHA512} and says that it holds {TWO.digest}"),
     ),
     "no such digests": (
         Answer(400, NO_DIGEST),
         Evidence(
             Stage.PUSH,
-            "the registry takes no sha512 digest of a manifest (did not match); to push it there, write the image with "
-            "sha256 digests",
+            "the registry accepts no sha512 digest for a manifest (did not match); to push it there, write the image "
+            "with sha256 digests",
             400,
             "DIGEST_INVALID",
             sent=True,

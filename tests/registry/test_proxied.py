@@ -52,7 +52,7 @@ def test_what_no_registry_answers(method: str, answer: Response, called: str, mo
     with pytest.raises(ProxyAnswers) as caught:
         of_registry(through(monkeypatch), method, answer)
     sends = f"what answers through the proxy {PROXY} sends {called}"
-    assert caught.value.message == f"http://{HOST}: {sends}, which is like no registry's answer"
+    assert caught.value.message == f"http://{HOST}: {sends}, which is not how a registry answers"
 
 
 @pytest.mark.parametrize(("method", "answer", "called"), PROXYS.values(), ids=PROXYS)

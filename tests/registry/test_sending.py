@@ -1055,7 +1055,10 @@ def test_a_limit_below_every_piece_is_told() -> None:
     page = Answer(413, "<html><h1>413 Request Entity Too Large</h1></html>")
     with FakeRegistry(uploading(on("PUT|PATCH", "/u", page))) as registry:
         found = send(registry)
-    said = "request entity too large: no 5000 bytes pass, which a proxy before the registry limits as a rule"
+    said = (
+        "request entity too large: a body of 5000 bytes does not pass; a proxy in front of the registry usually sets "
+        "the limit"
+    )
     assert found == Evidence(Stage.PUSH, said, 413, sent=False)
 
 

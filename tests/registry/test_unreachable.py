@@ -133,7 +133,7 @@ ERRORS: dict[str, tuple[BaseException, str, str]] = {
     "another host's": (
         exhausted(exceptions.SSLError(certificate(62))),
         "no",
-        "the certificate is for another host name (it counts only among the subject's alternative names)",
+        "the certificate is for another host name (only its subject alternative names count)",
     ),
     "another fault of it": (
         exhausted(exceptions.SSLError(certificate(26, "unsuitable purpose"))),

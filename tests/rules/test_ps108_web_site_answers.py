@@ -24,7 +24,7 @@ FIRES = {
 def test_fires(fact: Facts, said: str) -> None:
     (problem,) = problems(RULE, fact, fact._replace(reference=fact.reference._replace(tag="2")))
     assert problem.message.startswith(f"git.example.com {said}")
-    assert "no registry" in problem.message
+    assert "not a registry" in problem.message
     assert problem.fix.startswith("curl -sSi https://git.example.com/v2/")
 
 

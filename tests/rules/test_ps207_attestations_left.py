@@ -30,7 +30,7 @@ def test_fires_for_an_image_in_files() -> None:
 def test_fires_for_an_index_that_was_made(left: int) -> None:
     made = Upcoming((AMD64, ARM64), sha("a"), attestations=left, part_of=sha("b"))
     problem = only(RULE, facts(GIVEN, image=made, platforms=(AMD64, ARM64))._replace(place="oci:out"))
-    assert "an index of linux/amd64,linux/arm64 alone is made and pushed" in problem.message
+    assert "a new index of linux/amd64,linux/arm64 alone is pushed" in problem.message
     assert sha("b") in problem.message
     assert ("signatures that belong to the image's index stay behind" in problem.message) is bool(left)
     assert problem.fix == f"docker pushsafe --from oci:out {GIVEN}   (the whole index)"
@@ -40,7 +40,7 @@ def test_fires_for_an_index_that_was_made(left: int) -> None:
 def test_fires_for_signatures_without_a_tag(platforms: tuple[Platform, ...]) -> None:
     stored = Upcoming((AMD64,), sha("a"), attestations=len(platforms), untagged=(sha("c"),))
     problem = only(RULE, facts(GIVEN, image=stored, platforms=platforms))
-    assert f"signatures or the like in the files stay behind ({sha('c')})" in problem.message
+    assert f"signatures or similar in the files stay behind ({sha('c')})" in problem.message
     assert ("only the manifest for linux/amd64 is pushed" in problem.message) is bool(platforms)
 
 

@@ -9,6 +9,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -312,8 +313,8 @@ def _distrust(file: Path, environ: Mapping[str, str]) -> str:
     if folder.st_mode & stat.S_IWOTH and folder.st_uid != os.geteuid():  # as in /tmp
         return "anyone can write to its folder"
     owners = [("its folder", folder.st_uid), ("it", file.lstat().st_uid)]
-    if file.exists():
-        owners.append(("the file it leads to", file.stat().st_uid))
+    with suppress(OSError):  # it leads nowhere, or to where this user may not look: reading it says so
+        owners.append(("the file it leads to", os.stat(file).st_uid))  # noqa: PTH116 - exists() raises for the latter
     trusted = _trusted(environ)
     return next((f"{what} belongs to another user (uid {uid})" for what, uid in owners if uid not in trusted), "")
 

@@ -125,7 +125,7 @@ def _status(path: str) -> os.stat_result | None:
 
 
 def _opened(folder: Path) -> int:
-    """A descriptor of a folder whose path holds no links: whoever puts one there meanwhile leads us nowhere."""
+    """A descriptor of a folder that is no link itself: whoever puts one in its place meanwhile leads us nowhere."""
     return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
 
 

@@ -370,11 +370,14 @@ _SAYINGS: dict[Meaning, tuple[str, ...]] = {
 }
 
 
+_LONGEST_LINE = 8 * 1024  # of which a path is looked for
 # Go's `dial unix PATH: connect: permission denied`, and a file's.
 _SOCKET = re.compile(
-    r"(?:unix://|dial unix )(/[\w./-]+).*permission denied|permission denied.*unix://(/[\w./-]+)", re.I
+    r"(?:unix://|dial unix )(/[\w./-]{1,4096}).*permission denied|permission denied.*unix://(/[\w./-]{1,4096})", re.I
 )
-_FILE = re.compile(r"(/[\w./@+~-]+)[\"'\u2019]?: (?:permission denied|operation not permitted|read-only)", re.I)
+_FILE = re.compile(
+    r"(?<![\w./@+~-])(/[\w./@+~-]{1,4096})[\"'\u2019]?: (?:permission denied|operation not permitted|read-only)", re.I
+)
 
 
 def _saying(found: Meaning, place: _Place, line: str) -> tuple[str, tuple[str, ...]]:
@@ -405,6 +408,7 @@ def _saying(found: Meaning, place: _Place, line: str) -> tuple[str, tuple[str, .
 
 def _of_this_machine(line: str) -> tuple[str, tuple[str, ...]] | None:
     """What is said of a file or a socket that is closed to whoever ran this."""
+    line = line[:_LONGEST_LINE]
     if socket := _SOCKET.search(line):
         summary = "This user may not access the engine: its socket is closed to them. The registry is not involved."
         path = clean(socket.group(1) or socket.group(2))

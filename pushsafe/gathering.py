@@ -10,7 +10,7 @@ from typing import NamedTuple
 from pushsafe.builders import needed
 from pushsafe.denial import foresee
 from pushsafe.errors import EngineFailed, EngineUnreachable, PushsafeError, RegistryUnreachable, UsageError
-from pushsafe.evidence import beforehand
+from pushsafe.evidence import WRONG_ADDRESS, beforehand
 from pushsafe.gateways import EngineGateway, Gateways
 from pushsafe.looking import Look
 from pushsafe.model import (
@@ -329,10 +329,11 @@ def _is_refused(fact: Facts) -> bool:
 def _engine_may_ask(preflight: Preflight) -> bool:
     """Whether the engine logged in at a registry that cannot be reached from here, or was not asked to.
 
-    It would send the credential to any token server, in clear as well.
+    It would send the credential to any token server, in clear as well, and to wherever a registry leads.
     """
     answers = (item.status for item in preflight.evidence if item.stage is Stage.ENGINE_AUTH)
-    return not preflight.unsafe_realm and all(status == 200 for status in answers)
+    astray = any(item.code == WRONG_ADDRESS for item in preflight.evidence)
+    return not preflight.unsafe_realm and not astray and all(status == 200 for status in answers)
 
 
 def _expand(fact: Facts, engine: EngineGateway) -> tuple[Facts, ...]:

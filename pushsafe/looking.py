@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from pushsafe.errors import EngineFailed, EngineUnreachable, RegistryUnreachable, UnsafeRealm
+from pushsafe.errors import EngineFailed, EngineUnreachable, RegistryAstray, RegistryUnreachable, UnsafeRealm
 from pushsafe.gateways import Gateways
 from pushsafe.model import (
     NO_MANIFEST,
@@ -51,8 +51,8 @@ class Look(NamedTuple):
         preflight that would tell which of them can."""
         try:
             return self._now()
-        except UnsafeRealm as error:
-            return TagUnknown(error.message)  # the engine would send it the credential
+        except (UnsafeRealm, RegistryAstray) as error:
+            return TagUnknown(error.message)  # the engine would send the credential there
         except RegistryUnreachable as error:
             return self.through_engine(error.message)
 
@@ -74,7 +74,7 @@ class Look(NamedTuple):
             image = self.fact.image
             near = closely and isinstance(image, LocalImage | Upcoming)
             return self._whole(found, image) if near else TagHeld(found)
-        except UnsafeRealm as error:
+        except (UnsafeRealm, RegistryAstray) as error:
             return TagUnknown(error.message)
         except RegistryUnreachable as error:
             return self.through_engine(error.message) if engine else TagUnknown(error.message)

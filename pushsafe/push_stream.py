@@ -159,7 +159,7 @@ def _of_cut(text: str) -> Mapping[str, Any]:
     if not found:
         return {}
     said = text[found.end() : found.end() + _ERROR_SAID]
-    whole = re.match(r'(?:[^"\\]|\\u[0-9a-fA-F]{4}|\\[^u])*', said)
+    whole = re.match(r'(?:[^"\\]|\\u[0-9a-fA-F]{4}|\\["\\/bfnrt])*', said)
     return {"error": json.loads(f'"{whole[0]}"', strict=False) if whole else ""}
 
 

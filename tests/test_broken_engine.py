@@ -247,6 +247,18 @@ def test_a_line_is_cut_wherever_its_parts_end(size: int, monkeypatch: pytest.Mon
     assert found == [(b"a" * 999, 999), (b"b" * 1000, 1000), (b"c" * 1000, 5000), (b"d", 1)]
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"), [(r"no \"right\"\u0021 ", 'no "right"!'), (r"odd \x", "odd"), (r"half \u00", "half")]
+)
+def test_the_beginning_of_an_error_that_is_too_long(said: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is no JSON in it, as of an engine that is none, ends what is shown."""
+    monkeypatch.setattr(push_stream, "LONGEST_LINE", 1000)
+    line = f'{{"errorDetail":{{"message":"{said}{"y" * 5000}"}},"error":"z"}}\n'
+    found = read_push_stream(APP, lines([line.encode()]), lambda _event: None)
+    assert isinstance(found, EngineRefused)
+    assert found.evidence.message.startswith(shown)
+
+
 @pytest.mark.parametrize("part", [b"x" * 65536, LAYER * 900], ids=["one line", "many lines"])
 def test_64_megabytes_take_seconds_and_little_memory(part: bytes) -> None:
     began = time.monotonic()

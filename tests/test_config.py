@@ -673,6 +673,12 @@ def test_under_sudo_the_callers_file_counts(caller: str, taken: bool, place: Pla
     assert place.load({"SUDO_UID": caller}).timeout == (5 if taken else None)
 
 
+def test_a_link_that_leads_to_where_nobody_can_look(place: Place) -> None:
+    """As to a folder that is closed to this user, which a test that runs as root does not have."""
+    (place.project / PROJECT_FILE).symlink_to("x" * 300)
+    assert "cannot read the settings of ~/project/.pushsafe.toml" in place.refusal()[0]
+
+
 @pytest.mark.parametrize(
     ("links", "targets", "why"),
     [

@@ -473,3 +473,9 @@ def test_a_wrapped_token_is_masked() -> None:
     shown = explain("denied: token ghp_0123456789\u200babcdefghijABCDEFGHIJ").message
     assert "ghp_" not in shown
     assert "ABCDEF" not in shown
+
+
+@pytest.mark.parametrize("line", ["/a" * 30_000, "dial unix /a " * 5_000], ids=["a path", "sockets"])
+def test_a_long_line_of_paths_takes_no_time(line: str) -> None:
+    """A second was the time of 10 kB, and four of 20: it would not end."""
+    assert explain(f"permission denied {line}")

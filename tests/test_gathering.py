@@ -12,7 +12,16 @@ from typing import Any
 import pytest
 
 from pushsafe import gathering
-from pushsafe.errors import EngineFailed, EngineUnreachable, PushsafeError, RegistryUnreachable, UnsafeRealm, UsageError
+from pushsafe.errors import (
+    EngineFailed,
+    EngineUnreachable,
+    PushsafeError,
+    RegistryAstray,
+    RegistryUnreachable,
+    UnsafeRealm,
+    UsageError,
+)
+from pushsafe.evidence import WRONG_ADDRESS
 from pushsafe.exitcodes import ExitCode, exit_code
 from pushsafe.gathering import Gathering, investigate
 from pushsafe.model import (
@@ -118,6 +127,7 @@ GUARDED: dict[str, tuple[Asks, Scripted[ManifestInfo | Evidence], TagState]] = {
     "not told": (Asks.LOGIN, Evidence(Stage.VERIFY, "", status=403), TagUnknown("the registry answers 403")),
     "out of reach": (Asks.LOGIN, AWAY, TagHeld(single())),
     "an unsafe realm": (Asks.LOGIN, UnsafeRealm("in clear", "http://token.test"), TagUnknown("in clear")),
+    "another address": (Asks.LOGIN, RegistryAstray("it leads astray"), TagUnknown("it leads astray")),
     "offline": (Asks.NOTHING, HELD_THERE, NOT_ASKED),
 }
 
@@ -216,6 +226,9 @@ class Case:
 LOOK, THROUGH = (f"manifest {ONE}",), ("login registry.test", f"distribution {ONE}")
 HALF = Evidence(Stage.PING, "", status=401)
 UNSAFE = Preflight((HALF,), "the credential would go to auth.test in clear", "auth.test")
+ASTRAY = Preflight(
+    (HALF, Evidence(Stage.TOKEN, "it leads astray", code=WRONG_ADDRESS, sent=False)), "the token server is at 10.0.0.5"
+)
 BUSY = Preflight((HALF, Evidence(Stage.PROBE, "", status=503, sent=True)))
 UNDECIDED = Preflight((Evidence(Stage.PING, "", status=404), Evidence(Stage.PROBE, "", status=403, sent=False)))
 CASES = {
@@ -236,6 +249,8 @@ CASES = {
     # The engine would send the credential there.
     "an unsafe token server": Case(UNSAFE, TagUnknown(UNSAFE.problem), ()),
     "an unsafe token server, and patient": Case(UNSAFE, TagUnknown(UNSAFE.problem), (), patient=True),
+    "a token server on a private network": Case(ASTRAY, TagUnknown(ASTRAY.problem), ()),
+    "a token server on a private network, and patient": Case(ASTRAY, TagUnknown(ASTRAY.problem), (), patient=True),
 }
 
 

@@ -109,8 +109,9 @@ def _candidates(saved: Sequence[Saved], store: Store, layout: Layout | None) -> 
 
 def _listed(saved: Iterable[Saved], store: Store) -> list[_Listed]:
     found: dict[tuple[str, tuple[str, ...]], _Listed] = {}
+    digests: dict[str, str] = {}  # by the names of configs: a list may name one many times
     for one in saved:
-        digest = config_digest_of(one, store)
+        digest = digests[one.config] = digests.get(one.config) or config_digest_of(one, store)
         key = digest or one.config, one.layers
         names = found[key].names if key in found else ()
         found[key] = _Listed(tuple(dict.fromkeys((*names, *one.names))), one, digest)

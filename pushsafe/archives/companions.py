@@ -47,21 +47,20 @@ def subject_of_list(named: Named) -> str:
 
 def companions_of(layout: Layout) -> Iterator[Tagged]:
     """The manifests among the entries that have, or get, a tag made of their subject's digest."""
+    images: dict[tuple[str, ...], set[str]] = {}
+    for one in layout.entries:
+        if one.kind in _IMAGES:
+            images.setdefault(one.names, set()).add(one.digest)
     for named in layout.entries:
         if named.media_type not in ("", *INDEX_TYPES, *MANIFEST_TYPES):
             continue
-        found = (one for one in map(_ABOUT.fullmatch, named.names) if one and one[3])
-        by_name = {(f"{one[1]}:{one[2]}", one[3]) for one in found}
+        found = (about for about in map(_ABOUT.fullmatch, named.names) if about and about[3])
+        by_name = {(f"{about[1]}:{about[2]}", about[3]) for about in found}
         for subject, suffix in sorted(by_name):
             yield _tagged(named, subject, suffix)
         if named.kind in _SUFFIXES and not by_name:
-            yield _tagged(named, _saved_with(layout, named), _SUFFIXES[named.kind])
-
-
-def _saved_with(layout: Layout, named: Named) -> str:
-    """The digest of the image that cosign saved it with; empty where that cannot be told."""
-    images = {one.digest for one in layout.entries if one.kind in _IMAGES and one.names == named.names}
-    return images.pop() if len(images) == 1 else ""
+            saved_with = images.get(named.names, set())  # by cosign; of several nobody can tell which
+            yield _tagged(named, next(iter(saved_with)) if len(saved_with) == 1 else "", _SUFFIXES[named.kind])
 
 
 def _tagged(named: Named, subject: str, suffix: str) -> Tagged:

@@ -77,12 +77,15 @@ class Layout:
         return named
 
     def whole(self) -> Named | None:
-        """`index.json` as an index, byte for byte; None where no registry would take it as that."""
+        """`index.json` as an index, byte for byte; None where no registry would take it as that. Raises UsageError."""
         said = field(self._index, "mediaType")
         media_type = said if said in INDEX_TYPES else INDEX_TYPES[0]
         if said not in (None, "", media_type) or len(self._body) > _DOCUMENT_LIMIT:
             return None
-        return self.taken(self._body, media_type)
+        try:
+            return self.taken(self._body, media_type)
+        except Unusable as error:
+            raise UsageError(f"{self.store.shown(INDEX)}: it {error}", AGAIN) from None
 
     def written(self, entry: Named) -> str:
         """An entry of `index.json` in JSON, without its names, which mean nothing elsewhere."""

@@ -7,7 +7,9 @@ for the addresses behind host names, too.
 
 from __future__ import annotations
 
+import errno
 import ipaddress
+import os
 import socket
 from enum import Enum
 from typing import NamedTuple
@@ -74,8 +76,14 @@ def reach_of(address: str) -> Reach:
 
 
 def reach_of_peer(connection: socket.socket) -> Reach:
-    """Who can speak to the other end of a connection; one whose ends have the same address stays on this machine."""
-    peer, ours = connection.getpeername()[0], connection.getsockname()[0]
+    """Who can speak to the other end of a connection; one whose ends have the same address stays on this machine.
+
+    Raises ConnectionResetError where the other end has closed it already.
+    """
+    try:
+        peer, ours = connection.getpeername()[0], connection.getsockname()[0]
+    except OSError:  # ENOTCONN, on macOS EINVAL
+        raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)) from None
     found = reach_of(peer)
     return Reach.MACHINE if peer == ours and found is not Reach.LINK else found
 

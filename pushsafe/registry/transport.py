@@ -399,7 +399,7 @@ class Transport:
         """What to raise for an error, without its cause, whose words may hold a header or a URL."""
         if time.monotonic() < time_.due:
             return unreachable(origin_of(url), error, known=origin_of(url) in self._answered)
-        reason = _RUN_IS_OVER if time_.is_last else f"no whole answer within {ANSWER_TIMEOUT:g} seconds"
+        reason = _RUN_IS_OVER if time_.is_last else f"no whole answer within {time_.whole:g} seconds"
         return RegistryUnreachable(f"{origin_of(url)}: {reason}")
 
     # ------------------------------------------------------------------ which address

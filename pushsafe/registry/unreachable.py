@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import socket
 import ssl
@@ -19,6 +20,8 @@ _DROPPED = (
     ssl.SSLEOFError,
     ssl.SSLZeroReturnError,
 )
+_NO_SUCH_NAME = (socket.EAI_NONAME, socket.EAI_NODATA)
+_NO_WAY = (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL)
 
 
 class Dropped(RegistryUnreachable):
@@ -28,6 +31,10 @@ class Dropped(RegistryUnreachable):
     def __init__(self, message: str, *, refused: bool = False) -> None:
         super().__init__(message)
         self.refused = refused
+
+
+class NobodyThere(RegistryUnreachable):
+    """No connection can be made, and trying again would not change that: refused, no such name, no way there."""
 
 
 def unreachable(origin: str, error: BaseException, *, known: bool) -> RegistryUnreachable:
@@ -41,7 +48,14 @@ def unreachable(origin: str, error: BaseException, *, known: bool) -> RegistryUn
         return Dropped(message, refused=True)
     if not way and any(isinstance(link, ssl.SSLError) for link in chain):
         return TlsFailed(message, no_tls=message.endswith(_SPEAKS_NONE))
-    return RegistryUnreachable(message)
+    return NobodyThere(message) if any(map(_is_nobody, chain)) else RegistryUnreachable(message)
+
+
+def _is_nobody(error: BaseException) -> bool:
+    """A name server that does not answer proves nothing."""
+    if isinstance(error, socket.gaierror):
+        return error.errno in _NO_SUCH_NAME
+    return isinstance(error, OSError) and error.errno in _NO_WAY
 
 
 def _chain(error: BaseException) -> list[BaseException]:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urldefrag, urlencode, urljoin
 
-from pushsafe.errors import RegistryAstray, RegistryUnreachable
+from pushsafe.errors import RegistryAstray, RegistryUnreachable, TlsFailed
 from pushsafe.extents import Part
 from pushsafe.model import Credential
 from pushsafe.patience import Patience
@@ -16,7 +16,7 @@ from pushsafe.registry.auth import parse_challenge
 from pushsafe.registry.destinations import Lead, astray
 from pushsafe.registry.tokens import Tokens
 from pushsafe.registry.transport import SAME_AGAIN, Endpoint, Response, Transport, place_of
-from pushsafe.registry.unreachable import Dropped
+from pushsafe.registry.unreachable import NobodyThere
 
 TAKEN = (201, 202, 204)
 """Statuses of a piece that was taken: 202 by the specification; crane (`pkg/v1/remote/write.go`) knows the others."""
@@ -25,6 +25,8 @@ DONE = (200, 201, 204)
 (`core/remotes/docker/pusher.go`)."""
 CANCEL_TIME = 0.5
 """Seconds that there are for cancelling, at least."""
+_NO_PLACE = (NobodyThere, TlsFailed)
+"""What shows that an address is none for uploads, now and later."""
 NOWHERE = "it opens an upload, but does not say where to send it"
 _MOST_REDIRECTS = 3  # of one request
 _REFUSED = (401, 403)
@@ -93,8 +95,10 @@ class Upload:
             self.transport.knock(place, registry=self.endpoint.registry, lead=lead)
         except RegistryAstray as error:
             return error.message
-        except RegistryUnreachable as error:
+        except _NO_PLACE as error:
             return astray(lead, place, error.message).message if self.transport.engine_is_local() else ""
+        except RegistryUnreachable:
+            pass  # it is slow, or away for a moment: then the push shows it
         return ""
 
     def in_clear(self) -> bool:
@@ -191,12 +195,14 @@ class Upload:
                 method, url, verify=verify, headers=sent, body=body(), registry=registry, lead=lead
             ) as answer:
                 response = answer.whole()
-        except (Dropped, RegistryAstray):
-            raise
-        except RegistryUnreachable as error:
+        except _NO_PLACE as error:
+            self.onward, self.redirects = "", 0
             if lead is None or begun or self.transport.has_answered(url):
                 raise
             raise astray(lead, url, error.message) from None  # nobody is there, and it is the registry that said so
+        except BaseException:
+            self.onward, self.redirects = "", 0  # what was redirected begins anew at the registry
+            raise
         if response.status not in SAME_AGAIN:
             self.onward, self.redirects = "", 0
         return response

@@ -247,6 +247,14 @@ def test_a_layout_that_says_to_be_no_index(tmp_path: Path, says: Any) -> None:
     assert "it has 2 images" in refused(made.folder(tmp_path))[0]
 
 
+@pytest.mark.parametrize("subject", [{}, 5, "x", {"digest": "sha256:1"}])
+def test_an_index_that_refers_to_nothing_that_can_be_read(tmp_path: Path, subject: Any) -> None:
+    made = nameless(Making(), *(Making().image(platform) for platform in ("linux/amd64", "linux/arm64")))
+    index = {**json.loads(made.whole()["index.json"]), "subject": subject}
+    made.files["index.json"] = json.dumps(index).encode()
+    assert "index.json: it " in refused(made.folder(tmp_path))[0]
+
+
 @pytest.mark.parametrize("ref", ["my-api:1", "docker.io/library/my-api:1", "index.docker.io/library/my-api:1"])
 def test_podman_writes_whole_names_for_tags(put: Callable[[Making], Archive], ref: str) -> None:
     made = Making()

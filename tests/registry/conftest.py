@@ -30,7 +30,8 @@ def trusted(signed: Certificate, monkeypatch: pytest.MonkeyPatch) -> Certificate
 
 @pytest.fixture
 def names(monkeypatch: pytest.MonkeyPatch) -> Names:
-    """Lets host names stand for this machine's loopback; every other name is unknown."""
+    """Lets host names stand for this machine's loopback; every other name is unknown, and of `later.test` nobody
+    knows now."""
     real = socket.getaddrinfo
 
     def give(*known: str) -> None:
@@ -39,6 +40,8 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Names:
                 return real("127.0.0.1", *args, **options)
             if host in known:
                 return real("127.0.0.1", *args, **options)
+            if host == "later.test":
+                raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
         monkeypatch.setattr(socket, "getaddrinfo", look_up)

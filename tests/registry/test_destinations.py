@@ -46,6 +46,11 @@ ADDRESSES = {
 }
 
 
+def test_a_connection_that_is_closed_already_is_a_dropped_one() -> None:
+    with socket.socket() as never_connected, pytest.raises(ConnectionResetError, match="reset by peer"):
+        reach_of_peer(never_connected)
+
+
 @pytest.mark.parametrize(("address", "reach"), ADDRESSES.items())
 def test_addresses(address: str, reach: Reach) -> None:
     assert reach_of(address) is reach

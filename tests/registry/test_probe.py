@@ -415,6 +415,7 @@ PLACES: dict[str, tuple[bool, str, str]] = {
         "http://169.254.169.254, {wrong}: it is a link-local address or a cloud's metadata service, where {own} itself "
         "is not",
     ),
+    "a name that nobody looks up now": (False, "http://later.test/u", ""),
     "nowhere": (False, "", "it opens an upload, but does not say where to send it"),
     "no address": (False, "http://[", "it opens an upload, but does not say where to send it"),
 }

@@ -583,6 +583,18 @@ def test_a_redirected_blob_goes_to_where_it_leads(status: int) -> None:
         assert [one.body for one in registry.find("PUT", ".*")] == [DATA] * 3
 
 
+def test_a_redirected_blob_that_is_dropped_begins_anew() -> None:
+    """The address of a request that broke off is not that of an upload: it goes to the registry again."""
+    small = DATA[:9_999]
+    digest = Lying(small).blob.digest
+    moved = on("PUT", "/u", to(f"/moved?digest={digest}"), Answer(201))
+    with FakeRegistry(uploading(moved, on("PUT", "/moved", Answer(drop=True)))) as registry:
+        assert send(registry, Lying(small), retries=1) is LayerState.SENT
+        asked = [(one.method, one.path) for one in registry.requests if one.method in ("POST", "PUT")]
+        start = ("POST", f"/v2/{NAME}/blobs/uploads/")
+        assert asked == [start, ("PUT", "/u"), ("PUT", "/moved"), start, ("PUT", "/u")]
+
+
 def test_a_redirected_start_and_a_redirected_piece(monkeypatch: pytest.MonkeyPatch) -> None:
     """The next piece goes to where the last one's answer says."""
     monkeypatch.setattr(turns, "_PIECE", 40_000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import socket
 import ssl
@@ -12,7 +13,7 @@ import urllib3
 from urllib3 import exceptions
 
 from pushsafe.errors import TlsFailed
-from pushsafe.registry.unreachable import Dropped, unreachable
+from pushsafe.registry.unreachable import Dropped, NobodyThere, unreachable
 
 ORIGIN = "https://registry.test"
 _POOL = urllib3.HTTPSConnectionPool("registry.test")
@@ -143,6 +144,24 @@ ERRORS: dict[str, tuple[BaseException, str, str]] = {
     "no URL": (exceptions.LocationParseError("http://secret@"), "no", "the address cannot be read"),
     "no header": (ValueError("Invalid header value b'secret'"), "no", "the request cannot be written as HTTP"),
 }
+
+
+@pytest.mark.parametrize(
+    ("error", "nobody"),
+    [
+        (REFUSED, True),
+        (OSError(errno.EHOSTUNREACH, "No route to host"), True),
+        (OSError(errno.ENETUNREACH, "Network is unreachable"), True),
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), True),
+        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"), False),
+        (TimeoutError("timed out"), False),
+        (ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"), False),
+    ],
+    ids=str,
+)
+def test_what_shows_that_nobody_is_there(error: OSError, nobody: bool) -> None:
+    """What may be over in a moment shows nothing."""
+    assert isinstance(unreachable(ORIGIN, not_made(error), known=False), NobodyThere) is nobody
 
 
 @pytest.mark.parametrize(("error", "kind", "said"), ERRORS.values(), ids=ERRORS)

@@ -97,8 +97,8 @@ class Look(NamedTuple):
 
     def _whole(self, found: ManifestInfo, image: LocalImage | Upcoming | ImageMissing | None) -> TagHeld:
         """The same with the config, platform and version of a single image."""
-        version = ""
-        with suppress(RegistryUnreachable):  # what is known by now stands; only a warning is lost
+        version = unread = ""
+        try:
             if not found.is_index:
                 registry = self.gateways.registry()
                 whole = registry.manifest(self.fact.reference, self.credential, found.digest, whole=True)
@@ -111,7 +111,11 @@ class Look(NamedTuple):
                 if isinstance(config, ImageConfig):
                     version = config.version
                     found = found._replace(platforms=(config.platform,) if config.platform else ())
-        return TagHeld(found, version)
+                else:
+                    unread = f"it does not show the config of that image ({config})"
+        except RegistryUnreachable as error:  # what is known by now stands
+            unread = error.message
+        return TagHeld(found, version, unread=unread)
 
     def _higher_versions(self, found: ManifestInfo) -> tuple[str, ...]:
         """The tag of a higher version than the local image's that names the same as a moving tag does now."""

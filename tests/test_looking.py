@@ -30,6 +30,7 @@ from tests.values import AMD64, ARM64, OCI_INDEX, OCI_MANIFEST, logged_in, ref, 
 API = "registry.test/team/app"
 AWAY = RegistryUnreachable("registry.test: no answer in time")
 LIMITED = Evidence(Stage.VERIFY, "too many requests", status=429)
+UNSHOWN = "it does not show the config of that image (429; too many requests)"
 LOCAL = LocalImage(sha("a"), (AMD64,), repo_digests=(f"{API}@{sha('b')}",), children=(sha("c"),))
 
 
@@ -83,9 +84,9 @@ CASES = {
     "of no known platform": Case(OTHER, TagHeld(WHOLE), TO_THE_CONFIG, config=ImageConfig()),
     "without a config": Case(OTHER, TagHeld(OTHER), TO_THE_MANIFEST, whole=OTHER),
     "not shown whole": Case(OTHER, TagHeld(OTHER), TO_THE_MANIFEST, whole=LIMITED),
-    "gone before it was read": Case(OTHER, TagHeld(OTHER), TO_THE_MANIFEST, whole=AWAY),
-    "its config not shown": Case(OTHER, TagHeld(WHOLE), TO_THE_CONFIG, config=LIMITED),
-    "gone before its config was read": Case(OTHER, TagHeld(WHOLE), TO_THE_CONFIG, config=AWAY),
+    "gone before it was read": Case(OTHER, TagHeld(OTHER, unread=AWAY.message), TO_THE_MANIFEST, whole=AWAY),
+    "its config not shown": Case(OTHER, TagHeld(WHOLE, unread=UNSHOWN), TO_THE_CONFIG, config=LIMITED),
+    "gone before its config was read": Case(OTHER, TagHeld(WHOLE, unread=AWAY.message), TO_THE_CONFIG, config=AWAY),
 }
 
 

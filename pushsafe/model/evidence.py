@@ -87,12 +87,14 @@ class TagHeld(NamedTuple):
 
     `manifest.platforms` are an index's, or the one that the image's config names; `manifest.config` is that config's
     digest, which the classic store takes for the image's ID. `version` is the config's version label, `also` are tags
-    of higher versions than the local image's that name the same digest.
+    of higher versions than the local image's that name the same digest. `unread` is why that config could not be read,
+    so that platform and version are not known; empty where it was read, or nobody had to.
     """
 
     manifest: ManifestInfo
     version: str = ""
     also: tuple[str, ...] = ()
+    unread: str = ""
 
 
 class TagAbsent(NamedTuple):

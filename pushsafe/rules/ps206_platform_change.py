@@ -14,6 +14,11 @@ def check(facts: Facts) -> Problem | None:
     if not ours or not isinstance(facts.tag_now, TagHeld):
         return None
     reference, theirs = facts.reference, facts.tag_now.manifest.platforms
+    if facts.tag_now.unread and not theirs:
+        said = (
+            f"could not check which platform {reference.tag!r} is for at {reference.registry}: {facts.tag_now.unread}"
+        )
+        return Problem(reference, said, f"docker buildx imagetools inspect {reference}", Severity.INFO)
     if len(theirs) != 1 or not lacking(theirs, ours):
         return None
     return Problem(
@@ -31,7 +36,8 @@ RULE = Rule(
     summary="the tag names an image of another platform now",
     explanation=(
         "An image that was built on a laptop with an ARM processor does not run where the one before it did: machines "
-        "of the tag's platform fail with `exec format error` after the push. One tag can serve both as an index."
+        "of the tag's platform fail with `exec format error` after the push. One tag can serve both as an index. Where "
+        "the registry does not show which platform the tag is for, that is only mentioned."
     ),
     example="docker pushsafe ghcr.io/myorg/my-api:1.4.2   (linux/amd64 there, built here for linux/arm64)",
     fix="Build for the tag's platform too with the buildx command of the finding, or push under another tag.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pushsafe.model import Facts, ImageMissing, LocalImage, Platform, TagAbsent, TagUnknown
+from pushsafe.model import Facts, ImageMissing, LocalImage, Platform, Severity, TagAbsent, TagUnknown
 from pushsafe.rules.ps206_platform_change import RULE
 from tests.rules.facts import facts, held, image, only, problems
 from tests.values import AMD64, ARM64, sha
@@ -34,6 +34,12 @@ def test_fires(listed: Facts, now: str, then: str, built: str | None) -> None:
     assert problem.message == f"'1' is for {now} at registry.test now, and would be for {then}"
     assert problem.fix == f"docker buildx build --platform {built or f'{now},{then}'} -t {GIVEN} --push ."
     assert problem.severity is None
+
+
+def test_mentions_a_platform_that_could_not_be_read() -> None:
+    problem = only(RULE, facts(GIVEN, image=image("a", ARM64), now=held("b")._replace(unread="more than 32 MiB")))
+    assert problem.message == "could not check which platform '1' is for at registry.test: more than 32 MiB"
+    assert problem.severity is Severity.INFO
 
 
 @pytest.mark.parametrize(

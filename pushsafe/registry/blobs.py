@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from pushsafe.model import Blob, Evidence, LayerState, Repository, Stage
-from pushsafe.patience import Patience
+from pushsafe.patience import BUSY, Patience
 from pushsafe.registry.asking import Asking
 from pushsafe.registry.checked import Sum
 from pushsafe.registry.opening import Opening
@@ -102,6 +102,8 @@ class Blobs:
             if not upload.follow(response):
                 break
         if response.status not in DONE:
+            if response.status not in BUSY:  # which is worth another try, whoever it is
+                response = upload.by_registry(response)
             return untaken(response, sent=target.credential.present, size=blob.size), response.header("retry-after")
         return LayerState.SENT, ""
 

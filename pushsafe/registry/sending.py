@@ -265,6 +265,7 @@ class _Sending:
             self._resume(upload)
         if again or self._mended(upload, refusal):
             return None
+        refusal = upload.by_registry(refusal)
         return untaken(refusal, sent=self._target.credential.present, whole=self._finishing, size=self._last)
 
     def _mended(self, upload: Upload, refusal: Response) -> bool:

@@ -14,6 +14,7 @@ from pushsafe.model import Credential
 from pushsafe.patience import Patience
 from pushsafe.registry.auth import parse_challenge
 from pushsafe.registry.destinations import Lead, astray
+from pushsafe.registry.proxied import of_registry
 from pushsafe.registry.tokens import Tokens
 from pushsafe.registry.transport import SAME_AGAIN, Endpoint, Response, Transport, place_of
 from pushsafe.registry.unreachable import NobodyThere
@@ -142,6 +143,10 @@ class Upload:
                 self.onward = onward
                 self.redirects += 1
         return bool(self.onward)
+
+    def by_registry(self, answer: Response) -> Response:
+        """The answer to content that went to the registry's own address. Raises ProxyAnswers where a proxy gave it."""
+        return of_registry(self.endpoint, "PUT", answer) if self._is_ours(self.place()) else answer
 
     def kept(self, patience: Patience) -> int:
         """How many bytes the registry has (`GET LOCATION`); 0 if it does not know the upload, or has nothing of it.

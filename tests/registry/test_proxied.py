@@ -7,12 +7,13 @@ from collections.abc import Callable
 import pytest
 
 from pushsafe.errors import ProxyAnswers, RegistryUnreachable
-from pushsafe.model import Blob, ManifestContent, Reference, Wait
-from pushsafe.patience import Patience
+from pushsafe.model import Blob, ManifestContent, Reference, Repository, Wait
+from pushsafe.patience import NO_PATIENCE, Patience
 from pushsafe.registry import retries
 from pushsafe.registry.client import Registry
 from pushsafe.registry.proxied import of_registry
 from pushsafe.registry.transport import Endpoint, Response, Transport
+from tests.fakes.lying import Lying
 from tests.fakes.registry import HTML_ERROR, Answer, FakeRegistry, on, ping
 from tests.registry.asking import NAME, NOBODY
 from tests.registry.conftest import Names
@@ -113,6 +114,22 @@ def test_a_preflight_leaves_it_open(answer: Answer, names: Names, monkeypatch: p
         found = Registry(Transport(lambda: (HOST,))).investigate(REFERENCE, NOBODY)
     assert f"what answers through the proxy {proxy.base} sends " in found.problem
     assert [one.status for one in found.evidence] == [200]
+
+
+@pytest.mark.parametrize("answer", [HTML_ERROR, Answer(403), Answer(404)], ids=["a page", "403", "404"])
+def test_what_becomes_of_content(answer: Answer, names: Names, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy that refuses a blob has not spoken for the registry."""
+    names()
+    content = Lying(b"layer")
+    opened = Answer(202).having(Location=f"http://{HOST}/v2/{NAME}/blobs/uploads/1")
+    uploads = [on("POST", "/v2/.+", opened), on("PUT", "/v2/.+", answer), on("DELETE", "/v2/.+", Answer(204))]
+    with FakeRegistry(ping(), on("HEAD", "/v2/.+", Answer(404)), uploads) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.base)
+        registry = Registry(Transport(lambda: (HOST,)))
+        target = Repository(REFERENCE, NOBODY)
+        with pytest.raises(ProxyAnswers, match=f"what answers through the proxy {proxy.base} sends "):
+            registry.send(content, target, "", lambda _size: None, NO_PATIENCE)
+        registry.close()
 
 
 def test_who_is_busy_may_be_the_proxy(names: Names, monkeypatch: pytest.MonkeyPatch) -> None:

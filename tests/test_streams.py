@@ -248,6 +248,19 @@ def test_what_ends_a_run_early_is_reported(
     ]
 
 
+def played(script: str, home: Path) -> subprocess.CompletedProcess[str]:
+    """What a push comes to that a script of Python starts, with something of the program replaced."""
+    with FakeEngine(images=[REF]) as engine:
+        return subprocess.run(
+            [sys.executable, "-c", script],
+            env={"PYTHONPATH": str(ROOT), "HOME": str(home), "DOCKER_HOST": engine.host},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+
 def test_an_interruption_after_the_last_word_loses_no_report(tmp_path: Path) -> None:
     script = (
         "import sys\nfrom pushsafe import cli\nfrom pushsafe.report import lines\n"
@@ -255,15 +268,7 @@ def test_an_interruption_after_the_last_word_loses_no_report(tmp_path: Path) -> 
         "lines.Lines.close = close\n"
         f"sys.exit(cli.main(['{REF}']))"
     )
-    with FakeEngine(images=[REF]) as engine:
-        done = subprocess.run(
-            [sys.executable, "-c", script],
-            env={"PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "DOCKER_HOST": engine.host},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+    done = played(script, tmp_path)
     assert done.returncode == 0
     assert "1 of 1 pushed and verified" in done.stdout
 
@@ -276,15 +281,7 @@ def test_a_signal_amid_a_finalizer_leaves_no_traceback(tmp_path: Path) -> None:
         f"Transport.close = lambda _: weakref.finalize(Pool(), os.kill, os.getpid(), {int(signal.SIGINT)}) and None\n"
         f"sys.exit(cli.main(['{REF}']))"
     )
-    with FakeEngine(images=[REF]) as engine:
-        done = subprocess.run(
-            [sys.executable, "-c", script],
-            env={"PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "DOCKER_HOST": engine.host},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+    done = played(script, tmp_path)
     assert "Traceback" not in done.stderr
     assert done.returncode == 0, done.stderr
     assert "1 of 1 pushed and verified" in done.stdout
@@ -299,15 +296,7 @@ def test_a_signal_while_the_report_is_written_loses_no_report(number: signal.Sig
         "streams.show = told\n"
         f"sys.exit(cli.main(['{REF}']))"
     )
-    with FakeEngine(images=[REF]) as engine:
-        done = subprocess.run(
-            [sys.executable, "-c", script],
-            env={"PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "DOCKER_HOST": engine.host},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+    done = played(script, tmp_path)
     assert done.returncode == 0, done.stderr
     assert "1 of 1 pushed and verified" in done.stdout
 

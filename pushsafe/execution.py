@@ -27,7 +27,7 @@ from pushsafe.model import (
     Stage,
     TagResult,
 )
-from pushsafe.origins import Refused, origin_of
+from pushsafe.origins import MakesOrigin, Refused
 from pushsafe.results import OUT_OF_TIME, UNPUSHED, error_of, out_of_time, outcome_of, report_of
 from pushsafe.rules import Needs, lint, refused
 from pushsafe.stopwatch import Stopwatch
@@ -50,6 +50,7 @@ class Execution:
         request: PushRequest,
         gateways: Gateways,
         observer: Observer,
+        origin_of: MakesOrigin,
         now: Callable[[], float],
         findings: tuple[Finding, ...],
         started: float,

@@ -37,6 +37,12 @@ class Origin(Protocol):
     def carry_out(self, facts: tuple[Facts, ...], planned: PushPlan, delivery: Delivery, /) -> None: ...
 
 
+class MakesOrigin(Protocol):
+    """Makes the origin of a request; `pool` is for short questions."""
+
+    def __call__(self, request: PushRequest, gateways: Gateways, pool: ThreadPoolExecutor, /) -> Origin: ...
+
+
 def origin_of(request: PushRequest, gateways: Gateways, pool: ThreadPoolExecutor) -> Origin:
     """That of a request. `pool` is for short questions; each is imported when it is needed."""
     match request.origin:

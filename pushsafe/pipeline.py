@@ -7,12 +7,22 @@ from collections.abc import Callable
 
 from pushsafe.gateways import Gateways, Observer
 from pushsafe.model import Archive, Facts, PushRequest, Report, Upcoming
+from pushsafe.origins import MakesOrigin
 from pushsafe.results import report_of
 from pushsafe.rules import Needs, lint, refused
 
 
-def run(request: PushRequest, gateways: Gateways, observer: Observer, now: Callable[[], float] = time.time) -> Report:
-    """Push what was asked for, unless a rule forbids it, and say what became of each reference."""
+def run(
+    request: PushRequest,
+    gateways: Gateways,
+    observer: Observer,
+    origin_of: MakesOrigin,
+    now: Callable[[], float] = time.time,
+) -> Report:
+    """Push what was asked for, unless a rule forbids it, and say what became of each reference.
+
+    `origin_of` makes what the content of the tags comes from.
+    """
     started = time.monotonic()
     facts = tuple(
         Facts(
@@ -32,4 +42,4 @@ def run(request: PushRequest, gateways: Gateways, observer: Observer, now: Calla
     # Imported here: a refusal that the text alone shows must not pay for what talks to engines and registries.
     from pushsafe.execution import Execution
 
-    return Execution(request, gateways, observer, now, findings, started).report(facts)
+    return Execution(request, gateways, observer, origin_of, now, findings, started).report(facts)

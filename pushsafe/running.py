@@ -86,10 +86,11 @@ def run(
                 request = request(outside)
                 listed = request.references
             # Imported here: `--help`, `rules` and a bad reference need none of it.
+            from pushsafe.origins import origin_of
             from pushsafe.pipeline import run as run_pipeline
 
             with display(output) as shown:
-                done.append(run_pipeline(request, outside, shown))
+                done.append(run_pipeline(request, outside, shown, origin_of))
     except PushsafeError as error:
         done.append(_nothing_done(listed, "the run ended before it")._replace(errors=errors_of(error)))
     except TimedOut:

@@ -29,7 +29,6 @@ from pushsafe.engine import Engine
 from pushsafe.exitcodes import ExitCode
 from pushsafe.model import EngineAddress, Platform
 from pushsafe.plugin import DockerFlags
-from pushsafe.running import Session
 from pushsafe.tour import engine as engines
 from pushsafe.tour import guide
 from pushsafe.tour.image import docker_archive, image, oci_layout
@@ -213,7 +212,7 @@ def test_no_password_is_shown(
 def tour(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> int:
     """The tour in this very process."""
     monkeypatch.setattr("tempfile.tempdir", str(machine.temporary))
-    return guide.tour(Session(DockerFlags(), machine.environment))
+    return guide.tour(DockerFlags(), machine.environment)
 
 
 # ---------------------------------------------------------------------- on a terminal
@@ -401,7 +400,7 @@ class Stage:
 
     def around(self, host: str = "", **flags: str) -> AbstractContextManager[Surroundings]:
         given = DockerFlags(host=(host,) if host else (), context=flags.get("context"))
-        return surroundings(Session(given, self.machine.environment), Interruption())
+        return surroundings(given, self.machine.environment, Interruption())
 
 
 @pytest.fixture

@@ -24,4 +24,4 @@ def try_(session: Session) -> int:
     # Imported when something is to be seen already.
     from pushsafe.tour.guide import tour
 
-    return tour(session)
+    return tour(session.flags, session.environ)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from pushsafe import streams
@@ -11,7 +11,7 @@ from pushsafe.endpoint import masked, resolve
 from pushsafe.engine import Engine
 from pushsafe.errors import PushsafeError
 from pushsafe.model import Credential, EngineAddress, ImageMissing, Platform, Reference
-from pushsafe.running import Session
+from pushsafe.plugin import DockerFlags
 
 TAKING_SECONDS = 10
 
@@ -20,9 +20,9 @@ class Unusable(PushsafeError):
     """The engine is there and not for the tour; the message says why."""
 
 
-def address_of(session: Session) -> EngineAddress:
+def address_of(flags: DockerFlags, environ: Mapping[str, str]) -> EngineAddress:
     """Where docker would look for the engine. Raises PushsafeError unless that is this machine."""
-    address = resolve(session.flags, session.environ)
+    address = resolve(flags, environ)
     if not address.is_local:
         raise Unusable(f"the engine at {masked(address.host)} is not on this machine")
     return address

@@ -6,13 +6,13 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pushsafe import streams
 from pushsafe.exitcodes import ExitCode
 from pushsafe.model import ErrorKind, RunError
+from pushsafe.plugin import DockerFlags
 from pushsafe.report.ink import BOLD, GREEN, Ink
-from pushsafe.running import Session
 from pushsafe.showing import colored, end, show_errors
 from pushsafe.tour.child import Child, Ran
 from pushsafe.tour.interruption import Interruption
@@ -61,11 +61,11 @@ class Page:
         self.line(line if len(line) <= self._width else " \\\n    ".join((start, *others)), BOLD)
 
 
-def tour(session: Session) -> int:
+def tour(flags: DockerFlags, environ: Mapping[str, str]) -> int:
     """The exit code: 0 where every run came out as it was to."""
     page, interruption = Page(), Interruption()
-    with interruption.listening(session.environ), surroundings(session, interruption) as around:
-        _introduce(around, session, page)
+    with interruption.listening(environ), surroundings(flags, environ, interruption) as around:
+        _introduce(around, flags, page)
         child = Child(around.folder, page.add, interruption)
         runs = (_carry_out(number, run, around, child, page) for number, run in enumerate(RUNS, 1))
         unexpected = next(filter(None, runs), "")
@@ -76,11 +76,11 @@ def tour(session: Session) -> int:
     return end(ExitCode.OK, page.problem)
 
 
-def _introduce(around: Surroundings, session: Session, page: Page) -> None:
+def _introduce(around: Surroundings, flags: DockerFlags, page: Page) -> None:
     told = {"registry": f"{around.host}, made for this tour; accounts: reader, writer", "image": around.image.told}
     for name, text in told.items():
         page.paragraph(text, f"{name:<9} ", " " * 10)
-    if around.image.flags and (session.flags.host or session.flags.context):
+    if around.image.flags and (flags.host or flags.context):
         page.paragraph(
             "your flags before `pushsafe` hold for every command below, and are left out there", "flags     ", " " * 10
         )

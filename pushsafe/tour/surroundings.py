@@ -16,8 +16,8 @@ from pushsafe.deadline import TimedOut, deadline
 from pushsafe.embedded import Account, EmbeddedRegistry
 from pushsafe.errors import PushsafeError, UsageError
 from pushsafe.model import Platform, Reference
+from pushsafe.plugin import DockerFlags
 from pushsafe.reference import parse
-from pushsafe.running import Session
 from pushsafe.tour.image import docker_archive, image, oci_layout
 from pushsafe.tour.interruption import Interruption
 from pushsafe.tour.runs import EVERY_TAG, Login
@@ -55,7 +55,7 @@ class Surroundings(NamedTuple):
 
 
 @contextmanager
-def surroundings(session: Session, interruption: Interruption) -> Iterator[Surroundings]:
+def surroundings(flags: DockerFlags, environ: Mapping[str, str], interruption: Interruption) -> Iterator[Surroundings]:
     """Raises UsageError where this machine has no place for them."""
     with ExitStack() as stack:
         try:
@@ -65,12 +65,12 @@ def surroundings(session: Session, interruption: Interruption) -> Iterator[Surro
             host = stack.enter_context(EmbeddedRegistry(folder / "registry", accounts)).host
             for login in Login:
                 _log_in(_config(folder, login), host, login.value, passwords.get(login, ""))
-            placed = _engines(session, folder, host, stack, interruption)
+            placed = _engines(flags, environ, folder, host, stack, interruption)
         except OSError as error:
             raise UsageError(
                 f"the tour has no place here: {error.strerror or error}", "TMPDIR=FOLDER docker pushsafe try"
             ) from error
-        yield Surroundings(folder, host, placed, _environ(session.environ))
+        yield Surroundings(folder, host, placed, _environ(environ))
 
 
 def _environ(users: Mapping[str, str]) -> dict[str, str]:
@@ -93,7 +93,14 @@ def _log_in(config: Path, host: str, name: str, password: str) -> None:
 # --------------------------------------------------------------------------- the image
 
 
-def _engines(session: Session, folder: Path, host: str, stack: ExitStack, interruption: Interruption) -> Image:
+def _engines(
+    flags: DockerFlags,
+    environ: Mapping[str, str],
+    folder: Path,
+    host: str,
+    stack: ExitStack,
+    interruption: Interruption,
+) -> Image:
     """The image in the user's engine if that will do, else in a folder."""
     # What talks to engines is imported no earlier than it is needed: the tour has begun to tell by then.
     from pushsafe.tour import engine as engines
@@ -102,7 +109,7 @@ def _engines(session: Session, folder: Path, host: str, stack: ExitStack, interr
     names = [name for name in parsed if isinstance(name, Reference)]
     login = CredentialStore(_config(folder, Login.WRITER), {}).lookup(host)
     try:
-        address = engines.address_of(session)
+        address = engines.address_of(flags, environ)
         with interruption.possible(), deadline(_ENGINE_SECONDS):
             engine, platform = engines.reached(address, login, names)
         stack.callback(engines.take_back, engine, names)

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from pushsafe.model import Asks, PushRequest, Report
+from pushsafe.origins import origin_of
 from pushsafe.pipeline import run
 from pushsafe.plugin import DockerFlags
 from pushsafe.report.progress import Silent
@@ -132,4 +133,4 @@ class User:
         request = PushRequest(tuple(map(ref, references)), frozenset(allowed), asks=asks, pushes=pushes)
         flags = DockerFlags(config=str(self.config), host=(engine,))
         with gateways(flags, self.environ(engine)) as outside:
-            return run(request, outside, Silent())
+            return run(request, outside, Silent(), origin_of)

@@ -12,7 +12,6 @@ import pytest
 
 from pushsafe.model import Platform
 from pushsafe.plugin import DockerFlags
-from pushsafe.running import Session
 from pushsafe.tour.image import image
 from pushsafe.tour.interruption import Interruption
 from pushsafe.tour.runs import EVERY_TAG, RUNS
@@ -87,8 +86,8 @@ def test_an_engine_that_does_not_reach_us_is_left_alone(user: User, the_lab: Lab
 
 
 def test_what_somebody_has_tagged_meanwhile_stays(user: User, engine: LabEngine, tmp_path: Path) -> None:
-    session = Session(DockerFlags(host=(engine.host,)), {"HOME": str(tmp_path)})
-    with surroundings(session, Interruption()) as around:
+    flags = DockerFlags(host=(engine.host,))
+    with surroundings(flags, {"HOME": str(tmp_path)}, Interruption()) as around:
         ours = [text.format(host=around.host) for text in EVERY_TAG]
         theirs = f"{around.host}/somebody/else:1"
         assert user.run(engine.host, "tag", ours[0], theirs).status == 0

@@ -48,6 +48,7 @@ from pushsafe.model import (
     TagResult,
     Wait,
 )
+from pushsafe.origins import origin_of
 from pushsafe.patience import NO_PATIENCE, Patience
 from pushsafe.pipeline import run
 from tests.values import AMD64, OCI_MANIFEST, logged_in, ref, sha
@@ -418,7 +419,7 @@ class World:
             origin,
             verify_timeout=0,
         )
-        return run(request, self.gateways, self.observer, lambda: NOW)
+        return run(request, self.gateways, self.observer, origin_of, lambda: NOW)
 
 
 # ---------------------------------------------------------------------- what a run came to

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks import start
-from pushsafe.model import PreflightVerdict
+from pushsafe.model.report import PreflightVerdict
 from tests.fakes.capture import FakeEngine
 from tests.fakes.latency import Latency
 from tests.fakes.quirks import NAME, QUIRKS, WRITER, Login, Meets, Quirk

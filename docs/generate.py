@@ -14,9 +14,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from pushsafe.cli import option_table  # noqa: E402
-from pushsafe.config import setting_table  # noqa: E402
-from pushsafe.exitcodes import PRECEDENCE  # noqa: E402
+from pushsafe.cli.main import option_table  # noqa: E402
+from pushsafe.cli.settings import setting_table  # noqa: E402
+from pushsafe.report.exit_codes import PRECEDENCE  # noqa: E402
 from pushsafe.rules import RULES, Rule  # noqa: E402
 
 

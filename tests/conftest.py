@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
-from pushsafe import sanitize
+from pushsafe.runtime import redact
 from tests import lab
 from tests.lab import Lab
 
@@ -37,4 +37,4 @@ def the_lab() -> Lab:
 def forget_secrets() -> Iterator[None]:
     """What one test calls a secret may be a plain word in the next one."""
     yield
-    sanitize.forget()
+    redact.forget()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pushsafe.model import SourceKind
+from pushsafe.model.credentials import SourceKind
 
 # Nothing listens there: a program that asks the registry too gets its answer at once.
 REGISTRY = "127.0.0.1:9"

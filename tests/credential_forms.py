@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from pushsafe.model import SourceKind
+from pushsafe.model.credentials import SourceKind
 from tests.credential_cases import AUTH, HUB, HUB_KEY, REGISTRY, SENT, Case, b64
 
 _FILE, _NONE, _BROKEN = SourceKind.FILE, SourceKind.NONE, SourceKind.BROKEN

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pushsafe.evidence import WRONG_ADDRESS
-from pushsafe.model import DenialReason, Evidence, Stage
+from pushsafe.model.evidence import WRONG_ADDRESS, Evidence, Stage
+from pushsafe.model.verdicts import DenialReason
 
 
 def ping(status: int, challenge: str = 'Bearer realm="https://auth.test/token"') -> Evidence:

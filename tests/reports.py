@@ -2,51 +2,30 @@
 
 from __future__ import annotations
 
-from pushsafe.advice import denial
-from pushsafe.evidence import Refusal
-from pushsafe.model import (
-    Along,
-    Batch,
-    Denial,
-    DenialKind,
-    DenialReason,
+from pushsafe.denial.reasons import denial
+from pushsafe.denial.refusal import Refusal
+from pushsafe.model.evidence import Evidence, Stage, TagAbsent, TagHeld, TagState, TagUnknown
+from pushsafe.model.outcomes import (
     Denied,
-    ErrorKind,
-    Evidence,
     Failed,
-    Failure,
-    FailureKind,
-    Finding,
-    How,
-    Lane,
     Layers,
-    ManifestInfo,
     Mismatch,
     Missing,
     NotChecked,
     NotPushed,
     Outcome,
-    Platform,
-    PreflightVerdict,
     Pushed,
-    PushPlan,
     Ready,
-    Reference,
-    Report,
-    RepositoryCheck,
-    RunError,
-    Severity,
-    Stage,
-    Step,
-    TagAbsent,
-    TagHeld,
-    TagResult,
-    TagState,
-    TagUnknown,
     Verification,
     Verified,
 )
-from pushsafe.results import out_of_time
+from pushsafe.model.plan import Batch, How, Lane, PushPlan, Step
+from pushsafe.model.report import Along, ErrorKind, PreflightVerdict, Report, RepositoryCheck, RunError, TagResult
+from pushsafe.model.verdicts import Denial, DenialKind, DenialReason, Failure, FailureKind, Finding, Severity
+from pushsafe.oci.manifest import ManifestInfo
+from pushsafe.oci.platform import Platform
+from pushsafe.oci.reference import Reference
+from pushsafe.push.results import out_of_time
 from pushsafe.rules.ps301_not_logged_in import RULE as PS301
 from tests.values import logged_in, nobody
 

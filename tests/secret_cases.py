@@ -160,7 +160,7 @@ echo '{{"ServerURL": "x", "Username": "ada", "Secret": "{PASSWORD}" '
 exit 1
 """
 EXPLODE = """
-import pushsafe.delivery as d
+import pushsafe.push.recorder as d
 def explode(self, fact, *_):
     secret = fact.credential.secret.reveal()
     raise ValueError("bug " + secret) from KeyError(secret)

@@ -6,44 +6,20 @@ from collections.abc import Mapping
 
 import pytest
 
-from pushsafe.aftermath import arrived, is_certain, left, of_others
-from pushsafe.errors import EngineFailed, EngineUnreachable, RegistryUnreachable
-from pushsafe.exitcodes import ExitCode, exit_code
-from pushsafe.model import (
-    DOCKER_MANIFEST,
-    Asks,
-    Denial,
-    DenialKind,
-    DenialReason,
-    Denied,
-    EngineAnswer,
-    EngineRefused,
-    Evidence,
-    Facts,
-    Failed,
-    Failure,
-    FailureKind,
-    How,
-    ImageConfig,
-    LocalImage,
-    ManifestInfo,
-    NotPushed,
-    Outcome,
-    Platform,
-    Preflight,
-    Pushed,
-    Report,
-    Stage,
-    StoreKind,
-    TagAbsent,
-    TagHeld,
-    TagPolicy,
-    TagState,
-    TagUnknown,
-    Verified,
-)
+from pushsafe.model.errors import EngineFailed, EngineUnreachable, RegistryUnreachable
+from pushsafe.model.evidence import Evidence, Preflight, Stage, TagAbsent, TagHeld, TagState, TagUnknown
+from pushsafe.model.facts import Facts, LocalImage, StoreKind
+from pushsafe.model.outcomes import Denied, EngineAnswer, EngineRefused, Failed, NotPushed, Outcome, Pushed, Verified
+from pushsafe.model.plan import How
+from pushsafe.model.report import Report
+from pushsafe.model.request import Asks, TagPolicy
+from pushsafe.model.verdicts import Denial, DenialKind, DenialReason, Failure, FailureKind
+from pushsafe.oci.manifest import DOCKER_MANIFEST, ImageConfig, ManifestInfo
+from pushsafe.oci.platform import Platform
+from pushsafe.push.aftermath import arrived, is_certain, left, of_others
+from pushsafe.push.results import UNPUSHED
 from pushsafe.report import human
-from pushsafe.results import UNPUSHED
+from pushsafe.report.exit_codes import ExitCode, exit_code
 from tests.fakes.gateways import NOT_THERE, Engine, Registry, Scripted, World, pushes
 from tests.values import AMD64, ARM64, OCI_INDEX, OCI_MANIFEST, ref, sha
 
@@ -55,7 +31,7 @@ AWAY = RegistryUnreachable("registry.test: connection refused")
 
 @pytest.fixture(autouse=True)
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pushsafe.delivery.PAUSE", 0.0)
+    monkeypatch.setattr("pushsafe.push.recorder.PAUSE", 0.0)
 
 
 # ---------------------------------------------------------------------- what is decided

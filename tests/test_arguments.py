@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pushsafe import arguments
-from pushsafe.errors import UsageError
+from pushsafe.cli import params
+from pushsafe.model.errors import UsageError
 
 REF = "registry.example.com/team/app:1"
 A, B = "ghcr.io/myorg/a:1", "ghcr.io/myorg/b:2"
@@ -67,21 +67,21 @@ def told(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize(("data", "expected"), LISTS.values(), ids=LISTS)
 def test_a_list_of_references(data: bytes, expected: list[str], told: Told) -> None:
-    assert arguments.lines(told(data)[0]) == expected
+    assert params.lines(told(data)[0]) == expected
 
 
 @pytest.mark.parametrize(("data", "why"), NO_LISTS)
 def test_a_list_that_is_none(data: bytes, why: str, told: Told) -> None:
     file, shown = told(data)
     with pytest.raises(UsageError) as caught:
-        arguments.lines(file)
+        params.lines(file)
     assert caught.value.message == f"{shown} {why}"
 
 
 def test_a_list_without_an_end(told: Told) -> None:
     file, shown = told(b"#" * (1 << 20) + b"#")
     with pytest.raises(UsageError) as caught:
-        arguments.lines(file)
+        params.lines(file)
     assert caught.value.message == f"cannot read {shown}: it is larger than 1024 KiB"
 
 
@@ -98,10 +98,10 @@ def test_a_list_without_an_end(told: Told) -> None:
 def test_a_list_that_cannot_be_read(name: str, why: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(UsageError, match=f": {why}$"):
-        arguments.lines(os.path.join(tmp_path, name))  # noqa: PTH118 - no Path holds a NUL
+        params.lines(os.path.join(tmp_path, name))  # noqa: PTH118 - no Path holds a NUL
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_an_error_message_as_windows_writes_it(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("denied: ü".encode(encoding))))
-    assert arguments.message(("-",)) == "denied: ü"
+    assert params.message(("-",)) == "denied: ü"

@@ -11,42 +11,33 @@ from typing import Any
 
 import pytest
 
-from pushsafe.errors import EngineFailed, EngineUnreachable, RegistryUnreachable
-from pushsafe.exitcodes import ExitCode, exit_code
-from pushsafe.model import (
-    Asks,
-    Assembly,
-    Blob,
-    Credential,
-    DenialReason,
+from pushsafe.model.credentials import Credential, Repository
+from pushsafe.model.errors import EngineFailed, EngineUnreachable, RegistryUnreachable
+from pushsafe.model.evidence import Evidence, Preflight, Stage
+from pushsafe.model.facts import LocalImage
+from pushsafe.model.outcomes import (
     Denied,
     EngineAccepted,
     EngineRefused,
-    Evidence,
     Failed,
-    FailureKind,
-    How,
-    ImageConfig,
     Layers,
     LayerState,
-    LocalImage,
-    ManifestInfo,
     Mismatch,
     NotPushed,
     Outcome,
-    Place,
-    Platform,
-    Preflight,
     Pushed,
-    Reference,
-    Report,
-    Repository,
-    Source,
-    Stage,
     Verified,
 )
-from pushsafe.patience import Patience
-from pushsafe.report import digests
+from pushsafe.model.plan import How
+from pushsafe.model.report import Report
+from pushsafe.model.request import Asks, Assembly, Place, Source
+from pushsafe.model.retry_policy import Patience
+from pushsafe.model.verdicts import DenialReason, FailureKind
+from pushsafe.oci.manifest import Blob, ImageConfig, ManifestInfo
+from pushsafe.oci.platform import Platform
+from pushsafe.oci.reference import Reference
+from pushsafe.report import digest_file
+from pushsafe.report.exit_codes import ExitCode, exit_code
 from pushsafe.report.human import render_quiet
 from tests.fakes.gateways import ACCEPTED, NOT_THERE, PUT, Engine, Scripted, World, codes, pushes
 from tests.fakes.holding import Holding, Image, attestation_of, attested, content_of, index_of
@@ -356,7 +347,7 @@ def test_a_carrier_is_a_result_and_nothing_that_was_asked_for() -> None:
     report = assemble(world, "my-api:amd64")
     assert [result.carrier for result in report.results] == [False, True]
     assert render_quiet(report) == f"{TARGET}\n"
-    assert digests.render(report) == f"{TARGET}@{store(world).named[TARGET]}\n"
+    assert digest_file.render(report) == f"{TARGET}@{store(world).named[TARGET]}\n"
 
 
 # ---------------------------------------------------------------------- where a source is

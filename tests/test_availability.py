@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from pushsafe.availability import Availability
-from pushsafe.errors import ProxyAnswers, RegistryUnreachable
-from pushsafe.model import Access, Evidence, Facts, Failure, FailureKind, ManifestInfo, Preflight, RegistryPing, Stage
+from pushsafe.model.errors import ProxyAnswers, RegistryUnreachable
+from pushsafe.model.evidence import Access, Evidence, Preflight, RegistryPing, Stage
+from pushsafe.model.facts import Facts
+from pushsafe.model.verdicts import Failure, FailureKind
+from pushsafe.oci.manifest import ManifestInfo
+from pushsafe.push.circuit_breaker import Availability
 from tests.fakes.gateways import NOT_THERE, Registry, World, single
 from tests.values import logged_in, ref
 

@@ -11,21 +11,15 @@ from typing import Any
 
 import pytest
 
-from pushsafe import engine as engine_module
-from pushsafe import engine_stream, push_stream
-from pushsafe.engine import Engine
-from pushsafe.errors import EngineFailed, EngineUnreachable, PushsafeError
-from pushsafe.model import (
-    EngineAccepted,
-    EngineAddress,
-    EngineRefused,
-    Evidence,
-    LayerEvent,
-    Layers,
-    LocalImage,
-    Stage,
-)
-from pushsafe.push_stream import Line, lines, read_push_stream
+from pushsafe.engine import api as engine_module
+from pushsafe.engine import http_stream, push_stream
+from pushsafe.engine.api import Engine
+from pushsafe.engine.push_stream import Line, lines, read_push_stream
+from pushsafe.model.errors import EngineFailed, EngineUnreachable, PushsafeError
+from pushsafe.model.evidence import Evidence, Stage
+from pushsafe.model.facts import LocalImage
+from pushsafe.model.outcomes import EngineAccepted, EngineRefused, LayerEvent, Layers
+from pushsafe.model.request import EngineAddress
 from tests.fakes.blunt import BluntEngine, Sent, answer, chunked
 from tests.values import logged_in, nobody, ref, sha
 
@@ -174,7 +168,7 @@ REFUSAL = b"HTTP/1.1 500 no\r\n\r\n"
     ids=["endless", "slow", "an endless refusal", "a slow refusal"],
 )
 def test_an_answer_without_an_end(sent: Callable[[], Sent], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_stream, "LARGEST_ANSWER", 1 << 20)
+    monkeypatch.setattr(http_stream, "LARGEST_ANSWER", 1 << 20)
     monkeypatch.setattr(engine_module, "WHOLE", 0.5)
     began = time.monotonic()
     with BluntEngine({"/info": sent}) as engine:

@@ -7,7 +7,11 @@ import subprocess
 
 import pytest
 
-from pushsafe.build_arguments import (
+from pushsafe.model.errors import UsageError
+from pushsafe.model.request import BakeTarget, Target
+from pushsafe.oci.platform import Platform
+from pushsafe.oci.reference import BadReference
+from pushsafe.sources.buildx.flags import (
     BuildArguments,
     UnknownFlag,
     bake_targets,
@@ -17,8 +21,6 @@ from pushsafe.build_arguments import (
     read_arguments,
     read_platforms,
 )
-from pushsafe.errors import UsageError
-from pushsafe.model import BadReference, BakeTarget, Platform, Target
 from tests import lab
 from tests.values import AMD64, ARM64, ref
 

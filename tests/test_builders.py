@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pushsafe.builders import INSTALL, NEW_BUILDER, Way, best, build, copy, instead, needed, widened
-from pushsafe.model import Builder, Buildx, Facts, LocalImage, ManifestInfo, StoreKind, Upcoming
+from pushsafe.model.facts import Builder, Buildx, Facts, LocalImage, StoreKind, Upcoming
+from pushsafe.oci.manifest import ManifestInfo
+from pushsafe.rules.buildx_commands import INSTALL, NEW_BUILDER, Way, best, build, copy, instead, needed, widened
 from tests.rules.facts import facts, held, image
 from tests.values import AMD64, ARM64, OCI_INDEX, ref, sha
 

@@ -4,37 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from pushsafe.build_text import read_text
-from pushsafe.builders import INSTALL
-from pushsafe.errors import RegistryUnreachable
-from pushsafe.exitcodes import exit_code
-from pushsafe.model import (
-    Asks,
-    Build,
-    Builder,
-    BuildFailed,
-    Buildx,
-    Built,
-    DenialReason,
-    Denied,
-    Evidence,
-    Failed,
-    FailureKind,
-    ImageConfig,
-    ManifestInfo,
-    Mismatch,
-    Missing,
-    NotPushed,
-    Platform,
-    Preflight,
-    Pushed,
-    Report,
-    Stage,
-    StoreKind,
-    Target,
-    Verified,
-)
+from pushsafe.model.errors import RegistryUnreachable
+from pushsafe.model.evidence import Evidence, Preflight, Stage
+from pushsafe.model.facts import Builder, Buildx, StoreKind
+from pushsafe.model.outcomes import BuildFailed, Built, Denied, Failed, Mismatch, Missing, NotPushed, Pushed, Verified
+from pushsafe.model.report import Report
+from pushsafe.model.request import Asks, Build, Target
+from pushsafe.model.verdicts import DenialReason, FailureKind
+from pushsafe.oci.manifest import ImageConfig, ManifestInfo
+from pushsafe.oci.platform import Platform
+from pushsafe.report.exit_codes import exit_code
 from pushsafe.report.human import render
+from pushsafe.rules.buildx_commands import INSTALL
+from pushsafe.sources.buildx.build_output import read_text
 from tests.fakes.gateways import (
     ACCEPTED,
     BUILDX,

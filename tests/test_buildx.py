@@ -18,12 +18,15 @@ from typing import Any
 
 import pytest
 
-from pushsafe.buildx import BuildxCommand
-from pushsafe.child import Child
-from pushsafe.errors import UsageError
-from pushsafe.model import BakeTarget, Build, Builder, BuildFailed, Built, Platform, Target
-from pushsafe.plugin import CLI_VARIABLE, SOCKET_VARIABLE, DockerFlags
-from pushsafe.sanitize import remember
+from pushsafe.engine.buildx_cli import BuildxCommand
+from pushsafe.engine.process import Child
+from pushsafe.model.errors import UsageError
+from pushsafe.model.facts import Builder
+from pushsafe.model.outcomes import BuildFailed, Built
+from pushsafe.model.request import CLI_VARIABLE, BakeTarget, Build, DockerFlags, Target
+from pushsafe.oci.platform import Platform
+from pushsafe.runtime.redact import remember
+from pushsafe.runtime.signals import SOCKET_VARIABLE
 from tests.terminal import read_all
 from tests.values import AMD64, ARM64, ref, sha
 
@@ -225,7 +228,7 @@ def test_an_interruption_ends_both_questions(docker: Docker) -> None:
 
 
 def test_what_holds_a_pipe_open_is_not_waited_for(docker: Docker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pushsafe.buildx._READ", 1.0)
+    monkeypatch.setattr("pushsafe.engine.buildx_cli._READ", 1.0)
     docker.answer(print={"leaves": True, "out": "{}"})
     started = time.monotonic()
     with pytest.raises(UsageError, match="no answer within 1 seconds"):
@@ -463,13 +466,12 @@ def test_arguments_are_not_shown(docker: Docker, capfd: pytest.CaptureFixture[st
 
 RUN = """\
 import os, sys
-from pushsafe import child
-from pushsafe.buildx import BuildxCommand
-from pushsafe.deadline import TimedOut, deadline
-from pushsafe.model import Build
-from pushsafe.plugin import DockerFlags, install_stop
+from pushsafe.engine import process
+from pushsafe.engine.buildx_cli import BuildxCommand
+from pushsafe.model.request import Build, DockerFlags
+from pushsafe.runtime.signals import TimedOut, deadline, install_stop
 
-child.GRACE = 0.3
+process.GRACE = 0.3
 limit = float(sys.argv[1]) or None
 try:
     with install_stop(os.environ), deadline(limit):
@@ -570,7 +572,7 @@ def test_whoever_stops_us_stops_buildx(how: str, docker: Docker) -> None:
 
 
 def test_a_buildx_that_does_not_stop_is_ended(docker: Docker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pushsafe.child.GRACE", 0.2)
+    monkeypatch.setattr("pushsafe.engine.process.GRACE", 0.2)
     docker.answer(build={"waits": True, "stubborn": True})
     started: list[subprocess.Popen[bytes]] = []
 

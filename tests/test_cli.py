@@ -17,9 +17,10 @@ import pytest
 from referencing import Registry as Schemas
 from referencing import Resource
 
-from pushsafe import __version__, arguments, cli
-from pushsafe.config import USER_FILE
-from pushsafe.exitcodes import ExitCode
+from pushsafe import __version__
+from pushsafe.cli import main, params
+from pushsafe.cli.settings import USER_FILE
+from pushsafe.report.exit_codes import ExitCode
 from tests.docker_client import needs_docker
 from tests.fakes.capture import FakeEngine, Refusal
 from tests.fakes.registry import FakeRegistry, basic_registry, image, manifests, open_registry
@@ -163,7 +164,7 @@ def test_what_cannot_mean_anything_is_an_error(
 
 
 def test_every_command_is_known_to_come_first() -> None:
-    assert tuple(cli._COMMANDS) == arguments.COMMANDS
+    assert tuple(main._COMMANDS) == params.COMMANDS
 
 
 def test_an_empty_file_of_references_is_an_error(program: Program) -> None:

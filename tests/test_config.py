@@ -17,9 +17,9 @@ from typing import NamedTuple
 
 import pytest
 
-from pushsafe.config import PROJECT_FILE, SETTINGS, USER_FILE, Setting, Settings, load, seconds, setting_table
-from pushsafe.errors import UsageError
-from pushsafe.model import TagPolicy
+from pushsafe.cli.settings import PROJECT_FILE, SETTINGS, USER_FILE, Setting, Settings, load, seconds, setting_table
+from pushsafe.model.errors import UsageError
+from pushsafe.model.request import TagPolicy
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
@@ -345,7 +345,7 @@ def test_the_named_file_must_be_there(chosen: str, message: str, place: Place) -
 def _powerless(place: Place, **environ: str) -> str:
     script = (
         "import os\nfrom pathlib import Path\n"
-        "from pushsafe.config import load\nfrom pushsafe.errors import UsageError\n"
+        "from pushsafe.cli.settings import load\nfrom pushsafe.model.errors import UsageError\n"
         f"try: print(load(os.environ, Path({str(place.project)!r})).timeout)\n"
         "except UsageError as error: print(error.message)\n"
     )
@@ -713,7 +713,7 @@ def test_the_search_goes_on_above_a_strangers_file(place: Place, monkeypatch: py
     (place.home / PROJECT_FILE).write_text("timeout = 5")
     me = os.geteuid()
     monkeypatch.setattr(os, "geteuid", lambda: me + 1)
-    monkeypatch.setattr("pushsafe.config._trusted", lambda environ: {0, me, me + 1})
+    monkeypatch.setattr("pushsafe.cli.settings._trusted", lambda environ: {0, me, me + 1})
     settings = place.load()
     assert settings.timeout == 5
     assert settings.warnings[0].startswith(f"{file} is ignored: anyone can write to its folder; ")
@@ -800,7 +800,7 @@ def test_only_a_file_is_paid_for(text: str | None, lazy: set[str], place: Place)
     if text is not None:
         place.write("project", text)
     script = (
-        "import sys\nfrom pathlib import Path\nfrom pushsafe.config import load\n"
+        "import sys\nfrom pathlib import Path\nfrom pushsafe.cli.settings import load\n"
         f"try: load({{'HOME': {str(place.home)!r}}}, Path({str(place.project)!r}))\nexcept Exception: pass\n"
         "print(*{'tomllib', 'difflib'} & set(sys.modules))"
     )

@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 import pytest
 
-from pushsafe.errors import RegistryUnreachable
-from pushsafe.model import CredentialKind, ManifestContent
+from pushsafe.model.credentials import CredentialKind
+from pushsafe.model.errors import RegistryUnreachable
+from pushsafe.oci.manifest import ManifestContent
 from pushsafe.registry.client import Registry
-from pushsafe.registry.transport import Transport
+from pushsafe.registry.http.transport import Transport
 from tests.fakes.capture import FakeEngine, FakeImage, Refusal
 from tests.fakes.registry import (
     OCI_MANIFEST,

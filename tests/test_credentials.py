@@ -17,11 +17,11 @@ from pathlib import Path
 import docker.auth
 import pytest
 
-from pushsafe import credential_helper
-from pushsafe.credentials import CredentialStore, auth_config
-from pushsafe.dockerconfig import MalformedError, hostname, parse_environment, parse_file
-from pushsafe.errors import UsageError
-from pushsafe.model import Credential, CredentialKind, SourceKind
+from pushsafe.credentials import helper as credential_helper
+from pushsafe.credentials.config_file import MalformedError, hostname, parse_environment, parse_file
+from pushsafe.credentials.store import CredentialStore, auth_config
+from pushsafe.model.credentials import Credential, CredentialKind, SourceKind
+from pushsafe.model.errors import UsageError
 from tests.credential_cases import AUTH, CASES, GOOD, HUB_KEY, NOTHING, REGISTRY, Case, b64, helper
 from tests.credential_forms import FORMS
 from tests.fakes.serving import RecordedRequest
@@ -378,9 +378,9 @@ def test_a_helper_that_is_started_when_all_is_closed_ends_too(tmp_path: Path) ->
 def test_without_a_helper_closing_imports_nothing(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"auths": {REGISTRY: AUTH}}))
     script = (
-        "import sys\nfrom pathlib import Path\nfrom pushsafe.credentials import CredentialStore\n"
+        "import sys\nfrom pathlib import Path\nfrom pushsafe.credentials.store import CredentialStore\n"
         f"store = CredentialStore(Path({str(tmp_path)!r}), {{}})\nprint(store.lookup({REGISTRY!r}).source.kind.value)\n"
-        "store.close()\nprint('pushsafe.credential_helper' in sys.modules)"
+        "store.close()\nprint('pushsafe.credentials.helper' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["config-file", "False"]

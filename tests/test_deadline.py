@@ -11,7 +11,7 @@ from types import FrameType
 
 import pytest
 
-from pushsafe.deadline import TimedOut, deadline, silence
+from pushsafe.runtime.signals import TimedOut, deadline, silence
 
 LONG = 3600.0
 SHORT = 0.02

@@ -6,28 +6,14 @@ from dataclasses import dataclass
 
 import pytest
 
-from pushsafe import advice
-from pushsafe.denial import classify, needs_investigation
-from pushsafe.evidence import Refusal, credential_evidence, refusal_of
-from pushsafe.model import (
-    OCI_MANIFEST,
-    Credential,
-    CredentialKind,
-    Denial,
-    DenialKind,
-    DenialReason,
-    Evidence,
-    Facts,
-    Failure,
-    FailureKind,
-    ManifestInfo,
-    Stage,
-    StoreKind,
-    TagAbsent,
-    TagHeld,
-    TagState,
-    TagUnknown,
-)
+from pushsafe.denial import reasons
+from pushsafe.denial.classify import classify, needs_investigation
+from pushsafe.denial.refusal import Refusal, credential_evidence, refusal_of
+from pushsafe.model.credentials import Credential, CredentialKind
+from pushsafe.model.evidence import Evidence, Stage, TagAbsent, TagHeld, TagState, TagUnknown
+from pushsafe.model.facts import Facts, StoreKind
+from pushsafe.model.verdicts import Denial, DenialKind, DenialReason, Failure, FailureKind
+from pushsafe.oci.manifest import OCI_MANIFEST, ManifestInfo
 from tests.evidence import (
     AWAY,
     BASIC,
@@ -599,9 +585,9 @@ def test_a_failure_says_the_servers_words_and_what_to_run(
 def test_what_has_no_name_in_the_engine_is_not_given_another_there() -> None:
     """An index, or what is pushed for one: the tag is what the command was given."""
     hub = Refusal(ref("docker.io/eve/app:1"), ADA, (said(DENIED),), NOW)
-    assert advice.denial(hub, FOREIGN).next[0].startswith("docker tag docker.io/eve/app:1 ")
+    assert reasons.denial(hub, FOREIGN).next[0].startswith("docker tag docker.io/eve/app:1 ")
     nameless = hub._replace(command="")
-    assert advice.denial(nameless, FOREIGN).next[0] == "the same again with -t docker.io/ada/app:TAG"
+    assert reasons.denial(nameless, FOREIGN).next[0] == "the same again with -t docker.io/ada/app:TAG"
 
 
 def test_the_certificate_belongs_to_the_registry() -> None:

@@ -12,29 +12,18 @@ import pytest
 from referencing import Registry as Schemas
 from referencing import Resource
 
-from pushsafe.diagnosis import FINDINGS, MORE, STEPS, Diagnosis, StepStatus, run
-from pushsafe.errors import EngineFailed, EngineUnreachable, RegistryUnreachable, UsageError
-from pushsafe.evidence import WRONG_ADDRESS
-from pushsafe.exitcodes import ExitCode, exit_code
-from pushsafe.model import (
-    DOCKER_MANIFEST,
-    Access,
-    Credential,
-    CredentialKind,
-    Evidence,
-    ImageMissing,
-    LocalImage,
-    ManifestInfo,
-    Platform,
-    Preflight,
-    PushRequest,
-    Reference,
-    RegistryPing,
-    Stage,
-    StoreKind,
-    TagPolicy,
-)
+from pushsafe.model.credentials import Credential, CredentialKind
+from pushsafe.model.errors import EngineFailed, EngineUnreachable, RegistryUnreachable, UsageError
+from pushsafe.model.evidence import WRONG_ADDRESS, Access, Evidence, Preflight, RegistryPing, Stage
+from pushsafe.model.facts import ImageMissing, LocalImage, StoreKind
+from pushsafe.model.inquiry import STEPS, Diagnosis, StepStatus
+from pushsafe.model.request import PushRequest, TagPolicy
+from pushsafe.oci.manifest import DOCKER_MANIFEST, ManifestInfo
+from pushsafe.oci.platform import Platform
+from pushsafe.oci.reference import Reference
+from pushsafe.push.diagnostics import FINDINGS, MORE, run
 from pushsafe.report import diagnosis as report
+from pushsafe.report.exit_codes import ExitCode, exit_code
 from pushsafe.rules import RULES
 from tests.fakes.gateways import NOW, Engine, Registry, World
 from tests.values import AMD64, ARM64, OCI_INDEX, OCI_MANIFEST, broken, logged_in, nobody, ref, sha

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from pushsafe.dialer import SshBridge, SshHost, command, parse
-from pushsafe.errors import EngineUnreachable, UsageError
+from pushsafe.engine.ssh import SshBridge, SshHost, command, parse
+from pushsafe.model.errors import EngineUnreachable, UsageError
 from tests.docker_client import needs_docker
 from tests.lab import Lab
 from tests.sshd import program, serve

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from pushsafe.digest_file import DigestFile
-from pushsafe.errors import UsageError
+from pushsafe.model.errors import UsageError
+from pushsafe.report.digest_file import DigestFile
 from tests.fakes.capture import FakeEngine, Refusal
 
 ROOT = Path(__file__).parent.parent

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pushsafe.documents import Unusable, document_of, field, json_of
+from pushsafe.oci.document import Unusable, document_of, field, json_of
 
 TEXT = '{"schemaVersion": 2, "name": "ü"}'
 NO_JSON = {

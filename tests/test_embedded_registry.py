@@ -21,7 +21,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from pushsafe.embedded import Account, EmbeddedRegistry
+from pushsafe.demo.registry import Account, EmbeddedRegistry
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -144,7 +144,7 @@ def test_what_was_pushed_outlives_it_and_what_was_not_finished_does_not(tmp_path
 
 @pytest.mark.parametrize("module", ["docker", "urllib3", "requests", "click", "rich"])
 def test_it_needs_nothing_that_is_installed(module: str) -> None:
-    code = f"import sys; sys.modules[{module!r}] = None; import pushsafe.embedded"
+    code = f"import sys; sys.modules[{module!r}] = None; import pushsafe.demo.registry"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 

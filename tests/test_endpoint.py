@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from pushsafe.endpoint import config_dir, masked, parse_host, resolve
-from pushsafe.errors import UsageError
-from pushsafe.model import EngineAddress
-from pushsafe.plugin import DockerFlags, split
+from pushsafe.cli.plugin import split
+from pushsafe.engine.context import config_dir, masked, parse_host, resolve
+from pushsafe.model.errors import UsageError
+from pushsafe.model.request import DockerFlags, EngineAddress
 from tests.docker_client import needs_docker
 
 SOCKET = "unix:///var/run/docker.sock"

@@ -21,32 +21,18 @@ import pytest
 import requests
 from requests.utils import select_proxy
 
-from pushsafe import engine as engine_module
-from pushsafe import engine_answers as answers
-from pushsafe.engine import Engine
-from pushsafe.engine_answers import Names
-from pushsafe.errors import EngineFailed, EngineUnreachable, UsageError
-from pushsafe.model import (
-    Credential,
-    CredentialKind,
-    CredentialSource,
-    EngineAccepted,
-    EngineAddress,
-    EngineReduced,
-    EngineRefused,
-    Evidence,
-    ImageMissing,
-    LayerEvent,
-    Layers,
-    LayerState,
-    LocalImage,
-    ManifestInfo,
-    Platform,
-    Secret,
-    SourceKind,
-    Stage,
-    StoreKind,
-)
+from pushsafe.engine import api as engine_module
+from pushsafe.engine import payloads as answers
+from pushsafe.engine.api import Engine
+from pushsafe.engine.payloads import Names
+from pushsafe.model.credentials import Credential, CredentialKind, CredentialSource, Secret, SourceKind
+from pushsafe.model.errors import EngineFailed, EngineUnreachable, UsageError
+from pushsafe.model.evidence import Evidence, Stage
+from pushsafe.model.facts import ImageMissing, LocalImage, StoreKind
+from pushsafe.model.outcomes import EngineAccepted, EngineReduced, EngineRefused, LayerEvent, Layers, LayerState
+from pushsafe.model.request import EngineAddress
+from pushsafe.oci.manifest import ManifestInfo
+from pushsafe.oci.platform import Platform
 from tests.fakes.capture import Drop, FakeEngine, FakeImage, PushScript, Refusal
 from tests.fakes.registry import HTML_ERROR, Answer, FakeRegistry, certificate, on
 from tests.values import AMD64, ARM64, OCI_INDEX, OCI_MANIFEST, logged_in, nobody, ref, sha

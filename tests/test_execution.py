@@ -8,32 +8,25 @@ from collections.abc import Sequence
 
 import pytest
 
-from pushsafe.errors import EngineFailed, EngineUnreachable, RegistryUnreachable
-from pushsafe.execution import THREADS
-from pushsafe.exitcodes import ExitCode, exit_code
-from pushsafe.model import (
-    Denial,
-    DenialReason,
+from pushsafe.model.errors import EngineFailed, EngineUnreachable, RegistryUnreachable
+from pushsafe.model.evidence import Evidence, Preflight, RegistryPing, Stage
+from pushsafe.model.facts import LocalImage, StoreKind
+from pushsafe.model.outcomes import (
     Denied,
     EngineReduced,
     EngineRefused,
-    ErrorKind,
-    Evidence,
     Failed,
-    FailureKind,
     Layers,
-    LocalImage,
-    ManifestInfo,
     NotChecked,
     NotPushed,
-    Preflight,
     Pushed,
-    RegistryPing,
-    Report,
-    Stage,
-    StoreKind,
     Verified,
 )
+from pushsafe.model.report import ErrorKind, Report
+from pushsafe.model.verdicts import Denial, DenialReason, FailureKind
+from pushsafe.oci.manifest import ManifestInfo
+from pushsafe.push.pipeline import THREADS
+from pushsafe.report.exit_codes import ExitCode, exit_code
 from tests.fakes.gateways import (
     DIGEST,
     Credentials,
@@ -64,7 +57,7 @@ DOWN = EngineUnreachable("no engine answers", "sudo systemctl start docker")
 
 @pytest.fixture(autouse=True)
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pushsafe.pushing.LAST_ANSWERS", 5.0)
+    monkeypatch.setattr("pushsafe.push.executor.LAST_ANSWERS", 5.0)
 
 
 # ---------------------------------------------------------------------- refused by the registry
@@ -289,7 +282,7 @@ def test_what_was_pushed_and_not_read_back_yet_is_not_called_unpushed() -> None:
 
 
 def test_an_interrupted_run_does_not_wait_for_a_silent_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pushsafe.pushing.LAST_ANSWERS", 0.01)
+    monkeypatch.setattr("pushsafe.push.executor.LAST_ANSWERS", 0.01)
     silent = threading.Event()
 
     def never() -> ManifestInfo:

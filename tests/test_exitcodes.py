@@ -6,40 +6,25 @@ import itertools
 
 import pytest
 
-from pushsafe.exitcodes import PRECEDENCE, ExitCode, exit_code
-from pushsafe.model import (
-    Denial,
-    DenialKind,
-    DenialReason,
+from pushsafe.model.evidence import Stage, TagAbsent, TagHeld, TagState, TagUnknown
+from pushsafe.model.outcomes import (
     Denied,
-    ErrorKind,
     Failed,
-    Failure,
-    FailureKind,
-    Finding,
     Layers,
-    ManifestInfo,
     Mismatch,
     Missing,
     NotChecked,
     NotPushed,
     Outcome,
-    PreflightVerdict,
     Pushed,
     Ready,
-    Report,
-    RepositoryCheck,
-    RunError,
-    Severity,
-    Stage,
-    TagAbsent,
-    TagHeld,
-    TagResult,
-    TagState,
-    TagUnknown,
     Verification,
     Verified,
 )
+from pushsafe.model.report import ErrorKind, PreflightVerdict, Report, RepositoryCheck, RunError, TagResult
+from pushsafe.model.verdicts import Denial, DenialKind, DenialReason, Failure, FailureKind, Finding, Severity
+from pushsafe.oci.manifest import ManifestInfo
+from pushsafe.report.exit_codes import PRECEDENCE, ExitCode, exit_code
 from tests.values import OCI_MANIFEST, ref, sha
 
 REF = ref("registry.test/app:1")

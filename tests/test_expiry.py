@@ -8,8 +8,8 @@ import json
 import jwt
 import pytest
 
-from pushsafe.expiry import expires
-from pushsafe.model import Secret
+from pushsafe.credentials.expiry import expires
+from pushsafe.model.credentials import Secret
 
 
 def b64(value: object) -> str:

@@ -9,8 +9,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from pushsafe.explanation import LIMIT, Explanation, explain
-from pushsafe.model import DenialReason, FailureKind
+from pushsafe.denial.explain import LIMIT, explain
+from pushsafe.model.inquiry import Explanation
+from pushsafe.model.verdicts import DenialReason, FailureKind
 from pushsafe.report.explanation import render, render_json
 from tests.test_words import TEXTS, Text, _name
 
@@ -351,8 +352,8 @@ def test_colour_is_all_that_colour_adds() -> None:
 
 
 def test_every_meaning_of_words_has_a_saying() -> None:
-    from pushsafe.explanation import _SAYINGS
-    from pushsafe.words import TABLE
+    from pushsafe.denial.explain import _SAYINGS
+    from pushsafe.denial.messages import TABLE
 
     assert {row.meaning for row in TABLE} <= {*_SAYINGS, FailureKind.TLS}  # which has a module of its own
     assert not set(_SAYINGS) & {DenialReason.UNCLEAR, DenialReason.CREDENTIAL_NOT_SENT, FailureKind.REDUCED}

@@ -13,20 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from pushsafe.embedded import Account
-from pushsafe.exitcodes import ExitCode
-from pushsafe.model import (
-    Failed,
-    Failure,
-    FailureKind,
-    ManifestInfo,
-    NotChecked,
-    NotPushed,
-    Outcome,
-    Pushed,
-    Verification,
-    Verified,
-)
+from pushsafe.demo.registry import Account
+from pushsafe.model.outcomes import Failed, NotChecked, NotPushed, Outcome, Pushed, Verification, Verified
+from pushsafe.model.verdicts import Failure, FailureKind
+from pushsafe.oci.manifest import ManifestInfo
+from pushsafe.report.exit_codes import ExitCode
 from pushsafe.report.json import render
 from tests.archives.making import digest_of
 from tests.e2e.plugin import auth

@@ -6,22 +6,12 @@ from dataclasses import dataclass
 
 import pytest
 
-from pushsafe.denial import foresee
-from pushsafe.evidence import Refusal, beforehand, credential_evidence
-from pushsafe.model import (
-    Credential,
-    CredentialKind,
-    Denial,
-    DenialReason,
-    EngineInfo,
-    Evidence,
-    Facts,
-    Failure,
-    FailureKind,
-    Preflight,
-    Stage,
-    StoreKind,
-)
+from pushsafe.denial.classify import foresee
+from pushsafe.denial.refusal import Refusal, beforehand, credential_evidence
+from pushsafe.model.credentials import Credential, CredentialKind
+from pushsafe.model.evidence import Evidence, Preflight, Stage
+from pushsafe.model.facts import EngineInfo, Facts, StoreKind
+from pushsafe.model.verdicts import Denial, DenialReason, Failure, FailureKind
 from tests.evidence import (
     AWAY,
     BASIC,

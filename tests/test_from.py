@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pushsafe.embedded import Account, EmbeddedRegistry
+from pushsafe.demo.registry import Account, EmbeddedRegistry
 from tests.archives.making import Making
 from tests.fakes.capture import FakeEngine
 from tests.lab.images import oci_layout

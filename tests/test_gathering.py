@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from pushsafe import gathering
-from pushsafe.errors import (
+from pushsafe.model.credentials import Credential, CredentialKind
+from pushsafe.model.errors import (
     EngineFailed,
     EngineUnreachable,
     PushsafeError,
@@ -21,32 +21,26 @@ from pushsafe.errors import (
     UnsafeRealm,
     UsageError,
 )
-from pushsafe.evidence import WRONG_ADDRESS
-from pushsafe.exitcodes import ExitCode, exit_code
-from pushsafe.gathering import Gathering, investigate
-from pushsafe.model import (
+from pushsafe.model.evidence import (
     NOT_ASKED,
+    WRONG_ADDRESS,
     Access,
-    Asks,
-    Buildx,
-    Credential,
-    CredentialKind,
     Evidence,
-    Facts,
-    ImageMissing,
-    LocalImage,
-    ManifestInfo,
     Preflight,
-    PushRequest,
-    Reference,
     Stage,
-    StoreKind,
     TagAbsent,
     TagHeld,
-    TagPolicy,
     TagState,
     TagUnknown,
 )
+from pushsafe.model.facts import Buildx, Facts, ImageMissing, LocalImage, StoreKind
+from pushsafe.model.request import Asks, PushRequest, TagPolicy
+from pushsafe.oci.manifest import ManifestInfo
+from pushsafe.oci.reference import Reference
+from pushsafe.push import collector
+from pushsafe.push.collector import Gathering
+from pushsafe.push.preflight import investigate
+from pushsafe.report.exit_codes import ExitCode, exit_code
 from tests.fakes.gateways import (
     ACCEPTED,
     LOGGED_IN,
@@ -475,7 +469,7 @@ def test_a_silent_registry_that_the_push_is_not_for_is_hardly_waited_for(
                 over.wait(30)
             return super().manifest(reference, credential, digest, **how)
 
-    monkeypatch.setattr(gathering, "ORIGIN_WAIT", 0.05)
+    monkeypatch.setattr(collector, "ORIGIN_WAIT", 0.05)
     pulled = tuple(f"r{number}.test/team/app@{sha('e')}" for number in range(50))
     world = World(Engine(images={ONE: LocalImage(sha("a"), (AMD64,), repo_digests=pulled)}), Silent())
     began = time.monotonic()

@@ -8,9 +8,25 @@ from typing import Any
 
 import pytest
 
-from pushsafe.documents import Unusable
-from pushsafe.image_index import blob_of, blobs, clash, config_of, descriptors, in_levels, index_of, single, subject_of
-from pushsafe.model import DOCKER_MANIFEST, INDEX_TYPES, Blob, Descriptor, ImageConfig, ManifestContent, Platform
+from pushsafe.oci.document import Unusable
+from pushsafe.oci.manifest import (
+    DOCKER_MANIFEST,
+    INDEX_TYPES,
+    Blob,
+    Descriptor,
+    ImageConfig,
+    ManifestContent,
+    blob_of,
+    blobs,
+    clash,
+    config_of,
+    descriptors,
+    in_levels,
+    index_of,
+    single,
+    subject_of,
+)
+from pushsafe.oci.platform import Platform
 from tests.fakes import holding
 from tests.fakes.holding import Image, attestation_of, attested, content_of
 from tests.values import AMD64, ARM64, OCI_INDEX, OCI_MANIFEST, sha

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from pushsafe import arguments
-from pushsafe.cli import main
-from pushsafe.exitcodes import ExitCode
-from pushsafe.model import BadReference, Place, Source
+from pushsafe.cli import params
+from pushsafe.cli.main import main
+from pushsafe.model.request import Place, Source
+from pushsafe.oci.reference import BadReference
+from pushsafe.report.exit_codes import ExitCode
 from tests.values import ref, sha
 
 DIGEST = sha("a")
@@ -30,7 +31,7 @@ SOURCES = {
 @pytest.mark.parametrize("text", SOURCES)
 def test_a_source(text: str) -> None:
     name, digest, place = SOURCES[text]
-    found = arguments.source(text)
+    found = params.source(text)
     assert isinstance(found, Source)
     assert (found.given, str(found.reference), found.digest, found.place) == (text, str(ref(name)), digest, place)
 
@@ -50,7 +51,7 @@ NO_SOURCES = {
 
 @pytest.mark.parametrize("text", NO_SOURCES)
 def test_no_source(text: str) -> None:
-    found = arguments.source(text)
+    found = params.source(text)
     assert isinstance(found, BadReference)
     assert NO_SOURCES[text] in "; ".join(found.reasons)
 

@@ -160,7 +160,7 @@ def test_install_and_uninstall(home: Home) -> None:
     assert sorted(home.tree.rglob("*")) == tree_before, "a build leaves traces in the source tree"
     assert home.docker("pushsafe", "--version").stdout.split()[-1] == __version__
     assert home.docker("pushsafe", "my-api").returncode == 1
-    assert list(home.base.rglob("pushsafe/__pycache__/cli.*.pyc")), "the first start would have to compile"
+    assert list(home.base.rglob("cli/__pycache__/main.*.pyc")), "the first start would have to compile"
 
     answer = home.run("--uninstall")
     assert (answer.returncode, answer.stdout) == (0, "Removed docker-pushsafe.\n")

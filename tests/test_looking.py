@@ -6,24 +6,13 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from pushsafe.errors import EngineFailed, EngineUnreachable, RegistryUnreachable
-from pushsafe.looking import Look
-from pushsafe.model import (
-    Evidence,
-    Facts,
-    ImageConfig,
-    ImageMissing,
-    LocalImage,
-    ManifestInfo,
-    Platform,
-    Stage,
-    TagAbsent,
-    TagHeld,
-    TagPolicy,
-    TagState,
-    TagUnknown,
-    Upcoming,
-)
+from pushsafe.model.errors import EngineFailed, EngineUnreachable, RegistryUnreachable
+from pushsafe.model.evidence import Evidence, Stage, TagAbsent, TagHeld, TagState, TagUnknown
+from pushsafe.model.facts import Facts, ImageMissing, LocalImage, Upcoming
+from pushsafe.model.request import TagPolicy
+from pushsafe.oci.manifest import ImageConfig, ManifestInfo
+from pushsafe.oci.platform import Platform
+from pushsafe.push.tag_state import Look
 from tests.fakes.gateways import NOT_THERE, POLICY, Engine, Registry, Scripted, World
 from tests.values import AMD64, ARM64, OCI_INDEX, OCI_MANIFEST, logged_in, ref, sha
 

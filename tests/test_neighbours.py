@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pushsafe.neighbours import near_miss, neighbour
+from pushsafe.known_registries import near_miss, neighbour
 from tests.values import nobody
 
 HUB = "https://index.docker.io/v1/"

@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from pushsafe.model import (
-    DOCKER_MANIFEST,
-    Facts,
-    ImageMissing,
-    LocalImage,
-    ManifestInfo,
-    Platform,
-    StoreKind,
-    TagAbsent,
-    TagHeld,
-    TagUnknown,
-    Upcoming,
-)
-from pushsafe.overwriting import pushed, unchanged
+from pushsafe.model.evidence import TagAbsent, TagHeld, TagUnknown
+from pushsafe.model.facts import Facts, ImageMissing, LocalImage, StoreKind, Upcoming
+from pushsafe.model.tag_changes import pushed, unchanged
+from pushsafe.oci.manifest import DOCKER_MANIFEST, ManifestInfo
+from pushsafe.oci.platform import Platform
 from tests.rules.facts import facts, held, image
 from tests.values import AMD64, ARM64, OCI_INDEX, OCI_MANIFEST, sha
 

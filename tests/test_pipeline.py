@@ -6,27 +6,14 @@ import threading
 
 import pytest
 
-from pushsafe.errors import RegistryUnreachable, UsageError
-from pushsafe.exitcodes import ExitCode, exit_code
-from pushsafe.model import (
-    Access,
-    ConfiguredRegistry,
-    ErrorKind,
-    Evidence,
-    Layers,
-    LocalImage,
-    ManifestInfo,
-    Mismatch,
-    Missing,
-    NotPushed,
-    Pushed,
-    Reference,
-    RegistryPing,
-    Stage,
-    StoreKind,
-    Verified,
-)
-from pushsafe.reference import parse_repository
+from pushsafe.model.errors import RegistryUnreachable, UsageError
+from pushsafe.model.evidence import Access, Evidence, RegistryPing, Stage
+from pushsafe.model.facts import ConfiguredRegistry, LocalImage, StoreKind
+from pushsafe.model.outcomes import Layers, Mismatch, Missing, NotPushed, Pushed, Verified
+from pushsafe.model.report import ErrorKind
+from pushsafe.oci.manifest import ManifestInfo
+from pushsafe.oci.reference import Reference, parse_repository
+from pushsafe.report.exit_codes import ExitCode, exit_code
 from tests.fakes.gateways import (
     DIGEST,
     Credentials,

@@ -6,25 +6,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from pushsafe.model import (
-    DOCKER_MANIFEST,
-    Batch,
-    EngineInfo,
-    Facts,
-    How,
-    ImageMissing,
-    LocalImage,
-    ManifestInfo,
-    Platform,
-    Preflight,
-    PushPlan,
-    StoreKind,
-    TagAbsent,
-    TagHeld,
-    TagPolicy,
-    TagState,
-)
-from pushsafe.plan import plan, promoted
+from pushsafe.model.evidence import Preflight, TagAbsent, TagHeld, TagState
+from pushsafe.model.facts import EngineInfo, Facts, ImageMissing, LocalImage, StoreKind
+from pushsafe.model.plan import Batch, How, PushPlan
+from pushsafe.model.request import TagPolicy
+from pushsafe.oci.manifest import DOCKER_MANIFEST, ManifestInfo
+from pushsafe.oci.platform import Platform
+from pushsafe.push.planner import plan, promoted
 from tests.values import AMD64, ARM64, OCI_INDEX, OCI_MANIFEST, ref, sha
 
 API, WEB, OTHER = "a.test/team/api", "a.test/team/web", "b.test/team/api"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pushsafe.model import Platform
-from pushsafe.platforms import lacking, listed, option, same
+from pushsafe.oci.platform import Platform, lacking, listed, option, same
 from tests.values import AMD64, ARM64
 
 WINDOWS = Platform("windows", "amd64")

@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from pushsafe.errors import UsageError
-from pushsafe.plugin import DockerFlags, complete, install_stop, split, wants_signatures
+from pushsafe.cli.plugin import complete, split, wants_signatures
+from pushsafe.model.errors import UsageError
+from pushsafe.model.request import DockerFlags
+from pushsafe.runtime.signals import install_stop
 
 DOCKER = {"DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND": "docker"}
 NO = DockerFlags()
@@ -258,7 +260,7 @@ def test_a_socket_that_is_not_there_is_ignored(name: str) -> None:
 
 def test_second_signal_ends_at_once_with_130() -> None:
     program = (
-        "import os, time; from pushsafe.plugin import install_stop\n"
+        "import os, time; from pushsafe.runtime.signals import install_stop\n"
         "with install_stop(os.environ, lambda: os.write(1, b'stopping\\n')):\n"
         "    print('ready', flush=True); time.sleep(20)"
     )
@@ -292,7 +294,7 @@ def test_a_terminal_that_is_closed_is_no_second_signal(numbers: tuple[int, ...])
 
 def test_nothing_heavy_is_imported() -> None:
     program = (
-        "import sys, json; before = set(sys.modules); import pushsafe.plugin\n"
+        "import sys, json; before = set(sys.modules); import pushsafe.cli.plugin\n"
         "print(json.dumps(sorted(set(sys.modules) - before)))"
     )
     answer = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)

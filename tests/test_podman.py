@@ -11,19 +11,13 @@ from typing import Any
 
 import pytest
 
-from pushsafe.embedded import EmbeddedRegistry
-from pushsafe.model import (
-    DOCKER_MANIFEST,
-    EngineInfo,
-    Facts,
-    Layers,
-    LocalImage,
-    ManifestInfo,
-    StoreKind,
-    TagHeld,
-)
-from pushsafe.overwriting import unchanged
-from pushsafe.report.ink import layers_line
+from pushsafe.demo.registry import EmbeddedRegistry
+from pushsafe.model.evidence import TagHeld
+from pushsafe.model.facts import EngineInfo, Facts, LocalImage, StoreKind
+from pushsafe.model.outcomes import Layers
+from pushsafe.model.tag_changes import unchanged
+from pushsafe.oci.manifest import DOCKER_MANIFEST, ManifestInfo
+from pushsafe.report.style import layers_line
 from tests.fakes.capture import FakeEngine, FakeImage
 from tests.fakes.registry import FakeRegistry, Manifest, manifests, open_registry
 from tests.values import AMD64, OCI_MANIFEST, ref, sha

@@ -7,38 +7,16 @@ from dataclasses import dataclass
 
 import pytest
 
-from pushsafe.deadline import TimedOut
-from pushsafe.exitcodes import ExitCode, exit_code
-from pushsafe.model import (
-    Access,
-    Asks,
-    Credential,
-    CredentialKind,
-    DenialReason,
-    Denied,
-    EngineRefused,
-    ErrorKind,
-    Evidence,
-    Failed,
-    FailureKind,
-    LocalImage,
-    ManifestInfo,
-    NotChecked,
-    NotPushed,
-    Preflight,
-    PreflightVerdict,
-    Pushed,
-    Ready,
-    RegistryPing,
-    Report,
-    RepositoryCheck,
-    Stage,
-    StoreKind,
-    TagAbsent,
-    TagHeld,
-    TagPolicy,
-    TagUnknown,
-)
+from pushsafe.model.credentials import Credential, CredentialKind
+from pushsafe.model.evidence import Access, Evidence, Preflight, RegistryPing, Stage, TagAbsent, TagHeld, TagUnknown
+from pushsafe.model.facts import LocalImage, StoreKind
+from pushsafe.model.outcomes import Denied, EngineRefused, Failed, NotChecked, NotPushed, Pushed, Ready
+from pushsafe.model.report import ErrorKind, PreflightVerdict, Report, RepositoryCheck
+from pushsafe.model.request import Asks, TagPolicy
+from pushsafe.model.verdicts import DenialReason, FailureKind
+from pushsafe.oci.manifest import ManifestInfo
+from pushsafe.report.exit_codes import ExitCode, exit_code
+from pushsafe.runtime.signals import TimedOut
 from tests.evidence import ping, probe, token
 from tests.fakes.gateways import (
     ACCEPTED,
@@ -63,7 +41,7 @@ REFUSED, UNKNOWN = PreflightVerdict.REFUSED, PreflightVerdict.UNKNOWN
 
 @pytest.fixture(autouse=True)
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pushsafe.pushing.LAST_ANSWERS", 5.0)
+    monkeypatch.setattr("pushsafe.push.executor.LAST_ANSWERS", 5.0)
 
 
 def answers(*evidence: Evidence, problem: str = "") -> Preflight:

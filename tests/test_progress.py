@@ -19,33 +19,26 @@ from typing import TextIO, cast
 import pytest
 from rich.console import Console
 
-from pushsafe.model import (
-    Denial,
-    DenialKind,
-    DenialReason,
+from pushsafe.model.outcomes import (
     Denied,
     Failed,
-    Failure,
-    FailureKind,
-    Finding,
-    How,
     LayerEvent,
     LayerState,
-    ManifestInfo,
     NotChecked,
     NotPushed,
     Outcome,
     Pushed,
     Ready,
-    Reference,
-    Severity,
-    TagResult,
     Verification,
     Verified,
-    Wait,
 )
+from pushsafe.model.plan import How, Wait
+from pushsafe.model.report import TagResult
+from pushsafe.model.verdicts import Denial, DenialKind, DenialReason, Failure, FailureKind, Finding, Severity
+from pushsafe.oci.manifest import ManifestInfo
+from pushsafe.oci.reference import Reference
 from pushsafe.report.lines import Lines, Patient, every, said
-from pushsafe.report.progress import Display, Lazy, Live, Silent
+from pushsafe.report.live import Display, Lazy, Live, Silent
 from tests.terminal import read_all
 from tests.values import OCI_MANIFEST, ref, sha
 
@@ -491,9 +484,9 @@ class Screen:
 
 ON_A_TERMINAL = """
 import time
-from pushsafe import showing
+from pushsafe.report import output
 from tests.test_progress import BUSY, ONE, OTHER, TWO, done, tell, upto
-with showing.display(showing.Output("human")) as shown:
+with output.display(output.Output("human")) as shown:
     for event in ([ONE, TWO, OTHER], ONE, OTHER, BUSY, *upto(30), *upto(30, reference=OTHER), done(TWO)):
         tell(shown, event)
     time.sleep(0.6)  # two frames

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pushsafe.proxies import proxy_for
+from pushsafe.runtime.proxy import proxy_for
 
 PROXY = "http://proxy.test:3128"
 OTHER = "http://other.test:3128"

@@ -7,19 +7,18 @@ from typing import Any
 
 import pytest
 
-from pushsafe import push_stream
-from pushsafe.model import (
+from pushsafe.engine import push_stream
+from pushsafe.engine.push_stream import read_push_stream
+from pushsafe.model.evidence import Evidence, Stage
+from pushsafe.model.outcomes import (
     EngineAccepted,
     EngineAnswer,
     EngineReduced,
     EngineRefused,
-    Evidence,
     LayerEvent,
     Layers,
     LayerState,
-    Stage,
 )
-from pushsafe.push_stream import read_push_stream
 from tests.values import ref, sha
 
 Line = dict[str, Any]

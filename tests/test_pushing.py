@@ -11,34 +11,30 @@ from typing import Any
 
 import pytest
 
-from pushsafe.errors import ProxyAnswers, RegistryUnreachable
-from pushsafe.exitcodes import ExitCode, exit_code
-from pushsafe.model import (
-    Asks,
+from pushsafe.model.errors import ProxyAnswers, RegistryUnreachable
+from pushsafe.model.evidence import Evidence, Preflight, Stage
+from pushsafe.model.facts import LocalImage, StoreKind
+from pushsafe.model.outcomes import (
     Denied,
     EngineAnswer,
     EngineReduced,
     EngineRefused,
-    Evidence,
     Failed,
-    FailureKind,
-    How,
     Layers,
-    LocalImage,
-    ManifestInfo,
     Mismatch,
     Missing,
     NotChecked,
     NotPushed,
-    Preflight,
     Pushed,
-    Report,
-    Stage,
-    StoreKind,
-    TagPolicy,
     Verified,
 )
-from pushsafe.pushing import LANES, finish
+from pushsafe.model.plan import How
+from pushsafe.model.report import Report
+from pushsafe.model.request import Asks, TagPolicy
+from pushsafe.model.verdicts import FailureKind
+from pushsafe.oci.manifest import ManifestInfo
+from pushsafe.push.executor import LANES, finish
+from pushsafe.report.exit_codes import ExitCode, exit_code
 from tests.fakes.gateways import (
     DIGEST,
     NOT_THERE,
@@ -65,7 +61,7 @@ PUSHED = Pushed(DIGEST, Layers(reused=1))
 
 @pytest.fixture(autouse=True)
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pushsafe.delivery.PAUSE", 0.0)
+    monkeypatch.setattr("pushsafe.push.recorder.PAUSE", 0.0)
 
 
 def push(world: World, *given: str, asks: Asks = Asks.PREFLIGHT, retries: int = 3, push_each: bool = False) -> Report:

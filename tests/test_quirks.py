@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import pytest
 
-from pushsafe.model import DenialKind, DenialReason, FailureKind
+from pushsafe.model.verdicts import DenialKind, DenialReason, FailureKind
 from tests import lab
 from tests.fakes.quirks import ACCEPTED, NAME, QUIRKS, WRITER, Cause, Meets, Quirk, kind_of
 from tests.fakes.registry import HOST, Answer, FakeRegistry, Request, ping

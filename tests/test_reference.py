@@ -12,8 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pushsafe.model import BadReference, Implied, Reference
-from pushsafe.reference import parse, parse_repository
+from pushsafe.oci.reference import BadReference, Implied, Reference, parse, parse_repository
 from tests.fakes.capture import FakeEngine
 
 REGISTRY, NAMESPACE, TAG = Implied.REGISTRY, Implied.NAMESPACE, Implied.TAG

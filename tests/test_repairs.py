@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pushsafe.credentials import CredentialStore
-from pushsafe.repairs import login
+from pushsafe.credentials.store import CredentialStore
+from pushsafe.known_registries import login
 from tests.credential_cases import AUTH, REGISTRY, b64
 
 STORED = {"auths": {REGISTRY: AUTH}}

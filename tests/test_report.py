@@ -11,11 +11,11 @@ from typing import Any, get_args
 import jsonschema
 import pytest
 
-from pushsafe import model
-from pushsafe.exitcodes import ExitCode
-from pushsafe.model import Report
-from pushsafe.report import digests, human, ink
+from pushsafe.model import evidence, outcomes, report, verdicts
+from pushsafe.model.report import Report
+from pushsafe.report import digest_file, human, style
 from pushsafe.report import json as json_report
+from pushsafe.report.exit_codes import ExitCode
 from tests.reports import REPORTS
 
 ROOT = Path(__file__).parent.parent
@@ -68,10 +68,10 @@ def test_the_schema_can_fail(part: str, field: str) -> None:
 
 def test_the_reports_are_of_every_outcome_preflight_and_state_before() -> None:
     results = [result for report in REPORTS.values() for result in report.results]
-    assert {type(result.outcome) for result in results} == set(get_args(model.Outcome))
-    assert {type(result.before) for result in results} == {*get_args(model.TagState), type(None)}
+    assert {type(result.outcome) for result in results} == set(get_args(outcomes.Outcome))
+    assert {type(result.before) for result in results} == {*get_args(evidence.TagState), type(None)}
     checks = [check for report in REPORTS.values() for check in report.preflight]
-    assert {check.verdict for check in checks} == set(model.PreflightVerdict)
+    assert {check.verdict for check in checks} == set(report.PreflightVerdict)
 
 
 def test_a_finding_that_a_denial_says_again_is_left_out_for_that_registry_only() -> None:
@@ -97,13 +97,13 @@ def test_what_could_not_be_told_before_is_no_matter_where_nothing_else_is_said()
 def test_the_schema_names_every_value_of_the_enums() -> None:
     defs = SCHEMA["$defs"]
     named: list[tuple[dict[str, Any], type[Enum]]] = [
-        (defs["denial"]["properties"]["kind"], model.DenialKind),
-        (defs["denial"]["properties"]["reason"], model.DenialReason),
-        (defs["failure"]["properties"]["kind"], model.FailureKind),
-        (defs["evidence"]["items"]["properties"]["stage"], model.Stage),
-        (defs["error"]["properties"]["kind"], model.ErrorKind),
-        (defs["finding"]["properties"]["severity"], model.Severity),
-        (defs["check"]["properties"]["verdict"], model.PreflightVerdict),
+        (defs["denial"]["properties"]["kind"], verdicts.DenialKind),
+        (defs["denial"]["properties"]["reason"], verdicts.DenialReason),
+        (defs["failure"]["properties"]["kind"], verdicts.FailureKind),
+        (defs["evidence"]["items"]["properties"]["stage"], evidence.Stage),
+        (defs["error"]["properties"]["kind"], report.ErrorKind),
+        (defs["finding"]["properties"]["severity"], verdicts.Severity),
+        (defs["check"]["properties"]["verdict"], report.PreflightVerdict),
     ]
     for schema, values in named:
         assert set(schema["enum"]) == {value.value for value in values}, values
@@ -122,7 +122,7 @@ def test_the_schema_names_every_value_of_the_enums() -> None:
 def test_quiet_and_digest_file_hold_only_what_was_verified(report: Report, expected: list[str]) -> None:
     name = "registry.example.com/myorg/my-api"
     assert human.render_quiet(report).splitlines() == [f"{name}:{tag}" for tag in expected]
-    lines = digests.render(report).splitlines()
+    lines = digest_file.render(report).splitlines()
     assert [line.partition("@")[0] for line in lines] == [f"{name}:{tag}" for tag in expected]
     assert all(line.partition("@")[2].startswith("sha256:") for line in lines)
 
@@ -131,4 +131,4 @@ def test_quiet_and_digest_file_hold_only_what_was_verified(report: Report, expec
     ("count", "text"), [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (12_345_678, "12.35 MB"), (5 * 10**12, "5000 GB")]
 )
 def test_size(count: int, text: str) -> None:
-    assert ink.size(count) == text
+    assert style.size(count) == text

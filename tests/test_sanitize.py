@@ -13,9 +13,9 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from pushsafe import sanitize
-from pushsafe.model import Secret
-from pushsafe.sanitize import LIMIT, clean, forget, remember, secrets_of
+from pushsafe.model.credentials import Secret, secrets_of
+from pushsafe.runtime import redact
+from pushsafe.runtime.redact import LIMIT, clean, forget, remember
 from tests.values import broken, logged_in, nobody
 
 JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJl"
@@ -257,16 +257,16 @@ def test_a_secret_never_shows_itself() -> None:
 def test_what_is_masked_is_prepared_once_however_many_texts_are_cleaned(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run of many repositories has a token for each, and cleans thousands of texts."""
     lines: list[str] = []
-    one_line = sanitize._one_line
+    one_line = redact._one_line
 
     def counted(text: str) -> str:
         lines.append(text)
         return one_line(text)
 
     tokens = [f"token-{number}" for number in range(100)]
-    monkeypatch.setattr(sanitize, "_one_line", counted)
-    sanitize.remember(tokens)
+    monkeypatch.setattr(redact, "_one_line", counted)
+    redact.remember(tokens)
     assert len(lines) == len(tokens)
-    sanitize.remember(tokens[:50])
-    assert [sanitize.clean(f"said {token}") for token in tokens] == ["said ***"] * len(tokens)
+    redact.remember(tokens[:50])
+    assert [redact.clean(f"said {token}") for token in tokens] == ["said ***"] * len(tokens)
     assert len(lines) == 2 * len(tokens)

@@ -23,13 +23,14 @@ from typing import Any
 
 import pytest
 
-from pushsafe.credentials import auth_config
-from pushsafe.errors import RegistryUnreachable
-from pushsafe.model import Credential, CredentialKind, CredentialSource, Facts, Secret, SourceKind
+from pushsafe.credentials.store import auth_config
+from pushsafe.model.credentials import Credential, CredentialKind, CredentialSource, Secret, SourceKind, secrets_of
+from pushsafe.model.errors import RegistryUnreachable
+from pushsafe.model.facts import Facts
 from pushsafe.registry.auth import Token
 from pushsafe.registry.client import Registry
-from pushsafe.registry.transport import Response, Transport
-from pushsafe.sanitize import clean, remember, secrets_of
+from pushsafe.registry.http.transport import Response, Transport
+from pushsafe.runtime.redact import clean, remember
 from tests.fakes.registry import Answer, FakeRegistry, on
 from tests.secret_cases import BASIC, FORBIDDEN, HEADER, IDENTITY, JWT, OPAQUE, PASSWORD, SAYS, SCENARIOS, Scenario
 from tests.values import ref

@@ -10,37 +10,19 @@ from typing import Any
 
 import pytest
 
-from pushsafe.errors import ContentBroken, RegistryUnreachable, UsageError
-from pushsafe.exitcodes import ExitCode, exit_code
-from pushsafe.extents import Extent
-from pushsafe.gateways import Companion, Content, Package, Referrer
-from pushsafe.model import (
-    Along,
-    Archive,
-    ArchiveKind,
-    Asks,
-    Blob,
-    DenialReason,
-    Denied,
-    Evidence,
-    Failed,
-    FailureKind,
-    How,
-    Layers,
-    LayerState,
-    ManifestContent,
-    ManifestInfo,
-    NotPushed,
-    Outcome,
-    Platform,
-    Preflight,
-    Pushed,
-    Report,
-    Stage,
-    Upcoming,
-    Verified,
-)
+from pushsafe.model.content import Companion, Content, Extent, Package, Referrer
+from pushsafe.model.errors import ContentBroken, RegistryUnreachable, UsageError
+from pushsafe.model.evidence import Evidence, Preflight, Stage
+from pushsafe.model.facts import Upcoming
+from pushsafe.model.outcomes import Denied, Failed, Layers, LayerState, NotPushed, Outcome, Pushed, Verified
+from pushsafe.model.plan import How
+from pushsafe.model.report import Along, Report
+from pushsafe.model.request import Archive, ArchiveKind, Asks
+from pushsafe.model.verdicts import DenialReason, FailureKind
+from pushsafe.oci.manifest import Blob, ManifestContent, ManifestInfo
+from pushsafe.oci.platform import Platform
 from pushsafe.report import human
+from pushsafe.report.exit_codes import ExitCode, exit_code
 from tests.fakes.gateways import NOT_THERE, Registry, Scripted, World, codes, give
 from tests.values import AMD64, ARM64, OCI_INDEX, OCI_MANIFEST, nobody, ref, sha
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pushsafe import small_file
+from pushsafe.runtime import small_file
 
 PLACES = ("file", "folder", "pipe", "socket", "link", "link-to-pipe", "nowhere")
 

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from pushsafe.stopwatch import Stopwatch
+from pushsafe.runtime.phase_timer import Stopwatch
 
 
 class Clock:

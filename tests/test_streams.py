@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from pushsafe.exitcodes import ExitCode
+from pushsafe.report.exit_codes import ExitCode
 from tests.fakes.capture import FakeEngine, Refusal
 
 ROOT = Path(__file__).parent.parent
@@ -152,8 +152,8 @@ def test_a_terminal_that_is_hung_up(shell: Shell) -> None:
 def test_a_terminal_that_is_closed_in_a_push(tmp_path: Path) -> None:
     """SIGHUP, and every write is an error from then on."""
     running = (
-        "import fcntl, os, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); from pushsafe import cli; "
-        f"os._exit(cli.main(['{REF}']))"
+        "import fcntl, os, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); from pushsafe.cli import main; "
+        f"os._exit(main.main(['{REF}']))"
     )
     with FakeEngine(images=[REF], push={REF: [20]}) as engine:
         controller, terminal = pty.openpty()
@@ -221,10 +221,10 @@ def test_what_ends_a_run_early_is_reported(
     error: str, kind: str | None, code: ExitCode, form: str, tmp_path: Path
 ) -> None:
     script = (
-        "import sys\nfrom pushsafe import cli, wiring\nfrom pushsafe.errors import *\n"
+        "import sys\nfrom pushsafe.cli import bootstrap, main\nfrom pushsafe.model.errors import *\n"
         f"def gateways(*_): raise {error}\n"
-        "wiring.gateways = gateways\n"
-        f"sys.exit(cli.main(['--format', '{form}', '{REF}', '{OTHER}']))"
+        "bootstrap.gateways = gateways\n"
+        f"sys.exit(main.main(['--format', '{form}', '{REF}', '{OTHER}']))"
     )
     done = subprocess.run(
         [sys.executable, "-c", script],
@@ -263,10 +263,10 @@ def played(script: str, home: Path) -> subprocess.CompletedProcess[str]:
 
 def test_an_interruption_after_the_last_word_loses_no_report(tmp_path: Path) -> None:
     script = (
-        "import sys\nfrom pushsafe import cli\nfrom pushsafe.report import lines\n"
+        "import sys\nfrom pushsafe.cli import main\nfrom pushsafe.report import lines\n"
         "def close(_): raise KeyboardInterrupt\n"
         "lines.Lines.close = close\n"
-        f"sys.exit(cli.main(['{REF}']))"
+        f"sys.exit(main.main(['{REF}']))"
     )
     done = played(script, tmp_path)
     assert done.returncode == 0
@@ -276,10 +276,11 @@ def test_an_interruption_after_the_last_word_loses_no_report(tmp_path: Path) -> 
 def test_a_signal_amid_a_finalizer_leaves_no_traceback(tmp_path: Path) -> None:
     """As urllib3 closes its connections when their pool goes."""
     script = (
-        "import os, sys, weakref\nfrom pushsafe import cli\nfrom pushsafe.registry.transport import Transport\n"
+        "import os, sys, weakref\nfrom pushsafe.cli import main\n"
+        "from pushsafe.registry.http.transport import Transport\n"
         "class Pool: pass\n"
         f"Transport.close = lambda _: weakref.finalize(Pool(), os.kill, os.getpid(), {int(signal.SIGINT)}) and None\n"
-        f"sys.exit(cli.main(['{REF}']))"
+        f"sys.exit(main.main(['{REF}']))"
     )
     done = played(script, tmp_path)
     assert "Traceback" not in done.stderr
@@ -290,11 +291,11 @@ def test_a_signal_amid_a_finalizer_leaves_no_traceback(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_while_the_report_is_written_loses_no_report(number: signal.Signals, tmp_path: Path) -> None:
     script = (
-        "import os, sys\nfrom pushsafe import cli, streams\n"
+        "import os, sys\nfrom pushsafe.cli import main\nfrom pushsafe.runtime import streams\n"
         "show = streams.show\n"
         f"def told(text): os.kill(os.getpid(), {int(number)}); return show(text)\n"
         "streams.show = told\n"
-        f"sys.exit(cli.main(['{REF}']))"
+        f"sys.exit(main.main(['{REF}']))"
     )
     done = played(script, tmp_path)
     assert done.returncode == 0, done.stderr

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from pushsafe import buglog, wiring
-from pushsafe.endpoint import config_dir, resolve
-from pushsafe.plugin import DockerFlags
+from pushsafe.cli import bootstrap, crash_log
+from pushsafe.engine.context import config_dir, resolve
+from pushsafe.model.request import DockerFlags
 from tests.fakes.capture import FakeEngine
 
 ROOT = Path(__file__).parent.parent
@@ -85,7 +85,7 @@ def homeless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_no_home() -> None:
     assert config_dir(DockerFlags(), {}) == Path(".docker")
     assert resolve(DockerFlags(), {}).origin == "docker's default"
-    assert wiring.configured_registries((), resolve(DockerFlags(), {})) is not None
+    assert bootstrap.configured_registries((), resolve(DockerFlags(), {})) is not None
 
 
 @pytest.mark.usefixtures("homeless")
@@ -93,7 +93,7 @@ def test_the_log_of_a_bug_needs_no_home(tmp_path: Path) -> None:
     try:
         raise ValueError("this one")
     except ValueError:
-        said = buglog.write()
+        said = crash_log.write()
     assert said == "no log could be written (there is no home folder); ValueError: this one"
     assert list(tmp_path.iterdir()) == []
 
@@ -103,7 +103,7 @@ def test_the_log_of_a_bug_is_written(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     try:
         raise ValueError("this one")
     except ValueError:
-        said = buglog.write()
+        said = crash_log.write()
     (log,) = (tmp_path / "docker-pushsafe").iterdir()
     assert said == f"the log is {log}"
     assert "ValueError: this one" in log.read_text()
@@ -112,7 +112,7 @@ def test_the_log_of_a_bug_is_written(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 def test_a_run_of_somebody_without_a_home_and_a_name() -> None:
     script = (
         "import pwd, sys\ndef unknown(_): raise KeyError\npwd.getpwuid = unknown\n"
-        "from pushsafe.cli import main\nsys.exit(main(['my-api:1']))"
+        "from pushsafe.cli.main import main\nsys.exit(main(['my-api:1']))"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
@@ -156,8 +156,9 @@ def test_the_same_without_docker_host(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{")
     with FakeEngine(images=[REF]) as engine:
         script = (
-            f"import sys\nfrom pushsafe import cli, endpoint\nendpoint.DEFAULT_SOCKET = '{engine.host}'\n"
-            f"sys.exit(cli.main(['{REF}']))"
+            f"import sys\nfrom pushsafe.cli.main import main\nfrom pushsafe.engine import context\n"
+            f"context.DEFAULT_SOCKET = '{engine.host}'\n"
+            f"sys.exit(main(['{REF}']))"
         )
         done = subprocess.run(
             [sys.executable, "-c", script],

@@ -25,16 +25,16 @@ from typing import Any
 
 import pytest
 
-from pushsafe.engine import Engine
-from pushsafe.exitcodes import ExitCode
-from pushsafe.model import EngineAddress, Platform
-from pushsafe.plugin import DockerFlags
-from pushsafe.tour import engine as engines
-from pushsafe.tour import guide
-from pushsafe.tour.image import docker_archive, image, oci_layout
-from pushsafe.tour.interruption import Interruption
-from pushsafe.tour.runs import EVERY_TAG, RUNS, Login
-from pushsafe.tour.surroundings import Surroundings, surroundings
+from pushsafe.demo import tour as guide
+from pushsafe.demo import user_engine as engines
+from pushsafe.demo.environment import Surroundings, surroundings
+from pushsafe.demo.runner import Interruption
+from pushsafe.demo.sample_image import docker_archive, image, oci_layout
+from pushsafe.demo.scenarios import EVERY_TAG, RUNS, Login
+from pushsafe.engine.api import Engine
+from pushsafe.model.request import DockerFlags, EngineAddress
+from pushsafe.oci.platform import Platform
+from pushsafe.report.exit_codes import ExitCode
 from tests.fakes.capture import FakeEngine, FakeImage, Refusal
 from tests.terminal import read_all
 from tests.values import AMD64, ref
@@ -268,7 +268,7 @@ def test_told_to_stop_it_leaves_nothing(machine: Machine, number: int, after: st
 def test_ctrl_c_at_a_terminal(machine: Machine, after: str) -> None:
     controller, terminal = pty.openpty()
     # The terminal of a session of its own, as a shell has it: the key reaches everybody in the foreground.
-    script = "import fcntl, os, sys, termios; fcntl.ioctl(1, termios.TIOCSCTTY, 0); from pushsafe.cli import main"
+    script = "import fcntl, os, sys, termios; fcntl.ioctl(1, termios.TIOCSCTTY, 0); from pushsafe.cli.main import main"
     process = subprocess.Popen(
         [sys.executable, "-c", f"{script}; os._exit(main(['try']))"],
         env=machine.environment,
@@ -310,7 +310,8 @@ def test_no_place_for_temporary_files(machine: Machine) -> None:
     machine.environ["TMPDIR"] = "/proc"
     # Python would look for another folder, and take the current one.
     script = (
-        "import tempfile, sys; tempfile.tempdir = '/proc/none'; from pushsafe.cli import main; sys.exit(main(['try']))"
+        "import tempfile, sys; tempfile.tempdir = '/proc/none'; "
+        "from pushsafe.cli.main import main; sys.exit(main(['try']))"
     )
     done = subprocess.run(
         [sys.executable, "-c", script],
@@ -480,7 +481,7 @@ def test_an_engine_that_is_not_here_is_not_waited_for(stage: Stage, flags: dict[
 
 
 def test_an_engine_that_hangs_is_not_waited_for(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pushsafe.tour.surroundings._ENGINE_SECONDS", 0.3)
+    monkeypatch.setattr("pushsafe.demo.environment._ENGINE_SECONDS", 0.3)
     hanging = socket.create_server(("127.0.0.1", 0))
     with hanging, stage.around(f"tcp://127.0.0.1:{hanging.getsockname()[1]}") as around:
         assert "the engine does not answer" in around.image.told

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pushsafe.delivery import unreached
-from pushsafe.errors import ProxyAnswers, RegistryAstray, RegistryFailed, RegistryUnreachable, TlsFailed
-from pushsafe.model import Facts, FailureKind
+from pushsafe.model.errors import ProxyAnswers, RegistryAstray, RegistryFailed, RegistryUnreachable, TlsFailed
+from pushsafe.model.facts import Facts
+from pushsafe.model.verdicts import FailureKind
+from pushsafe.push.recorder import unreached
 from tests.values import ref
 
 # The error, what kind of failure it is, and what the first thing to do says.

@@ -7,25 +7,17 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from pushsafe.errors import EngineUnreachable, RegistryUnreachable
-from pushsafe.model import (
-    VERIFY_TIMEOUT,
-    Credential,
-    Evidence,
-    ImageConfig,
-    ManifestInfo,
-    Mismatch,
-    Missing,
-    NotChecked,
-    Platform,
-    Reference,
-    Stage,
-    Verification,
-    Verified,
-    Wait,
-)
-from pushsafe.patience import NO_PATIENCE, Patience
-from pushsafe.verification import pauses, verify
+from pushsafe.model.credentials import Credential
+from pushsafe.model.errors import EngineUnreachable, RegistryUnreachable
+from pushsafe.model.evidence import Evidence, Stage
+from pushsafe.model.outcomes import Mismatch, Missing, NotChecked, Verification, Verified
+from pushsafe.model.plan import Wait
+from pushsafe.model.request import VERIFY_TIMEOUT
+from pushsafe.model.retry_policy import NO_PATIENCE, Patience
+from pushsafe.oci.manifest import ImageConfig, ManifestInfo
+from pushsafe.oci.platform import Platform
+from pushsafe.oci.reference import Reference
+from pushsafe.push.verify import pauses, verify
 from tests.values import AMD64, ARM64, OCI_INDEX, OCI_MANIFEST, logged_in, ref, sha
 
 REF = ref("registry.test/team/app:1")

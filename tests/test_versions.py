@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from pushsafe.model import Facts, ImageMissing
-from pushsafe.versions import higher, local_version, version_of
+from pushsafe.model.facts import Facts, ImageMissing
+from pushsafe.model.versions import higher, local_version, version_of
 from tests.rules.facts import facts, image
 
 NAME = "registry.test/my-api"

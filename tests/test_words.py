@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pushsafe.model import DenialReason, FailureKind
-from pushsafe.words import TABLE, Meaning, Undecided, meaning
+from pushsafe.denial.messages import TABLE, Meaning, Undecided, meaning
+from pushsafe.model.verdicts import DenialReason, FailureKind
 
 CASES = Path(__file__).parent / "denial_cases"
 FILES = {"words.jsonl": 143, "found.jsonl": 152}

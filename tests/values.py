@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from pushsafe.model import Credential, CredentialSource, Evidence, Platform, Reference, Secret, SourceKind, Stage
-from pushsafe.reference import parse
+from pushsafe.model.credentials import Credential, CredentialSource, Secret, SourceKind
+from pushsafe.model.evidence import Evidence, Stage
+from pushsafe.oci.platform import Platform
+from pushsafe.oci.reference import Reference, parse
 
 AMD64, ARM64 = Platform("linux", "amd64"), Platform("linux", "arm64")
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from enum import Enum
 from typing import NamedTuple
+from urllib.parse import quote, quote_plus
+
+from pushsafe.oci.reference import Reference
 
 
 class Secret:
@@ -121,3 +126,33 @@ class Credential(NamedTuple):
     @property
     def present(self) -> bool:
         return self.source.kind not in (SourceKind.NONE, SourceKind.BROKEN)
+
+
+class Repository(NamedTuple):
+    """A repository, and as whom it is spoken to; the tag of `reference` says nothing."""
+
+    reference: Reference
+    credential: Credential
+
+
+_SECRET_FIELDS = ("password", "identitytoken", "registrytoken")
+
+
+def secrets_of(credential: Credential | None) -> tuple[str, ...]:
+    """Every spelling of a credential's secret that could come back: itself, and its encodings in headers and forms."""
+    if credential is None:
+        return ()
+    also = (value for name, value in credential.sent if name in _SECRET_FIELDS)
+    secrets = {value.reveal() for value in (credential.secret, *also) if value}
+    return tuple(spelling for secret in secrets for spelling in _spellings(credential.username, secret))
+
+
+def _spellings(username: str, secret: str) -> tuple[str, ...]:
+    encoded = tuple(
+        encode(text.encode()).decode()
+        for text in (f"{username}:{secret}", secret)
+        for encode in (base64.b64encode, base64.urlsafe_b64encode)
+    )
+    unpadded = (text.rstrip("=") for text in encoded)
+    quoted = (quote(secret, safe=""), quote(secret), quote_plus(secret))
+    return secret, *encoded, *unpadded, *quoted, json.dumps(secret)[1:-1]

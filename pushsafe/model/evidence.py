@@ -5,44 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
-from pushsafe.model.references import Platform
-
-
-class ManifestInfo(NamedTuple):
-    """A manifest or index as the registry names it; `platforms` and `children` (digests) are an index's.
-
-    `layers` are digests and sizes in bytes, where the manifest was read whole, and `config` is then the digest of the
-    image's config.
-    """
-
-    digest: str
-    media_type: str
-    platforms: tuple[Platform, ...] = ()
-    children: tuple[str, ...] = ()
-    layers: tuple[tuple[str, int], ...] = ()
-    config: str = ""
-
-    @property
-    def is_index(self) -> bool:
-        return self.media_type in INDEX_TYPES
-
-
-class ManifestContent(NamedTuple):
-    """A manifest or index byte for byte: put under another tag of its repository, it has the same digest there."""
-
-    digest: str
-    media_type: str
-    body: bytes
-
-
-DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
-OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-MANIFEST_TYPES = (OCI_MANIFEST, DOCKER_MANIFEST)
-INDEX_TYPES = (
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-)
-
+from pushsafe.oci.manifest import ManifestInfo
 
 NO_MANIFEST = "NO_MANIFEST"
 """The code of an Evidence that tells of a yes with something in it that is no manifest, as web sites answer."""
@@ -69,17 +32,6 @@ class RegistryPing(NamedTuple):
     page: str = ""
     plain: bool = False
     untrusted: bool = False
-
-
-class ImageConfig(NamedTuple):
-    """What an image's config says: its platform, and the label `org.opencontainers.image.version`.
-
-    `features` are those of its OS that the platform needs.
-    """
-
-    platform: Platform | None = None
-    version: str = ""
-    features: tuple[str, ...] = ()
 
 
 class TagHeld(NamedTuple):
@@ -162,3 +114,20 @@ class Preflight(NamedTuple):
     evidence: tuple[Evidence, ...] = ()
     problem: str = ""
     unsafe_realm: str = ""
+
+
+REFUSED = (401, 403)
+NO_TOKEN = "NO_TOKEN"
+"""The code of an Evidence that tells of a token server which said yes, and gave no token."""
+WRONG_ADDRESS = "WRONG_ADDRESS"
+"""The code of an Evidence that tells of a registry which leads to where nothing may be sent, or where nobody is."""
+
+
+def accepted(item: Evidence | None) -> bool:
+    """Whether a server was asked and said yes."""
+    return item is not None and item.status is not None and 200 <= item.status < 300
+
+
+def refused(item: Evidence | None) -> bool:
+    """Whether a server was asked and refused, for want of a login or of a right."""
+    return item is not None and item.status in REFUSED

@@ -7,9 +7,11 @@ from shlex import quote
 from typing import NamedTuple
 
 from pushsafe.model.credentials import Credential
-from pushsafe.model.evidence import ManifestInfo, Preflight, RegistryPing, TagState
-from pushsafe.model.references import Platform, Reference
+from pushsafe.model.evidence import Preflight, RegistryPing, TagState
 from pushsafe.model.request import TagPolicy
+from pushsafe.oci.manifest import ManifestInfo
+from pushsafe.oci.platform import Platform
+from pushsafe.oci.reference import Reference
 
 PUSHSAFE = "docker pushsafe"
 

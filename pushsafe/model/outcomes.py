@@ -5,10 +5,11 @@ from __future__ import annotations
 from enum import Enum
 from typing import Literal, NamedTuple
 
-from pushsafe.model.evidence import Evidence, ManifestInfo, Stage
+from pushsafe.model.evidence import Evidence, Stage
 from pushsafe.model.plan import How
-from pushsafe.model.references import Reference
 from pushsafe.model.verdicts import Denial, Failure
+from pushsafe.oci.manifest import ManifestInfo
+from pushsafe.oci.reference import Reference
 
 
 class LayerState(Enum):

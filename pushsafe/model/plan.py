@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
-from pushsafe.model.references import Reference
+from pushsafe.oci.reference import Reference
 
 
 class How(Enum):

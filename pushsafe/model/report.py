@@ -8,8 +8,8 @@ from typing import NamedTuple
 from pushsafe.model.evidence import Evidence, TagState
 from pushsafe.model.outcomes import Outcome, Pushed, Verification, Verified
 from pushsafe.model.plan import PushPlan
-from pushsafe.model.references import Reference
 from pushsafe.model.verdicts import Finding
+from pushsafe.oci.reference import Reference
 
 
 class Along(NamedTuple):

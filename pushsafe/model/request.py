@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from pushsafe.model.references import Platform, Reference
+from pushsafe.oci.platform import Platform
+from pushsafe.oci.reference import Reference
+
+if TYPE_CHECKING:
+    pass
 
 
 class EngineAddress(NamedTuple):
@@ -172,3 +176,28 @@ class PushRequest(NamedTuple):
     retries: int = 3
     origin: Build | Assembly | Archive | None = None
     verify_timeout: float = VERIFY_TIMEOUT
+
+
+# docker names itself here for every plugin that it runs (docker/cli cli-plugins/metadata).
+CLI_VARIABLE = "DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND"
+
+
+# --------------------------------------------------------------------------- argv
+
+
+class DockerFlags(NamedTuple):
+    """docker's global flags as given on the command line; `None` (or empty) where a flag was not given.
+
+    `host` keeps every `-H`, because more than one is an error that only those commands report which need an engine.
+    """
+
+    config: str | None = None
+    context: str | None = None
+    host: tuple[str, ...] = ()
+    debug: bool | None = None
+    log_level: str | None = None
+    tls: bool | None = None
+    tlsverify: bool | None = None
+    tlscacert: str | None = None
+    tlscert: str | None = None
+    tlskey: str | None = None

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from pushsafe.model.evidence import Evidence
-from pushsafe.model.references import Reference
+from pushsafe.oci.reference import Reference
 
 
 class Severity(Enum):

@@ -1,29 +1,27 @@
-"""Proving to a registry who asks: its challenge, the token exchange, and what a token grants.
-
-The token protocol is the distribution project's (`docs/content/spec/auth/token.md` and `oauth.md`).
-"""
+"""Authentication at a registry: challenges, token servers, and the tokens that were given."""
 
 from __future__ import annotations
 
 import base64
 import json
 import re
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-# The package itself, never a part of it first: two threads import it, and locks taken in two orders are a deadlock.
 import urllib3
 
-from pushsafe.errors import RegistryUnreachable, UnsafeRealm
-from pushsafe.evidence import NO_TOKEN, REFUSED
-from pushsafe.model import Credential, CredentialKind
-from pushsafe.patience import NO_PATIENCE, Patience
-from pushsafe.registry.addresses import host_of, is_loopback
-from pushsafe.registry.destinations import Lead
-from pushsafe.registry.transport import Endpoint, Response, Transport, place_of
-from pushsafe.sanitize import clean
+from pushsafe.model.credentials import Credential, CredentialKind
+from pushsafe.model.errors import RegistryFailed, RegistryUnreachable, UnsafeRealm
+from pushsafe.model.evidence import NO_TOKEN, REFUSED
+from pushsafe.model.retry_policy import NO_PATIENCE, Patience
+from pushsafe.registry.hosts import host_of, is_loopback, origin_of
+from pushsafe.registry.http.destinations import Lead
+from pushsafe.registry.http.transport import Endpoint, Response, Transport, place_of
+from pushsafe.runtime.redact import clean, remember
 
 TOKEN_LIMIT = 1024 * 1024
 """Bytes of a token answer that are read."""
@@ -269,3 +267,119 @@ def _text(value: object, limit: int) -> str:
     """A value as the server wrote it; empty for nothing."""
     said = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return clean(said, limit=limit) if value else ""
+
+
+PULL, PUSH = "pull", "pull,push"
+"""The actions of a token's scope (distribution `spec/auth/scope.md`)."""
+_REFUSED = (401, 403)
+_TOKEN_TOO_MANY, _TOKEN_SERVER_ERROR = 429, 500
+_LIFE = 45.0
+"""Seconds for which a token is used again: one that names no lifetime has 60 (distribution `spec/auth/token.md`)."""
+
+_Key = tuple[str, str, str, bool, str]
+
+
+class Tokens:
+    """For any number of threads. Methods raise RegistryUnreachable where the token server cannot be used."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._answers: dict[_Key, tuple[Token | RegistryUnreachable, float]] = {}
+        self._locks: dict[_Key, threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    def token(
+        self,
+        endpoint: Endpoint,
+        challenge: Challenge,
+        repository: str,
+        actions: str,
+        credential: Credential | None,
+        patience: Patience = NO_PATIENCE,
+        also_from: str = "",
+    ) -> Token:
+        """The token for `actions` in a repository, or the server's refusal; without actions, what `docker login` asks
+        for: a token of no scope. `also_from` is a repository of the registry that it shall let us read besides."""
+        key = (endpoint.registry, repository, actions, credential is not None, also_from)
+        asked = time.monotonic()
+        with self._lock:
+            lock = self._locks.setdefault(key, threading.Lock())
+        with lock:
+            answer = self._answer_since(asked, key) or self._kept(key)
+            if answer is None:
+                wanted = ((repository, actions), (also_from, PULL))
+                scopes = [f"repository:{name}:{rights}" for name, rights in wanted if name and rights]
+                try:
+                    answer = fetch_token(self._transport, endpoint, challenge, scopes, repository, credential, patience)
+                    remember((answer.value,))
+                except RegistryUnreachable as error:
+                    answer = error
+                with self._lock:
+                    self._answers[key] = answer, time.monotonic()
+        if isinstance(answer, RegistryUnreachable):
+            raise answer
+        return answer
+
+    def authorization(
+        self,
+        endpoint: Endpoint,
+        challenge: Challenge,
+        repository: str,
+        credential: Credential | None,
+        actions: str = PULL,
+        patience: Patience = NO_PATIENCE,
+        also_from: str = "",
+    ) -> dict[str, str]:
+        """The header for PULL or PUSH in a repository, `also_from` being another one to read; empty where there is
+        nothing to send.
+
+        Raises RegistryUnreachable as well where the token server is busy or odd: a request without its token would be
+        refused, which says nothing of the credential.
+        """
+        if credential is not None and credential.kind is CredentialKind.REGISTRY_TOKEN:
+            return {"Authorization": f"Bearer {credential.secret.reveal()}"}
+        if challenge.scheme == "bearer":
+            token = self._able_to_pull(endpoint, repository, credential is not None) if actions == PULL else None
+            token = token or self.token(endpoint, challenge, repository, actions, credential, patience, also_from)
+            said = (
+                f"{origin_of(challenge.parameters.get('realm', ''))} answers {token.status} to the request for a token"
+            )
+            if token.odd:
+                raise RegistryFailed(f"{said}: {token.message}")
+            if not token.value and (token.status == _TOKEN_TOO_MANY or token.status >= _TOKEN_SERVER_ERROR):
+                raise RegistryUnreachable(said)
+            return {"Authorization": f"Bearer {token.value}"} if token.value else {}
+        if challenge.scheme == "basic" and credential is not None and credential.kind is CredentialKind.BASIC:
+            return {"Authorization": basic(credential)}
+        return {}
+
+    def forget(self, endpoint: Endpoint, repository: str, refused: Mapping[str, str]) -> None:
+        """Drop the token for pushing if it is the one that the registry has just refused.
+
+        Another one stays: of several who were refused at the same time, one has fetched it already.
+        """
+        with self._lock:
+            for key, (token, _) in tuple(self._answers.items()):
+                same = isinstance(token, Token) and refused.get("Authorization") == f"Bearer {token.value}"
+                if key[:3] == (endpoint.registry, repository, PUSH) and same:
+                    del self._answers[key]
+
+    def _able_to_pull(self, endpoint: Endpoint, repository: str, sent: bool) -> Token | None:
+        """The token for pushing, where there is one: asking for another costs a round trip."""
+        token = self._kept((endpoint.registry, repository, PUSH, sent, ""))
+        readable = token is not None and bool(token.value) and (token.granted is None or "pull" in token.granted)
+        return token if readable else None
+
+    def _kept(self, key: _Key) -> Token | None:
+        """A token, or a refusal, while it is young; a server that was busy may answer the next time."""
+        with self._lock:
+            answer, fetched = self._answers.get(key, (None, 0.0))
+        if not isinstance(answer, Token) or not (answer.value or answer.status in _REFUSED):
+            return None
+        return answer if time.monotonic() - fetched < _LIFE else None
+
+    def _answer_since(self, asked: float, key: _Key) -> Token | RegistryUnreachable | None:
+        """Whatever came for another thread while this one waited for it: a busy server's pauses are waited for once."""
+        with self._lock:
+            answer, fetched = self._answers.get(key, (None, 0.0))
+        return answer if fetched > asked else None

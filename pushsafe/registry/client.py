@@ -6,44 +6,30 @@ import queue
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
-from pushsafe.errors import RegistryAstray, RegistryUnreachable, TlsFailed
-from pushsafe.evidence import WRONG_ADDRESS
-from pushsafe.gateways import Content, Referrer
-from pushsafe.image_index import digest_of
-from pushsafe.model import (
-    MANIFEST_TYPES,
-    NO_MANIFEST,
-    Access,
-    Blob,
-    Credential,
-    Evidence,
-    ImageConfig,
-    LayerState,
-    ManifestContent,
-    ManifestInfo,
-    Preflight,
-    Reference,
-    RegistryPing,
-    Repository,
-    Stage,
-)
-from pushsafe.patience import BUSY, NO_PATIENCE, Patience
-from pushsafe.registry import manifests
-from pushsafe.registry.addresses import is_loopback
-from pushsafe.registry.asking import Asking
-from pushsafe.registry.blobs import Blobs
-from pushsafe.registry.opening import Opening
+from pushsafe.model.content import Content, Referrer
+from pushsafe.model.credentials import Credential, Repository, secrets_of
+from pushsafe.model.errors import RegistryAstray, RegistryUnreachable, TlsFailed
+from pushsafe.model.evidence import NO_MANIFEST, WRONG_ADDRESS, Access, Evidence, Preflight, RegistryPing, Stage
+from pushsafe.model.outcomes import LayerState
+from pushsafe.model.retry_policy import BUSY, NO_PATIENCE, Patience
+from pushsafe.oci.manifest import MANIFEST_TYPES, Blob, ImageConfig, ManifestContent, ManifestInfo, digest_of
+from pushsafe.oci.reference import Reference
+from pushsafe.registry import responses
+from pushsafe.registry.auth import Tokens
+from pushsafe.registry.authorized import Asking
+from pushsafe.registry.blob_copy import Blobs
+from pushsafe.registry.blob_upload import Sender
+from pushsafe.registry.hosts import is_loopback
+from pushsafe.registry.http.transport import Response, Transport
+from pushsafe.registry.manifests import Putter
 from pushsafe.registry.probe import Probe, evidence
-from pushsafe.registry.putting import Putter
-from pushsafe.registry.sending import Sender
-from pushsafe.registry.tokens import Tokens
-from pushsafe.registry.transport import Response, Transport
+from pushsafe.registry.upload_start import Opening
 from pushsafe.registry.uploads import CANCEL_TIME
-from pushsafe.sanitize import clean, remember, secrets_of
+from pushsafe.runtime.redact import clean, remember
 
 _OK, _UNAUTHORIZED, _TOO_MANY = 200, 401, 429
 _MISMATCH = "DIGEST_MISMATCH"
-_ACCEPT = {"Accept": manifests.ACCEPT}
+_ACCEPT = {"Accept": responses.ACCEPT}
 CONFIG_LIMIT = 32 * 1024 * 1024
 """Bytes of an image's config that are read: no specification has a limit, and labels of several MiB are known."""
 _LAST_ANSWERS = 0.25  # seconds that the end of an interrupted run waits for uploads that were asked for
@@ -100,7 +86,7 @@ class Registry:
         cleartext = plain and not is_loopback(registry)
         status = endpoint.ping.status
         if status == _OK:
-            page = manifests.described(endpoint.ping) if manifests.is_page(endpoint.ping) else ""
+            page = responses.described(endpoint.ping) if responses.is_page(endpoint.ping) else ""
             return RegistryPing(Access.OPEN, "/v2/ answers 200 without a login", cleartext, page, plain)
         if status == _UNAUTHORIZED:
             return RegistryPing(Access.LOGIN_WANTED, "/v2/ answers 401 without one", cleartext, plain=plain)
@@ -150,10 +136,10 @@ class Registry:
             if response.status == _TOO_MANY:
                 return evidence(Stage.VERIFY, response, sent=credential.present)
             if response.status == _OK:
-                found, media_type = response.header("docker-content-digest"), manifests.media_type(response)
+                found, media_type = response.header("docker-content-digest"), responses.media_type(response)
                 if known is not None and found == known.digest:
                     return known
-                named = found and manifests.same_algorithm(found, expected)
+                named = found and responses.same_algorithm(found, expected)
                 if named and not whole and media_type in MANIFEST_TYPES:
                     return ManifestInfo(clean(found, limit=200), media_type)
             else:
@@ -165,7 +151,7 @@ class Registry:
             return evidence(Stage.VERIFY, response, sent=credential.present)
         if refused:
             self._without_head.add(reference.registry)
-        return manifests.read_manifest(response, expected) or _no_manifest(response, credential)
+        return responses.read_manifest(response, expected) or _no_manifest(response, credential)
 
     def image_config(
         self, reference: Reference, credential: Credential, digest: str, patience: Patience = NO_PATIENCE
@@ -178,14 +164,14 @@ class Registry:
         if response.status != _OK:
             return evidence(Stage.VERIFY, response, sent=credential.present)
         found = digest_of(response.body, digest)
-        return manifests.read_config(response) if found == digest else _mismatch(digest, found, credential)
+        return responses.read_config(response) if found == digest else _mismatch(digest, found, credential)
 
     def tags(self, reference: Reference, credential: Credential) -> tuple[str, ...] | Evidence:
         """Up to a thousand tags of the repository, the first page of its list."""
         response = self._asking.ask("GET", reference, "tags/list?n=1000", credential)
         if response.status != _OK:
             return evidence(Stage.VERIFY, response, sent=credential.present)
-        return manifests.read_tags(response)
+        return responses.read_tags(response)
 
     # ------------------------------------------------------------------ one manifest under several tags
 
@@ -206,11 +192,11 @@ class Registry:
         found = digest_of(response.body, digest)
         if found != digest:
             return _mismatch(digest, found, credential)
-        media_type = manifests.putable_type(response)
-        if manifests.read_manifest(response) is None:
+        media_type = responses.putable_type(response)
+        if responses.read_manifest(response) is None:
             return _no_manifest(response, credential)
         if not media_type:
-            named = manifests.media_type(response) or "nothing"
+            named = responses.media_type(response) or "nothing"
             said = f"what {digest} names is not an image or index: its type is {named}"
             return Evidence(Stage.VERIFY, said, status=_OK, sent=credential.present)
         return ManifestContent(digest, media_type, response.body)
@@ -259,7 +245,7 @@ class Registry:
 
 
 def _no_manifest(response: Response, credential: Credential) -> Evidence:
-    said = f"{manifests.described(response)} in place of a manifest"
+    said = f"{responses.described(response)} in place of a manifest"
     return Evidence(Stage.VERIFY, said, status=_OK, code=NO_MANIFEST, sent=credential.present)
 
 

@@ -1,116 +1,159 @@
-"""Manifests, indexes and image configs as registries send them, read into values."""
+"""Manifests put into a repository; and of those about another one a list, where the registry keeps none itself."""
 
 from __future__ import annotations
 
+import json
+import re
+import threading
+from collections import defaultdict
 from typing import Any
 
-from pushsafe.documents import Unusable, document_of, field
-from pushsafe.image_config import said_by
-from pushsafe.image_index import digest_of
-from pushsafe.model import INDEX_TYPES, MANIFEST_TYPES, ImageConfig, ManifestInfo
-from pushsafe.platforms import of_document
-from pushsafe.registry.transport import Response
-from pushsafe.sanitize import clean
+from pushsafe.model.content import Referrer
+from pushsafe.model.credentials import Repository
+from pushsafe.model.evidence import Evidence, Stage, accepted
+from pushsafe.model.retry_policy import Patience
+from pushsafe.oci.document import field
+from pushsafe.oci.manifest import ManifestContent, digest_of
+from pushsafe.registry import responses
+from pushsafe.registry.authorized import Asking
+from pushsafe.registry.http.transport import BODY_LIMIT, Response
+from pushsafe.registry.probe import evidence
+from pushsafe.runtime.redact import clean
 
-ACCEPT = ", ".join((*INDEX_TYPES, *MANIFEST_TYPES))
-_PAGES = ("text/html", "application/xhtml+xml")
-_BEGIN = 16  # bytes that show a page for what it is, where its type does not
+_OK, _CREATED, _NOT_FOUND = 200, 201, 404
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+_MISMATCH, _NO_LIST, _UNTAGGED = "DIGEST_MISMATCH", "NO_REFERRERS_LIST", "NOT_TAGGED"
+_DIGEST_INVALID = "DIGEST_INVALID"
+_CANONICAL = "sha256:"
+"""How a registry names what is put under a tag, whatever else it could be named by."""
+_WRITE_IT = "to push it there, write the image with sha256 digests"
+_LONGEST_ALGORITHM, _LONGEST_HASH = 32, 64
 
-
-def media_type(response: Response) -> str:
-    return clean(response.header("content-type").partition(";")[0], limit=200)
-
-
-def putable_type(response: Response) -> str:
-    """The media type under which a manifest or index can be put again; empty if it is none of those that we know.
-
-    Where Content-Type tells another one, the document's own `mediaType` counts.
-    """
-    named = (media_type(response), field(_object(response), "mediaType"))
-    return next((kind for kind in named if kind in (*INDEX_TYPES, *MANIFEST_TYPES)), "")
+_Entry = dict[str, Any]
 
 
-def same_algorithm(digest: str, expected: str) -> bool:
-    """Whether two digests can be compared; any with one that is empty."""
-    return not expected or digest.partition(":")[0] == expected.partition(":")[0]
+class Putter:
+    """For any number of threads. Methods raise RegistryUnreachable."""
+
+    def __init__(self, asking: Asking) -> None:
+        self._asking = asking
+        self._listing: defaultdict[tuple[str, str, str], threading.Lock] = defaultdict(threading.Lock)
+
+    def put(self, tag: str, target: Repository, content: ManifestContent, patience: Patience) -> tuple[Evidence, bool]:
+        """What the registry says to a manifest under a tag, or by its digest alone where that is empty, and whether it
+        lists it by itself.
+
+        It holds it if it said yes and the code is empty, and only then. 201 is the specification's yes; a registry or
+        a proxy that says another 2xx has taken it, too. One that names another digest has kept something else: the code
+        is then DIGEST_MISMATCH. It is NOT_TAGGED where the digest is not of sha256, and the registry can hold the
+        manifest by it, but let no tag name it so (OCI distribution specification after 1.1.1, end-7b and `OCI-Tag`).
+        """
+        headers = {"Content-Type": content.media_type}
+        path = f"manifests/{_address(tag, content)}"
+        reference, credential = target
+        response = self._asking.ask("PUT", reference, path, credential, patience, headers=headers, body=content.body)
+        said = evidence(Stage.PUSH, response, sent=credential.present, size=len(content.body))
+        if not accepted(said):
+            return _refused(said, content), False
+        # What the body of a success says is no error, whatever it looks like.
+        said = Evidence(Stage.PUSH, "", status=response.status, sent=credential.present)
+        code, message = _kept(response, tag, content)
+        return said._replace(code=code, message=message), not code and bool(response.header("oci-subject"))
+
+    def refer(self, referrer: Referrer, target: Repository, patience: Patience) -> Evidence:
+        """Let a repository hold a manifest about another one, and list it as that.
+
+        A registry that does not say `OCI-Subject` keeps no list: then an index under a tag of the subject's digest is
+        that list (OCI distribution specification, "Referrers Tag Schema"). What is no index there is left as it is: the
+        code is then NO_REFERRERS_LIST. It is held and listed if the Evidence is a yes whose code is empty.
+        """
+        said, listed = self.put("", target, referrer.content, patience)
+        if not accepted(said) or said.code or listed:
+            return said
+        tag = tag_of(referrer.subject)
+        reference = target.reference
+        with self._listing[reference.registry, reference.repository, tag]:
+            return self._list(referrer, tag, target, patience)
+
+    def _list(self, referrer: Referrer, tag: str, target: Repository, patience: Patience) -> Evidence:
+        """Others may write the same list; the specification knows no way to keep what two write at the same time."""
+        reference, credential = target
+        headers = {"Accept": responses.ACCEPT}
+        response = self._asking.ask("GET", reference, f"manifests/{tag}", credential, patience, headers=headers)
+        if response.status not in (_OK, _NOT_FOUND):
+            return evidence(Stage.PUSH, response, sent=credential.present)
+        known = response.body if response.status == _OK else None
+        is_index = known is None or responses.putable_type(response) == OCI_INDEX
+        index = _with(_entry_of(referrer.content), known) if is_index else None
+        if index is None or len(index) > BODY_LIMIT:
+            kept = "is no OCI index" if index is None else "would get too large"
+            said = f"the tag {tag} has to list what refers to {referrer.subject}, and what it names {kept}"
+            return Evidence(Stage.PUSH, said, status=_OK, code=_NO_LIST, sent=credential.present)
+        if index == known:
+            return Evidence(Stage.PUSH, "", status=_CREATED, sent=credential.present)
+        content = ManifestContent(digest_of(index), OCI_INDEX, index)
+        return self.put(tag, target, content, patience)[0]
 
 
-def read_manifest(response: Response, expected: str = "") -> ManifestInfo | None:
-    """Digest by the content itself, so a header cannot claim another one, and by the algorithm of the `expected` one,
-    if any; platforms and children of an index.
+def _address(tag: str, content: ManifestContent) -> str:
+    """Where a manifest is put: by a digest of another algorithm than its tag would be given, the tag is asked for."""
+    if not tag or content.digest.startswith(_CANONICAL):
+        return tag or content.digest
+    return f"{content.digest}?tag={tag}"
 
-    `None` for what is no manifest of any kind, whatever its type claims: it has no digest that a tag could name.
-    """
-    document = _object(response)
-    if not _is_manifest(document, media_type(response)):
-        return None
-    digest = digest_of(response.body, expected or response.header("docker-content-digest"))
-    kind = putable_type(response) or media_type(response)
-    if kind not in INDEX_TYPES:
-        layers = tuple((_digest(entry), _size(entry)) for entry in _entries(document, "layers"))
-        config = field(document, "config")
-        return ManifestInfo(digest, kind, layers=layers, config=_digest(config) if isinstance(config, dict) else "")
-    children = _entries(document, "manifests")
-    return ManifestInfo(
-        digest,
-        kind,
-        platforms=tuple(platform for entry in children if (platform := of_document(field(entry, "platform")))),
-        children=tuple(_digest(entry) for entry in children),
+
+def _kept(response: Response, tag: str, content: ManifestContent) -> tuple[str, str]:
+    """The code and message of a yes that is none."""
+    found = response.header("docker-content-digest")
+    if found and digest_of(content.body, found) != found:
+        return _MISMATCH, f"it was sent {content.digest} and says that it holds {clean(found, limit=200)}"
+    tagged = [one.strip() for one in response.header("oci-tag").split(",")]
+    if not tag or content.digest.startswith(_CANONICAL) or tag in tagged:
+        return "", ""
+    return (
+        _UNTAGGED,
+        f"the registry holds the manifest by its {_algorithm(content)} digest, but accepts no tag for it; {_WRITE_IT}",
     )
 
 
-def is_page(response: Response) -> bool:
-    """Whether an answer is a web page: a site's, a sign-in's, a portal's."""
-    begin = response.body.lstrip()[:_BEGIN].lower()
-    return media_type(response).lower() in _PAGES or begin.startswith((b"<!doctype html", b"<html"))
+def _refused(said: Evidence, content: ManifestContent) -> Evidence:
+    """A refusal; that of a digest which is right means that the registry computes those of sha256 alone."""
+    if said.code != _DIGEST_INVALID or content.digest.startswith(_CANONICAL):
+        return said
+    return said._replace(
+        message=f"the registry accepts no {_algorithm(content)} digest for a manifest ({said.message}); {_WRITE_IT}"
+    )
 
 
-def described(response: Response) -> str:
-    """What an answer is that should be a manifest and is none."""
-    kind = media_type(response)
-    named = f" ({kind})" if kind else ""
-    return f"a web page{named}" if is_page(response) else f"something else{named}"
+def _algorithm(content: ManifestContent) -> str:
+    return content.digest.partition(":")[0]
 
 
-def read_config(response: Response) -> ImageConfig:
-    """An image's config; what is not one has neither platform nor version."""
-    return said_by(_object(response))
+def tag_of(digest: str) -> str:
+    """The tag of the list of what refers to a digest: 32 and 64 letters of its halves, dashes for what no tag has."""
+    algorithm, _, value = digest.partition(":")
+    return re.sub(r"[^\w.-]", "-", f"{algorithm[:_LONGEST_ALGORITHM]}-{value[:_LONGEST_HASH]}", flags=re.ASCII)
 
 
-def read_tags(response: Response) -> tuple[str, ...]:
-    """The tags of `GET /v2/NAME/tags/list`."""
-    found = _object(response).get("tags")
-    return tuple(clean(tag, limit=128) for tag in found if isinstance(tag, str)) if isinstance(found, list) else ()
+def _entry_of(content: ManifestContent) -> _Entry:
+    """As the specification wants it: `artifactType` is the manifest's own, or else its config's media type."""
+    document = responses.object_in(content.body) or {}
+    config = field(document, "config")
+    kind = field(document, "artifactType") or (field(config, "mediaType") if isinstance(config, dict) else None)
+    annotations = field(document, "annotations")
+    entry: _Entry = {"mediaType": content.media_type, "digest": content.digest, "size": len(content.body)}
+    return entry | ({"artifactType": kind} if kind else {}) | ({"annotations": annotations} if annotations else {})
 
 
-def object_in(body: bytes) -> dict[str, Any] | None:
-    """The JSON object that a body is; `None` for anything else."""
-    try:
-        return document_of(body)
-    except Unusable:
+def _with(entry: _Entry, known: bytes | None) -> bytes | None:
+    """The list with the entry; as it is where that is there already, `None` where it is no OCI index."""
+    new = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []}
+    document = new if known is None else responses.object_in(known)
+    if document is None or document.get("mediaType", OCI_INDEX) != OCI_INDEX:
         return None
-
-
-def _object(response: Response) -> dict[str, Any]:
-    return object_in(response.body) or {}
-
-
-def _is_manifest(document: dict[str, Any], kind: str) -> bool:
-    """Whether an object is one by its type, its schema's version or what it says of itself: one of them is there in
-    every image, index and artifact of whichever version."""
-    said = isinstance(document.get("schemaVersion"), int) or isinstance(document.get("mediaType"), str)
-    return bool(document) and (said or kind in (*INDEX_TYPES, *MANIFEST_TYPES))
-
-
-def _entries(document: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    found = field(document, name)
-    return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
-
-
-def _digest(entry: dict[str, Any]) -> str:
-    return clean(str(field(entry, "digest") or ""), limit=200)
-
-
-def _size(entry: dict[str, Any]) -> int:
-    size = field(entry, "size")
-    return size if type(size) is int and size >= 0 else 0
+    entries = document.get("manifests")
+    if not isinstance(entries, list):
+        return None
+    if known is not None and any(isinstance(one, dict) and one.get("digest") == entry["digest"] for one in entries):
+        return known
+    return json.dumps({**document, "manifests": [*entries, entry]}, separators=(",", ":")).encode()

@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from pushsafe.errors import RegistryAstray, RegistryUnreachable, UnsafeRealm
-from pushsafe.evidence import WRONG_ADDRESS, accepted
-from pushsafe.model import Credential, CredentialKind, Evidence, Preflight, Stage
-from pushsafe.registry.addresses import origin_of
-from pushsafe.registry.auth import Challenge, Token, basic, parse_challenge, read_error
-from pushsafe.registry.manifests import ACCEPT
-from pushsafe.registry.proxied import of_registry
-from pushsafe.registry.tokens import PULL, PUSH, Tokens
-from pushsafe.registry.transport import Endpoint, Response, Transport
+from pushsafe.model.credentials import Credential, CredentialKind
+from pushsafe.model.errors import RegistryAstray, RegistryUnreachable, UnsafeRealm
+from pushsafe.model.evidence import WRONG_ADDRESS, Evidence, Preflight, Stage, accepted
+from pushsafe.registry.auth import PULL, PUSH, Challenge, Token, Tokens, basic, parse_challenge, read_error
+from pushsafe.registry.hosts import origin_of
+from pushsafe.registry.http.transport import Endpoint, Response, Transport
+from pushsafe.registry.responses import ACCEPT, of_registry
 from pushsafe.registry.uploads import Upload
 
 _OK, _CREATED, _ACCEPTED, _UNAUTHORIZED, _FORBIDDEN = 200, 201, 202, 401, 403

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from pushsafe.registry.addresses import is_loopback
+from pushsafe.registry.hosts import is_loopback
 
 _NEAR = max(2, os.cpu_count() or 1)
 _PIECE = 48 * 1024 * 1024

@@ -8,16 +8,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urldefrag, urlencode, urljoin
 
-from pushsafe.errors import RegistryAstray, RegistryUnreachable, TlsFailed
-from pushsafe.extents import Part
-from pushsafe.model import Credential
-from pushsafe.patience import Patience
-from pushsafe.registry.auth import parse_challenge
-from pushsafe.registry.destinations import Lead, astray
-from pushsafe.registry.proxied import of_registry
-from pushsafe.registry.tokens import Tokens
-from pushsafe.registry.transport import SAME_AGAIN, Endpoint, Response, Transport, place_of
-from pushsafe.registry.unreachable import NobodyThere
+from pushsafe.model.content import Part
+from pushsafe.model.credentials import Credential
+from pushsafe.model.errors import RegistryAstray, RegistryUnreachable, TlsFailed
+from pushsafe.model.retry_policy import Patience
+from pushsafe.registry.auth import Tokens, parse_challenge
+from pushsafe.registry.http.destinations import Lead, astray
+from pushsafe.registry.http.transport import SAME_AGAIN, Endpoint, Response, Transport, place_of
+from pushsafe.registry.http.unreachable import NobodyThere
+from pushsafe.registry.responses import of_registry
 
 TAKEN = (201, 202, 204)
 """Statuses of a piece that was taken: 202 by the specification; crane (`pkg/v1/remote/write.go`) knows the others."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 
-from pushsafe.diagnosis import Diagnosis, StepStatus
-from pushsafe.exitcodes import exit_code
+from pushsafe.model.inquiry import Diagnosis, StepStatus
 from pushsafe.report import human
-from pushsafe.report.ink import BOLD, DIM, GREEN, RED, YELLOW, Ink
+from pushsafe.report.exit_codes import exit_code
 from pushsafe.report.json import SCHEMA, errors_of, finding_of, outcome_of, tag_state_of
+from pushsafe.report.style import BOLD, DIM, GREEN, RED, YELLOW, Ink
 
 _MARKS = {
     StepStatus.OK: "✓",

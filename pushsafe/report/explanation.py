@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from pushsafe import __version__
-from pushsafe.explanation import UNCLEAR, Explanation
+from pushsafe.model.inquiry import UNCLEAR, Explanation
 
 SCHEMA = 1
 """Raised when a field goes or changes its meaning; new fields do not raise it."""

@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pushsafe.exitcodes import exit_code
-from pushsafe.model import (
+from pushsafe.model.evidence import Evidence, TagAbsent, TagHeld, TagState, TagUnknown
+from pushsafe.model.outcomes import (
     Denied,
-    Evidence,
     Failed,
-    Failure,
-    Finding,
     Layers,
     Mismatch,
     Missing,
@@ -20,17 +17,13 @@ from pushsafe.model import (
     Outcome,
     Pushed,
     Ready,
-    Report,
-    RepositoryCheck,
-    Step,
-    TagAbsent,
-    TagHeld,
-    TagResult,
-    TagState,
-    TagUnknown,
     Verified,
 )
-from pushsafe.report.summary import summarize
+from pushsafe.model.plan import Step
+from pushsafe.model.report import Report, RepositoryCheck, TagResult
+from pushsafe.model.verdicts import Failure, Finding
+from pushsafe.report.exit_codes import exit_code
+from pushsafe.report.human import summarize
 
 SCHEMA = 1
 """Raised when a field goes or changes its meaning; new fields do not raise it."""

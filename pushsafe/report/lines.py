@@ -9,9 +9,13 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, TextIO
 
-from pushsafe.model import Denied, Failed, Finding, How, LayerEvent, Pushed, Reference, TagResult, Wait
-from pushsafe.report.ink import size
-from pushsafe.report.underway import Underway, pause, plain, standing
+from pushsafe.model.outcomes import Denied, Failed, LayerEvent, Pushed
+from pushsafe.model.plan import How, Wait
+from pushsafe.model.report import TagResult
+from pushsafe.model.verdicts import Finding
+from pushsafe.oci.reference import Reference
+from pushsafe.report.progress_state import Underway, pause, plain, standing
+from pushsafe.report.style import size
 
 INTERVAL = 10.0
 """Seconds that pass at least between two lines of one kind that tell of no result."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from pushsafe.model import Facts, Finding, Severity
+from pushsafe.model.facts import Facts
+from pushsafe.model.verdicts import Finding, Severity
 from pushsafe.rules import (
     ps101_unqualified_name,
     ps102_implicit_docker_hub,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pushsafe.model import Facts, Implied, Severity
+from pushsafe.model.facts import Facts
+from pushsafe.model.verdicts import Severity
+from pushsafe.oci.reference import Implied
 from pushsafe.rules.rule import Needs, Problem, Rule, each, renamed
 
 

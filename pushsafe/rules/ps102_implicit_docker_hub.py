@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-from pushsafe.model import Facts, Implied, Severity, Upcoming
+from pushsafe.model.facts import Facts, Upcoming
+from pushsafe.model.verdicts import Severity
+from pushsafe.oci.reference import Implied
 from pushsafe.rules.rule import Needs, Problem, Rule, each, renamed
 
 _HOST_LIKE = re.compile(r"(?:docker-?)?(?:registry|hub|harbor|nexus|artifactory|quay|ghcr|gcr|ecr|acr)(?:-.*|\d*)")

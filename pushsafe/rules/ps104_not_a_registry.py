@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from pushsafe.model import Facts, Severity
-from pushsafe.registry.known import WEB_SITES, hostname
+from pushsafe.known_registries import WEB_SITES
+from pushsafe.model.facts import Facts
+from pushsafe.model.verdicts import Severity
+from pushsafe.oci.reference import hostname
 from pushsafe.rules.rule import Needs, Problem, Rule, each, renamed
 
 

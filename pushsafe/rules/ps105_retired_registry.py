@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pushsafe.model import Facts, Severity
-from pushsafe.registry.known import retired
+from pushsafe.known_registries import retired
+from pushsafe.model.facts import Facts
+from pushsafe.model.verdicts import Severity
 from pushsafe.rules.rule import Needs, Problem, Rule, each, renamed
 
 

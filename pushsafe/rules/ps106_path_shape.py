@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from pushsafe.model import Facts, Implied, Severity
-from pushsafe.registry.known import known
+from pushsafe.known_registries import known
+from pushsafe.model.facts import Facts
+from pushsafe.model.verdicts import Severity
+from pushsafe.oci.reference import Implied
 from pushsafe.rules.rule import Needs, Problem, Rule, each, renamed
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pushsafe.model import Facts, Severity, TagUnknown
-from pushsafe.registry.known import hostname
+from pushsafe.model.evidence import TagUnknown
+from pushsafe.model.facts import Facts
+from pushsafe.model.verdicts import Severity
+from pushsafe.oci.reference import hostname
 from pushsafe.rules.rule import Needs, Problem, Rule, accepted_upload, first_per_registry
 
 

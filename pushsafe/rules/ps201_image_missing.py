@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pushsafe.model import Facts, ImageMissing, LocalImage, Platform, Reference, Severity
+from pushsafe.model.facts import Facts, ImageMissing, LocalImage
+from pushsafe.model.verdicts import Severity
+from pushsafe.oci.platform import Platform
+from pushsafe.oci.reference import Reference
 from pushsafe.rules.rule import Needs, Problem, Rule, each
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pushsafe.builders import Way, build, copy, instead
-from pushsafe.model import Builder, Buildx, Facts, LocalImage, Platform, Reference, Severity, StoreKind, Upcoming
-from pushsafe.platforms import listed, option
+from pushsafe.model.facts import Builder, Buildx, Facts, LocalImage, StoreKind, Upcoming
+from pushsafe.model.verdicts import Severity
+from pushsafe.oci.platform import Platform, listed, option
+from pushsafe.oci.reference import Reference
+from pushsafe.rules.buildx_commands import Way, build, copy, instead
 from pushsafe.rules.rule import Needs, Problem, Rule
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from pushsafe.builders import build
-from pushsafe.model import Facts, LocalImage, Severity
-from pushsafe.platforms import listed
+from pushsafe.model.facts import Facts, LocalImage
+from pushsafe.model.verdicts import Severity
+from pushsafe.oci.platform import listed
+from pushsafe.rules.buildx_commands import build
 from pushsafe.rules.rule import Needs, Problem, Rule, each
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from pushsafe.builders import copy, widened
-from pushsafe.model import Facts, LocalImage, Platform, Severity, TagHeld
-from pushsafe.overwriting import has_no_platform, pushed, unchanged
-from pushsafe.platforms import lacking, listed
+from pushsafe.model.evidence import TagHeld
+from pushsafe.model.facts import Facts, LocalImage
+from pushsafe.model.tag_changes import has_no_platform, pushed, unchanged
+from pushsafe.model.verdicts import Severity
+from pushsafe.oci.platform import Platform, lacking, listed
+from pushsafe.rules.buildx_commands import copy, widened
 from pushsafe.rules.rule import Needs, Problem, Rule, each, renamed
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from pushsafe.builders import widened
-from pushsafe.model import Facts, Severity, TagHeld
-from pushsafe.overwriting import pushed
-from pushsafe.platforms import lacking, listed
+from pushsafe.model.evidence import TagHeld
+from pushsafe.model.facts import Facts
+from pushsafe.model.tag_changes import pushed
+from pushsafe.model.verdicts import Severity
+from pushsafe.oci.platform import lacking, listed
+from pushsafe.rules.buildx_commands import widened
 from pushsafe.rules.rule import Needs, Problem, Rule, each
 
 

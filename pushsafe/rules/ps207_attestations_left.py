@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pushsafe.model import PUSHSAFE, Facts, LocalImage, Severity, Upcoming
-from pushsafe.platforms import option
+from pushsafe.model.facts import PUSHSAFE, Facts, LocalImage, Upcoming
+from pushsafe.model.verdicts import Severity
+from pushsafe.oci.platform import option
 from pushsafe.rules.rule import Needs, Problem, Rule, each
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pushsafe.model import Access, Facts, Severity, SourceKind
-from pushsafe.repairs import login
+from pushsafe.known_registries import login
+from pushsafe.model.credentials import SourceKind
+from pushsafe.model.evidence import Access
+from pushsafe.model.facts import Facts
+from pushsafe.model.verdicts import Severity
 from pushsafe.rules.rule import Needs, Problem, Rule, accepted_upload, first_per_registry
 
 

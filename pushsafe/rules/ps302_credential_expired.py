@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pushsafe.model import Facts, Severity
-from pushsafe.repairs import login
+from pushsafe.known_registries import login
+from pushsafe.model.facts import Facts
+from pushsafe.model.verdicts import Severity
 from pushsafe.rules.rule import Needs, Problem, Rule, accepted_upload, first_per_registry
 
 

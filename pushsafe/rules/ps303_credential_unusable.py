@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pushsafe.model import Facts, Severity, SourceKind
-from pushsafe.repairs import repair
+from pushsafe.known_registries import repair
+from pushsafe.model.credentials import SourceKind
+from pushsafe.model.facts import Facts
+from pushsafe.model.verdicts import Severity
 from pushsafe.rules.rule import Needs, Problem, Rule, first_per_registry
 
 

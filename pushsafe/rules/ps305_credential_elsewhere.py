@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pushsafe.model import Access, Credential, Facts, Severity, SourceKind
-from pushsafe.neighbours import near_miss
-from pushsafe.registry.known import login_command
+from pushsafe.known_registries import login_command, near_miss
+from pushsafe.model.credentials import Credential, SourceKind
+from pushsafe.model.evidence import Access
+from pushsafe.model.facts import Facts
+from pushsafe.model.verdicts import Severity
 from pushsafe.rules.rule import Needs, Problem, Rule, accepted_upload, first_per_registry
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from pushsafe.model import NOT_ASKED, Facts, LocalImage, Severity, TagHeld, TagUnknown, Upcoming
-from pushsafe.overwriting import matching, moves, unchanged
+from pushsafe.model.evidence import NOT_ASKED, TagHeld, TagUnknown
+from pushsafe.model.facts import Facts, LocalImage, Upcoming
+from pushsafe.model.tag_changes import matching, moves, unchanged
+from pushsafe.model.verdicts import Severity
 from pushsafe.rules.rule import Needs, Problem, Rule, each
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pushsafe.model import Facts, LocalImage, Severity, TagHeld, Upcoming
-from pushsafe.overwriting import moves, unchanged
+from pushsafe.model.evidence import TagHeld
+from pushsafe.model.facts import Facts, LocalImage, Upcoming
+from pushsafe.model.tag_changes import moves, unchanged
+from pushsafe.model.verdicts import Severity
+from pushsafe.model.versions import higher, local_version, version_of
 from pushsafe.rules.rule import Needs, Problem, Rule, each
-from pushsafe.versions import higher, local_version, version_of
 
 
 def check(facts: Sequence[Facts]) -> Iterator[Problem]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pushsafe.model import Facts, Severity, Upcoming
+from pushsafe.model.facts import Facts, Upcoming
+from pushsafe.model.verdicts import Severity
 from pushsafe.rules.rule import Needs, Problem, Rule
 
 _SAID = "DOCKER_CONTENT_TRUST asks for signed pushes, and docker pushsafe signs nothing"

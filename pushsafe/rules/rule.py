@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from typing import NamedTuple
 
-from pushsafe.model import Evidence, Facts, Reference, Severity, Stage, Upcoming
+from pushsafe.model.evidence import Evidence, Stage
+from pushsafe.model.facts import Facts, Upcoming
+from pushsafe.model.verdicts import Severity
+from pushsafe.oci.reference import Reference
 
 
 class Needs(Enum):

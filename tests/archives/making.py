@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pushsafe.archives import open_image
-from pushsafe.errors import UsageError
-from pushsafe.gateways import StoredImage
-from pushsafe.model import Archive, ArchiveKind, Platform
+from pushsafe.model.errors import UsageError
+from pushsafe.model.request import Archive, ArchiveKind
+from pushsafe.oci.platform import Platform
+from pushsafe.push.ports import StoredImage
+from pushsafe.sources.archive.open import open_image
 from tests.values import OCI_INDEX, OCI_MANIFEST
 
 if sys.version_info >= (3, 14):

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from pushsafe.archives import open_image
-from pushsafe.gateways import Package
-from pushsafe.model import Archive
+from pushsafe.model.content import Package
+from pushsafe.model.request import Archive
+from pushsafe.sources.archive.open import open_image
 from tests.archives.making import NAME, Entry, Making, nobody, path_of, refused
 from tests.values import AMD64
 

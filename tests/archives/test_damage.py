@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pushsafe.archives import open_image
-from pushsafe.errors import ContentBroken, UsageError
-from pushsafe.model import Archive
+from pushsafe.model.errors import ContentBroken, UsageError
+from pushsafe.model.request import Archive
+from pushsafe.sources.archive.open import open_image
 from tests.archives.making import Making, gzipped, read, saved, written
 
 ROUNDS = 400

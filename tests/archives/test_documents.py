@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from pushsafe.archives import open_image
-from pushsafe.model import Archive
+from pushsafe.model.request import Archive
+from pushsafe.sources.archive.open import open_image
 from tests.archives.making import (
     CONFIG,
     LAYER,

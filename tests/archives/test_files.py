@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pushsafe.archives import files
-from pushsafe.archives.files import PART, NamedFile, Stretch
-from pushsafe.errors import ContentBroken
+from pushsafe.model.errors import ContentBroken
+from pushsafe.sources.archive import files
+from pushsafe.sources.archive.files import PART, NamedFile, Stretch
 
 CONTENT = os.urandom(2 * PART + 4711)
 

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from pushsafe.archives import open_image
-from pushsafe.archives.files import NamedFile, StoredBlob, Stretch
-from pushsafe.archives.hashing import Hashing
-from pushsafe.errors import ContentBroken, UsageError
-from pushsafe.extents import Extent
-from pushsafe.model import Blob
+from pushsafe.model.content import Extent
+from pushsafe.model.errors import ContentBroken, UsageError
+from pushsafe.oci.manifest import Blob
+from pushsafe.sources.archive.digests import Hashing
+from pushsafe.sources.archive.files import NamedFile, StoredBlob, Stretch
+from pushsafe.sources.archive.open import open_image
 from tests.archives.making import Making, digest_of, saved, written
 from tests.values import sha
 
@@ -196,7 +196,8 @@ def test_a_process_ends_when_it_wants_to(tmp_path: Path, kind: str) -> None:
     else:
         written(tmp_path / "image", saved(layer))
     code = (
-        "import os, time\nfrom pushsafe.archives import open_image\nfrom pushsafe.model import Archive, ArchiveKind\n"
+        "import os, time\nfrom pushsafe.sources.archive.open import open_image\n"
+        "from pushsafe.model.request import Archive, ArchiveKind\n"
         f"open_image(Archive(ArchiveKind({kind!r}), {str(tmp_path / 'image')!r}))\n"
         "import atexit\nstarted = time.monotonic()\n"
         "atexit.register(lambda: print(time.monotonic() - started))\n"

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
-from pushsafe.archives import open_image
-from pushsafe.errors import ContentBroken
-from pushsafe.gateways import Package
-from pushsafe.model import Archive, ArchiveKind, Platform, Upcoming
+from pushsafe.model.content import Package
+from pushsafe.model.errors import ContentBroken
+from pushsafe.model.facts import Upcoming
+from pushsafe.model.request import Archive, ArchiveKind
+from pushsafe.oci.platform import Platform
+from pushsafe.sources.archive.open import open_image
 from tests.archives.making import CONFIG, LAYER, Entry, Making, config_of, digest_of, nobody, path_of, read, refused
 from tests.values import AMD64, ARM64, OCI_INDEX, OCI_MANIFEST
 

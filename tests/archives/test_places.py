@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from pushsafe.archives.places import split
-from pushsafe.errors import UsageError
-from pushsafe.model import Archive, ArchiveKind
+from pushsafe.model.errors import UsageError
+from pushsafe.model.request import Archive, ArchiveKind
+from pushsafe.sources.archive.open import split
 
 THERE = ["a", "a:b", "c:d"]
 PLACES = {
@@ -62,7 +62,7 @@ def test_what_may_not_be_looked_at(ref: str, monkeypatch: pytest.MonkeyPatch) ->
     def denied(_path: str) -> os.stat_result:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("pushsafe.archives.places.os", SimpleNamespace(stat=denied))
+    monkeypatch.setattr("pushsafe.sources.archive.open.os", SimpleNamespace(stat=denied))
     with pytest.raises(UsageError) as error:
         split(Archive(ArchiveKind.OCI, f"/root/layout{ref}"))
     assert error.value.message == f"/root/layout{ref}: it cannot be read: permission denied"

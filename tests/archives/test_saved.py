@@ -13,9 +13,12 @@ from typing import Any
 
 import pytest
 
-from pushsafe.archives import open_image
-from pushsafe.archives.gzipping import Workers
-from pushsafe.model import DOCKER_MANIFEST, OCI_MANIFEST, Archive, Platform, Upcoming
+from pushsafe.model.facts import Upcoming
+from pushsafe.model.request import Archive
+from pushsafe.oci.manifest import DOCKER_MANIFEST, OCI_MANIFEST
+from pushsafe.oci.platform import Platform
+from pushsafe.sources.archive.compress import Workers
+from pushsafe.sources.archive.open import open_image
 from tests.archives.making import (
     SKIPPED,
     TAR,

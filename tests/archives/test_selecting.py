@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from pushsafe.archives import open_image
-from pushsafe.model import Archive, ManifestContent, Platform
+from pushsafe.model.request import Archive
+from pushsafe.oci.manifest import ManifestContent
+from pushsafe.oci.platform import Platform
+from pushsafe.sources.archive.open import open_image
 from tests.archives.making import Entry, Making, nobody, path_of, read, refused, saved, written
 from tests.values import AMD64, ARM64, OCI_INDEX
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from pushsafe.archives import open_image
-from pushsafe.archives.tars import Tar
-from pushsafe.errors import UsageError
-from pushsafe.model import Archive, ArchiveKind
+from pushsafe.model.errors import UsageError
+from pushsafe.model.request import Archive, ArchiveKind
+from pushsafe.sources.archive.open import open_image
+from pushsafe.sources.archive.tar import Tar
 from tests.archives.making import SKIPPED, Making, link, read, refused, tar_of, zstd
 
 COMPRESSED: dict[str, Callable[[bytes], bytes]] = {

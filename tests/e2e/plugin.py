@@ -17,12 +17,12 @@ from typing import Any
 
 import pytest
 
-from pushsafe.model import Asks, PushRequest, Report
-from pushsafe.origins import origin_of
-from pushsafe.pipeline import run
-from pushsafe.plugin import DockerFlags
-from pushsafe.report.progress import Silent
-from pushsafe.wiring import gateways
+from pushsafe.cli.bootstrap import gateways
+from pushsafe.model.report import Report
+from pushsafe.model.request import Asks, DockerFlags, PushRequest
+from pushsafe.push.pipeline import run
+from pushsafe.report.live import Silent
+from pushsafe.sources import origin_of
 from tests.lab import Lab, LabRegistry
 from tests.values import ref
 

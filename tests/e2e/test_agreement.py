@@ -14,17 +14,10 @@ from urllib.parse import quote
 
 import pytest
 
-from pushsafe.model import (
-    Asks,
-    DenialReason,
-    Denied,
-    Failed,
-    NotPushed,
-    PreflightVerdict,
-    Pushed,
-    Ready,
-    Report,
-)
+from pushsafe.model.outcomes import Denied, Failed, NotPushed, Pushed, Ready
+from pushsafe.model.report import PreflightVerdict, Report
+from pushsafe.model.request import Asks
+from pushsafe.model.verdicts import DenialReason
 from tests import lab
 from tests.credential_cases import NOTHING, helper
 from tests.e2e.plugin import User, auth, token

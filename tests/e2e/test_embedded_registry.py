@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pushsafe.embedded import Account, EmbeddedRegistry
+from pushsafe.demo.registry import Account, EmbeddedRegistry
 from tests import lab
 from tests.e2e.plugin import User, auth
 from tests.lab import Lab, LabEngine

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pushsafe.model import DOCKER_MANIFEST, INDEX_TYPES
+from pushsafe.oci.manifest import DOCKER_MANIFEST, INDEX_TYPES
 from tests import lab
 from tests.e2e.plugin import Run, User
 from tests.lab import Lab, LabEngine, LabRegistry

@@ -20,7 +20,7 @@ from typing import Any, Self
 
 import pytest
 
-from pushsafe.embedded import EmbeddedRegistry
+from pushsafe.demo.registry import EmbeddedRegistry
 from tests.archives.making import Making, digest_of
 from tests.e2e.plugin import ROOT, Run, auth, token
 from tests.lab import Lab

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pushsafe.embedded import EmbeddedRegistry
+from pushsafe.demo.registry import EmbeddedRegistry
 from tests.archives.making import Making
 from tests.e2e.plugin import ROOT, Run
 from tests.e2e.test_killed import Store

@@ -14,23 +14,16 @@ from pathlib import Path
 
 import pytest
 
-from pushsafe.gateways import Referrer
-from pushsafe.model import (
-    Credential,
-    CredentialKind,
-    CredentialSource,
-    Evidence,
-    LayerState,
-    ManifestContent,
-    Reference,
-    Repository,
-    Secret,
-    SourceKind,
-)
-from pushsafe.patience import NO_PATIENCE, Patience
-from pushsafe.registry import sending
+from pushsafe.model.content import Referrer
+from pushsafe.model.credentials import Credential, CredentialKind, CredentialSource, Repository, Secret, SourceKind
+from pushsafe.model.evidence import Evidence
+from pushsafe.model.outcomes import LayerState
+from pushsafe.model.retry_policy import NO_PATIENCE, Patience
+from pushsafe.oci.manifest import ManifestContent
+from pushsafe.oci.reference import Reference
+from pushsafe.registry import blob_upload
 from pushsafe.registry.client import Registry
-from pushsafe.registry.transport import Transport
+from pushsafe.registry.http.transport import Transport
 from tests.fakes.cutting import Cutting
 from tests.fakes.lying import Lying
 from tests.fakes.registry import OCI_INDEX, OCI_MANIFEST
@@ -170,7 +163,7 @@ def test_a_proxy_that_limits_bodies(the_lab: Lab, tmp_path: Path) -> None:
 
 def test_a_link_that_breaks_all_the_time(the_lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Behind such a proxy distribution has all pieces that came whole, and it is gone on with after the last one."""
-    monkeypatch.setattr(sending, "PIECES", (2 * MIB,))
+    monkeypatch.setattr(blob_upload, "PIECES", (2 * MIB,))
     registry, one = the_lab.registries["open"], content(16 * MIB)
     with (
         nginx(tmp_path, registry, "client_max_body_size 0;") as port,

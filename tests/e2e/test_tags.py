@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pushsafe.delivery import PAUSE
+from pushsafe.push.recorder import PAUSE
 from tests import lab
 from tests.e2e.plugin import User
 from tests.fakes.latency import Latency

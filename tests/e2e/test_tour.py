@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from pushsafe.model import Platform
-from pushsafe.plugin import DockerFlags
-from pushsafe.tour.image import image
-from pushsafe.tour.interruption import Interruption
-from pushsafe.tour.runs import EVERY_TAG, RUNS
-from pushsafe.tour.surroundings import surroundings
+from pushsafe.demo.environment import surroundings
+from pushsafe.demo.runner import Interruption
+from pushsafe.demo.sample_image import image
+from pushsafe.demo.scenarios import EVERY_TAG, RUNS
+from pushsafe.model.request import DockerFlags
+from pushsafe.oci.platform import Platform
 from tests.e2e.plugin import Run, User
 from tests.lab import Lab, LabEngine, engine_api
 

@@ -7,50 +7,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn, Protocol, TypeAlias, TypeVar, overload
 
-from pushsafe.gateways import Content, Gateways, Referrer, StoredImage
-from pushsafe.model import (
-    Access,
-    Archive,
-    Asks,
-    Assembly,
-    BakeTarget,
-    Blob,
-    Build,
-    BuildAnswer,
-    Builder,
-    Buildx,
-    Built,
-    ConfiguredRegistry,
-    Credential,
-    EngineAccepted,
-    EngineAnswer,
-    EngineInfo,
-    Evidence,
-    Finding,
-    ImageConfig,
-    ImageMissing,
-    LayerEvent,
-    Layers,
-    LayerState,
-    LocalImage,
-    ManifestContent,
-    ManifestInfo,
-    Platform,
-    Preflight,
-    PushRequest,
-    Reference,
-    RegistryPing,
-    Report,
-    Repository,
-    Stage,
-    StoreKind,
-    TagPolicy,
-    TagResult,
-    Wait,
-)
-from pushsafe.origins import origin_of
-from pushsafe.patience import NO_PATIENCE, Patience
-from pushsafe.pipeline import run
+from pushsafe.model.content import Content, Referrer
+from pushsafe.model.credentials import Credential, Repository
+from pushsafe.model.evidence import Access, Evidence, Preflight, RegistryPing, Stage
+from pushsafe.model.facts import Builder, Buildx, ConfiguredRegistry, EngineInfo, ImageMissing, LocalImage, StoreKind
+from pushsafe.model.outcomes import BuildAnswer, Built, EngineAccepted, EngineAnswer, LayerEvent, Layers, LayerState
+from pushsafe.model.plan import Wait
+from pushsafe.model.report import Report, TagResult
+from pushsafe.model.request import Archive, Asks, Assembly, BakeTarget, Build, PushRequest, TagPolicy
+from pushsafe.model.retry_policy import NO_PATIENCE, Patience
+from pushsafe.model.verdicts import Finding
+from pushsafe.oci.manifest import Blob, ImageConfig, ManifestContent, ManifestInfo
+from pushsafe.oci.platform import Platform
+from pushsafe.oci.reference import Reference
+from pushsafe.push.pipeline import run
+from pushsafe.push.ports import Gateways, StoredImage
+from pushsafe.sources import origin_of
 from tests.values import AMD64, OCI_MANIFEST, logged_in, ref, sha
 
 DIGEST = sha("d")

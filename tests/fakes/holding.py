@@ -8,21 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from pushsafe.model import (
-    Blob,
-    Credential,
-    Evidence,
-    ImageConfig,
-    LayerState,
-    ManifestContent,
-    ManifestInfo,
-    Platform,
-    Reference,
-    Repository,
-    Stage,
-)
-from pushsafe.patience import NO_PATIENCE, Patience
-from pushsafe.platforms import of_document
+from pushsafe.model.credentials import Credential, Repository
+from pushsafe.model.evidence import Evidence, Stage
+from pushsafe.model.outcomes import LayerState
+from pushsafe.model.retry_policy import NO_PATIENCE, Patience
+from pushsafe.oci.manifest import Blob, ImageConfig, ManifestContent, ManifestInfo
+from pushsafe.oci.platform import Platform, of_document
+from pushsafe.oci.reference import Reference
 from tests.fakes.gateways import NOT_THERE, PUT, Registry, Scripted, give
 from tests.values import OCI_INDEX, OCI_MANIFEST
 

@@ -7,9 +7,9 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from pushsafe.errors import ContentBroken
-from pushsafe.extents import Extent
-from pushsafe.model import Blob
+from pushsafe.model.content import Extent
+from pushsafe.model.errors import ContentBroken
+from pushsafe.oci.manifest import Blob
 
 
 def blob_of(content: bytes, algorithm: str = "sha256") -> Blob:

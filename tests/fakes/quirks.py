@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from pushsafe.model import DenialKind, DenialReason, FailureKind, PreflightVerdict
+from pushsafe.model.report import PreflightVerdict
+from pushsafe.model.verdicts import DenialKind, DenialReason, FailureKind
 from tests.fakes.registry import (
     BASE,
     DENIED,

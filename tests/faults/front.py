@@ -18,10 +18,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from pushsafe.embedded import Account, EmbeddedRegistry
-from pushsafe.embedded.content import Repository
-from pushsafe.embedded.http import Answer, Refused, Server
-from pushsafe.embedded.registry import PATH, RegistryHandler
+from pushsafe.demo.registry import Account, EmbeddedRegistry
+from pushsafe.demo.registry.http import Answer, Refused, Server
+from pushsafe.demo.registry.server import PATH, RegistryHandler
+from pushsafe.demo.registry.storage import Repository
 from tests.archives.making import digest_of
 from tests.fakes.registry import Certificate
 from tests.faults.stages import Seen, Stage

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from pushsafe.embedded import Account
+from pushsafe.demo.registry import Account
 from tests.archives.making import Making, path_of
 from tests.e2e.plugin import ROOT, auth
 from tests.fakes.registry import Certificate, certificate

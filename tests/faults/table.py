@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from pushsafe.embedded.http import Answer, Refused, json_answer
+from pushsafe.demo.registry.http import Answer, Refused, json_answer
 from tests.faults.front import Act, Exchange, Reply, Where
 from tests.faults.stages import CLASSIC, Deed, Stage
 

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pushsafe.archives import open_image
-from pushsafe.errors import UsageError
-from pushsafe.model import Archive, ArchiveKind, Platform
+from pushsafe.model.errors import UsageError
+from pushsafe.model.request import Archive, ArchiveKind
+from pushsafe.oci.platform import Platform
+from pushsafe.sources.archive.open import open_image
 from tests.archives.making import CONFIG, LAYER, NAME, Making, config_of, gzipped, nobody, saved, tar_of, zstd
 from tests.fuzz.strategies import TELLING, TEXTS, assert_fit, near, quick, written
 from tests.values import OCI_INDEX, OCI_MANIFEST

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pushsafe import config, dockerconfig
-from pushsafe.credentials import CredentialStore
-from pushsafe.errors import UsageError
-from pushsafe.expiry import expires
-from pushsafe.model import Secret
+from pushsafe.cli import settings as config
+from pushsafe.credentials import config_file
+from pushsafe.credentials.expiry import expires
+from pushsafe.credentials.store import CredentialStore
+from pushsafe.model.credentials import Secret
+from pushsafe.model.errors import UsageError
 from tests.fuzz.strategies import TELLING, TEXTS, assert_fit, near, quick, written
 
 LOGIN = {"auth": base64.b64encode(b"ada:s3cret-pw").decode()}
@@ -29,11 +30,11 @@ FILE = {
 TEXT_OF = st.one_of(written(near(FILE)), written(near({"auths": {"registry.test": LOGIN}})))
 
 PARSERS: dict[str, Callable[[str], object]] = {
-    "config.json": dockerconfig.parse_file,
-    "DOCKER_AUTH_CONFIG": dockerconfig.parse_environment,
-    "DOCKER_CUSTOM_HEADERS": dockerconfig.parse_headers,
-    "a helper's answer": dockerconfig.parse_answer,
-    "a helper's list": dockerconfig.parse_listing,
+    "config.json": config_file.parse_file,
+    "DOCKER_AUTH_CONFIG": config_file.parse_environment,
+    "DOCKER_CUSTOM_HEADERS": config_file.parse_headers,
+    "a helper's answer": config_file.parse_answer,
+    "a helper's list": config_file.parse_listing,
 }
 
 
@@ -43,7 +44,7 @@ def test_parsers(parse: Callable[[str], object], text: str) -> None:
     with quick():
         try:
             parse(text)
-        except dockerconfig.MalformedError as error:
+        except config_file.MalformedError as error:
             assert_fit(str(error).replace("s3cret-pw", "\n"))  # and does not show it
 
 

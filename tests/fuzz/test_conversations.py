@@ -9,9 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pushsafe.errors import RegistryUnreachable
-from pushsafe.model import Evidence, ManifestContent, ManifestInfo, Reference, Repository
-from pushsafe.patience import NO_PATIENCE
+from pushsafe.model.credentials import Repository
+from pushsafe.model.errors import RegistryUnreachable
+from pushsafe.model.evidence import Evidence
+from pushsafe.model.retry_policy import NO_PATIENCE
+from pushsafe.oci.manifest import ManifestContent, ManifestInfo
+from pushsafe.oci.reference import Reference
 from pushsafe.registry.client import Registry
 from tests.fakes.lying import Lying
 from tests.fakes.registry import BASE, Answer, FakeRegistry, on

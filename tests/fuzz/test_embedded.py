@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pushsafe.embedded import Account, EmbeddedRegistry
+from pushsafe.demo.registry import Account, EmbeddedRegistry
 from tests.fuzz.strategies import TELLING, TEXTS, near, written
 from tests.fuzz.test_registry_answers import INDEX, MANIFEST
 from tests.values import OCI_INDEX, OCI_MANIFEST

@@ -9,11 +9,14 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pushsafe import buildx, engine_answers
-from pushsafe.build_arguments import bake_targets
-from pushsafe.errors import UsageError
-from pushsafe.model import Build, EngineAccepted, EngineReduced, EngineRefused, LayerEvent, Platform, Reference, Target
-from pushsafe.push_stream import BrokenOff, Garbled, lines, read_push_stream
+from pushsafe.engine import buildx_cli, payloads
+from pushsafe.engine.push_stream import BrokenOff, Garbled, lines, read_push_stream
+from pushsafe.model.errors import UsageError
+from pushsafe.model.outcomes import EngineAccepted, EngineReduced, EngineRefused, LayerEvent
+from pushsafe.model.request import Build, Target
+from pushsafe.oci.platform import Platform
+from pushsafe.oci.reference import Reference
+from pushsafe.sources.buildx.flags import bake_targets
 from tests.fuzz.strategies import TELLING, TEXTS, assert_fit, near, quick, written
 
 REFERENCE = Reference("given", "registry.test", "team/app", "1")
@@ -60,9 +63,9 @@ ANSWER = {"message": "no such image", "Status": "x", "error": "y"}
 @given(written(near(ANSWER)).map(lambda body: body.decode("utf-8", "replace")))
 def test_engine_messages(body: str) -> None:
     with quick():
-        engine_answers.message(body)
-        engine_answers.is_message(body)
-        engine_answers.refusal(body)
+        payloads.message(body)
+        payloads.is_message(body)
+        payloads.refusal(body)
 
 
 BUILDER = {
@@ -76,7 +79,7 @@ BUILDER = {
 @given(st.lists(written(near(BUILDER)), max_size=3).map(b"\n".join))
 def test_builders(listed: bytes) -> None:
     with quick():
-        for builder in buildx._builders(listed.decode("utf-8", "replace"), "mine"):
+        for builder in buildx_cli._builders(listed.decode("utf-8", "replace"), "mine"):
             assert_fit(builder.name, builder.driver, builder.problem, *map(str, builder.platforms))
 
 
@@ -93,7 +96,7 @@ TARGET = {
 def test_targets_of_bake(name: str, entry: object) -> None:
     with quick():
         try:
-            target = buildx._bake_target(name, entry if isinstance(entry, dict) else {})
+            target = buildx_cli._bake_target(name, entry if isinstance(entry, dict) else {})
             _, bad = bake_targets([target], Platform("linux", "amd64"))
         except UsageError as error:
             assert_fit(error.message, error.hint, limit=6000)
@@ -112,6 +115,6 @@ def test_metadata_files(content: bytes) -> None:
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder, quick():
         file = Path(folder, "metadata.json")
         file.write_bytes(content)
-        found = buildx._built(file, BUILD)
+        found = buildx_cli._built(file, BUILD)
     assert_fit(*(digest for _, digest in found.digests))
     json.dumps(found)

@@ -9,15 +9,15 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pushsafe import image_index
-from pushsafe.documents import Unusable
-from pushsafe.model import INDEX_TYPES, MANIFEST_TYPES, ImageConfig, ManifestContent, ManifestInfo, Platform
-from pushsafe.patience import Patience
-from pushsafe.registry import manifests
-from pushsafe.registry.auth import granted_actions, read_error
-from pushsafe.registry.retries import Retries
-from pushsafe.registry.tokens import Tokens
-from pushsafe.registry.transport import Endpoint, Response, Transport, place_of
+from pushsafe.model.retry_policy import Patience
+from pushsafe.oci import manifest
+from pushsafe.oci.document import Unusable
+from pushsafe.oci.manifest import INDEX_TYPES, MANIFEST_TYPES, ImageConfig, ManifestContent, ManifestInfo
+from pushsafe.oci.platform import Platform
+from pushsafe.registry import responses
+from pushsafe.registry.auth import Tokens, granted_actions, read_error
+from pushsafe.registry.http.retry import Retries
+from pushsafe.registry.http.transport import Endpoint, Response, Transport, place_of
 from pushsafe.registry.uploads import Upload
 from tests.archives.making import config_of
 from tests.fuzz.strategies import TELLING, TEXTS, assert_fit, near, quick, written
@@ -44,10 +44,10 @@ HEADERS = st.fixed_dictionaries({"content-type": TYPES, "docker-content-digest":
 def test_manifests(body: bytes, headers: dict[str, str]) -> None:
     response = Response(200, headers, body)
     with quick():
-        found = manifests.read_manifest(response)
-        assert manifests.putable_type(response) in ("", *INDEX_TYPES, *MANIFEST_TYPES)
-        tags = manifests.read_tags(response)
-        config = manifests.read_config(response)
+        found = responses.read_manifest(response)
+        assert responses.putable_type(response) in ("", *INDEX_TYPES, *MANIFEST_TYPES)
+        tags = responses.read_tags(response)
+        config = responses.read_config(response)
     if isinstance(found, ManifestInfo):
         assert_fit(found.digest, found.media_type, *found.children, *map(str, found.platforms), found.config)
         assert all(size >= 0 for _, size in found.layers)
@@ -55,11 +55,11 @@ def test_manifests(body: bytes, headers: dict[str, str]) -> None:
 
 
 READERS: list[Callable[[ManifestContent], object]] = [
-    image_index.descriptors,
-    image_index.blobs,
-    image_index.config_of,
-    lambda content: image_index.index_of(image_index.descriptors(content)),
-    lambda content: image_index.single(content, ImageConfig(Platform("linux", "amd64"))),
+    manifest.descriptors,
+    manifest.blobs,
+    manifest.config_of,
+    lambda content: manifest.index_of(manifest.descriptors(content)),
+    lambda content: manifest.single(content, ImageConfig(Platform("linux", "amd64"))),
 ]
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pushsafe import reference
-from pushsafe.build_text import read_text
-from pushsafe.explanation import explain
-from pushsafe.model import Reference
-from pushsafe.platforms import read
+from pushsafe.denial.explain import explain
+from pushsafe.denial.messages import may_pass, meaning
+from pushsafe.oci import reference
+from pushsafe.oci.platform import read
+from pushsafe.oci.reference import Reference
 from pushsafe.registry.auth import parse_challenge
-from pushsafe.sanitize import clean, clean_line
-from pushsafe.words import may_pass, meaning
+from pushsafe.runtime.redact import clean, clean_line
+from pushsafe.sources.buildx.build_output import read_text
 from tests.fuzz.strategies import TELLING, TEXTS, assert_fit, quick
 
 PARTS = st.sampled_from(

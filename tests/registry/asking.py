@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from pushsafe.model import (
-    Credential,
-    CredentialKind,
-    CredentialSource,
-    Preflight,
-    Reference,
-    Secret,
-    SourceKind,
-)
+from pushsafe.model.credentials import Credential, CredentialKind, CredentialSource, Secret, SourceKind
+from pushsafe.model.evidence import Preflight
+from pushsafe.oci.reference import Reference
 from pushsafe.registry.client import Registry
-from pushsafe.registry.transport import Transport
+from pushsafe.registry.http.transport import Transport
 from tests.fakes.registry import (
     FakeRegistry,
     Request,

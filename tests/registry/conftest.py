@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from urllib3.util.ssl_ import create_urllib3_context
 
-from pushsafe.registry import retries
+from pushsafe.registry.http import retry
 from tests.fakes.registry import Certificate, certificate
 
 Names = Callable[..., None]
@@ -60,8 +60,8 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds of every pause between two tries, none of which takes any time."""
     asked: list[float] = []
-    monkeypatch.setattr(retries, "sleep", asked.append)
-    monkeypatch.setattr(retries, "spread", lambda: 0.0)
+    monkeypatch.setattr(retry, "sleep", asked.append)
+    monkeypatch.setattr(retry, "spread", lambda: 0.0)
     return asked
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pushsafe.registry.addresses import is_insecure, is_loopback
+from pushsafe.registry.hosts import is_insecure, is_loopback
 from tests.registry.conftest import Names
 
 LOOPBACK = {

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from pushsafe.model import ManifestInfo
+from pushsafe.oci.manifest import ManifestInfo
 from pushsafe.registry.client import Registry
-from pushsafe.registry.transport import Transport
+from pushsafe.registry.http.transport import Transport
 from tests.fakes.registry import OCI_MANIFEST, image
 from tests.registry.asking import NAME, NOBODY
 from tests.values import ref

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from pushsafe.errors import RegistryAstray, RegistryUnreachable
-from pushsafe.model import Credential, CredentialKind, CredentialSource, Secret, SourceKind
-from pushsafe.patience import NO_PATIENCE, Patience
+from pushsafe.model.credentials import Credential, CredentialKind, CredentialSource, Secret, SourceKind
+from pushsafe.model.errors import RegistryAstray, RegistryUnreachable
+from pushsafe.model.retry_policy import NO_PATIENCE, Patience
 from pushsafe.registry.auth import (
     TOKEN_LIMIT,
     Challenge,
@@ -25,8 +25,8 @@ from pushsafe.registry.auth import (
     parse_challenge,
     read_error,
 )
-from pushsafe.registry.destinations import Lead
-from pushsafe.registry.transport import Endpoint, Response, Transport
+from pushsafe.registry.http.destinations import Lead
+from pushsafe.registry.http.transport import Endpoint, Response, Transport
 from tests.fakes.registry import (
     BASE,
     HTML_ERROR,

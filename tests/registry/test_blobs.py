@@ -13,12 +13,16 @@ from typing import Any
 
 import pytest
 
-from pushsafe.errors import RegistryUnreachable
-from pushsafe.model import Blob, Credential, CredentialKind, Evidence, LayerState, Reference, Repository, Stage
-from pushsafe.patience import NO_PATIENCE, Patience
-from pushsafe.registry import transport
+from pushsafe.model.credentials import Credential, CredentialKind, Repository
+from pushsafe.model.errors import RegistryUnreachable
+from pushsafe.model.evidence import Evidence, Stage
+from pushsafe.model.outcomes import LayerState
+from pushsafe.model.retry_policy import NO_PATIENCE, Patience
+from pushsafe.oci.manifest import Blob
+from pushsafe.oci.reference import Reference
 from pushsafe.registry.client import Registry
-from pushsafe.registry.transport import BODY_LIMIT, Transport
+from pushsafe.registry.http import transport
+from pushsafe.registry.http.transport import BODY_LIMIT, Transport
 from tests.fakes.registry import (
     DENIED,
     UNAUTHORIZED,

@@ -6,9 +6,9 @@ import hashlib
 
 import pytest
 
-from pushsafe.errors import ContentBroken
-from pushsafe.extents import Extent
-from pushsafe.registry.checked import Reading
+from pushsafe.model.content import Extent
+from pushsafe.model.errors import ContentBroken
+from pushsafe.registry.checksum import Reading
 from tests.fakes.lying import Lying, blob_of
 
 CONTENT = bytes(range(256)) * 100

@@ -10,20 +10,13 @@ from typing import Any
 
 import pytest
 
-from pushsafe.errors import RegistryUnreachable
-from pushsafe.model import (
-    NO_MANIFEST,
-    Access,
-    Credential,
-    CredentialKind,
-    Evidence,
-    ImageConfig,
-    ManifestInfo,
-    Platform,
-    Stage,
-)
-from pushsafe.patience import Patience
-from pushsafe.registry import tokens
+from pushsafe.model.credentials import Credential, CredentialKind
+from pushsafe.model.errors import RegistryUnreachable
+from pushsafe.model.evidence import NO_MANIFEST, Access, Evidence, Stage
+from pushsafe.model.retry_policy import Patience
+from pushsafe.oci.manifest import ImageConfig, ManifestInfo
+from pushsafe.oci.platform import Platform
+from pushsafe.registry import auth
 from pushsafe.registry.client import CONFIG_LIMIT
 from tests.fakes.registry import (
     DENIED,
@@ -485,7 +478,7 @@ def test_one_token_serves_many_requests_for_a_while(monkeypatch: pytest.MonkeyPa
         for digest in ("", ONE.digest, TWO.digest):
             asked.manifest(at(registry), somebody(), digest)
         assert len(registry.find("GET", "/token")) == 1
-        monkeypatch.setattr(tokens, "_LIFE", -1.0)
+        monkeypatch.setattr(auth, "_LIFE", -1.0)
         asked.manifest(at(registry), somebody(), ONE.digest)
         assert len(registry.find("GET", "/token")) == 2
 

@@ -10,17 +10,11 @@ from typing import Any
 
 import pytest
 
-from pushsafe.model import (
-    DOCKER_MANIFEST,
-    Credential,
-    CredentialKind,
-    Evidence,
-    ManifestContent,
-    ManifestInfo,
-    Stage,
-)
-from pushsafe.patience import Patience
-from pushsafe.registry import tokens
+from pushsafe.model.credentials import Credential, CredentialKind
+from pushsafe.model.evidence import Evidence, Stage
+from pushsafe.model.retry_policy import Patience
+from pushsafe.oci.manifest import DOCKER_MANIFEST, ManifestContent, ManifestInfo
+from pushsafe.registry import auth
 from tests.fakes.registry import (
     DENIED,
     HTML_ERROR,
@@ -399,7 +393,7 @@ def test_an_old_token_is_not_used_any_more(monkeypatch: pytest.MonkeyPatch) -> N
     with FakeRegistry(of_tokens([OPAQUE], OURS, OPAQUE)) as registry:
         asked = new()
         asked.investigate(at(registry), somebody())
-        monkeypatch.setattr(tokens, "_LIFE", -1.0)
+        monkeypatch.setattr(auth, "_LIFE", -1.0)
         assert asked.put(at(registry), somebody(), CONTENT) == DONE
         assert [one.authorization for one in registry.find("PUT", ".*")] == [f"Bearer {OPAQUE}"]
 

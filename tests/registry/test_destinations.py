@@ -8,11 +8,11 @@ from typing import Any, cast
 
 import pytest
 
-from pushsafe.errors import RegistryAstray, RegistryUnreachable
-from pushsafe.registry import connections
+from pushsafe.model.errors import RegistryAstray, RegistryUnreachable
 from pushsafe.registry.auth import Challenge, fetch_token
-from pushsafe.registry.destinations import Destinations, Lead, Reach, reach_of, reach_of_peer, written
-from pushsafe.registry.transport import Endpoint, Response, Transport
+from pushsafe.registry.http import connection as connections
+from pushsafe.registry.http.destinations import Destinations, Lead, Reach, reach_of, reach_of_peer, written
+from pushsafe.registry.http.transport import Endpoint, Response, Transport
 from tests.fakes.registry import FakeRegistry, on, ping, redirect
 from tests.registry.conftest import Names
 

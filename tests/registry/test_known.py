@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from pushsafe.registry.known import KNOWN, RETIRED, creation_command, hostname, known, login_command, retired
+from pushsafe.known_registries import KNOWN, RETIRED, creation_command, known, login_command, retired
+from pushsafe.oci.reference import hostname
 
 ECR = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
 

@@ -11,15 +11,11 @@ from typing import Any
 
 import pytest
 
-from pushsafe.evidence import WRONG_ADDRESS
-from pushsafe.model import (
-    Credential,
-    CredentialKind,
-    Reference,
-    Stage,
-)
+from pushsafe.model.credentials import Credential, CredentialKind
+from pushsafe.model.evidence import WRONG_ADDRESS, Stage
+from pushsafe.oci.reference import Reference
 from pushsafe.registry.client import Registry
-from pushsafe.registry.transport import Transport
+from pushsafe.registry.http.transport import Transport
 from tests.fakes.registry import (
     BASE,
     DENIED,

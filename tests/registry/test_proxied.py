@@ -6,13 +6,16 @@ from collections.abc import Callable
 
 import pytest
 
-from pushsafe.errors import ProxyAnswers, RegistryUnreachable
-from pushsafe.model import Blob, ManifestContent, Reference, Repository, Wait
-from pushsafe.patience import NO_PATIENCE, Patience
-from pushsafe.registry import retries
+from pushsafe.model.credentials import Repository
+from pushsafe.model.errors import ProxyAnswers, RegistryUnreachable
+from pushsafe.model.plan import Wait
+from pushsafe.model.retry_policy import NO_PATIENCE, Patience
+from pushsafe.oci.manifest import Blob, ManifestContent
+from pushsafe.oci.reference import Reference
 from pushsafe.registry.client import Registry
-from pushsafe.registry.proxied import of_registry
-from pushsafe.registry.transport import Endpoint, Response, Transport
+from pushsafe.registry.http import retry
+from pushsafe.registry.http.transport import Endpoint, Response, Transport
+from pushsafe.registry.responses import of_registry
 from tests.fakes.lying import Lying
 from tests.fakes.registry import HTML_ERROR, Answer, FakeRegistry, on, ping
 from tests.registry.asking import NAME, NOBODY
@@ -134,7 +137,7 @@ def test_what_becomes_of_content(answer: Answer, names: Names, monkeypatch: pyte
 
 def test_who_is_busy_may_be_the_proxy(names: Names, monkeypatch: pytest.MonkeyPatch) -> None:
     names()
-    monkeypatch.setattr(retries, "sleep", lambda _seconds: None)
+    monkeypatch.setattr(retry, "sleep", lambda _seconds: None)
     waits: list[Wait] = []
     with FakeRegistry(on("GET", "/busy", Answer(503))) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.base)

@@ -6,12 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from pushsafe.model import (
-    Credential,
-    CredentialKind,
-    Preflight,
-    Stage,
-)
+from pushsafe.model.credentials import Credential, CredentialKind
+from pushsafe.model.evidence import Preflight, Stage
 from tests.fakes.quirks import QUIRKS, REQUESTS, Meets, Quirk
 from tests.fakes.registry import (
     DENIED,

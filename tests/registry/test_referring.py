@@ -12,12 +12,16 @@ from urllib.request import urlopen
 
 import pytest
 
-from pushsafe.embedded import EmbeddedRegistry
-from pushsafe.gateways import Referrer
-from pushsafe.model import Evidence, LayerState, ManifestContent, Reference, Repository, Stage
-from pushsafe.patience import NO_PATIENCE, Patience
-from pushsafe.registry import putting
-from pushsafe.registry.transport import BODY_LIMIT
+from pushsafe.demo.registry import EmbeddedRegistry
+from pushsafe.model.content import Referrer
+from pushsafe.model.credentials import Repository
+from pushsafe.model.evidence import Evidence, Stage
+from pushsafe.model.outcomes import LayerState
+from pushsafe.model.retry_policy import NO_PATIENCE, Patience
+from pushsafe.oci.manifest import ManifestContent
+from pushsafe.oci.reference import Reference
+from pushsafe.registry import manifests
+from pushsafe.registry.http.transport import BODY_LIMIT
 from tests.fakes.lying import Lying
 from tests.fakes.registry import (
     DENIED,
@@ -178,7 +182,7 @@ TAGS = {
 
 @pytest.mark.parametrize(("digest", "tag"), TAGS.items())
 def test_the_tag_of_a_list(digest: str, tag: str) -> None:
-    assert putting.tag_of(digest) == tag
+    assert manifests.tag_of(digest) == tag
 
 
 # ---------------------------------------------------------------------- what is refused
@@ -264,7 +268,7 @@ def test_several_at_once() -> None:
             said = list(pool.map(lambda one: asked.refer(one, target(registry), NO_PATIENCE), referrers))
     assert said == [DONE] * len(referrers)
     for subject in subjects:
-        named = store.tags[NAME, putting.tag_of(subject.digest)]
+        named = store.tags[NAME, manifests.tag_of(subject.digest)]
         listed = {one["digest"] for one in json.loads(store.manifests[named].body)["manifests"]}
         assert listed == {one.content.digest for one in referrers if one.subject == subject.digest}
 

@@ -11,13 +11,15 @@ from typing import Any
 
 import pytest
 
-from pushsafe.errors import RegistryUnreachable
-from pushsafe.model import Evidence, ManifestInfo, Wait
-from pushsafe.patience import LONGEST_WAIT, NO_PATIENCE, Patience
-from pushsafe.registry import transport
-from pushsafe.registry.retries import Retries
-from pushsafe.registry.transport import Transport
-from pushsafe.registry.unreachable import Dropped
+from pushsafe.model.errors import RegistryUnreachable
+from pushsafe.model.evidence import Evidence
+from pushsafe.model.plan import Wait
+from pushsafe.model.retry_policy import LONGEST_WAIT, NO_PATIENCE, Patience
+from pushsafe.oci.manifest import ManifestInfo
+from pushsafe.registry.http import transport
+from pushsafe.registry.http.retry import Retries
+from pushsafe.registry.http.transport import Transport
+from pushsafe.registry.http.unreachable import Dropped
 from tests.fakes.registry import (
     OK,
     Answer,

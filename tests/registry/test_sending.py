@@ -20,15 +20,19 @@ from typing import Any
 
 import pytest
 
-from pushsafe.archives.files import OpenFile, StoredBlob, Stretch
-from pushsafe.embedded import EmbeddedRegistry
-from pushsafe.errors import ContentBroken, RegistryAstray, RegistryUnreachable
-from pushsafe.gateways import Content
-from pushsafe.model import Credential, Evidence, LayerState, Reference, Repository, Stage
-from pushsafe.patience import NO_PATIENCE, Patience
-from pushsafe.registry import sending, transport, turns
+from pushsafe.demo.registry import EmbeddedRegistry
+from pushsafe.model.content import Content
+from pushsafe.model.credentials import Credential, Repository
+from pushsafe.model.errors import ContentBroken, RegistryAstray, RegistryUnreachable
+from pushsafe.model.evidence import Evidence, Stage
+from pushsafe.model.outcomes import LayerState
+from pushsafe.model.retry_policy import NO_PATIENCE, Patience
+from pushsafe.oci.reference import Reference
+from pushsafe.registry import blob_upload, turns
 from pushsafe.registry.client import Registry
-from pushsafe.registry.transport import BODY_LIMIT, Transport
+from pushsafe.registry.http import transport
+from pushsafe.registry.http.transport import BODY_LIMIT, Transport
+from pushsafe.sources.archive.files import OpenFile, StoredBlob, Stretch
 from tests.fakes.cutting import Cutting
 from tests.fakes.lying import Lying, blob_of
 from tests.fakes.registry import (
@@ -66,8 +70,8 @@ BAD_RANGE = refused(416, "BLOB_UPLOAD_INVALID", "the chunk is out of order")
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pieces and progress a thousand times smaller."""
-    monkeypatch.setattr(sending, "PIECES", (40_000, 20_000, 5_000))
-    monkeypatch.setattr(sending, "WORTH_ASKING", 10_000)
+    monkeypatch.setattr(blob_upload, "PIECES", (40_000, 20_000, 5_000))
+    monkeypatch.setattr(blob_upload, "WORTH_ASKING", 10_000)
 
 
 def target(host: str, credential: Credential = NOBODY) -> Repository:
@@ -965,7 +969,7 @@ def test_a_crumb_is_no_progress(pauses: list[float]) -> None:
 
 
 def test_progress_does_not_earn_patience_for_ever(pauses: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sending, "_FRESH_TRIES", 3)
+    monkeypatch.setattr(blob_upload, "_FRESH_TRIES", 3)
     with FakeRegistry(uploading(Keeping(10_000).rules())) as registry:
         with pytest.raises(RegistryUnreachable):
             send(registry, retries=1)
@@ -1333,7 +1337,7 @@ def test_a_link_that_takes_nothing_any_more(
 ) -> None:
     """As a connection does that a router has forgotten."""
     monkeypatch.setattr(transport, "READ_TIMEOUT", 0.3)
-    monkeypatch.setattr(sending, "PIECES", (len(MUCH.content),))
+    monkeypatch.setattr(blob_upload, "PIECES", (len(MUCH.content),))
     port = int(embedded.host.rpartition(":")[2])
     with Cutting(port, 50_000, silently=True) as link:
         assert send(link.host, Lying(MUCH.content), retries=1) is LayerState.SENT

@@ -14,12 +14,12 @@ import pytest
 import urllib3
 from cryptography.hazmat.primitives import serialization
 
-from pushsafe.errors import RegistryUnreachable
-from pushsafe.model import Credential, CredentialKind, CredentialSource, Secret, SourceKind
-from pushsafe.registry import tls, transport
+from pushsafe.model.credentials import Credential, CredentialKind, CredentialSource, Secret, SourceKind
+from pushsafe.model.errors import RegistryUnreachable
 from pushsafe.registry.auth import Challenge, fetch_token
-from pushsafe.registry.tls import NO_CERTIFICATES, Certificates, certificates, certs_d
-from pushsafe.registry.transport import Transport
+from pushsafe.registry.http import tls, transport
+from pushsafe.registry.http.tls import NO_CERTIFICATES, Certificates, certificates, certs_d
+from pushsafe.registry.http.transport import Transport
 from tests.fakes.registry import Answer, Certificate, FakeRegistry, certificate, on, ping, redirect
 from tests.registry.conftest import Names, as_strict
 

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pushsafe.errors import RegistryFailed
-from pushsafe.model import Credential
+from pushsafe.model.credentials import Credential
+from pushsafe.model.errors import RegistryFailed
 from pushsafe.registry.client import Registry
 from tests.fakes.registry import (
     UNAUTHORIZED,

@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 
-from pushsafe.errors import RegistryAstray, RegistryUnreachable, TlsFailed
-from pushsafe.registry import transport
-from pushsafe.registry.connections import CONNECTIONS
-from pushsafe.registry.transport import ERROR_LIMIT, Response, Transport, place_of
+from pushsafe.model.errors import RegistryAstray, RegistryUnreachable, TlsFailed
+from pushsafe.registry.http import transport
+from pushsafe.registry.http.connection import CONNECTIONS
+from pushsafe.registry.http.transport import ERROR_LIMIT, Response, Transport, place_of
 from tests.fakes.registry import (
     BASE,
     HTML_ERROR,

@@ -12,8 +12,8 @@ import pytest
 import urllib3
 from urllib3 import exceptions
 
-from pushsafe.errors import TlsFailed
-from pushsafe.registry.unreachable import Dropped, NobodyThere, unreachable
+from pushsafe.model.errors import TlsFailed
+from pushsafe.registry.http.unreachable import Dropped, NobodyThere, unreachable
 
 ORIGIN = "https://registry.test"
 _POOL = urllib3.HTTPSConnectionPool("registry.test")

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from pushsafe.model import (
-    Access,
+from pushsafe.model.credentials import Credential
+from pushsafe.model.evidence import Access, Evidence, Preflight, RegistryPing, Stage, TagHeld, TagState
+from pushsafe.model.facts import (
     Buildx,
     ConfiguredRegistry,
-    Credential,
     EngineInfo,
-    Evidence,
     Facts,
     ImageMissing,
     LocalImage,
-    ManifestInfo,
-    Platform,
-    Preflight,
-    Reference,
-    RegistryPing,
-    Stage,
     StoreKind,
-    TagHeld,
-    TagPolicy,
-    TagState,
     Upcoming,
 )
-from pushsafe.reference import parse_repository
+from pushsafe.model.request import TagPolicy
+from pushsafe.oci.manifest import ManifestInfo
+from pushsafe.oci.platform import Platform
+from pushsafe.oci.reference import Reference, parse_repository
 from pushsafe.rules.rule import Problem, Rule
 from tests.values import AMD64, OCI_INDEX, OCI_MANIFEST, ref, sha
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pushsafe.model import ConfiguredRegistry, Facts, Upcoming
+from pushsafe.model.facts import ConfiguredRegistry, Facts, Upcoming
 from pushsafe.rules.ps101_unqualified_name import RULE
 from tests.rules.facts import facts, only, problems, repository
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from pushsafe.model import Facts, LocalImage, Platform, Upcoming
+from pushsafe.model.facts import Facts, LocalImage, Upcoming
+from pushsafe.oci.platform import Platform
 from pushsafe.rules.ps103_implicit_tag import RULE
 from tests.rules.facts import facts, only, problems, repository
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pushsafe.registry.known import WEB_SITES
+from pushsafe.known_registries import WEB_SITES
 from pushsafe.rules.ps104_not_a_registry import RULE
 from tests.rules.facts import facts, only, problems, repository
 

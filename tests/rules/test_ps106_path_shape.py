@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pushsafe.registry.known import KNOWN, known
+from pushsafe.known_registries import KNOWN, known
 from pushsafe.rules.ps106_path_shape import RULE
 from tests.rules.facts import facts, only, problems, repository
 from tests.values import ref

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pushsafe.model import Access, Facts, RegistryPing, TagAbsent, TagUnknown
+from pushsafe.model.evidence import Access, RegistryPing, TagAbsent, TagUnknown
+from pushsafe.model.facts import Facts
 from pushsafe.rules.ps108_web_site_answers import RULE
 from tests.rules.facts import LOGIN_WANTED, OPEN, asked, facts, held, problems
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pushsafe.model import ImageMissing, LocalImage, Platform
+from pushsafe.model.facts import ImageMissing, LocalImage
+from pushsafe.oci.platform import Platform
 from pushsafe.rules.ps201_image_missing import RULE
 from tests.rules.facts import facts, image, only, problems
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pushsafe.model import Facts, ImageMissing
+from pushsafe.model.facts import Facts, ImageMissing
 from pushsafe.rules.ps202_tags_differ import RULE
 from tests.rules.facts import facts, image, problems
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pushsafe.builders import NEW_BUILDER
-from pushsafe.model import Builder, Buildx, Facts, ImageMissing, ManifestInfo, StoreKind, Upcoming
+from pushsafe.model.facts import Builder, Buildx, Facts, ImageMissing, StoreKind, Upcoming
+from pushsafe.oci.manifest import ManifestInfo
+from pushsafe.rules.buildx_commands import NEW_BUILDER
 from pushsafe.rules.ps203_multi_platform_without_buildx import RULE
 from tests.rules.facts import facts, image, only, problems
 from tests.values import AMD64, ARM64, OCI_INDEX, sha

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pushsafe.model import Facts, ImageMissing, LocalImage, StoreKind
+from pushsafe.model.facts import Facts, ImageMissing, LocalImage, StoreKind
 from pushsafe.rules.ps204_index_incomplete import RULE
 from tests.rules.facts import facts, image, only, problems
 from tests.values import AMD64, ARM64, sha

@@ -4,19 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from pushsafe.model import (
-    Buildx,
-    Facts,
-    ImageMissing,
-    LocalImage,
-    ManifestInfo,
-    Platform,
-    Severity,
-    StoreKind,
-    TagAbsent,
-    TagUnknown,
-    Upcoming,
-)
+from pushsafe.model.evidence import TagAbsent, TagUnknown
+from pushsafe.model.facts import Buildx, Facts, ImageMissing, LocalImage, StoreKind, Upcoming
+from pushsafe.model.verdicts import Severity
+from pushsafe.oci.manifest import ManifestInfo
+from pushsafe.oci.platform import Platform
 from pushsafe.rules.ps205_shrinks_index import RULE
 from tests.rules.facts import facts, held, image, only, problems
 from tests.values import AMD64, ARM64, OCI_INDEX, sha

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pushsafe.model import Facts, ImageMissing, LocalImage, Platform, Severity, TagAbsent, TagUnknown
+from pushsafe.model.evidence import TagAbsent, TagUnknown
+from pushsafe.model.facts import Facts, ImageMissing, LocalImage
+from pushsafe.model.verdicts import Severity
+from pushsafe.oci.platform import Platform
 from pushsafe.rules.ps206_platform_change import RULE
 from tests.rules.facts import facts, held, image, only, problems
 from tests.values import AMD64, ARM64, sha

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pushsafe.model import Facts, ImageMissing, LocalImage, Platform, StoreKind, Upcoming
+from pushsafe.model.facts import Facts, ImageMissing, LocalImage, StoreKind, Upcoming
+from pushsafe.oci.platform import Platform
 from pushsafe.rules.ps207_attestations_left import RULE
 from tests.rules.facts import facts, image, only, problems
 from tests.values import AMD64, ARM64, sha

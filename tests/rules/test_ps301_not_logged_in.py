@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pushsafe.model import Credential, Preflight, RegistryPing, Severity
+from pushsafe.model.credentials import Credential
+from pushsafe.model.evidence import Preflight, RegistryPing
+from pushsafe.model.verdicts import Severity
 from pushsafe.rules.ps301_not_logged_in import RULE
 from tests.rules.facts import LOGIN_WANTED, OPEN, UNKNOWN, asked, facts, only, problems
 from tests.values import broken, logged_in, nobody

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pushsafe.model import Credential, Preflight
+from pushsafe.model.credentials import Credential
+from pushsafe.model.evidence import Preflight
 from pushsafe.rules.ps302_credential_expired import RULE
 from tests.rules.facts import NOW, asked, facts, only, problems
 from tests.values import logged_in, nobody

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pushsafe.model import Credential
+from pushsafe.model.credentials import Credential
 from pushsafe.rules.ps303_credential_unusable import RULE
 from tests.rules.facts import facts, only, problems
 from tests.values import broken, logged_in, nobody

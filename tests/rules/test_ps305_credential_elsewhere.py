@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pushsafe.model import Credential, RegistryPing
+from pushsafe.model.credentials import Credential
+from pushsafe.model.evidence import RegistryPing
 from pushsafe.rules.ps305_credential_elsewhere import RULE
 from tests.rules.facts import LOGIN_WANTED, OPEN, UNKNOWN, asked, facts, only, problems
 from tests.values import broken, logged_in, nobody

@@ -4,19 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pushsafe.model import (
-    NOT_ASKED,
-    Facts,
-    ImageMissing,
-    LocalImage,
-    Severity,
-    TagAbsent,
-    TagHeld,
-    TagPolicy,
-    TagState,
-    TagUnknown,
-    Upcoming,
-)
+from pushsafe.model.evidence import NOT_ASKED, TagAbsent, TagHeld, TagState, TagUnknown
+from pushsafe.model.facts import Facts, ImageMissing, LocalImage, Upcoming
+from pushsafe.model.request import TagPolicy
+from pushsafe.model.verdicts import Severity
 from pushsafe.rules.ps401_overwrites_tag import RULE
 from tests.rules.facts import facts, held, image, only, problems
 from tests.values import AMD64, ARM64, sha

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pushsafe.model import ImageMissing, LocalImage, TagAbsent, TagPolicy, TagState, TagUnknown, Upcoming
+from pushsafe.model.evidence import TagAbsent, TagState, TagUnknown
+from pushsafe.model.facts import ImageMissing, LocalImage, Upcoming
+from pushsafe.model.request import TagPolicy
 from pushsafe.rules.ps402_latest_goes_back import RULE
 from tests.rules.facts import facts, held, image, only, problems
 from tests.values import AMD64, ARM64, sha

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pushsafe.cli import main
-from pushsafe.model import Severity, TagPolicy, Upcoming
+from pushsafe.cli.main import main
+from pushsafe.model.facts import Upcoming
+from pushsafe.model.request import TagPolicy
+from pushsafe.model.verdicts import Severity
 from pushsafe.rules.ps501_content_trust import RULE
 from tests.rules.facts import facts, only, problems, repository
 

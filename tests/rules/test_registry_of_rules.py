@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from pushsafe import rules
-from pushsafe.model import Severity, TagPolicy
-from pushsafe.plugin import wants_signatures
+from pushsafe.cli.plugin import wants_signatures
+from pushsafe.model.request import TagPolicy
+from pushsafe.model.verdicts import Severity
 from pushsafe.rules import RULES, Needs, Rule, lint, refused
 from tests.rules.facts import LOGIN_WANTED, UNKNOWN, facts, image
 from tests.values import nobody

@@ -1,0 +1,202 @@
+"""The gateways of a real run: built when they are first needed, closed at its end."""
+
+from __future__ import annotations
+
+import json
+import os.path
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from pushsafe.credentials.config_file import LARGEST
+from pushsafe.credentials.store import CredentialStore
+from pushsafe.engine.context import config_dir, masked, resolve
+from pushsafe.model.errors import EngineUnreachable, PushsafeError
+from pushsafe.model.facts import ConfiguredRegistry, EngineInfo
+from pushsafe.model.request import Archive, DockerFlags, EngineAddress
+from pushsafe.oci.platform import Platform
+from pushsafe.push.ports import BuildxGateway, EngineGateway, Gateways, RegistryGateway, StoredImage
+from pushsafe.runtime import small_file
+
+ENGINE_SETTINGS = (Path("/etc/docker/daemon.json"), Path("~/.config/docker/daemon.json"))
+"""Where an engine on this machine, rootful or rootless, keeps its settings (docs.docker.com, dockerd)."""
+
+SILENCE = 300.0
+"""Seconds without anything new after which a push of the engine ends, where the run itself has no end.
+
+The engine is silent while the registry checks and stores a layer that it was sent (minutes for many gigabytes), and
+while what the system has buffered travels (74 s of the 100 that 4 MB take at 40 kB/s).
+"""
+
+_HUB = "docker.io"
+_T = TypeVar("_T")
+
+
+@contextmanager
+def gateways(
+    flags: DockerFlags, environ: Mapping[str, str], left: Callable[[], float | None] = lambda: None
+) -> Iterator[Gateways]:
+    """Build what a run needs; but for docker's config file, nothing is read or connected to before it is asked for.
+
+    `left` says how many seconds the run still has.
+    """
+    folder = config_dir(flags, environ)
+    credentials = CredentialStore(folder, environ)
+    info = _Told(lambda: _engine_info(engine))
+
+    def engine_in_use() -> EngineGateway:
+        if info.left:  # it may be any machine's, and no credential is its business
+            raise EngineUnreachable("no engine is asked, as the image is sent from here")
+        return engine()
+
+    with ExitStack() as stack:
+        stack.callback(credentials.close)
+        address = _Once(lambda: resolve(flags, environ))
+        # Who says how long the run may take has said how long to wait for the engine, too.
+        silence = SILENCE if left() is None else None
+        engine = _Once(lambda: _engine(address(), credentials.http_headers, silence, stack))
+        registry = _Once(lambda: _registry(address, info, left, stack))
+        configured = _Once(lambda: configured_registries(credentials.servers(), _for_a_hint(address)))
+        buildx = _Once(lambda: _buildx(flags, environ))
+        yield Gateways(
+            engine_in_use,
+            registry,
+            credentials,
+            configured,
+            buildx,
+            lambda archive, platforms: _stored(archive, platforms, stack),
+            info.tell,
+            info.leave,
+        )
+
+
+def _for_a_hint(address: Callable[[], EngineAddress]) -> EngineAddress | None:
+    """The engine's address if it can be told: what is wrong with it is said when the engine is needed."""
+    try:
+        return address()
+    except PushsafeError:
+        return None
+
+
+def configured_registries(logins: tuple[str, ...], address: EngineAddress | None) -> tuple[ConfiguredRegistry, ...]:
+    """Registries other than Docker Hub that this user has logged in to, or the engine on this machine is set up for."""
+    found = {host: ConfiguredRegistry(host, "you are logged in there") for host in logins if host != _HUB}
+    for file in ENGINE_SETTINGS if address is not None and address.is_local else ():
+        # Not Path.expanduser, which raises where nobody knows a home.
+        for host in _insecure_registries(Path(os.path.expanduser(file))):  # noqa: PTH111
+            found.setdefault(host, ConfiguredRegistry(host, f"insecure-registries in {file}"))
+    return tuple(found.values())
+
+
+def _insecure_registries(file: Path) -> tuple[str, ...]:
+    try:
+        settings = json.loads(small_file.read(file, LARGEST).decode("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return ()  # only a hint is lost: the engine itself reports a broken file
+    listed = settings.get("insecure-registries") if isinstance(settings, dict) else None
+    return tuple(str(host) for host in listed if "/" not in str(host)) if isinstance(listed, list) else ()
+
+
+def _engine(
+    address: EngineAddress, headers: Mapping[str, str], silence: float | None, stack: ExitStack
+) -> EngineGateway:
+    from pushsafe.engine.api import Engine
+
+    if not address.host.startswith("ssh://"):
+        engine = Engine(address, headers=headers, silence=silence)
+        stack.callback(engine.close)
+        return engine
+    from pushsafe.engine.ssh import SshBridge
+
+    bridge = stack.enter_context(SshBridge(address.host))
+    try:
+        engine = Engine(address._replace(host=bridge.address), headers=headers, silence=silence)
+    except EngineUnreachable as error:
+        said = bridge.explain()
+        raise EngineUnreachable(
+            f"no engine answers at {masked(address.host)} ({address.origin}): {said or error.message}",
+            " ".join((*bridge.command[:-1], "docker", "version")),
+        ) from error
+    stack.callback(engine.close)
+    return engine
+
+
+def _buildx(flags: DockerFlags, environ: Mapping[str, str]) -> BuildxGateway:
+    from pushsafe.engine.buildx_cli import BuildxCommand
+
+    return BuildxCommand(flags, environ)
+
+
+def _registry(
+    address: Callable[[], EngineAddress], info: _Told, left: Callable[[], float | None], stack: ExitStack
+) -> RegistryGateway:
+    from pushsafe.registry.client import Registry
+    from pushsafe.registry.http.transport import Transport
+
+    registry = Registry(Transport(info.insecure_registries, lambda: info.left or _is_local(address), deadline=left))
+    stack.callback(registry.close)
+    return registry
+
+
+def _stored(archive: Archive, platforms: tuple[Platform, ...], stack: ExitStack) -> StoredImage:
+    from pushsafe.sources.archive.open import open_image
+
+    image = open_image(archive, platforms)
+    stack.callback(image.close)
+    return image
+
+
+def _engine_info(engine: Callable[[], EngineGateway]) -> EngineInfo | None:
+    try:
+        return engine().info()
+    except PushsafeError:
+        return None
+
+
+def _is_local(address: Callable[[], EngineAddress]) -> bool:
+    """Whether the engine's loopback is this machine's; not if nobody knows where it is."""
+    found = _for_a_hint(address)
+    return found is not None and found.is_local
+
+
+class _Told:
+    """What the engine said of itself, for those who wait for it. Where it has no part in the run, it is asked when that
+    is needed."""
+
+    def __init__(self, ask: Callable[[], EngineInfo | None]) -> None:
+        self._event = threading.Event()
+        self._info: EngineInfo | None = None
+        self._ask = _Once(ask)
+        self.left = False
+
+    def tell(self, info: EngineInfo | None) -> None:
+        self._info = info
+        self._event.set()
+
+    def leave(self) -> None:
+        self.left = True
+
+    def insecure_registries(self) -> tuple[str, ...]:
+        """The engine's list; empty where it did not answer."""
+        if self.left:
+            self._info = self._ask()
+        else:
+            self._event.wait()
+        return self._info.insecure_registries if self._info else ()
+
+
+class _Once(Generic[_T]):
+    """Calls a function once, whichever thread comes first."""
+
+    def __init__(self, make: Callable[[], _T]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._made: list[_T] = []
+
+    def __call__(self) -> _T:
+        with self._lock:
+            if not self._made:
+                self._made.append(self._make())
+            return self._made[0]

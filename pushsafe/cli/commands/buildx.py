@@ -1,0 +1,183 @@
+"""`docker pushsafe buildx BUILD-ARGS...`: a build by docker buildx that is checked, pushed and verified like a push."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from pushsafe.cli import options, params
+from pushsafe.cli.session import Session, run
+from pushsafe.model.errors import PushsafeError, UsageError
+from pushsafe.model.request import Asks, Build, PushRequest, Target
+from pushsafe.oci.platform import Platform, read
+from pushsafe.oci.reference import BadReference
+from pushsafe.report.output import Output, show
+from pushsafe.runtime.redact import clean
+from pushsafe.sources.buildx.flags import (
+    BuildArguments,
+    UnknownFlag,
+    bake_targets,
+    build_target,
+    cache_references,
+    frozen,
+    read_arguments,
+)
+
+if TYPE_CHECKING:
+    from pushsafe.push.ports import Gateways
+
+
+_EPILOG = """\b
+Examples:
+  docker pushsafe buildx -t ghcr.io/myorg/my-api:1.4.2 --platform linux/amd64,linux/arm64 .
+  docker pushsafe buildx --digest-file digests.txt -- -t ghcr.io/myorg/my-api:1.4.2 .
+  docker pushsafe buildx bake release
+
+The options above stand before --; without a -- all words are those of docker buildx.
+"""
+_OWN = "docker pushsafe buildx"
+
+
+class _Guarded(click.Command):
+    """A command whose own options stand before `--`, and everything else is buildx's."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        own, theirs = _parted(args)
+        try:
+            return super().parse_args(ctx, [*own, "--", *theirs])
+        except click.NoSuchOption as error:
+            raise UsageError(
+                f"{clean(error.option_name)} is no option of docker pushsafe buildx; "
+                "those of docker buildx stand after --",
+                f"{_OWN} --help",
+            ) from error
+
+
+def _parted(args: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """Our words and buildx's: those of the first `--`, or else all of them buildx's."""
+    if "--" in args:
+        at = args.index("--")
+        return args[:at], args[at + 1 :]
+    if args[-1:] in (["-h"], ["--help"]):
+        return args[-1:], ()
+    return (), args
+
+
+@click.command(
+    cls=_Guarded,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=_EPILOG,
+    options_metavar="[[OPTIONS] --]",
+)
+@click.argument("words", nargs=-1, metavar="[build|bake] BUILD-ARGS...", type=click.UNPROCESSED)
+@options.allow
+@options.digest_file
+@click.option("--dry-run", is_flag=True, help="Check everything, and build nothing.")
+@options.format_
+@options.preflight
+@options.quiet
+@options.timeout
+@options.timings
+@click.pass_obj
+def buildx(
+    session: Session,
+    /,
+    words: tuple[str, ...],
+    allow: tuple[str, ...],
+    digest_file: str | None,
+    dry_run: bool,
+    format_: str,
+    preflight: bool | None,
+    quiet: bool,
+    timeout: str | None,
+    timings: bool,
+) -> int:
+    """Build with docker buildx, push, and verify.
+
+    Takes the arguments of docker buildx build, or those of bake. Tags and platforms are linted and the registries asked
+    as for any push; no build is started where its push would be refused. Then it is built with --push, and every tag
+    is read back: it has to name the digest that was built, and to hold every platform asked for.
+    """
+    output = Output(format_, quiet, timings=timings, live=False)
+    try:
+        options.require_sense(dry_run=dry_run, quiet=quiet, digest_file=digest_file)
+        settings = session.settings(preflight=preflight, timeout=timeout)
+        common = PushRequest(
+            (),
+            frozenset(params.code(text) for text in allow),
+            policy=settings.policy,
+            asks=Asks.PREFLIGHT if settings.preflight else Asks.LOGIN,
+            pushes=not dry_run,
+            retries=settings.retries,
+            verify_timeout=settings.verify_timeout,
+        )
+        request = _request(_read(words), session.environ, quiet, common)
+        output = options.with_digest_file(output, digest_file)
+    except PushsafeError as error:
+        return show(options.unusable(error), output)
+    return show(run(session, request, output, settings.timeout)._replace(preflight_off=settings.preflight_off), output)
+
+
+def _read(words: Sequence[str]) -> BuildArguments:
+    ours = frozenset(name for option in buildx.params for name in (*option.opts, *option.secondary_opts))
+    try:
+        return read_arguments(words, ours)
+    except UnknownFlag as error:
+        if error.name in ours:
+            raise UsageError(
+                f"{error.name} is an option of docker pushsafe, and stands before --", f"{_OWN} {error.name} -- ..."
+            ) from error
+        raise
+
+
+def _request(
+    found: BuildArguments, environ: Mapping[str, str], quiet: bool, common: PushRequest
+) -> PushRequest | Callable[[Gateways], PushRequest]:
+    """A build's request, whose words say it all; or what asks bake's definition first."""
+    here, builder = _here(), found.builder or environ.get("BUILDX_BUILDER", "")
+    build = Build(found.command, found.words, (), builder, found.metadata_file, quiet=quiet)
+    if found.command == "build":
+        # Unlike build, bake does not heed DOCKER_DEFAULT_PLATFORM (docker/buildx `commands/build.go`).
+        target, bad = build_target(found, environ.get("DOCKER_DEFAULT_PLATFORM", ""), here)
+        return _whole(common, build, (target,), bad, found.caches)
+
+    def asked(outside: Gateways) -> PushRequest:
+        definition = _definition() if found.reads_definition else None
+        shown = outside.buildx().targets(found.flags, found.rest, definition)
+        targets, bad = bake_targets(shown, here)
+        baking = build._replace(arguments=frozen(found, targets), definition=definition)
+        return _whole(common, baking, targets, bad, [cache for target in shown for cache in target.caches])
+
+    return asked
+
+
+def _whole(
+    common: PushRequest,
+    build: Build,
+    targets: tuple[Target, ...],
+    bad: tuple[BadReference, ...],
+    caches: Sequence[str],
+) -> PushRequest:
+    if bad:
+        raise params.BadReferences(bad)
+    references = tuple(reference for target in targets for reference in target.references)
+    build = build._replace(targets=targets, caches=cache_references(caches, references))
+    return common._replace(references=references, origin=build)
+
+
+def _definition() -> bytes:
+    """What bake would read from standard input: it is asked twice, and could read it once."""
+    if sys.stdin is None:
+        raise UsageError("cannot read standard input: it is closed", "-f FILE, or -f - < FILE")
+    return sys.stdin.buffer.read()
+
+
+def _here() -> Platform:
+    """What docker and buildx are built for, as far as this machine tells."""
+    system, machine = os.uname().sysname.lower(), os.uname().machine
+    names = {"i686": "386", "armv6l": "arm/v6", "armv7l": "arm/v7", "x86_64": "amd64", "aarch64": "arm64"}
+    return read(f"{system}/{names.get(machine, machine)}") or Platform(system, machine)

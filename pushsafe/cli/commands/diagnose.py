@@ -1,0 +1,95 @@
+"""`docker pushsafe diagnose REF`: what a push would meet, step by step."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from pushsafe.cli import params
+from pushsafe.cli.session import Session, surroundings
+from pushsafe.model.errors import PushsafeError
+from pushsafe.model.facts import Facts
+from pushsafe.model.report import RunError
+from pushsafe.model.request import PushRequest
+from pushsafe.oci.reference import BadReference, Reference, parse
+from pushsafe.push.results import error_of, out_of_time, report_of
+from pushsafe.report.exit_codes import exit_code
+from pushsafe.report.output import colored, end, show_errors
+from pushsafe.runtime import streams
+from pushsafe.runtime.signals import TimedOut
+
+if TYPE_CHECKING:
+    from pushsafe.model.inquiry import Diagnosis
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.argument("reference", metavar="REF")
+@click.option("--format", "format_", type=click.Choice(["human", "json"]), default="human", help="Form of the answer.")
+@click.option(
+    "--platform",
+    "platforms",
+    multiple=True,
+    metavar="OS/ARCH",
+    help="Of a multi-platform image, the platform that would be pushed.",
+)
+@click.option("--timeout", metavar="TIME", help="End the whole run after TIME: seconds, or as 90s, 5m, 1h30m.")
+@click.pass_obj
+def diagnose(session: Session, reference: str, format_: str, platforms: tuple[str, ...], timeout: str | None) -> int:
+    """Tell step by step what a push of REF would meet; the command to run when a push was denied.
+
+    Engine, image, credential and its source, the registry's challenge, the token and what it grants, an upload that is
+    started and cancelled, and what the tag names now. Nothing is pushed. The exit code is that of the
+    push, as far as it can be told beforehand.
+    """
+    read = parse(reference)
+    try:
+        settings = session.settings(timeout=timeout)
+        wanted = params.platforms(platforms)
+        if isinstance(read, BadReference):
+            return _ended(read, params.bad_reference(read), format_)
+        request = PushRequest((read,), platforms=wanted, policy=settings.policy, pushes=False)
+        with surroundings(session, settings.timeout) as outside:
+            from pushsafe.push.diagnostics import run
+
+            found = run(request, outside)
+    except PushsafeError as error:
+        return _ended(read, error_of(error), format_)
+    except TimedOut:
+        return _ended(read, out_of_time(), format_)
+    return end(exit_code(found.report), _show(found, format_))
+
+
+class _Unread(Reference):
+    """What the grammar refuses, and so names nothing."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return ""
+
+
+def _ended(read: Reference | BadReference, error: RunError, format_: str) -> int:
+    """A diagnosis that did not come to its steps: told on stderr, as of a push, and for programs on stdout too."""
+    from pushsafe.model.inquiry import STEPS, Diagnosis, Step, StepStatus
+
+    show_errors((error,))
+    bad = isinstance(read, BadReference)
+    reference = _Unread(read.given, "", "", "") if isinstance(read, BadReference) else read
+    why = "the reference cannot be read" if bad else error.message
+    report = report_of([Facts(reference, ())], (), {}, why, ())._replace(errors=(error,))
+    steps = [Step(name, StepStatus.SKIPPED, f"not asked: {why}") for name in STEPS]
+    if bad:
+        steps[0] = Step(STEPS[0], StepStatus.FAILED, error.message)
+    problem = _show(Diagnosis(reference, tuple(steps), report), format_) if format_ == "json" else ""
+    return end(exit_code(report), problem)
+
+
+def _show(found: Diagnosis, format_: str) -> str:
+    """Write it to stdout; returns why that was not possible."""
+    from pushsafe.report import diagnosis as report
+
+    return streams.show(
+        report.render_json(found) if format_ == "json" else report.render(found, color=colored(sys.stdout))
+    )

@@ -1,0 +1,33 @@
+"""`docker pushsafe explain-error [TEXT|-]`: what a pasted or piped error message means."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from pushsafe.cli import params
+from pushsafe.report.exit_codes import ExitCode
+from pushsafe.report.output import colored, end
+from pushsafe.runtime import streams
+
+
+@click.command(
+    "explain-error", context_settings={"help_option_names": ["-h", "--help"], "ignore_unknown_options": True}
+)
+@click.argument("text", nargs=-1)
+@click.option("--format", "format_", type=click.Choice(["human", "json"]), default="human", help="Form of the answer.")
+@click.pass_obj
+def explain_error(_session: object, text: tuple[str, ...], format_: str) -> int:
+    """Tell what an error message of a push means, by its words alone.
+
+    TEXT is the message, or - for standard input: `docker push REF 2>&1 | docker pushsafe explain-error -`. Of a long
+    text the last 64 KiB count. Where words do not decide, the cause is `unclear`, and the answer names the command
+    that tells.
+    """
+    from pushsafe.denial.explain import explain
+    from pushsafe.report import explanation as report
+
+    found = explain(params.message(text))
+    shown = report.render_json(found) if format_ == "json" else report.render(found, color=colored(sys.stdout))
+    return end(ExitCode.OK, streams.show(shown))

@@ -1,0 +1,204 @@
+"""What stands on the command line read into values; whatever cannot mean anything is a UsageError."""
+
+from __future__ import annotations
+
+import codecs
+import errno
+import os
+import re
+import shlex
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from shlex import quote
+from typing import TypeVar
+
+from pushsafe.model.errors import PushsafeError, UsageError
+from pushsafe.model.facts import PUSHSAFE
+from pushsafe.model.report import ErrorKind, RunError
+from pushsafe.model.request import Archive, ArchiveKind, Place, Source
+from pushsafe.oci.platform import Platform, read
+from pushsafe.oci.reference import BadReference, parse
+from pushsafe.push.results import error_of
+from pushsafe.rules import RULES, Rule
+from pushsafe.runtime import small_file
+from pushsafe.runtime.redact import clean
+
+COMMANDS = ("buildx", "index", "lint", "diagnose", "explain-error", "rules", "explain", "try")
+"""What the first word may be in place of a reference."""
+
+_LARGEST_LIST = 1 << 20
+"""Bytes of a file of references: more than ten thousand of them."""
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+_T = TypeVar("_T")
+
+
+class BadReferences(UsageError):
+    """References that the grammar refuses, every one of them, and what they were to be."""
+
+    def __init__(self, found: tuple[BadReference, ...], use: str = "pushed to") -> None:
+        super().__init__("references that cannot be read")
+        self.found = found
+        self.use = use
+
+
+def readable(found: Iterable[_T | BadReference], use: str = "pushed to") -> tuple[_T, ...]:
+    """All that was read. Raises BadReferences where the grammar refuses any of it."""
+    every = tuple(found)
+    if bad := tuple(one for one in every if isinstance(one, BadReference)):
+        raise BadReferences(bad, use)
+    return tuple(one for one in every if not isinstance(one, BadReference))
+
+
+def errors_of(error: PushsafeError) -> tuple[RunError, ...]:
+    """What ended a run, one for each reference that cannot be read."""
+    if isinstance(error, BadReferences):
+        return tuple(bad_reference(one, error.use) for one in error.found)
+    return (error_of(error),)
+
+
+def lines(file: str) -> list[str]:
+    """References of a file, one a line; blank lines do not count, nor what follows a # at a word's start."""
+    if file == "-" and sys.stdin is None:
+        raise UsageError("cannot read standard input: it is closed", "-f FILE, or -f - < FILE")
+    shown = "standard input" if file == "-" else clean(file)
+    try:
+        data = _standard_input() if file == "-" else small_file.read(Path(file), _LARGEST_LIST, pipe=True)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "no file can have this name"
+        raise UsageError(f"cannot read {shown}: {why}", "-f FILE, or -f - for standard input") from error
+    if data.startswith(_UTF_16):
+        raise UsageError(f"{shown} is UTF-16, but has to be UTF-8", "iconv -f UTF-16 -t UTF-8, or save it as UTF-8")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{shown} is not UTF-8 (byte {error.start + 1})", "save it as UTF-8") from error
+    if "\0" in text:
+        why = "it holds NUL bytes, as UTF-16 and binary files do"
+        raise UsageError(f"{shown} is not UTF-8: {why}", "save it as UTF-8")
+    # A byte order mark begins what an editor of Windows wrote, and stands within where such files were joined.
+    stripped = (re.sub(r"(^|\s)#.*", "", line.lstrip("\ufeff")).strip() for line in text.splitlines())
+    return [line for line in stripped if line]
+
+
+def _standard_input() -> bytes:
+    data = sys.stdin.buffer.read(_LARGEST_LIST + 1)
+    if len(data) > _LARGEST_LIST:
+        raise OSError(errno.EFBIG, f"it is larger than {_LARGEST_LIST // 1024} KiB")
+    return data
+
+
+def message(words: tuple[str, ...]) -> str:
+    """An error message as it was pasted (several words are one text), or standard input for `-` or nothing."""
+    if words not in ((), ("-",)):
+        return " ".join(words)
+    if sys.stdin is None:
+        raise UsageError("cannot read standard input: it is closed", "docker pushsafe explain-error 'TEXT'")
+    if not words and sys.stdin.isatty():
+        raise UsageError("no message is given", "docker pushsafe explain-error 'TEXT', or - for standard input")
+    data = sys.stdin.buffer.read()
+    # PowerShell's `2> FILE` writes UTF-16, of which every other byte is NUL in what docker says.
+    is_utf_16 = data.startswith(_UTF_16) and data.count(0) > len(data) // 3
+    return data.decode("utf-16" if is_utf_16 else "utf-8-sig", "replace")
+
+
+def bad_reference(item: BadReference, use: str = "pushed to") -> RunError:
+    """Why a text is no reference that could be put to this use."""
+    reasons = "; ".join(item.reasons)
+    return RunError(ErrorKind.USAGE, f"{item.given!r} cannot be {use}: {reasons}", item.repair)
+
+
+def code(text: str) -> str:
+    return rule(text).code
+
+
+def rule(text: str) -> Rule:
+    for rule in RULES:
+        if text.upper() == rule.code or text.lower() == rule.slug:
+            return rule
+    raise UsageError(f"there is no rule {text!r}", "docker pushsafe rules")
+
+
+def platforms(texts: Iterable[str]) -> tuple[Platform, ...]:
+    """All that are asked for, one after the other or in a list with commas, as buildx takes them."""
+    found = []
+    for item in (item for text in texts for item in text.split(",")):
+        platform = read(item)
+        if platform is None:
+            raise UsageError(f"{item!r} is not a platform", "--platform OS/ARCH[/VARIANT], e.g. linux/arm64")
+        found.append(platform)
+    return tuple(dict.fromkeys(found))
+
+
+_KINDS = {one.value: one for one in ArchiveKind}
+_TARS = (".tar", ".tgz", ".tar.gz")
+
+
+def archive(text: str) -> Archive:
+    """Images in files: `KIND:PATH[:REF]`."""
+    kind, colon, place = text.partition(":")
+    found = _KINDS.get(kind)
+    if found is not None and place:
+        # A shell leaves the ~ of such a word alone.
+        return Archive(found, os.path.expanduser(place) if place.startswith("~/") else place)  # noqa: PTH111 - as typed
+    if guess := _likely_archive(text):
+        raise UsageError(f"{text!r} names no kind of archive", f"--from {guess}")
+    if kind == "dir" and place:
+        copied = shlex.quote(f"oci:{place}-layout:latest")
+        raise UsageError(
+            f"{text!r} is a folder in skopeo's own form",
+            f"skopeo copy {shlex.quote(text)} {copied}   (then push --from {copied})",
+        )
+    why = "names no path" if found else f"names no kind of archive that we know{f': {kind!r}' if colon else ''}"
+    raise UsageError(f"{text!r} {why}", "--from oci:DIR[:REF], oci-archive:FILE[:REF] or docker-archive:FILE[:REF]")
+
+
+def no_command(text: str) -> None:
+    """Raise UsageError for what is given as a reference, and names a command."""
+    if text in COMMANDS:
+        raise UsageError(
+            f"{text!r} is a command only where it comes first, and no image's whole name",
+            f"{PUSHSAFE} {text} ..., or REGISTRY/NAMESPACE/{text}:TAG for the image",
+        )
+
+
+def no_archive(text: str) -> None:
+    """Raise UsageError for what is given as a reference, and names an image in files."""
+    kind, colon, _ = text.partition(":")
+    meant = text if colon and kind in _KINDS else _likely_archive(text)
+    if meant:
+        raise UsageError(
+            f"{text!r} is no reference, but where an image lies in files", f"{PUSHSAFE} --from {quote(meant)} REF"
+        )
+
+
+def _likely_archive(text: str) -> str:
+    """What names an image in files by its kind, where the path alone shows that there is one."""
+    if text.endswith(_TARS) and Path(text).is_file():
+        return f"{ArchiveKind.DOCKER_ARCHIVE.value}:{text}"
+    return f"{ArchiveKind.OCI.value}:{text}" if text and Path(text, "oci-layout").is_file() else ""
+
+
+_PLACES = {"docker-daemon:": Place.ENGINE, "docker://": Place.REGISTRY}
+"""Where a source is, as skopeo writes it (containers/image `containers-transports(5)`)."""
+_BY_DIGEST = re.compile(r"(.+)@((?:sha256|sha512):\w+)")
+_WHOLE_DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
+
+
+def source(text: str) -> Source | BadReference:
+    """What an index is put together from: a reference, or `NAME@DIGEST` at a registry."""
+    transport = next((one for one in _PLACES if text.startswith(one)), "")
+    place, name, digest = _PLACES.get(transport, Place.EITHER), text.removeprefix(transport), ""
+    if named := _BY_DIGEST.fullmatch(name):
+        name, digest = named.groups()
+    found = parse(name)
+    if isinstance(found, BadReference):
+        return found
+    if digest and not _WHOLE_DIGEST.fullmatch(digest):
+        return BadReference(text, (f"{digest} is no whole digest",))
+    if digest and place is Place.ENGINE:
+        return BadReference(
+            text, ("the engine has an image by its name and tag, a registry by a digest",), f"docker://{name}@{digest}"
+        )
+    return Source(text, found, digest, Place.REGISTRY if digest else place)

@@ -1,0 +1,108 @@
+"""A run as a command starts it: settings, gateways, the end of its time, and a report whatever ends it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from pushsafe.cli import plugin
+from pushsafe.cli.params import errors_of
+from pushsafe.cli.settings import Settings, load, time_limit
+from pushsafe.model.errors import PushsafeError
+from pushsafe.model.facts import Facts
+from pushsafe.model.report import Report
+from pushsafe.model.request import DockerFlags, PushRequest
+from pushsafe.oci.reference import Reference
+from pushsafe.push.results import OUT_OF_TIME, never_begun, out_of_time, report_of
+from pushsafe.report.output import Output, display
+from pushsafe.runtime import signals, streams
+from pushsafe.runtime.signals import TimedOut, deadline, silence
+
+if TYPE_CHECKING:
+    from pushsafe.push.ports import Gateways
+
+
+class Session(NamedTuple):
+    """What a command needs of its surroundings: docker's global flags and the environment."""
+
+    flags: DockerFlags
+    environ: Mapping[str, str]
+
+    def settings(self, **given: object) -> Settings:
+        """The settings in force; `given` are the command line's, None where it says nothing.
+
+        What a file says in vain, and what switched the preflight off, is told on standard error. Raises UsageError, and
+        OutOfTime where reading them takes longer than the run may.
+        """
+        options = {name.replace("_", "-"): value for name, value in given.items()}
+        with in_time(time_limit(self.environ, options), "the settings were read"):
+            settings = load(self.environ, Path(), options)
+        for warning in settings.warnings:
+            streams.tell(f"warning: {warning}\n")
+        if settings.preflight_off and "preflight" in given:
+            streams.tell(f"note: the preflight is off: {settings.preflight_off}\n")
+        signed = plugin.wants_signatures(self.environ)
+        return settings._replace(policy=settings.policy._replace(signed=signed))
+
+
+@contextmanager
+def in_time(timeout: float | None, waited_for: str) -> Iterator[None]:
+    """Raise OutOfTime where something outside takes longer than the run may, before that has begun."""
+    try:
+        with deadline(timeout):
+            yield
+    except TimedOut:
+        raise never_begun(waited_for) from None
+
+
+@contextmanager
+def surroundings(session: Session, timeout: float | None) -> Iterator[Gateways]:
+    """The world outside for one run of at most `timeout` seconds; docker, and the clock, may tell it to stop."""
+    # Before the imports: docker may tell us to stop while they go on.
+    with signals.install_stop(session.environ) as watch, deadline(timeout) as left:
+        from pushsafe.cli.bootstrap import gateways
+
+        with gateways(session.flags, session.environ, left) as outside:
+            for warning in outside.credentials.warnings:
+                streams.tell(f"warning: {warning}\n")
+            try:
+                yield outside
+            finally:
+                # Closing is short, and an exception amid a library's finalizers is lost, with a traceback on stderr.
+                watch.ease()
+                silence()
+
+
+def run(
+    session: Session,
+    request: PushRequest | Callable[[Gateways], PushRequest],
+    output: Output,
+    timeout: float | None,
+) -> Report:
+    """The report of the run, whatever ends it; what can only be asked for when something outside was is a function."""
+    done: list[Report] = []
+    listed = request.references if isinstance(request, PushRequest) else ()
+    try:
+        with surroundings(session, timeout) as outside:
+            if not isinstance(request, PushRequest):
+                request = request(outside)
+                listed = request.references
+            # Imported here: `--help`, `rules` and a bad reference need none of it.
+            from pushsafe.push.pipeline import run as run_pipeline
+            from pushsafe.sources import origin_of
+
+            with display(output) as shown:
+                done.append(run_pipeline(request, outside, shown, origin_of))
+    except PushsafeError as error:
+        done.append(_nothing_done(listed, "the run ended before it")._replace(errors=errors_of(error)))
+    except TimedOut:
+        done.append(_nothing_done(listed, OUT_OF_TIME)._replace(errors=(out_of_time(),)))
+    except KeyboardInterrupt:
+        done.append(_nothing_done(listed, "interrupted")._replace(interrupted=True))
+    return done[0]  # where the interruption came after the last word, that stands
+
+
+def _nothing_done(listed: Iterable[Reference], why: str) -> Report:
+    return report_of([Facts(reference, ()) for reference in listed], (), {}, why, ())

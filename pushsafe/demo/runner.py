@@ -1,0 +1,152 @@
+"""One run of this very program, shown as it comes, and stopped only where nothing is left behind."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from pushsafe.engine.process import stop
+from pushsafe.runtime.signals import install_stop
+
+# The same modules from the same places, whichever way this process was started, and none from a current directory.
+_BOOT = """import sys
+sys.path[:] = sys.argv.pop(1).split("\\n")
+try:
+    import runpy
+    runpy.run_module("pushsafe", run_name="__main__", alter_sys=True)
+except KeyboardInterrupt:  # it came while the program was still being imported
+    sys.exit(130)"""
+
+
+class Ran(NamedTuple):
+    """Its exit code, and all that it showed, standard output and error in the order in which they came."""
+
+    status: int
+    shown: str
+
+
+class Child:
+    """Runs the program in a folder and with an environment; `show` is given each piece of its output."""
+
+    def __init__(self, folder: Path, show: Callable[[str], object], interruption: Interruption) -> None:
+        self._folder = folder
+        self._show = show
+        self._interruption = interruption
+
+    def run(self, words: Sequence[str], environ: Mapping[str, str]) -> Ran:
+        places = "\n".join(os.path.abspath(place) for place in sys.path)  # noqa: PTH100 - as texts
+        python = (sys.executable, "-I" if sys.flags.isolated else "-E", "-c", _BOOT, places)
+        with _outlet() as (ours, theirs):
+            try:
+                process = subprocess.Popen(
+                    (*python, *words),
+                    cwd=self._folder,
+                    env=environ,
+                    stdin=subprocess.DEVNULL,
+                    stdout=theirs,
+                    stderr=theirs,
+                    start_new_session=True,  # a Ctrl-C is told to us alone, and we tell it
+                )
+            finally:
+                os.close(theirs)
+            try:
+                with self._interruption.possible():
+                    shown = self._read(ours)
+                    return Ran(process.wait(), shown)
+            finally:
+                if process.poll() is None:
+                    stop(process)
+                    if sys.stdout.isatty():
+                        self._show("\x1b[?25h\n")  # its progress may have hidden the cursor
+
+    def _read(self, ours: int) -> str:
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        shown: list[str] = []
+        while part := _part(ours):
+            shown.append(decoder.decode(part))
+            self._show(shown[-1])
+        return "".join(shown)
+
+
+def _part(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 65536)
+    except OSError:  # Linux says EIO when the last one who had a terminal open has gone
+        return b""
+
+
+@contextmanager
+def _outlet() -> Iterator[tuple[int, int]]:
+    """Our end and the child's, which whoever is given it closes: of a terminal where we show on one, else of a pipe."""
+    ours, theirs = (_terminal() if sys.stdout.isatty() else None) or os.pipe()
+    try:
+        yield ours, theirs
+    finally:
+        os.close(ours)
+
+
+def _terminal() -> tuple[int, int] | None:
+    """A terminal like ours that changes nothing on its way; none where no more can be had."""
+    import pty
+    import termios
+    import tty
+
+    try:
+        ours, theirs = pty.openpty()
+        tty.setraw(theirs)
+        termios.tcsetwinsize(theirs, termios.tcgetwinsize(sys.stdout.fileno()))
+    except (OSError, termios.error):
+        return None
+    return ours, theirs
+
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Interruption:
+    """Whether anybody has told us to stop: Ctrl-C, SIGTERM, docker, or a terminal that was closed.
+
+    To be told again changes nothing: what was made is being taken away, and whoever ends us at once leaves some of it.
+    """
+
+    def __init__(self) -> None:
+        self._told = False
+        self._here = False
+
+    @contextmanager
+    def listening(self, environ: Mapping[str, str]) -> Iterator[None]:
+        try:
+            with install_stop(environ, self._stop):
+                for number in _SIGNALS:
+                    if signal.getsignal(number) is not signal.SIG_IGN:
+                        # In place of the handlers just installed, which end the process at a second signal.
+                        signal.signal(number, lambda *_: self._stop())
+                yield
+        finally:
+            if self._told:
+                for number in _SIGNALS:
+                    signal.signal(number, signal.SIG_IGN)  # until the end, which is near
+
+    @contextmanager
+    def possible(self) -> Iterator[None]:
+        """Within this, and nowhere else, the order raises KeyboardInterrupt; at once where it has come before."""
+        self._here = True
+        try:
+            if self._told:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._here = False
+
+    def _stop(self) -> None:
+        if not self._told:
+            self._told = True
+            if self._here:
+                raise KeyboardInterrupt

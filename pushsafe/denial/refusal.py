@@ -1,0 +1,132 @@
+"""All that was learnt of one refused push, or of one that would be."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from pushsafe.denial.messages import Undecided, meaning
+from pushsafe.model.credentials import Credential, SourceKind
+from pushsafe.model.evidence import WRONG_ADDRESS, Evidence, Stage, TagHeld
+from pushsafe.model.facts import PUSHSAFE, Facts, StoreKind, Upcoming
+from pushsafe.model.verdicts import DenialReason, FailureKind
+from pushsafe.oci.reference import Reference
+
+_TOO_MANY = 429
+
+
+class Refusal(NamedTuple):
+    """One push that was or would be refused: the reference, the credential that docker would send, all that was learnt.
+
+    `now` is seconds since the epoch. `store` is the engine's, which decides whether it sends a credential to a registry
+    that does not ask for one. The evidence of stage PUSH is the engine's own message; beforehand there is none.
+    `command` and `by_name` are those of the facts. `replaces` tells that the tag is known to have existed before.
+    """
+
+    reference: Reference
+    credential: Credential
+    evidence: tuple[Evidence, ...]
+    now: float
+    store: StoreKind | None = None
+    command: str = PUSHSAFE
+    by_name: bool = True
+    replaces: bool = False
+
+    @property
+    def by_words(self) -> bool:
+        """Whether the engine's words say at all that somebody refused; other words have other causes."""
+        push = self.of(Stage.PUSH)
+        found = meaning(push.message if push else "")
+        return found is Undecided.REFUSAL or isinstance(found, DenialReason)
+
+    @property
+    def probe(self) -> Evidence | None:
+        """What the credential's own upload met; nobody's, where none was started with the credential."""
+        return self.of(Stage.PROBE, sent=True) or self.of(Stage.PROBE)
+
+    @property
+    def expired(self) -> bool:
+        """Whether the credential says itself that its time is over."""
+        return self.credential.expires is not None and self.credential.expires <= self.now
+
+    def of(self, stage: Stage, *, sent: bool | None = None) -> Evidence | None:
+        """The last evidence of a stage: later answers know more. `sent`: only of a question asked with the credential,
+        or only of one asked as nobody."""
+        asked = (item for item in reversed(self.evidence) if item.stage is stage)
+        return next((item for item in asked if sent is None or item.sent is sent), None)
+
+
+def beforehand(fact: Facts, now: float) -> Refusal:
+    """What a preflight learnt, as if of a refusal."""
+    if fact.preflight is None:
+        raise AssertionError("no preflight was made")
+    return refusal_of(fact, (credential_evidence(credential_of(fact)), *fact.preflight.evidence), now)
+
+
+def refusal_of(fact: Facts, evidence: tuple[Evidence, ...], now: float) -> Refusal:
+    """A refusal of what a fact is about; `now` is in seconds since the epoch."""
+    credential = credential_of(fact)
+    store, replaces = pushing_store(fact), isinstance(fact.tag_now, TagHeld)
+    return Refusal(fact.reference, credential, evidence, now, store, fact.command, fact.by_name, replaces)
+
+
+def credential_of(fact: Facts) -> Credential:
+    """The credential of a fact that gathering has filled in."""
+    if fact.credential is None:
+        raise AssertionError("a fact that gathering fills in is missing")
+    return fact.credential
+
+
+def pushing_store(fact: Facts) -> StoreKind | None:
+    """The store of the engine that pushes; `None` where that is not known, or BuildKit or nobody else but us pushes."""
+    builder = fact.buildx.current if fact.buildx else None
+    by_engine = not isinstance(fact.image, Upcoming) or (builder is not None and builder.driver == "docker")
+    return fact.engine.store if fact.engine and by_engine else None
+
+
+def credential_evidence(credential: Credential) -> Evidence:
+    """What this machine knows of the credential, as the first piece of evidence."""
+    match credential.source.kind:
+        case SourceKind.NONE:
+            return Evidence(Stage.CREDENTIAL, f"none was found for {credential.registry}, so none was sent", sent=False)
+        case SourceKind.BROKEN:
+            return Evidence(Stage.CREDENTIAL, f"unreadable: {credential.source}; none was sent", sent=False)
+        case _:
+            user = f", user {credential.username}" if credential.username else ""
+            return Evidence(Stage.CREDENTIAL, f"found in {credential.source}{user}", sent=True)
+
+
+_UPLOAD_ADDRESS = re.compile(r"\b(?:post|put|patch|head|get) \"?(https?://[^/\"\s]+)/v2/[^\"\s]+/blobs/uploads/", re.I)
+"""An upload's address in the words of Go's `net/url`, which an engine says where it could not be reached."""
+
+
+def led_astray(refusal: Refusal) -> str:
+    """What shows that a registry names an address that is not its own, in one sentence; empty if nothing does.
+
+    Either it was found so by us, or the engine says where it could not send an upload.
+    """
+    for item in refusal.evidence:
+        if item.code == WRONG_ADDRESS:
+            return item.message
+    push = refusal.of(Stage.PUSH)
+    said = push.message if push else ""
+    found = _UPLOAD_ADDRESS.search(said)
+    if found is None or meaning(said) not in (FailureKind.NETWORK, FailureKind.TLS):
+        return ""
+    registry = refusal.reference.registry
+    hosts = {registry, "registry-1.docker.io"} if registry == "docker.io" else {registry}
+    if found[1].lower().removeprefix("https://").removesuffix(":443") in hosts or found[1].lower() in {
+        f"http://{host}" for host in hosts
+    }:
+        return ""
+    return f"{registry} sends uploads to {found[1]}, which is not its own address: {said}"
+
+
+def trouble_of(item: Evidence) -> FailureKind:
+    """What an answer is that is neither a yes nor a refusal."""
+    return FailureKind.RATE_LIMITED if item.status == _TOO_MANY else FailureKind.REGISTRY_ERROR
+
+
+def grants_push(actions: tuple[str, ...] | None) -> bool:
+    """Whether the actions that a token names let it write (distribution `spec/auth/scope.md`)."""
+    return bool({"push", "*"} & set(actions or ()))

@@ -1,0 +1,328 @@
+"""The facts of a run: engine, credential stores and registries are asked side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
+from itertools import islice
+from typing import NamedTuple
+
+from pushsafe.denial.classify import foresee
+from pushsafe.denial.refusal import beforehand
+from pushsafe.model.credentials import Credential, CredentialSource, SourceKind
+from pushsafe.model.errors import EngineFailed, EngineUnreachable, PushsafeError, RegistryUnreachable, UsageError
+from pushsafe.model.evidence import (
+    NOT_ASKED,
+    WRONG_ADDRESS,
+    Preflight,
+    RegistryPing,
+    Stage,
+    TagState,
+    TagUnknown,
+)
+from pushsafe.model.facts import EngineInfo, Facts, ImageMissing, LocalImage, StoreKind
+from pushsafe.model.request import Archive, Asks, PushRequest
+from pushsafe.model.tag_changes import matching
+from pushsafe.oci.manifest import ManifestInfo
+from pushsafe.oci.reference import Reference, parse
+from pushsafe.push.ports import EngineGateway, Gateways
+from pushsafe.push.preflight import investigate
+from pushsafe.push.tag_state import Look
+from pushsafe.rules.buildx_commands import needed
+
+ORIGIN_WAIT = 1.0
+"""Seconds, once all else is known, that a run waits for registries which it is not for to say what an image was pulled
+from. It is only a hint, and a person should not look at a still screen for longer."""
+_ORIGIN_THREADS = 4
+
+_Images = Mapping[str, LocalImage | ImageMissing]
+
+
+class _Repository(NamedTuple):
+    """What was learnt of one repository."""
+
+    credential: Credential
+    preflight: Preflight | None
+
+
+class Gathering:
+    """One gathering. `pool` runs the questions to registries and credential helpers.
+
+    The engine is asked for the images of the facts that have none, and is needed for those only. A `patient` one goes
+    on without an engine (`engine_problem` says why there is none), and looks at the tags of a repository that refuses
+    the push, too. `ahead` is called for each repository that would take one, when its tags are about to be looked at.
+    """
+
+    def __init__(
+        self,
+        request: PushRequest,
+        gateways: Gateways,
+        pool: ThreadPoolExecutor,
+        *,
+        patient: bool = False,
+        ahead: Callable[[Facts], None] = lambda _fact: None,
+    ) -> None:
+        self._ahead = ahead
+        self._request = request
+        self._gateways = gateways
+        self._pool = pool
+        self._patient = patient
+        self.engine_problem: PushsafeError | None = None
+
+    def gather(self, facts: tuple[Facts, ...]) -> tuple[Facts, ...]:
+        """Fill in what the request asks for. Raises EngineUnreachable, EngineFailed and UsageError."""
+        if self._request.asks is not Asks.NOTHING:
+            # Made in this thread: its imports and the engine's are largely the same, and two threads would only wait
+            # for each other's.
+            self._gateways.registry()
+        pings = self._ask_for_pings(facts)
+        repositories = self._ask_for_repositories(facts)
+        images: _Images = {}
+        info = None
+        try:
+            if not isinstance(self._request.origin, Archive):
+                facts, info, images = self._ask_engine(facts)
+        except (EngineUnreachable, EngineFailed, UsageError) as error:
+            if not self._patient and any(fact.image is None for fact in facts):
+                raise
+            self.engine_problem = error
+        facts = tuple(
+            fact._replace(
+                image=fact.image or images.get(str(fact.reference), None if self.engine_problem else ImageMissing()),
+                engine=info,
+            )
+            for fact in facts
+        )
+        origins = self._ask_for_origins(facts)
+        states = dict(self._states(facts, repositories))
+        unknown = NOT_ASKED if self._request.asks is not Asks.PREFLIGHT else None
+        known = tuple(
+            fact._replace(
+                credential=repositories[fact.reference.name].result().credential,
+                preflight=repositories[fact.reference.name].result().preflight,
+                ping=pings[fact.reference.registry].result() if pings else None,
+                tag_now=states.get(str(fact.reference), unknown),
+            )
+            for fact in facts
+        )
+        known = _with_origins(known, origins)
+        if not any(fact.buildx is None and needed(fact) for fact in known):
+            return known
+        buildx = self._gateways.buildx().look()
+        return tuple(fact._replace(buildx=fact.buildx or buildx) for fact in known)
+
+    # ------------------------------------------------------------------ the engine
+
+    def _ask_engine(self, facts: tuple[Facts, ...]) -> tuple[tuple[Facts, ...], EngineInfo, _Images]:
+        engine = self._connect()
+        first = self._ask_for_images(engine, facts, 1)
+        # In this thread: a ping may wait for what it says, and must not hold the last thread that could ask.
+        info = self._ask_for_info(engine)
+        if self._request.all_tags:
+            facts = tuple(expanded for fact in facts for expanded in _expand(fact, engine))
+        if len(self._request.platforms) == 1:  # several are refused in any case, and with a better reason
+            engine.require_platform_option()
+        return facts, info, self._images(engine, facts, {name: image.result() for name, image in first.items()})
+
+    def _connect(self) -> EngineGateway:
+        try:
+            return self._gateways.engine()
+        except BaseException:
+            self._gateways.tell_engine_info(None)
+            raise
+
+    def _ask_for_info(self, engine: EngineGateway) -> EngineInfo:
+        info = None
+        try:
+            info = engine.info()
+            return info
+        finally:
+            self._gateways.tell_engine_info(info)
+
+    def _ask_for_images(
+        self, engine: EngineGateway, facts: Iterable[Facts], most: int
+    ) -> dict[str, Future[LocalImage | ImageMissing]]:
+        wanted = {str(fact.reference): fact.reference for fact in facts if fact.reference.tag and fact.image is None}
+        return {name: self._pool.submit(engine.image, wanted[name]) for name in islice(wanted, most)}
+
+    def _images(
+        self, engine: EngineGateway, facts: tuple[Facts, ...], found: dict[str, LocalImage | ImageMissing]
+    ) -> _Images:
+        """Every listed image. The answer for one names all its tags, so few questions are asked where they are of few
+        images: twice as many each time."""
+        most = 1
+        while True:
+            for image in [one for one in found.values() if isinstance(one, LocalImage)]:
+                found.update(dict.fromkeys(image.names, image))
+            missing = [fact for fact in facts if str(fact.reference) not in found]
+            most *= 2
+            asked = self._ask_for_images(engine, missing, most)
+            if not asked:
+                return found
+            found.update({name: image.result() for name, image in asked.items()})
+
+    # ------------------------------------------------------------------ registries and credentials
+
+    def _ask_for_pings(self, facts: tuple[Facts, ...]) -> dict[str, Future[RegistryPing]]:
+        if self._request.asks is Asks.NOTHING:
+            return {}
+        registries = dict.fromkeys(fact.reference.registry for fact in facts)
+        return {name: self._pool.submit(self._gateways.registry().ping, name) for name in registries}
+
+    def _ask_for_repositories(self, facts: tuple[Facts, ...]) -> dict[str, Future[_Repository]]:
+        wanted = {fact.reference.name: fact.reference for fact in facts}
+        return {name: self._pool.submit(self._repository, reference) for name, reference in wanted.items()}
+
+    def _repository(self, reference: Reference) -> _Repository:
+        credential = self._gateways.credentials.lookup(reference.registry)
+        if self._request.asks is not Asks.PREFLIGHT:
+            return _Repository(credential, None)
+        return _Repository(credential, investigate(self._gateways, reference, credential))
+
+    # ------------------------------------------------------------------ tags
+
+    def _states(
+        self, facts: Sequence[Facts], repositories: Mapping[str, Future[_Repository]]
+    ) -> Iterator[tuple[str, TagState]]:
+        """What each tag names now; asked as soon as its repository's preflight is through."""
+        names = {future: name for name, future in repositories.items()}
+        asked: dict[str, Future[TagState]] = {}
+        for future in as_completed(names):
+            credential, preflight = future.result()
+            own = {str(one.reference): one for one in facts if one.reference.name == names[future]}
+            if preflight is None:
+                guarded = {name: fact for name, fact in own.items() if self._is_guarded(fact)}
+                looks = {name: Look(self._gateways, fact, credential, facts) for name, fact in guarded.items()}
+                asked.update({name: self._pool.submit(look.by_any_means) for name, look in looks.items()})
+                continue
+            first = next(iter(own.values()))._replace(credential=credential, preflight=preflight)
+            allowed = not _is_refused(first)
+            wanted = self._patient or allowed
+            if allowed and not preflight.problem:
+                self._ahead(first)
+            for name, fact in own.items():
+                if not fact.reference.tag:
+                    continue
+                look = Look(self._gateways, fact, credential, facts)
+                if preflight.problem and _engine_may_ask(preflight):
+                    asked[name] = self._pool.submit(look.through_engine, preflight.problem)
+                elif preflight.problem:
+                    yield name, TagUnknown(preflight.problem)
+                elif wanted:
+                    asked[name] = self._pool.submit(look.now)
+        for name, state in asked.items():
+            yield name, state.result()
+
+    def _is_guarded(self, fact: Facts) -> bool:
+        """Whether a tag must not change, so that a push without a preflight still asks what it names."""
+        asks = self._request.asks is not Asks.NOTHING
+        return asks and bool(fact.reference.tag and matching(fact.reference.tag, fact.policy.immutable))
+
+    # ------------------------------------------------------------------ where an image came from
+
+    def _ask_for_origins(self, facts: Sequence[Facts]) -> _Origins:
+        """Ask what the digests name that images of the classic store were pulled from: perhaps an index, of which that
+        store keeps one platform.
+
+        Registries that this run is for are asked with their credential. Every other one is asked as nobody, with the
+        preflight only, in threads apart, and hardly waited for: a push elsewhere is no reason to send it a password,
+        or to need it.
+        """
+        if self._request.platforms or self._request.asks is Asks.NOTHING:
+            return _Origins({}, {})
+        digests = dict.fromkeys(digest for fact in facts for digest in _pulled_from(fact))
+        registries = {fact.reference.registry for fact in facts}
+        read = {digest: reference for digest in digests if (reference := _repository_of(digest)) is not None}
+        ours = {digest: one for digest, one in read.items() if one.registry in registries}
+        others = {digest: one for digest, one in read.items() if one.registry not in registries}
+        asked = {digest: self._pool.submit(self._manifest_of, one, digest) for digest, one in ours.items()}
+        if not others or self._request.asks is not Asks.PREFLIGHT:
+            return _Origins(asked, {})
+        aside = ThreadPoolExecutor(_ORIGIN_THREADS, thread_name_prefix="pushsafe-origin")
+        hints = {digest: aside.submit(self._manifest_of, one, digest, _nobody(one)) for digest, one in others.items()}
+        aside.shutdown(wait=False)
+        return _Origins(asked, hints)
+
+    def _manifest_of(self, name: Reference, digest: str, credential: Credential | None = None) -> ManifestInfo | None:
+        """What a digest (`NAME@DIGEST`) names now, asked with the registry's own credential if none is given."""
+        credential = credential or self._gateways.credentials.lookup(name.registry)
+        try:
+            found = self._gateways.registry().manifest(name, credential, digest.rpartition("@")[2])
+        except RegistryUnreachable:
+            return None  # only a hint is lost: the image itself is complete
+        return found if isinstance(found, ManifestInfo) else None
+
+
+class _Origins(NamedTuple):
+    """Questions about what `NAME@DIGEST`s name: to registries that the run is for, and to others."""
+
+    ours: Mapping[str, Future[ManifestInfo | None]]
+    others: Mapping[str, Future[ManifestInfo | None]]
+
+
+def _pulled_from(fact: Facts) -> tuple[str, ...]:
+    """The `NAME@DIGEST`s that an image of the classic store has come from, or was pushed to; none of one that goes into
+    an index as the one platform that it is."""
+    classic = fact.engine is not None and fact.engine.store is StoreKind.CLASSIC
+    return fact.image.repo_digests if classic and isinstance(fact.image, LocalImage) and not fact.carrier else ()
+
+
+def _repository_of(digest: str) -> Reference | None:
+    name, _, digest = digest.partition("@")
+    reference = parse(name)
+    return reference if isinstance(reference, Reference) and digest else None
+
+
+def _nobody(reference: Reference) -> Credential:
+    return Credential(reference.registry, reference.registry, CredentialSource(SourceKind.NONE))
+
+
+def _with_origins(facts: tuple[Facts, ...], origins: _Origins) -> tuple[Facts, ...]:
+    """Facts with the index of several platforms that each image was pulled from, as far as that is known by now."""
+    late = wait(origins.others.values(), ORIGIN_WAIT).not_done
+    for question in late:
+        question.cancel()
+    answers = {**origins.ours, **{digest: one for digest, one in origins.others.items() if one not in late}}
+    indexes = {digest: answer.result() for digest, answer in answers.items()}
+    found = ((fact, *_source_of(_pulled_from(fact), indexes)) for fact in facts)
+    return tuple(fact._replace(source_name=name, source_index=index) for fact, name, index in found)
+
+
+def require_one_platform(request: PushRequest) -> None:
+    """Raise UsageError for several platforms, where no rule has refused them before."""
+    if len(request.platforms) > 1:
+        raise UsageError(
+            "--platform takes one platform for each push",
+            "leave it out: an engine whose store holds several platforms pushes them all",
+        )
+
+
+def _is_refused(fact: Facts) -> bool:
+    """Whether nothing will be pushed there, so that no more requests are spent on it."""
+    return foresee(beforehand(fact, fact.now)) is not None
+
+
+def _engine_may_ask(preflight: Preflight) -> bool:
+    """Whether the engine logged in at a registry that cannot be reached from here, or was not asked to.
+
+    It would send the credential to any token server, in clear as well, and to wherever a registry leads.
+    """
+    answers = (item.status for item in preflight.evidence if item.stage is Stage.ENGINE_AUTH)
+    astray = any(item.code == WRONG_ADDRESS for item in preflight.evidence)
+    return not preflight.unsafe_realm and not astray and all(status == 200 for status in answers)
+
+
+def _expand(fact: Facts, engine: EngineGateway) -> tuple[Facts, ...]:
+    """`--all-tags`: one fact for each tag that the engine holds; the repository itself where it holds none."""
+    tags = engine.tags(fact.reference.name)
+    expanded = (fact._replace(reference=fact.reference._replace(tag=tag), listed=False) for tag in tags)
+    return tuple(expanded) or (fact,)
+
+
+def _source_of(digests: Iterable[str], indexes: Mapping[str, ManifestInfo | None]) -> tuple[str, ManifestInfo | None]:
+    """The index of several platforms among what an image was pulled from, if its registry still tells."""
+    for name in digests:
+        found = indexes.get(name)
+        if found is not None and found.is_index and len(found.platforms) > 1:
+            return name, found
+    return "", None

@@ -1,0 +1,333 @@
+"""A plan carried out: the order of its steps, and what the failure of one tag means for the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from queue import SimpleQueue
+from typing import Any, NamedTuple
+
+from pushsafe.model.evidence import Stage, refused
+from pushsafe.model.facts import Facts, LocalImage
+from pushsafe.model.outcomes import Denied, Failed, Layers, NotPushed, Outcome, Pushed, Verification
+from pushsafe.model.plan import Batch, How, Lane, PushPlan
+from pushsafe.model.tag_changes import moves
+from pushsafe.model.verdicts import DenialKind, Failure, FailureKind
+from pushsafe.oci.manifest import INDEX_TYPES, ManifestContent, ManifestInfo
+from pushsafe.oci.reference import Reference
+from pushsafe.push.aftermath import of_others
+from pushsafe.push.planner import promoted
+from pushsafe.push.recorder import Delivery, before
+from pushsafe.push.transfer import Ended
+from pushsafe.push.verify import seen_whole
+
+LANES = 8
+"""Registries that are pushed to at the same time."""
+_SPREADING = 8
+"""Images whose further tags are put in place at the same time, while their registry's next push goes on."""
+LAST_ANSWERS = 2.0
+"""Seconds that an interrupted run waits for what it asked already."""
+
+
+_OF_EVERY_TAG = (FailureKind.REPOSITORY_MISSING, FailureKind.REDUCED, FailureKind.RATE_LIMITED)
+
+
+class _Brought(NamedTuple):
+    """A batch whose source names its image in the repository, by this digest."""
+
+    batch: Batch
+    digest: str
+
+
+class Pushing:
+    """One run's pushes. `pool` runs the many short questions, never anything that waits for another part of them."""
+
+    def __init__(self, delivery: Delivery, facts: Iterable[Facts], pool: ThreadPoolExecutor) -> None:
+        self._delivery = delivery
+        self._facts: Mapping[str, Facts] = {str(fact.reference): fact for fact in facts}
+        self._pool = pool
+        self._reading: dict[str, Future[Verification]] = {}
+
+    def carry_out(self, plan: PushPlan) -> None:
+        """Give every tag of the plan its result. Raises KeyboardInterrupt with what is known by then in `results`."""
+        lanes = max(len(plan.lanes), len(plan.last), 1)
+        threads = ThreadPoolExecutor(min(lanes, LANES) + _SPREADING, thread_name_prefix="pushsafe-push")
+        try:
+            self._go(threads, plan.lanes, plan.kept)
+            if plan.last:
+                self._go_last(threads, plan)
+        except BaseException as error:
+            self._delivery.stop()
+            if isinstance(error, KeyboardInterrupt):
+                wait(tuple(self._reading.values()), timeout=LAST_ANSWERS)
+            raise
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    def _go(self, threads: ThreadPoolExecutor, lanes: Sequence[Lane], kept: Iterable[Reference] = ()) -> None:
+        for reference in kept:
+            self._delivery.leave(self._fact(reference), before(self._fact(reference)))
+            self._read_back(self._fact(reference))
+        # More lanes than there is room for wait for their turn, so that the spreading always has threads.
+        turns = [lanes[number::LANES] for number in range(min(len(lanes), LANES))]
+        finish([threads.submit(self._follow, threads, turn) for turn in turns])
+        finish(tuple(self._reading.values()))
+
+    def _go_last(self, threads: ThreadPoolExecutor, plan: PushPlan) -> None:
+        """The moving tags: only if every other one is in place."""
+        why = held_back(self._delivery, (step.reference for step in plan.steps if not step.last))
+        if why is None:
+            self._go(threads, plan.last)
+            return
+        for step in plan.steps:
+            if step.last:
+                self._delivery.finish(self._fact(step.reference), why)
+
+    # ------------------------------------------------------------------ one registry
+
+    def _follow(self, threads: ThreadPoolExecutor, lanes: Iterable[Lane]) -> None:
+        """One batch after the other; the further tags of one are put in place while the next one is pushed."""
+        spreading: list[Future[None]] = []
+        try:
+            for batch in (batch for lane in lanes for batch in lane.batches):
+                brought = self._bring(batch)
+                if brought is None:
+                    continue
+                if batch.direct:
+                    spreading.append(threads.submit(self._spread, brought))
+                else:
+                    self._spread(brought)
+        finally:
+            _await(spreading)  # one image's trouble shall not keep the others from being read back
+        finish(spreading)
+
+    def _bring(self, batch: Batch | None) -> _Brought | None:
+        """Get an image into its repository; `None` where that failed, and every tag of it has its result."""
+        while batch is not None:
+            fact = self._fact(batch.source)
+            if not batch.pushed:
+                result = self._delivery.results[str(batch.source)].outcome
+                return _Brought(batch, result.digest if isinstance(result, Pushed) else before(fact))
+            outcome = self._delivery.push(fact)
+            if isinstance(outcome, Pushed):
+                self._read_back(fact)
+                return _Brought(batch, outcome.digest)
+            unsent = self._delivery.is_unsent(fact)
+            if unsent or _holds_for_all(outcome):
+                shared = _of_the_others(outcome, batch.source, unsent=unsent)
+                for reference in batch.followers:
+                    self._delivery.finish(self._fact(reference), shared)
+                return None
+            batch = promoted(batch)
+        return None
+
+    # ------------------------------------------------------------------ further tags
+
+    def _spread(self, brought: _Brought) -> None:
+        """Put the other tags of an image in place: directly and side by side, or else through the engine."""
+        batch, digest = brought
+        facts = {str(reference): self._fact(reference) for reference in batch.followers}
+        there = [name for name, fact in facts.items() if batch.direct and before(fact) == digest]
+        for name in there:
+            self._delivery.leave(facts[name], digest)
+        wanted = {name: fact for name, fact in facts.items() if name not in there}
+        closed = self._tag(batch, digest, wanted) if batch.direct else dict.fromkeys(wanted, "")
+        results = self._delivery.results
+        put = [fact for name, fact in facts.items() if name not in closed and isinstance(results[name].outcome, Pushed)]
+        if put:
+            known = self._known(batch.source)
+            # Only now: distribution 2.8 answers 500 for a manifest while another tag's push writes its link anew.
+            finish([self._read_back(fact, known) for fact in put])
+        for name, because in closed.items():
+            self._push_instead(facts[name], because)
+
+    def _tag(self, batch: Batch, digest: str, facts: Mapping[str, Facts]) -> dict[str, str]:
+        """Put the manifest under each tag; those where that way is closed, and why."""
+        if not facts:
+            return {}
+        content = self._delivery.content(self._fact(batch.source), digest)
+        if isinstance(content, str):
+            return dict.fromkeys(facts, content)
+        if isinstance(content, Failure):
+            for fact in facts.values():
+                self._delivery.finish(fact, Failed(content))
+            return {}
+        put = {name: self._pool.submit(self._delivery.tag, fact, content) for name, fact in facts.items()}
+        _await(put.values())
+        return {name: why for name, future in put.items() if (why := future.result())}
+
+    def _push_instead(self, fact: Facts, because: str) -> None:
+        if isinstance(self._delivery.push(fact, because), Pushed):
+            self._read_back(fact)
+
+    # ------------------------------------------------------------------ small parts
+
+    def _read_back(self, fact: Facts, known: ManifestInfo | None = None) -> Future[Verification]:
+        future = self._pool.submit(self._delivery.read_back, fact, known)
+        self._reading[str(fact.reference)] = future
+        return future
+
+    def _known(self, source: Reference) -> ManifestInfo | None:
+        """The index that the source was verified to name: what that names needs no second look under another tag."""
+        reading = self._reading.get(str(source))
+        fact = self._fact(source)
+        single = isinstance(fact.image, LocalImage) and not fact.image.children
+        if reading is None or single or reading.exception() is not None:
+            return None  # there is nothing to wait for, or whoever waits for the source is told
+        return seen_whole(reading.result())
+
+    def _fact(self, reference: Reference) -> Facts:
+        return self._facts[str(reference)]
+
+
+def held_back(delivery: Delivery, others: Iterable[Reference]) -> NotPushed | None:
+    """Why a moving tag stays where it is; `None` where every other tag is in place."""
+    late = next((one for one in others if not delivery.results[str(one)].confirmed), None)
+    return None if late is None else NotPushed(f"it moves only when every other tag is in place, and {late} is not")
+
+
+def _holds_for_all(outcome: Outcome) -> bool:
+    """Whether what one tag's push came to would be that of every other tag of the image there.
+
+    A registry may refuse a single tag, for that is immutable or protected; then the next one is tried.
+    """
+    match outcome:
+        case Denied(denial):
+            asked = [item for item in denial.evidence if item.stage in (Stage.TOKEN, Stage.PROBE)]
+            told = [item for item in asked if item.sent] or asked  # what nobody met says nothing of the account
+            return denial.kind is DenialKind.NO_AUTHENTICATION or any(map(refused, told[-1:]))
+        case Failed(failure) if failure.kind is FailureKind.NETWORK:
+            return bool(failure.evidence)  # else it was the engine that went away, and may be back
+        case Failed(failure):
+            return failure.kind in _OF_EVERY_TAG
+        case _:
+            return False
+
+
+def _of_the_others(outcome: Outcome, source: Reference, *, unsent: bool) -> Outcome:
+    """The same for tags that were not tried; what the engine did to the first one, it did not do to them.
+
+    `unsent` tells that it failed over a layer, which is no tag's own.
+    """
+    match outcome:
+        case Failed(failure) if failure.kind is FailureKind.REDUCED:
+            return NotPushed(f"the engine would push a single platform in its place, as it did under {source.tag!r}")
+        case Failed(failure) if unsent and not _holds_for_all(outcome):
+            return NotPushed(f"the same image could not be sent there under {source.tag!r}: {failure.message}")
+        case Failed() | Denied():
+            return of_others(outcome)
+        case _:
+            return outcome
+
+
+def finish(work: Sequence[Future[Any]]) -> None:
+    """Wait for all of it, and raise what went wrong; an interruption at once.
+
+    `concurrent.futures.wait` would never end for what an executor's shutdown has cancelled.
+    """
+    ended: SimpleQueue[Future[Any]] = SimpleQueue()
+    for future in work:
+        future.add_done_callback(ended.put)
+    for _ in work:
+        future = ended.get()
+        if not future.cancelled() and isinstance(future.exception(), KeyboardInterrupt):
+            future.result()
+    for future in work:
+        future.result()
+
+
+def _await(work: Iterable[Future[Any]]) -> None:
+    """Wait for all of it, whatever it came to."""
+    for future in work:
+        with suppress(CancelledError):
+            future.exception()
+
+
+_REPOSITORIES = 32
+"""Repositories that are served, or wait for another one of their registry, at the same time."""
+
+Bring = Callable[[Facts], Layers | None]
+"""Lets the repository of a tag hold all that the manifest names: what became of its layers. Raises Ended."""
+
+
+class Placing:
+    """`bring` is called once for each repository that needs it, in several threads. `pool` runs short questions."""
+
+    def __init__(
+        self,
+        delivery: Delivery,
+        pool: ThreadPoolExecutor,
+        content: ManifestContent,
+        bring: Bring,
+        how: How = How.TAGGED,
+        *,
+        always: bool = False,
+    ) -> None:
+        """`how` is what is said of the first tag of a repository where none names the manifest yet. With `always`
+        something may have to be brought where a tag names it already."""
+        self._how = how
+        self._always = always
+        self._served: set[str] = set()
+        self._delivery = delivery
+        self._pool = pool
+        self._content = content
+        self._bring = bring
+        self._known: dict[str, ManifestInfo] = {}
+
+    def put(self, facts: Sequence[Facts]) -> None:
+        """Give every tag its result; the moving ones last, and only if all others are in place."""
+        facts = list({str(fact.reference): fact for fact in facts}.values())  # one listed twice is one tag
+        fixed = [fact for fact in facts if not moves(fact)]
+        moving = [fact for fact in facts if moves(fact)]
+        threads = ThreadPoolExecutor(_REPOSITORIES, thread_name_prefix="pushsafe-repository")
+        try:
+            self._put(threads, fixed)
+            why = held_back(self._delivery, (fact.reference for fact in fixed))
+            if why is None:
+                self._put(threads, moving)
+                return
+            for fact in moving:
+                self._delivery.finish(fact, why)
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    def _put(self, threads: ThreadPoolExecutor, facts: Sequence[Facts]) -> None:
+        repositories: dict[str, list[Facts]] = {}
+        for fact in facts:
+            repositories.setdefault(fact.reference.name, []).append(fact)
+        finish([threads.submit(self._serve, of_one) for of_one in repositories.values()])
+        finish([threads.submit(self._read_back, of_one) for of_one in repositories.values()])
+
+    def _serve(self, facts: Sequence[Facts]) -> None:
+        """The tags of one repository."""
+        name, layers = facts[0].reference.name, None
+        kept = [fact for fact in facts if before(fact) == self._content.digest]
+        wanted = [fact for fact in facts if fact not in kept]
+        there = bool(kept) or name in self._served
+        try:
+            if name not in self._served and (self._always or not there):
+                layers = self._bring(facts[0])
+        except Ended as ended:
+            for fact in facts:
+                self._delivery.finish(fact, ended.outcome)
+            return
+        self._served.add(name)
+        lacked = layers if layers and (layers.sent or layers.mounted) else None
+        for number, fact in enumerate(kept):
+            self._delivery.leave(fact, self._content.digest, None if number else lacked)
+        # The blobs are counted once, with the first tag.
+        first = [] if there else [self._pool.submit(self._delivery.put, wanted[0], self._content, layers, self._how)]
+        others = wanted[len(first) :]
+        finish([*first, *(self._pool.submit(self._delivery.put, fact, self._content) for fact in others)])
+
+    def _read_back(self, facts: Sequence[Facts]) -> None:
+        """The tags of one repository; what the manifest names is looked at there once, with the first of them."""
+        results = self._delivery.results
+        put = [fact for fact in facts if isinstance(results[str(fact.reference)].outcome, Pushed)]
+        if put and put[0].reference.name not in self._known and self._content.media_type in INDEX_TYPES:
+            first, *put = put
+            if found := seen_whole(self._delivery.read_back(first)):
+                self._known[first.reference.name] = found
+        known = self._known.get(facts[0].reference.name)
+        finish([self._pool.submit(self._delivery.read_back, fact, known) for fact in put])

@@ -1,0 +1,197 @@
+"""A run from end to end: lint, facts, preflight, plan, push, verification, report.
+
+What talks to engines and registries is imported in functions: a refusal that the text alone shows must not pay for it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from pushsafe.model.errors import EngineFailed, EngineUnreachable, UsageError
+from pushsafe.model.evidence import Stage
+from pushsafe.model.facts import Facts, Upcoming
+from pushsafe.model.outcomes import Ready
+from pushsafe.model.plan import PushPlan
+from pushsafe.model.report import ErrorKind, Report, RepositoryCheck, RunError, TagResult
+from pushsafe.model.request import Archive, Asks, PushRequest
+from pushsafe.model.verdicts import Finding, Severity
+from pushsafe.push.ports import Gateways, Observer, Refused
+from pushsafe.push.results import OUT_OF_TIME, UNPUSHED, error_of, out_of_time, outcome_of, report_of
+from pushsafe.rules import Needs, lint, refused
+from pushsafe.runtime.phase_timer import Stopwatch
+from pushsafe.runtime.signals import TimedOut
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from pushsafe.push.recorder import Delivery
+
+
+def run(
+    request: PushRequest,
+    gateways: Gateways,
+    observer: Observer,
+    origin_of: MakesOrigin,
+    now: Callable[[], float] = time.time,
+) -> Report:
+    """Push what was asked for, unless a rule forbids it, and say what became of each reference.
+
+    `origin_of` makes what the content of the tags comes from.
+    """
+    started = time.monotonic()
+    facts = tuple(
+        Facts(
+            reference,
+            gateways.configured(),
+            image=None if request.origin is None else Upcoming(()),
+            platforms=request.platforms,
+            now=now(),
+            policy=request.policy,
+            place=request.origin.given if isinstance(request.origin, Archive) else "",
+        )
+        for reference in request.references
+    )
+    findings = lint(facts, Needs.TEXT, request.allowed)
+    if refused(findings):
+        return report_of(facts, findings, {}, "a finding forbids it", (("total", time.monotonic() - started),))
+    return Execution(request, gateways, observer, origin_of, now, findings, started).report(facts)
+
+
+THREADS = 32
+"""Questions to registries and credential helpers that may be under way at once; a thread that has none is not made."""
+
+_WHY_NOT = {
+    ErrorKind.UNREACHABLE: "the engine does not answer",
+    ErrorKind.ENGINE: "the engine failed",
+    ErrorKind.USAGE: "the request cannot be carried out",
+}
+
+
+class Execution:
+    """One run after the text was found good."""
+
+    def __init__(
+        self,
+        request: PushRequest,
+        gateways: Gateways,
+        observer: Observer,
+        origin_of: MakesOrigin,
+        now: Callable[[], float],
+        findings: tuple[Finding, ...],
+        started: float,
+    ) -> None:
+        from concurrent.futures import ThreadPoolExecutor
+
+        self._request = request
+        self._gateways = gateways
+        self._observer = observer
+        self._now = now
+        self._findings = findings
+        self._results: dict[str, TagResult] = {}
+        self._checks: tuple[RepositoryCheck, ...] = ()
+        self._plan: PushPlan | None = None
+        self._watch = Stopwatch()
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="pushsafe")
+        self._started = started
+        self._origin = origin_of(request, gateways, self._pool)
+
+    def report(self, facts: tuple[Facts, ...]) -> Report:
+        from pushsafe.push.collector import Gathering
+
+        interrupted = False
+        errors: tuple[RunError, ...] = ()
+        why_not = "it was not reached"
+        try:
+            with self._watch.phase("gather"):
+                facts = self._origin.prepare(facts)
+                ahead = self._origin.look_ahead
+                facts = Gathering(self._request, self._gateways, self._pool, ahead=ahead).gather(facts)
+            if self._request.asks is Asks.PREFLIGHT:
+                self._gateways.registry().tidy()
+            found = lint(facts, Needs.FACTS, self._request.allowed)
+            self._findings += found
+            self._foresee(facts)
+            if refused(found):
+                why_not = "a finding forbids it"
+            elif self._results:
+                why_not = "the push of another listed tag would be refused"
+            else:
+                planned = self._origin.plan(facts)
+                if self._request.pushes:
+                    self._push(facts, planned)
+                else:
+                    self._results = {str(fact.reference): _ready(fact) for fact in facts}
+                    self._plan = planned if self._request.planned else None
+        except (EngineUnreachable, EngineFailed, UsageError) as error:
+            ended = error_of(error)
+            errors, why_not = (ended,), _WHY_NOT[ended.kind]
+        except Refused as error:
+            ended_by = error.outcome
+            self._results = {str(fact.reference): TagResult(fact.reference, ended_by, UNPUSHED) for fact in facts}
+        except TimedOut:
+            errors, why_not = (out_of_time(),), OUT_OF_TIME
+        except KeyboardInterrupt:
+            interrupted, why_not = True, "interrupted"
+        finally:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+        timings = (*self._watch.read(), ("total", time.monotonic() - self._started))
+        report = report_of(facts, self._findings, dict(self._results), why_not, timings)
+        return report._replace(errors=errors, interrupted=interrupted, preflight=self._checks, plan=self._plan)
+
+    # ------------------------------------------------------------------ before the push
+
+    def _foresee(self, facts: Sequence[Facts]) -> None:
+        """What each repository's preflight came to; a refusal is the result of all its tags."""
+        from pushsafe.denial.classify import foresee
+        from pushsafe.denial.refusal import beforehand
+        from pushsafe.push.preflight import check_of
+
+        first = {fact.reference.name: fact for fact in reversed(facts) if fact.preflight is not None}
+        verdicts = {name: foresee(beforehand(fact, self._now())) for name, fact in reversed(first.items())}
+        self._checks = tuple(check_of(first[name], verdict) for name, verdict in verdicts.items())
+        for fact in facts:
+            verdict = verdicts.get(fact.reference.name)
+            if verdict is not None:
+                outcome = outcome_of(verdict, Stage.PROBE)
+                self._results[str(fact.reference)] = TagResult(fact.reference, outcome, UNPUSHED)
+
+    # ------------------------------------------------------------------ the push
+
+    def _push(self, facts: tuple[Facts, ...], planned: PushPlan) -> None:
+        from pushsafe.push.recorder import Delivery
+
+        if warnings := [one for one in self._findings if one.severity is not Severity.INFO]:
+            self._observer.warned(warnings)
+        first = (step.reference for step in planned.steps)
+        tags = {str(reference): reference for reference in (*first, *(fact.reference for fact in facts))}
+        self._observer.planned(tuple(tags.values()))
+        delivery = Delivery(self._request, self._gateways, self._observer, self._now, self._watch)
+        self._results = delivery.results
+        self._origin.carry_out(facts, planned, delivery)
+
+
+def _ready(fact: Facts) -> TagResult:
+    return TagResult(fact.reference, Ready(), UNPUSHED)
+
+
+class Origin(Protocol):
+    """One of them. What its methods raise ends the run: EngineUnreachable, EngineFailed, UsageError, Refused.
+
+    `prepare` comes before registries are asked and rules are checked: it fills in the images that are no engine's, and
+    may add tags that it needs besides those listed. `look_ahead` is told of each repository that will not refuse the
+    push, one of its tags standing for it, while it is asked what the tags name. `plan` comes after, when nothing speaks
+    against a push. `carry_out` gives every one of the facts its result in `delivery`.
+    """
+
+    def prepare(self, facts: tuple[Facts, ...], /) -> tuple[Facts, ...]: ...
+    def look_ahead(self, fact: Facts, /) -> None: ...
+    def plan(self, facts: tuple[Facts, ...], /) -> PushPlan: ...
+    def carry_out(self, facts: tuple[Facts, ...], planned: PushPlan, delivery: Delivery, /) -> None: ...
+
+
+class MakesOrigin(Protocol):
+    """Makes the origin of a request; `pool` is for short questions."""
+
+    def __call__(self, request: PushRequest, gateways: Gateways, pool: ThreadPoolExecutor, /) -> Origin: ...

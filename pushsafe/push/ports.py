@@ -1,0 +1,188 @@
+"""What the run asks of the world outside, as Protocols: it can be tested without a network or an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from pushsafe.model.content import Content, Package, Referrer
+from pushsafe.model.credentials import Credential, Repository
+from pushsafe.model.evidence import Evidence, Preflight, RegistryPing
+from pushsafe.model.facts import Buildx, ConfiguredRegistry, EngineInfo, ImageMissing, LocalImage, Upcoming
+from pushsafe.model.outcomes import BuildAnswer, Denied, EngineAnswer, Failed, LayerEvent, LayerState
+from pushsafe.model.plan import Wait
+from pushsafe.model.report import TagResult
+from pushsafe.model.request import Archive, BakeTarget, Build
+from pushsafe.model.retry_policy import NO_PATIENCE, Patience
+from pushsafe.model.verdicts import Finding
+from pushsafe.oci.manifest import Blob, ImageConfig, ManifestContent, ManifestInfo
+from pushsafe.oci.platform import Platform
+from pushsafe.oci.reference import Reference
+
+if TYPE_CHECKING:
+    pass
+
+
+class AsksRegistry(Protocol):
+    """Asks a registry what a tag names."""
+
+    def manifest(
+        self,
+        reference: Reference,
+        credential: Credential,
+        digest: str = "",
+        *,
+        whole: bool = False,
+        known: ManifestInfo | None = None,
+        expected: str = "",
+        patience: Patience = NO_PATIENCE,
+    ) -> ManifestInfo | Evidence: ...
+    def image_config(
+        self, reference: Reference, credential: Credential, digest: str, patience: Patience = NO_PATIENCE
+    ) -> ImageConfig | Evidence: ...
+
+
+class AsksEngine(Protocol):
+    """Asks a registry the same through the engine."""
+
+    def distribution(self, reference: Reference, credential: Credential) -> ManifestInfo | Evidence: ...
+
+
+class EngineGateway(AsksEngine, Protocol):
+    """What the run asks of an engine; every method raises EngineUnreachable when it is down."""
+
+    def info(self) -> EngineInfo: ...
+    def require_platform_option(self) -> None: ...
+    def image(self, reference: Reference, *, near: bool = True) -> LocalImage | ImageMissing: ...
+    def tags(self, name: str) -> tuple[str, ...]: ...
+    def tag(self, image: str, name: Reference) -> None: ...
+    def untag(self, name: Reference) -> None: ...
+    def push(
+        self,
+        reference: Reference,
+        credential: Credential,
+        platform: Platform | None,
+        on_layer: Callable[[LayerEvent], None],
+    ) -> EngineAnswer: ...
+    def check_login(self, credential: Credential) -> Evidence: ...
+
+
+class StoredImage(Protocol):
+    """One image that lies in files; reading it in the background begins when it is opened.
+
+    `package` waits until all of it is known, its layers compressed where that has to be. `check` waits until those
+    blobs of it are found to be what their digests say. Meanwhile `tell` is called with how many bytes of how many were
+    read. Both raise UsageError, which names the file.
+    """
+
+    @property
+    def upcoming(self) -> Upcoming: ...
+    def package(self, tell: Callable[[int, int], None]) -> Package: ...
+    def check(self, digests: Collection[str], tell: Callable[[int, int], None]) -> None: ...
+    def close(self) -> None: ...
+
+
+class RegistryGateway(AsksRegistry, Protocol):
+    """What the run asks of registries; all but `ping` and `investigate` raise RegistryUnreachable."""
+
+    def ping(self, registry: str) -> RegistryPing: ...
+    def content(
+        self, reference: Reference, credential: Credential, digest: str = "", patience: Patience = NO_PATIENCE
+    ) -> ManifestContent | Evidence: ...
+    def put(
+        self,
+        reference: Reference,
+        credential: Credential,
+        content: ManifestContent,
+        patience: Patience = NO_PATIENCE,
+        *,
+        tagged: bool = True,
+    ) -> Evidence: ...
+    def bring(
+        self, blob: Blob, source: Repository, target: Repository, on_sent: Callable[[int], None], patience: Patience
+    ) -> LayerState | Evidence: ...
+    def holds(self, blob: Blob, target: Repository, patience: Patience) -> bool: ...
+    def send(
+        self,
+        content: Content,
+        target: Repository,
+        mount_from: str,
+        on_sent: Callable[[int], None],
+        patience: Patience,
+    ) -> LayerState | Evidence: ...
+    def refer(self, referrer: Referrer, target: Repository, patience: Patience) -> Evidence: ...
+    def investigate(self, reference: Reference, credential: Credential, reads: str = "") -> Preflight: ...
+    def tidy(self) -> None: ...
+    def tags(self, reference: Reference, credential: Credential) -> tuple[str, ...] | Evidence: ...
+
+
+class BuildxGateway(Protocol):
+    """What the run asks of buildx; `look` never fails for want of it, but says so; the others raise UsageError.
+
+    Of bake's words `flags` are those before a `--`, and `rest` begins with it.
+    """
+
+    def look(self, builder: str = "") -> Buildx: ...
+    def targets(
+        self, flags: Sequence[str], rest: Sequence[str] = (), definition: bytes | None = None
+    ) -> tuple[BakeTarget, ...]: ...
+    def run(self, build: Build) -> BuildAnswer: ...
+
+
+class CredentialGateway(Protocol):
+    @property
+    def warnings(self) -> tuple[str, ...]: ...
+    def lookup(self, registry: str) -> Credential: ...
+
+
+class Observer(Protocol):
+    """Who is told how the run goes, from several threads.
+
+    `warned` comes first, where there is something to warn of, then `planned` with every tag that will have a result of
+    its own. The engine pushes several tags at a time, and many are finished that it never pushed. `reading` tells how
+    many bytes of a file or folder were looked at before anything is sent.
+    """
+
+    def warned(self, findings: Sequence[Finding]) -> None: ...
+    def planned(self, tags: Sequence[Reference]) -> None: ...
+    def reading(self, place: str, done: int, whole: int) -> None: ...
+    def pushing(self, reference: Reference) -> None: ...
+    def layer(self, event: LayerEvent) -> None: ...
+    def waiting(self, wait: Wait) -> None: ...
+    def finished(self, result: TagResult) -> None: ...
+
+
+def _nobody(_answer: EngineInfo | None) -> None:
+    """Nobody waits for what the engine says of itself."""
+
+
+def _nothing() -> None:
+    """Nobody needs to know that the engine does nothing."""
+
+
+@dataclass(frozen=True)
+class Gateways:
+    """Everything outside, made when it is first called.
+
+    `tell_engine_info` passes on what the engine said of itself, or `None` where it did not answer: a registry that
+    HTTPS does not reach waits for the engine's list of insecure ones. `leave_engine` says that the engine has no part
+    in this run: it is asked for that list only when it is needed, and registries are reached from here, wherever it is.
+    """
+
+    engine: Callable[[], EngineGateway]
+    registry: Callable[[], RegistryGateway]
+    credentials: CredentialGateway
+    configured: Callable[[], tuple[ConfiguredRegistry, ...]]
+    buildx: Callable[[], BuildxGateway]
+    stored: Callable[[Archive, tuple[Platform, ...]], StoredImage]
+    tell_engine_info: Callable[[EngineInfo | None], None] = _nobody
+    leave_engine: Callable[[], None] = _nothing
+
+
+class Refused(Exception):
+    """Nothing can be pushed, and what that comes to for every tag: what they are to get could not be read."""
+
+    def __init__(self, outcome: Denied | Failed) -> None:
+        super().__init__()
+        self.outcome = outcome

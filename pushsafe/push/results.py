@@ -1,0 +1,62 @@
+"""The report of a run: exactly one result for each listed reference, whatever became of it; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pushsafe import __version__
+from pushsafe.model.errors import EngineFailed, OutOfTime, PushsafeError, UsageError
+from pushsafe.model.evidence import Stage
+from pushsafe.model.facts import Facts
+from pushsafe.model.outcomes import Denied, Failed, NotChecked, NotPushed
+from pushsafe.model.report import ErrorKind, Report, RunError, TagResult
+from pushsafe.model.verdicts import Denial, Failure, Finding
+
+OUT_OF_TIME = "the time for the whole run was over"
+UNPUSHED = NotChecked("nothing was pushed")
+_MORE_TIME = "a longer --timeout, or none"
+
+
+def out_of_time() -> RunError:
+    """What ended a run that had its time."""
+    return RunError(ErrorKind.UNREACHABLE, OUT_OF_TIME, _MORE_TIME)
+
+
+def never_begun(waited_for: str) -> OutOfTime:
+    """What ended a run whose time went by with this."""
+    return OutOfTime(f"{OUT_OF_TIME} while {waited_for}", _MORE_TIME)
+
+
+def error_of(error: PushsafeError) -> RunError:
+    """What ended a run, as the report tells it."""
+    if isinstance(error, UsageError):
+        kind = ErrorKind.USAGE
+    else:
+        kind = ErrorKind.ENGINE if isinstance(error, EngineFailed) else ErrorKind.UNREACHABLE
+    return RunError(kind, error.message, error.hint)
+
+
+def outcome_of(verdict: Denial | Failure, stage: Stage = Stage.PUSH) -> Denied | Failed:
+    """What became of a tag whose push was refused at this stage."""
+    return Denied(verdict, stage) if isinstance(verdict, Denial) else Failed(verdict)
+
+
+def report_of(
+    facts: Sequence[Facts],
+    findings: tuple[Finding, ...],
+    results: Mapping[str, TagResult],
+    why_not: str,
+    timings: Sequence[tuple[str, float]],
+) -> Report:
+    """The report: exactly one result for each listed reference, `why_not` for those that have none in `results`."""
+    return Report(
+        version=__version__,
+        findings=findings,
+        results=tuple(
+            results.get(str(fact.reference), TagResult(fact.reference, NotPushed(why_not), UNPUSHED))._replace(
+                reference=fact.reference, before=fact.tag_now, carrier=bool(fact.carrier)
+            )
+            for fact in facts
+        ),
+        timings=tuple((phase, round(seconds, 4)) for phase, seconds in timings),
+    )

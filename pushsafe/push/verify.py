@@ -1,0 +1,218 @@
+"""Reading a pushed tag back: does the registry hold the very digest that was pushed, with all its children?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Literal, NamedTuple
+
+from pushsafe.model.credentials import Credential
+from pushsafe.model.errors import EngineFailed, EngineUnreachable, RegistryUnreachable
+from pushsafe.model.evidence import NO_MANIFEST, Evidence
+from pushsafe.model.outcomes import Mismatch, Missing, NotChecked, Verification, Verified
+from pushsafe.model.plan import Wait
+from pushsafe.model.request import VERIFY_TIMEOUT
+from pushsafe.model.retry_policy import BUSY, NO_PATIENCE, Patience
+from pushsafe.oci.manifest import ManifestInfo
+from pushsafe.oci.platform import Platform, lacking, listed
+from pushsafe.oci.reference import Reference
+from pushsafe.push.ports import AsksEngine, AsksRegistry
+
+_FIRST, _LONGEST = 0.25, 4.0
+"""Seconds between looks at a registry that does not show a new tag at once: each pause twice the one before."""
+_WORTH_TELLING = 1.0
+"""Seconds of a pause that a person would wonder about."""
+
+_NOT_FOUND = 404
+# distribution 2.8 answers 500 for a manifest whose link is being written anew by another tag's push.
+_SERVER_ERROR = 500
+
+
+def verify(
+    reference: Reference,
+    digest: str,
+    credential: Credential,
+    registry: AsksRegistry,
+    engine: AsksEngine,
+    *,
+    whole: bool = False,
+    children: tuple[str, ...] = (),
+    known: ManifestInfo | None = None,
+    platforms: tuple[Platform, ...] | None = None,
+    patience: Patience = NO_PATIENCE,
+    seconds: float = VERIFY_TIMEOUT,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Verification:
+    """Compare what the registry names under a tag with `digest`, asking again, for so many `seconds` at most, while it
+    shows nothing or something older.
+
+    The registry is asked directly; where it cannot be reached from here or will not show the tag to this
+    account, through the engine. Read `whole`, the manifest tells the sizes of its layers. `children` are the digests
+    that the pushed index names, as far as they are known here: through the engine an index does not tell them.
+    `known` is what another tag of the repository was verified to name: the same digest again is held with all it names.
+    `platforms` are those that it must be for; with none of them its own is only found out.
+    """
+    look = _Look(reference, credential, registry, engine, whole, children, known, patience)
+    found = look.at(digest)
+    for pause in pauses(seconds):
+        if not _may_change(found):
+            break
+        if pause >= _WORTH_TELLING:
+            patience.tell(Wait(reference.registry, _late(reference, found), pause))
+        sleep(pause)
+        found = look.at(digest)
+    return look.for_platforms(found, platforms) if isinstance(found, Verified) and platforms is not None else found
+
+
+def pauses(seconds: float) -> Iterator[float]:
+    """Pauses that grow, and come to so many seconds in all."""
+    pause, left = _FIRST, seconds
+    while left > 0:
+        yield min(pause, left)
+        left -= pause
+        pause = min(2 * pause, _LONGEST)
+
+
+def seen_whole(found: Verification) -> ManifestInfo | None:
+    """What a tag was seen to name at the registry itself, with all that this names: under another tag of the repository
+    it needs no second look."""
+    return found.manifest if isinstance(found, Verified) and found.via == "registry" else None
+
+
+class _Look(NamedTuple):
+    """One question, which may be asked several times."""
+
+    reference: Reference
+    credential: Credential
+    registry: AsksRegistry
+    engine: AsksEngine
+    whole: bool
+    children: tuple[str, ...]
+    known: ManifestInfo | None
+    patience: Patience
+
+    def at(self, digest: str) -> Verification:
+        children = self.children
+        try:
+            answer = self._ask_registry(expected=digest)
+            if isinstance(answer, ManifestInfo):
+                if self.known is not None and answer.digest == digest == self.known.digest:
+                    return Verified(self.known, "registry")
+                children = answer.children
+                return self._compare(digest, answer, "registry", self._ask_registry)
+            if answer.status == _NOT_FOUND:
+                return Missing(str(self.reference))
+            said = "with" if answer.code == NO_MANIFEST else answer.status
+            why = f"the registry answers {said} {answer.message}".strip()
+            if _is_server_error(answer):
+                return NotChecked(why, transient=True)
+        except RegistryUnreachable as error:
+            why = error.message
+        return self._through_engine(digest, children, why)
+
+    def for_platforms(self, found: Verified, wanted: tuple[Platform, ...]) -> Verification:
+        """Whether what the tag names is for every platform that was asked for."""
+        manifest = found.manifest
+        if not manifest.is_index and not manifest.platforms:
+            try:
+                manifest = self._with_platform(manifest)
+            except RegistryUnreachable as error:
+                if wanted:
+                    return NotChecked(f"the platform of {manifest.digest} is not known: {error.message}")
+        if wanted and not manifest.platforms:
+            return NotChecked(f"the registry does not say which platform {manifest.digest} is for")
+        if lost := lacking(wanted, manifest.platforms):
+            return Missing(f"{listed(lost)}, which was asked for: {self.reference} is for {listed(manifest.platforms)}")
+        return found._replace(manifest=manifest)
+
+    def _with_platform(self, manifest: ManifestInfo) -> ManifestInfo:
+        """A single manifest names no platform; the config that it names does."""
+        digest = manifest.digest
+        if not manifest.config:
+            whole = self.registry.manifest(
+                self.reference, self.credential, digest, whole=True, known=None, patience=self.patience
+            )
+            if isinstance(whole, Evidence):
+                return manifest
+            manifest = whole
+        config = self.registry.image_config(self.reference, self.credential, manifest.config, self.patience)
+        if isinstance(config, Evidence) or config.platform is None:
+            return manifest
+        return manifest._replace(platforms=(config.platform,))
+
+    def _through_engine(self, digest: str, children: tuple[str, ...], why: str) -> Verification:
+        try:
+            answer = self._ask_engine()
+            if isinstance(answer, ManifestInfo):
+                if not answer.is_index:
+                    children = ()
+                elif answer.digest == digest and not children:
+                    return NotChecked(f"{why}; through the engine: the index is there, but not what it names")
+                return self._compare(digest, answer._replace(children=children), "engine", self._ask_engine)
+        except (EngineUnreachable, EngineFailed) as error:
+            return NotChecked(f"{why}; {error.message}")
+        if answer.status == _NOT_FOUND:
+            return Missing(str(self.reference))
+        return NotChecked(f"{why}; through the engine: {answer.message}", _is_server_error(answer))
+
+    def _compare(
+        self,
+        digest: str,
+        found: ManifestInfo,
+        via: Literal["registry", "engine"],
+        ask: Callable[[str], ManifestInfo | Evidence],
+    ) -> Verification:
+        """The tag's own digest, and whether the registry holds every manifest that an index names, or one in it."""
+        if found.digest != digest:
+            return Mismatch(digest, found.digest)
+        layers = found.layers
+        wanted = list(dict.fromkeys(found.children))
+        for child in wanted:  # which grows as it goes
+            answer = ask(child)
+            if isinstance(answer, Evidence):
+                if answer.status == _NOT_FOUND:
+                    return Missing(f"{child}, which the index of {self.reference} names")
+                who = "the registry answers" if via == "registry" else "through the engine the answer is"
+                return NotChecked(f"{who} {answer.status} for {child}", _is_server_error(answer))
+            if answer.digest != child:
+                return Mismatch(child, answer.digest)
+            layers += answer.layers
+            wanted += [one for one in dict.fromkeys(answer.children) if one not in wanted]
+        return Verified(found._replace(layers=layers), via)
+
+    def _ask_registry(self, child: str = "", expected: str = "") -> ManifestInfo | Evidence:
+        return self.registry.manifest(
+            self.reference,
+            self.credential,
+            child,
+            whole=self.whole,
+            known=self.known,
+            expected=expected,
+            patience=self.patience,
+        )
+
+    def _ask_engine(self, child: str = "") -> ManifestInfo | Evidence:
+        reference = self.reference
+        if child:  # `GET /distribution/NAME@DIGEST/json`
+            reference = reference._replace(repository=f"{reference.repository}@{child}", tag="")
+        return self.engine.distribution(reference, self.credential)
+
+
+def _late(reference: Reference, found: Verification) -> str:
+    """What a registry is waited for, as it ends a sentence of which it is the subject."""
+    match found:
+        case Mismatch(_, digest):
+            return f"still names {digest} where {reference.tag!r} was pushed"
+        case NotChecked(why):
+            return f"does not say what {reference.tag!r} names: {why}"
+        case _:
+            return f"does not show {reference.repository}:{reference.tag} yet"
+
+
+def _may_change(found: Verification) -> bool:
+    """Whether a registry that is slow to show a tag, or busy writing its neighbour, may answer otherwise soon."""
+    return isinstance(found, Missing | Mismatch) or (isinstance(found, NotChecked) and found.transient)
+
+
+def _is_server_error(answer: Evidence) -> bool:
+    return answer.status is not None and answer.status >= _SERVER_ERROR and answer.status not in BUSY

@@ -1,0 +1,161 @@
+"""Requests to a repository, authorized as its registry's challenge asks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from types import MappingProxyType
+from typing import NamedTuple
+
+from pushsafe.model.credentials import Credential, secrets_of
+from pushsafe.model.retry_policy import NO_PATIENCE, Patience
+from pushsafe.oci.reference import Reference
+from pushsafe.registry.auth import PULL, PUSH, Tokens, parse_challenge
+from pushsafe.registry.http.transport import BODY_LIMIT, Endpoint, Response, Stream, Transport
+from pushsafe.registry.responses import of_registry
+from pushsafe.registry.uploads import Upload
+from pushsafe.runtime.redact import remember
+
+_UNAUTHORIZED = 401
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+
+class Asking:
+    """For any number of threads. Methods raise RegistryUnreachable.
+
+    A 401 that names another challenge than `/v2/` did is answered once.
+    """
+
+    def __init__(self, transport: Transport, tokens: Tokens) -> None:
+        self._transport = transport
+        self._tokens = tokens
+
+    def ask(
+        self,
+        method: str,
+        reference: Reference,
+        path: str,
+        credential: Credential,
+        patience: Patience = NO_PATIENCE,
+        *,
+        headers: Mapping[str, str] = _NO_HEADERS,
+        body: bytes | None = None,
+        limit: int = BODY_LIMIT,
+    ) -> Response:
+        """Send a request. With a `body` it needs the right to push, and stays with the registry: only reading follows
+        redirects to other hosts. An answer of more than `limit` bytes is none."""
+        endpoint = self._transport.endpoint(reference.registry)
+        who = _Who(self._tokens, endpoint, reference.repository, credential, PULL if body is None else PUSH, patience)
+        return self._send(method, who, path, headers, body, limit)[0]
+
+    def start_upload(
+        self,
+        reference: Reference,
+        credential: Credential,
+        patience: Patience,
+        *,
+        query: str = "",
+        also_from: str = "",
+    ) -> tuple[Response, Upload]:
+        """Start an upload (`POST .../blobs/uploads/`): the answer, and what it has opened where that is a 202.
+
+        `also_from` is another repository of the registry, from which the `query` asks to have a blob mounted.
+        """
+        endpoint = self._transport.endpoint(reference.registry)
+        who = _Who(self._tokens, endpoint, reference.repository, credential, PUSH, patience, also_from)
+        path = f"blobs/uploads/{query}"
+        response, sent = self._send("POST", who, path, _NO_HEADERS, b"")
+        known = credential if credential.present else None
+        upload = Upload(
+            self._transport,
+            self._tokens,
+            endpoint,
+            reference.repository,
+            known,
+            who.url(path),
+            response.header("location"),
+            sent,
+            who.answering,
+            _number(response.header("oci-chunk-min-length")),
+        )
+        return response, upload
+
+    @contextmanager
+    def stream(
+        self, reference: Reference, path: str, credential: Credential, patience: Patience, room: int
+    ) -> Iterator[Stream]:
+        """Read what is long, `room` bytes at most; redirects are followed."""
+        endpoint = self._transport.endpoint(reference.registry)
+        who = _Who(self._tokens, endpoint, reference.repository, credential, PULL, patience)
+        sent = who.authorization(endpoint.ping)
+        with self._stream(who.url(path), endpoint, sent, room) as answer:
+            if answer.status != _UNAUTHORIZED or answer.elsewhere:
+                yield answer
+                return
+            again = who.answering(answer.whole(), sent)
+        with self._stream(who.url(path), endpoint, sent if again is None else again, room) as answer:
+            yield answer
+
+    def _stream(
+        self, url: str, endpoint: Endpoint, headers: Mapping[str, str], room: int
+    ) -> AbstractContextManager[Stream]:
+        return self._transport.stream("GET", url, verify=endpoint.verify, headers=headers, follow=True, room=room)
+
+    def _send(
+        self, method: str, who: _Who, path: str, headers: Mapping[str, str], body: bytes | None, limit: int = BODY_LIMIT
+    ) -> tuple[Response, dict[str, str]]:
+        """The answer, and how the request was authorized."""
+
+        def send(authorized: dict[str, str]) -> tuple[Response, dict[str, str]]:
+            response = self._transport.send(
+                method,
+                who.url(path),
+                verify=who.endpoint.verify,
+                headers={**headers, **authorized},
+                body=body,
+                follow=True,
+                limit=limit,
+                patience=who.patience,
+            )
+            return of_registry(who.endpoint, method, response), authorized
+
+        response, sent = send(who.authorization(who.endpoint.ping))
+        if response.status != _UNAUTHORIZED or response.elsewhere:  # no credential goes there, nor where it points to
+            return response, sent
+        again = who.answering(response, sent)
+        return (response, sent) if again is None else send(again)
+
+
+class _Who(NamedTuple):
+    """Somebody who wants to do something in a repository."""
+
+    tokens: Tokens
+    endpoint: Endpoint
+    repository: str
+    credential: Credential
+    actions: str
+    patience: Patience
+    also_from: str = ""
+
+    def url(self, path: str) -> str:
+        return f"{self.endpoint.base}/v2/{self.repository}/{path}"
+
+    def authorization(self, asking: Response) -> dict[str, str]:
+        """What answers the challenge of `asking`."""
+        remember(secrets_of(self.credential))
+        challenge = parse_challenge(asking.header("www-authenticate"))
+        who = self.credential if self.credential.present else None
+        return self.tokens.authorization(
+            self.endpoint, challenge, self.repository, who, self.actions, self.patience, self.also_from
+        )
+
+    def answering(self, refusal: Response, sent: Mapping[str, str]) -> dict[str, str] | None:
+        """What answers the challenge of a refusal; `None` where that was sent already, or there is nothing to send."""
+        self.tokens.forget(self.endpoint, self.repository, sent)  # if it was the one for pushing, another may do
+        answer = self.authorization(refusal)
+        return None if answer in ({}, sent) else answer
+
+
+def _number(text: str) -> int:
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else 0

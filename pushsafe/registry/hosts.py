@@ -1,0 +1,62 @@
+"""What an address says of the way there: its host, loopback, what the engine's list of insecure registries holds."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+
+from pushsafe.oci.reference import hostname
+
+_PLAIN_URL = re.compile(r"(\w+)://(?:[^/?#@]*@)?((?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?)(?=[/?#]|$)", re.ASCII)
+
+
+def is_loopback(registry: str) -> bool:
+    """Whether docker would take plain HTTP there without being told (`localhost`, 127.0.0.0/8, ::1)."""
+    host = hostname(registry).strip("[]")
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_insecure(registry: str, insecure_registries: tuple[str, ...]) -> bool:
+    """Whether the engine's list of insecure registries (hosts and networks) holds this one.
+
+    As moby's `registry/config.go` does: by exact name with its port, else by the addresses the host name stands for.
+    """
+    if registry == "docker.io":
+        return False  # it is in the engine's index of secure registries, which comes first
+    if is_loopback(registry) or registry in insecure_registries:
+        return True
+    networks = [network for entry in insecure_registries if (network := _network(entry)) and not network.is_loopback]
+    if not networks:
+        return False
+    try:
+        addresses = {str(info[4][0]) for info in socket.getaddrinfo(hostname(registry).strip("[]"), None)}
+    except OSError:
+        return False
+    return any(
+        ipaddress.ip_address(address.partition("%")[0]) in network for address in addresses for network in networks
+    )
+
+
+def origin_of(url: str) -> str:
+    """Scheme and host of a URL: what comes before and after may be what nobody should read."""
+    plain = _PLAIN_URL.match(url)
+    return f"{plain[1]}://{plain[2]}" if plain else "an address that cannot be read"
+
+
+def host_of(url: str) -> str:
+    """Host and port of a URL, as they are written; empty if it cannot be read."""
+    plain = _PLAIN_URL.match(url)
+    return plain[2] if plain else ""
+
+
+def _network(entry: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    try:
+        return ipaddress.ip_network(entry) if "/" in entry else None
+    except ValueError:
+        return None

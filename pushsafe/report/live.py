@@ -1,0 +1,238 @@
+"""Progress on a terminal while a run goes on: every push and layer live, and nothing of it left at the end."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol, TextIO, cast
+
+from pushsafe.model.outcomes import LayerEvent, LayerState
+from pushsafe.model.plan import Wait
+from pushsafe.model.report import TagResult
+from pushsafe.model.verdicts import Finding
+from pushsafe.oci.reference import Reference
+from pushsafe.report.human import render_findings
+from pushsafe.report.lines import Patient
+from pushsafe.report.progress_state import Push, Underway, many, pause, plain
+from pushsafe.report.style import size
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.progress import Progress, TaskID
+    from rich.text import Text
+
+
+class Display(Protocol):
+    """An observer of the run that is closed at its end."""
+
+    def warned(self, findings: Sequence[Finding]) -> None: ...
+    def planned(self, tags: Sequence[Reference]) -> None: ...
+    def reading(self, place: str, done: int, whole: int) -> None: ...
+    def pushing(self, reference: Reference) -> None: ...
+    def layer(self, event: LayerEvent) -> None: ...
+    def waiting(self, wait: Wait) -> None: ...
+    def finished(self, result: TagResult) -> None: ...
+    def close(self) -> None: ...
+
+
+class Silent:
+    """For `--quiet` and machine formats on a terminal nobody looks at."""
+
+    def warned(self, findings: Sequence[Finding]) -> None: ...
+    def planned(self, tags: Sequence[Reference]) -> None: ...
+    def reading(self, place: str, done: int, whole: int) -> None: ...
+    def pushing(self, reference: Reference) -> None: ...
+    def layer(self, event: LayerEvent) -> None: ...
+    def waiting(self, wait: Wait) -> None: ...
+    def finished(self, result: TagResult) -> None: ...
+    def close(self) -> None: ...
+
+
+class Lazy:
+    """A display that is made when it is clear what is pushed: a refusal needs none.
+
+    Warnings are told before that, while a person at the terminal can still think better of it.
+    """
+
+    def __init__(self, make: Callable[[], Display], *, color: bool = False) -> None:
+        self._make = make
+        self._color = color
+        self._made: Display | None = None
+
+    def warned(self, findings: Sequence[Finding]) -> None:
+        Patient(sys.stderr).write(render_findings(findings, color=self._color))
+
+    def planned(self, tags: Sequence[Reference]) -> None:
+        self._made = self._made or self._make()
+        self._made.planned(tags)
+
+    def reading(self, place: str, done: int, whole: int) -> None:
+        if self._made:
+            self._made.reading(place, done, whole)
+
+    def pushing(self, reference: Reference) -> None:
+        if self._made:
+            self._made.pushing(reference)
+
+    def layer(self, event: LayerEvent) -> None:
+        if self._made:
+            self._made.layer(event)
+
+    def waiting(self, wait: Wait) -> None:
+        if self._made:
+            self._made.waiting(wait)
+
+    def finished(self, result: TagResult) -> None:
+        if self._made:
+            self._made.finished(result)
+
+    def close(self) -> None:
+        if self._made:
+            self._made.close()
+
+
+class Live:
+    """Every push under way and each of its layers that travels, with bytes and rate; wiped at the end.
+
+    A layer is known by its push and its name: two pushes may send the same one.
+    """
+
+    def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        # rich is imported for terminals only: it costs more than the rest of a start together.
+        from rich.console import Console
+        from rich.live import Live as Region
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+        from rich.table import Column
+
+        self._console = console or Console(file=cast(TextIO, Patient(sys.stderr)))
+        self._clock = clock
+        # Each bar is drawn as a table of its own, so what may differ in width has a least one.
+        self._bars: Progress = Progress(
+            TextColumn("  {task.description}", markup=False),
+            BarColumn(bar_width=24, complete_style="cyan", finished_style="cyan"),
+            DownloadColumn(table_column=Column(no_wrap=True, min_width=14)),
+            TransferSpeedColumn(table_column=Column(no_wrap=True)),
+            console=self._console,
+            get_time=clock,
+        )
+        self._rate: Progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            TransferSpeedColumn(table_column=Column(no_wrap=True)),
+            console=self._console,
+            get_time=clock,
+        )
+        self._all: TaskID = self._rate.add_task("", total=None)
+        self._tasks: dict[tuple[str, str], TaskID] = {}
+        self._waits: dict[str, tuple[float, Wait]] = {}
+        self._run = Underway()
+        self._lock = threading.Lock()
+        self._region = Region(get_renderable=self.render, console=self._console, transient=True)
+        self._region.start()
+
+    def warned(self, findings: Sequence[Finding]) -> None:
+        """They are told before this is made."""
+
+    def planned(self, tags: Sequence[Reference]) -> None:
+        with self._lock:
+            self._run.planned(tags)
+
+    def reading(self, place: str, done: int, whole: int) -> None:
+        with self._lock:
+            self._run.reading(place, done, whole)
+
+    def pushing(self, reference: Reference) -> None:
+        with self._lock:
+            self._run.pushing(reference)
+            self._drop(str(reference))
+
+    def layer(self, event: LayerEvent) -> None:
+        with self._lock:
+            if not self._run.layer(event):
+                return
+            self._rate.update(self._all, completed=self._run.travelled)
+            key = (str(event.reference), event.layer)
+            if event.state is not LayerState.PUSHING:
+                if key in self._tasks:
+                    self._bars.remove_task(self._tasks.pop(key))
+            elif event.total:
+                if key not in self._tasks:
+                    self._tasks[key] = self._bars.add_task(f"{plain(event.layer):<12} pushing", total=None)
+                self._bars.update(self._tasks[key], total=max(event.total, event.current), completed=event.current)
+
+    def waiting(self, wait: Wait) -> None:
+        with self._lock:
+            self._waits[wait.who] = (self._clock() + wait.seconds, wait)
+
+    def finished(self, result: TagResult) -> None:
+        with self._lock:
+            self._run.finished(result)
+            self._drop(str(result.reference))
+
+    def close(self) -> None:
+        self._region.stop()
+
+    def render(self) -> RenderableType:
+        """What the terminal shows now: lines that are fewer than it has, each of them one that does not wrap."""
+        from rich.console import Group
+
+        with self._lock:
+            run = self._run
+            # One line stays free: where the cursor ends below the last one, what has scrolled away cannot be wiped.
+            room = max(self._console.height - 1, 1)
+            tags = f"{run.done} of {run.total} {many(run.total, 'tag')}" if run.total else f"{run.done} done"
+            last = [*map(_line, filter(None, (run.read,))), *self._pause(), *self._sent()]
+            rows = [_line(tags), *self._pushes(room - 1 - len(last)), *last]
+            return Group(*rows[:room])
+
+    def _pushes(self, room: int) -> list[RenderableType]:
+        """The pushes and their bars, in at most so many lines; pushes go before bars."""
+        tasks = {task.id: task for task in self._bars.tasks}
+        bars: dict[str, list[RenderableType]] = {name: [] for name in self._run.pushes}
+        for (name, _layer), task in self._tasks.items():
+            bars[name].append(self._bars.make_tasks_table([tasks[task]]))
+        wanted = len(bars) + len(self._tasks)
+        spare = room if wanted <= room else max(room - 1, 0)  # the last line tells how many there are no lines for
+        shown = list(self._run.pushes.items())[:spare]
+        left = spare - len(shown)
+        rows: list[RenderableType] = []
+        for name, push in shown:
+            rows += [self._headed(push), *bars[name][:left]]
+            left -= min(left, len(bars[name]))
+        return rows if wanted <= room else [*rows, _line(f"  and {wanted - len(rows)} more")]
+
+    def _headed(self, push: Push) -> Text:
+        """A push in one line; what is too long for it loses its beginning: the tag tells most."""
+        counts = f"   layers: {push.counts}" if push.counts else ""
+        room = max(self._console.width - len("pushing ") - len(counts), len("…:1.2.3"))
+        name = push.name if len(push.name) <= room else f"…{push.name[1 - room :]}"
+        return _line(f"pushing {name}{counts}")
+
+    def _pause(self) -> list[RenderableType]:
+        """The pause that ends last."""
+        now = self._clock()
+        self._waits = {who: (until, wait) for who, (until, wait) in self._waits.items() if until > now}
+        if not self._waits:
+            return []
+        until, wait = max(self._waits.values(), key=lambda one: one[0])
+        return [_line(pause(wait, until - now))]
+
+    def _sent(self) -> list[RenderableType]:
+        if not self._run.travelled:
+            return []
+        # Not of how many: layers that wait have no size yet.
+        self._rate.update(self._all, description=f"sent {size(self._run.travelled)}")
+        return [self._rate.make_tasks_table(self._rate.tasks)]
+
+    def _drop(self, reference: str) -> None:
+        """Take the bars of a push away."""
+        for key in [key for key in self._tasks if key[0] == reference]:
+            self._bars.remove_task(self._tasks.pop(key))
+
+
+def _line(text: str) -> Text:
+    """A text as it stands, in one line."""
+    from rich.text import Text
+
+    return Text(text, no_wrap=True, overflow="ellipsis")

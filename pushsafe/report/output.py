@@ -1,0 +1,114 @@
+"""What a command shows: the report in its form, errors, progress, and the exit code that goes with it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+
+from pushsafe.model.report import ErrorKind, Report, RunError
+from pushsafe.model.verdicts import Severity
+from pushsafe.report import human
+from pushsafe.report.exit_codes import ExitCode, exit_code
+from pushsafe.runtime import streams
+from pushsafe.runtime.signals import install_stop
+
+if TYPE_CHECKING:
+    from pushsafe.report.digest_file import DigestFile
+
+
+_PUSHING = frozenset(("build", "push", "tag", "verify"))
+"""Phases that begin only when the warnings have been told."""
+
+
+class Output(NamedTuple):
+    """How the report is shown, and where else it is written.
+
+    Progress is not drawn where it is not `live`: somebody else draws on the terminal.
+    """
+
+    format: str
+    quiet: bool = False
+    digest_file: DigestFile | None = None
+    timings: bool = False
+    live: bool = True
+
+
+def show(report: Report, output: Output) -> int:
+    """Render the report, write the digest file, and return the exit code: that of the run, whoever still listens.
+
+    The run is over: whoever tells it to stop now gets the report all the same, and is obeyed at the second time.
+    """
+    with install_stop({}, lambda: None):
+        return _show(report, output)
+
+
+def _show(report: Report, output: Output) -> int:
+    status = exit_code(report)
+    show_errors(report.errors)
+    if output.format == "json":
+        from pushsafe.report import json
+
+        problem = streams.show(json.render(report))
+    elif output.quiet:
+        problem = streams.show(human.render_quiet(report))
+        streams.tell(human.render(_without_verified(report), color=colored(sys.stderr), timings=output.timings))
+    else:
+        problem = streams.show(human.render(_untold(report), color=colored(sys.stdout), timings=output.timings))
+    if output.digest_file is not None:
+        from pushsafe.report.digest_file import render
+
+        unwritten = output.digest_file.write(render(report))
+        if unwritten:
+            show_errors((RunError(ErrorKind.ENGINE, unwritten),))
+            status = status or ExitCode.FAILED
+    return end(status, problem)
+
+
+def end(status: ExitCode, problem: str) -> int:
+    """The exit code of a run or command whose output was written, or was not for this reason."""
+    if not problem:
+        return status
+    show_errors((RunError(ErrorKind.ENGINE, f"the report cannot be written: {problem}"),))
+    return status or ExitCode.FAILED
+
+
+def _without_verified(report: Report) -> Report:
+    """What `--quiet` still says on stderr: what went wrong, and nothing where nothing did."""
+    if exit_code(report) is ExitCode.OK:
+        return report._replace(results=(), findings=())
+    return report
+
+
+def _untold(report: Report) -> Report:
+    """What a terminal has not shown yet: warnings were told before the push."""
+    told = sys.stderr.isatty() and sys.stdout.isatty() and not _PUSHING.isdisjoint(dict(report.timings))
+    mentioned = tuple(finding for finding in report.findings if finding.severity is Severity.INFO)
+    return report._replace(findings=mentioned) if told else report
+
+
+def show_errors(errors: Sequence[RunError]) -> None:
+    streams.tell(human.render_errors(errors, color=colored(sys.stderr)))
+
+
+def colored(stream: TextIO) -> bool:
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+@contextmanager
+def display(output: Output) -> Iterator[Any]:
+    from pushsafe.report.lines import Lines
+    from pushsafe.report.live import Lazy, Live, Silent
+
+    if output.quiet:
+        shown: Any = Silent()
+    elif sys.stderr.isatty():
+        shown = Lazy(Live if output.live else Lines, color=colored(sys.stderr))
+    else:
+        shown = Lines()
+    try:
+        yield shown
+    finally:
+        shown.close()

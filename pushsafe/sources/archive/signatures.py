@@ -1,0 +1,108 @@
+"""Signatures and the like that registries find by a tag of their own, put beside the image and never over others."""
+
+from __future__ import annotations
+
+import json
+
+from pushsafe.denial.reasons import again
+from pushsafe.model.content import Companion, Referrer
+from pushsafe.model.errors import RegistryUnreachable
+from pushsafe.model.evidence import Evidence, accepted
+from pushsafe.model.facts import Facts
+from pushsafe.model.outcomes import Denied, Failed, Mismatch, Missing, NotChecked, Outcome, Verified
+from pushsafe.model.report import Along
+from pushsafe.model.verdicts import Failure, FailureKind
+from pushsafe.oci.document import Unusable, document_of
+from pushsafe.oci.manifest import INDEX_TYPES, ManifestContent, entries_of
+from pushsafe.push.ports import RegistryGateway
+from pushsafe.push.recorder import Delivery, unreached
+from pushsafe.push.transfer import Ended, repository_of
+
+_NOT_FOUND = 404
+
+
+def accompany(fact: Facts, companion: Companion, registry: RegistryGateway, delivery: Delivery) -> Along:
+    """Let a companion's tag in the repository of a fact name it, and read it back; what the tag names then.
+
+    Nothing is lost that the tag names already: a registry whose own holds all of it keeps that, and where each has
+    something that the other lacks, neither takes the other's place. Raises Ended.
+    """
+    own = fact._replace(reference=fact.reference._replace(tag=companion.tag))
+    delivery.require_running()
+    try:
+        digest = _kept(own, companion, registry, delivery) or _put(own, companion, registry, delivery)
+    except RegistryUnreachable as error:
+        raise Ended(Failed(unreached(fact, error))) from None
+    match delivery.confirm(own, digest):
+        case Verified():
+            return Along(companion.tag, digest)
+        case Missing(what):
+            why = f"does not hold {what}"
+        case Mismatch(_, found):
+            why = f"names {found} instead of {digest}"
+        case NotChecked(why):
+            pass
+    raise Ended(_failed(f"{_what(companion)} was pushed, but could not be confirmed: {why}", again(fact)))
+
+
+def _kept(own: Facts, companion: Companion, registry: RegistryGateway, delivery: Delivery) -> str:
+    """The digest of what the tag names if that has all of the companion; empty where it has nothing else. Raises Ended
+    where it has."""
+    target, patience = repository_of(own), delivery.patience
+    now = registry.manifest(*target, patience=patience)
+    if isinstance(now, Evidence):
+        if now.status == _NOT_FOUND:
+            return ""
+        raise Ended(about(delivery.declined(own, now), companion))
+    if now.digest == companion.content.digest:
+        return now.digest
+    held = registry.content(*target, now.digest, patience)
+    if isinstance(held, Evidence):
+        raise Ended(about(delivery.declined(own, held), companion))
+    ours, theirs = _parts(companion.content), _parts(held)
+    if ours and theirs and ours <= theirs:
+        return now.digest
+    if ours and theirs and theirs < ours:
+        return ""
+    message = (
+        f"{own.reference} already names {now.digest}: replacing it would lose signatures or similar that the files do "
+        "not have"
+    )
+    raise Ended(_failed(message, f"docker buildx imagetools inspect --raw {own.reference}"))
+
+
+def _put(own: Facts, companion: Companion, registry: RegistryGateway, delivery: Delivery) -> str:
+    said = registry.put(*repository_of(own), companion.content, delivery.patience)
+    if not accepted(said) or said.code:
+        raise Ended(about(delivery.declined(own, said), companion))
+    return companion.content.digest
+
+
+def _parts(content: ManifestContent) -> frozenset[str]:
+    """The layers of a manifest, or the manifests of an index, each with all that is said of it: the signature itself is
+    an annotation. Empty where it cannot be read."""
+    try:
+        document = document_of(content.body)
+        listed = entries_of(document, "manifests" if content.media_type in INDEX_TYPES else "layers")
+    except Unusable:
+        return frozenset()
+    return frozenset(json.dumps(one, sort_keys=True) for one in listed)
+
+
+def about(outcome: Outcome, what: Companion | Referrer) -> Outcome:
+    """The same, saying that it is not the image which was refused."""
+    said = f"{_what(what)} was refused"
+    if isinstance(outcome, Denied):
+        return outcome._replace(denial=outcome.denial._replace(summary=f"{said}: {outcome.denial.summary}"))
+    if isinstance(outcome, Failed):
+        return outcome._replace(failure=outcome.failure._replace(message=f"{said}: {outcome.failure.message}"))
+    return outcome
+
+
+def _what(one: Companion | Referrer) -> str:
+    named = one.tag if isinstance(one, Companion) else one.content.digest
+    return f"what refers to the image ({named}, a signature or similar)"
+
+
+def _failed(message: str, command: str) -> Failed:
+    return Failed(Failure(FailureKind.REGISTRY_ERROR, message, next=(command,)))

@@ -1,0 +1,232 @@
+"""An image that lies in files as the origin of tags: what a registry lacks of it is sent from here, by no engine."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from itertools import product
+
+from pushsafe.model.content import Content, Package
+from pushsafe.model.credentials import Repository
+from pushsafe.model.errors import RegistryUnreachable
+from pushsafe.model.evidence import Evidence, accepted
+from pushsafe.model.facts import Facts, Upcoming
+from pushsafe.model.outcomes import Failed, Layers, LayerState, Outcome
+from pushsafe.model.plan import How, PushPlan, Step
+from pushsafe.model.request import Archive, PushRequest
+from pushsafe.model.retry_policy import Patience
+from pushsafe.model.tag_changes import moves, unchanged
+from pushsafe.oci.manifest import ManifestInfo
+from pushsafe.oci.reference import Reference
+from pushsafe.push.executor import Placing
+from pushsafe.push.ports import Gateways, StoredImage
+from pushsafe.push.recorder import Delivery, unreached
+from pushsafe.push.transfer import Ended, Transfer, counted, repository_of
+from pushsafe.sources.archive.signatures import about, accompany
+
+_Asked = dict[tuple[str, str], "Future[bool]"]
+"""Whether a repository holds a blob, by the name of the one and the digest of the other."""
+
+
+class Sending:
+    """One image, under any number of tags."""
+
+    def __init__(self, request: PushRequest, archive: Archive, gateways: Gateways, pool: ThreadPoolExecutor) -> None:
+        self._request = request
+        self._archive = archive
+        self._gateways = gateways
+        self._pool = pool
+        self._asked: _Asked = {}
+
+    def prepare(self, facts: tuple[Facts, ...], /) -> tuple[Facts, ...]:
+        self._gateways.leave_engine()
+        self._image = self._gateways.stored(self._archive, self._request.platforms)
+        return tuple(fact._replace(image=self._image.upcoming) for fact in facts)
+
+    def look_ahead(self, fact: Facts, /) -> None:
+        """Ask what is there of it already: that saves the round trip, unless it is still being packed."""
+        if not self._request.pushes or not self._image.upcoming.digest:
+            return
+        registry, target = self._gateways.registry(), repository_of(fact)
+        for content in self._image.package(_nobody).contents:
+            asked = self._pool.submit(registry.holds, content.blob, target, Patience(self._request.retries))
+            self._asked[fact.reference.name, content.blob.digest] = asked
+
+    def plan(self, facts: tuple[Facts, ...], /) -> PushPlan:
+        if not self._request.pushes:
+            package = self._image.package(_nobody)
+            self._image.check([content.blob.digest for content in package.contents], _nobody)
+            facts = _with_digest(facts, package)
+        return PushPlan(placed=tuple(_steps(facts, self._archive.given)))
+
+    def carry_out(self, facts: tuple[Facts, ...], _planned: PushPlan, delivery: Delivery, /) -> None:
+        transfer = Transfer(delivery, self._gateways, self._pool)
+        try:
+            tell = partial(delivery.observer.reading, self._archive.given)
+            package = self._image.package(tell)
+            facts = _with_digest(facts, package)
+            sent = _Sent(transfer, self._image, package, self._asked)
+            sent.look(facts)
+            sent.check(tell)
+            Placing(delivery, self._pool, package.manifest, sent.bring, How.PUSHED, always=True).put(facts)
+        except BaseException:
+            delivery.stop()
+            raise
+        finally:
+            transfer.close()
+
+
+class _Sent:
+    """What is at the registries, and what gets there."""
+
+    def __init__(self, transfer: Transfer, image: StoredImage, package: Package, asked: _Asked) -> None:
+        """`asked` is what was asked for before."""
+        self._asked = asked
+        self._transfer = transfer
+        self._delivery = transfer.delivery
+        self._registry = transfer.gateways.registry()
+        self._image = image
+        self._package = package
+        self._missing: dict[str, list[Content]] = {}
+        self._unreached: dict[str, RegistryUnreachable] = {}
+        self._held: set[tuple[str, str]] = set()
+        self._holders: dict[tuple[str, str], str] = {}
+        self._first: dict[str, threading.Lock] = {}
+
+    # ------------------------------------------------------------------ what is there
+
+    def look(self, facts: Iterable[Facts]) -> None:
+        """Ask every repository for everything, side by side."""
+        first = {fact.reference.name: fact for fact in reversed(list(facts))}
+        self._first = {fact.reference.registry: threading.Lock() for fact in first.values()}
+        below = [manifest for level in self._package.levels[:-1] for manifest in level]
+        wanted: list[Content | str] = [*self._package.contents, *(manifest.digest for manifest in below)]
+        self._transfer.each(product(first.values(), wanted), lambda asked: self._look(*asked))
+        self._missing = {
+            name: [one for one in self._package.contents if (name, one.blob.digest) not in self._held] for name in first
+        }
+
+    def _look(self, fact: Facts, wanted: Content | str) -> None:
+        target, name, patience = repository_of(fact), fact.reference.name, self._delivery.patience
+        if name in self._unreached:
+            return
+        self._delivery.require_running()
+        try:
+            if isinstance(wanted, str):
+                found = self._registry.manifest(*target, wanted, patience=patience)
+                if isinstance(found, ManifestInfo) and found.digest == wanted:
+                    self._held.add((name, wanted))
+            elif self._holds(wanted, name, target, patience):
+                self._hold(fact.reference, wanted)
+        except RegistryUnreachable as error:
+            self._unreached[name] = error  # what it means is said where its turn comes
+
+    def _holds(self, content: Content, name: str, target: Repository, patience: Patience) -> bool:
+        asked = self._asked.get((name, content.blob.digest))
+        return asked.result() if asked else self._registry.holds(content.blob, target, patience)
+
+    def _hold(self, reference: Reference, content: Content) -> None:
+        self._held.add((reference.name, content.blob.digest))
+        self._holders.setdefault((reference.registry, content.blob.digest), reference.repository)
+
+    def check(self, tell: Callable[[int, int], None]) -> None:
+        """Whether all that has to be sent is what it should be. Raises UsageError: nothing was sent by then."""
+        digests = dict.fromkeys(content.blob.digest for missing in self._missing.values() for content in missing)
+        if digests:
+            self._image.check(list(digests), tell)
+
+    # ------------------------------------------------------------------ one repository
+
+    def bring(self, fact: Facts) -> Layers:
+        """Let the repository of a tag hold all that the image's manifest names. Raises Ended."""
+        name = fact.reference.name
+        if error := self._unreached.get(name):
+            raise Ended(Failed(unreached(fact, error)))
+        missing = self._missing[name]
+        with self._delivery.phase("push"):
+            sent = self._send_in_turn(fact, missing) if missing else Layers()
+            for level in self._package.levels[:-1]:
+                wanted = [one for one in level if (name, one.digest) not in self._held]
+                self._transfer.each(wanted, lambda manifest: self._transfer.put(fact, manifest))
+            self._refer(fact)
+        digests = {one.blob.digest for one in missing}
+        reused = counted(
+            (one.blob, LayerState.REUSED) for one in self._package.contents if one.blob.digest not in digests
+        )
+        return sent._replace(reused=sent.reused + reused.reused)
+
+    def _send_in_turn(self, fact: Facts, missing: Sequence[Content]) -> Layers:
+        """The first repository of a registry gets the content, and lets the others mount it."""
+        registry = fact.reference.registry
+        with self._first[registry]:
+            if any((registry, one.blob.digest) not in self._holders for one in missing):
+                return self._send(fact, missing)
+        return self._send(fact, missing)
+
+    def _send(self, fact: Facts, missing: Sequence[Content]) -> Layers:
+        target, patience = repository_of(fact), self._delivery.patience
+
+        def move(content: Content, on_sent: Callable[[int], None]) -> LayerState | Evidence:
+            holder = self._holders.get((fact.reference.registry, content.blob.digest), "")
+            said = self._registry.send(content, target, holder, on_sent, patience)
+            if isinstance(said, LayerState):
+                self._hold(fact.reference, content)
+            return said
+
+        def declined(_content: Content, said: Evidence) -> Outcome:
+            return self._delivery.declined(fact, said)
+
+        self._delivery.observer.pushing(fact.reference)
+        for content in self._package.contents:
+            waits = content in missing
+            self._transfer.tell(fact, content.blob, LayerState.WAITING if waits else LayerState.REUSED)
+        largest_first = sorted(missing, key=lambda content: -content.blob.size)
+        return self._transfer.blobs(fact, {one.blob: one for one in largest_first}, move, declined)
+
+    def _refer(self, fact: Facts) -> None:
+        """What is about the image, once that is there: whoever finds the tag finds its signatures, too."""
+        if not (self._package.referrers or self._package.companions):
+            return
+        self._transfer.put(fact, self._package.manifest)
+        for referrer in self._package.referrers:
+            self._delivery.require_running()
+            if not referrer.subject:
+                self._transfer.put(fact, referrer.content)
+                continue
+            try:
+                said = self._registry.refer(referrer, repository_of(fact), self._delivery.patience)
+            except RegistryUnreachable as error:
+                raise Ended(Failed(unreached(fact, error))) from None
+            if not accepted(said) or said.code:
+                raise Ended(about(self._delivery.declined(fact, said), referrer))
+        along = [accompany(fact, one, self._registry, self._delivery) for one in self._package.companions]
+        self._delivery.went_along(fact, tuple(along))
+
+
+def _nobody(_done: int, _whole: int) -> None:
+    """Nothing is shown of a run that pushes nothing."""
+
+
+def _with_digest(facts: Iterable[Facts], package: Package) -> tuple[Facts, ...]:
+    """The same once the image's digest is known for sure."""
+    digest = package.manifest.digest
+    return tuple(
+        fact._replace(image=fact.image._replace(digest=digest)) if isinstance(fact.image, Upcoming) else fact
+        for fact in facts
+    )
+
+
+def _steps(facts: Sequence[Facts], origin: str) -> Iterable[Step]:
+    """The first tag of each repository brings the content, the others get the manifest."""
+    first = {fact.reference.name: fact.reference for fact in reversed(facts) if unchanged(fact)}
+    for fact in sorted(facts, key=moves):
+        reference = fact.reference
+        if unchanged(fact):
+            yield Step(reference, How.ALREADY_THERE, last=moves(fact))
+        elif reference.name in first:
+            yield Step(reference, How.TAGGED, first[reference.name], last=moves(fact))
+        else:
+            first[reference.name] = reference
+            yield Step(reference, How.PUSHED, last=moves(fact), origin=origin)

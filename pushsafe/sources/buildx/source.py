@@ -1,0 +1,258 @@
+"""A build by buildx as the origin of tags: refused before it begins where its push would be, and verified after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from pushsafe.denial.classify import foresee
+from pushsafe.denial.refusal import beforehand, credential_of
+from pushsafe.model.errors import EngineFailed, EngineUnreachable, PushsafeError, UsageError
+from pushsafe.model.evidence import Evidence, Stage, TagAbsent, TagHeld
+from pushsafe.model.facts import Builder, Buildx, Facts, Upcoming
+from pushsafe.model.outcomes import BuildFailed, Built, Denied, Failed, NotPushed, Pushed
+from pushsafe.model.plan import PushPlan
+from pushsafe.model.request import Asks, Build, PushRequest, Target
+from pushsafe.model.verdicts import Denial, Failure, FailureKind
+from pushsafe.oci.manifest import ImageConfig, ManifestInfo
+from pushsafe.oci.reference import Reference, parse
+from pushsafe.push.ports import Gateways
+from pushsafe.push.preflight import investigate
+from pushsafe.push.recorder import Delivery, before
+from pushsafe.push.results import outcome_of
+from pushsafe.push.verify import seen_whole
+from pushsafe.rules.buildx_commands import INSTALL
+from pushsafe.runtime.redact import clean
+from pushsafe.sources.buildx.build_output import Told, read_text
+
+_CUT = NotPushed("cut off while it was being built and pushed; the registry may hold it", begun=True)
+
+
+class Building:
+    """One build."""
+
+    def __init__(self, request: PushRequest, build: Build, gateways: Gateways, pool: ThreadPoolExecutor) -> None:
+        self._asks = request.asks
+        self._build = build
+        self._gateways = gateways
+        self._pool = pool
+        self._caches: dict[str, Future[bool]] = {}
+
+    # ------------------------------------------------------------------ before the build
+
+    def prepare(self, facts: tuple[Facts, ...], /) -> tuple[Facts, ...]:
+        buildx = self._gateways.buildx().look(self._build.builder)
+        builder = self._require_a_builder(buildx)
+        targets = {str(reference): target for target in self._build.targets for reference in target.references}
+        images = {name: _upcoming(target, builder) for name, target in targets.items()}
+        if self._asks is not Asks.NOTHING:
+            self._caches = {str(one): self._pool.submit(self._is_image, one) for one in self._build.caches}
+        return tuple(fact._replace(image=images[str(fact.reference)], buildx=buildx) for fact in facts)
+
+    def _require_a_builder(self, buildx: Buildx) -> Builder | None:
+        if buildx.problem:
+            raise UsageError(buildx.problem, INSTALL if buildx.to_install else "docker buildx ls")
+        name = self._build.builder
+        builder = next((one for one in buildx.builders if one.name == name), None) if name else buildx.current
+        if name and builder is None:
+            there = ", ".join(one.name for one in buildx.builders)
+            raise UsageError(f"there is no builder {name!r}; there are {there}", "docker buildx ls")
+        if builder is not None and builder.problem:
+            message = f"the builder {builder.name!r} cannot build: {builder.problem}"
+            raise UsageError(message, "docker buildx ls") if name else EngineUnreachable(message, "docker buildx ls")
+        return builder
+
+    def _is_image(self, reference: Reference) -> bool:
+        """Whether a tag is known to name an image: BuildKit's cache is for no platform."""
+        registry = self._gateways.registry()
+        try:
+            credential = self._gateways.credentials.lookup(reference.registry)
+            found = registry.manifest(reference, credential, whole=True)
+            if not isinstance(found, ManifestInfo) or found.is_index or not found.config:
+                return isinstance(found, ManifestInfo) and bool(found.platforms)
+            config = registry.image_config(reference, credential, found.config)
+        except PushsafeError:
+            return False
+        return isinstance(config, ImageConfig) and config.platform is not None
+
+    def look_ahead(self, fact: Facts, /) -> None:
+        """buildx finds out by itself what there is."""
+
+    def plan(self, _facts: tuple[Facts, ...], /) -> PushPlan:
+        # Only now: an answer may have to wait for what the engine says of itself.
+        if image := next((name for name, asked in self._caches.items() if asked.result()), ""):
+            raise UsageError(
+                f"--cache-to {image}: this tag names an image, and the cache would take its place",
+                f"a tag of its own for the cache, e.g. {image.rpartition(':')[0]}:buildcache",
+            )
+        return PushPlan()
+
+    # ------------------------------------------------------------------ the build
+
+    def carry_out(self, facts: tuple[Facts, ...], _planned: PushPlan, delivery: Delivery, /) -> None:
+        tags = {str(fact.reference): fact for fact in facts}
+        for fact in tags.values():
+            delivery.begin(fact, _CUT)
+        try:
+            with delivery.phase("build"):
+                answer = self._gateways.buildx().run(self._build)
+            match answer:
+                case Built():
+                    self._read_back(tags, answer, delivery)
+                case BuildFailed():
+                    self._explain(tags, answer, delivery)
+        except BaseException:
+            delivery.stop()
+            raise
+
+    def _read_back(self, tags: Mapping[str, Facts], built: Built, delivery: Delivery) -> None:
+        digests, unlisted = dict(built.digests), _unlisted(built, self._build.targets)
+        first: list[Facts] = []
+        further: list[tuple[Facts, str]] = []
+        seen: dict[tuple[str, str], str] = {}
+        for target in self._build.targets:
+            digest = digests.get(target.name)
+            for name in dict.fromkeys(map(str, target.references)):
+                fact = tags[name]
+                if target.name in unlisted:
+                    delivery.finish(fact, Failed(_unchecked(unlisted[target.name]), begun=True))
+                    continue
+                if digest is None:
+                    delivery.finish(fact, Failed(_untold(target, fact.reference), begun=True))
+                    continue
+                delivery.place(fact, Pushed(digest))
+                source = seen.setdefault((fact.reference.name, digest), name)
+                if source == name:
+                    first.append(fact)
+                else:
+                    further.append((fact, source))
+        self._all(delivery.read_back, ((fact,) for fact in first))
+        known = {name: seen_whole(delivery.results[name].verification) for _, name in further}
+        self._all(delivery.read_back, ((fact, known[source]) for fact, source in further))
+        listed = {target.name for target in self._build.targets}
+        if others := [name for target, names in unlisted.items() if target not in listed for name in names]:
+            raise EngineFailed(_unchecked(others).message, "docker buildx bake --print")
+
+    # ------------------------------------------------------------------ a build that failed
+
+    def _explain(self, tags: Mapping[str, Facts], failed: BuildFailed, delivery: Delivery) -> None:
+        told = read_text(failed.said)
+        if not failed.said:
+            self._ask(tags, failed, delivery)
+            return
+        refused = {name: words for name, words in told.refused.items() if name in tags}
+        rest = [fact for name, fact in tags.items() if name not in refused]
+        self._all(
+            self._finish_refused,
+            ((tags[name], words, told.digests.get(name, ""), delivery) for name, words in refused.items()),
+        )
+        self._all(self._finish_other, ((fact, told, failed, bool(refused), delivery) for fact in rest))
+        outcomes = [result.outcome for result in delivery.results.values()]
+        all_there = bool(refused) and all(isinstance(outcome, Pushed) for outcome in outcomes)
+        if not all_there and not any(isinstance(outcome, Failed | Denied) for outcome in outcomes):
+            # No tag's failure tells of it, as where only the cache could not be exported.
+            failure = self._failure(failed, told.error)
+            raise EngineFailed(failure.message, *failure.next)
+
+    def _finish_refused(self, fact: Facts, words: str, digest: str, delivery: Delivery) -> None:
+        """A tag whose push failed, by what buildx says; `digest` is what it was to name, empty where that is not
+        known."""
+        outcome = delivery.refused(fact, Evidence(Stage.PUSH, words))
+        if isinstance(delivery.leave_behind(fact, outcome, lambda now: now.manifest.digest == digest), Pushed):
+            delivery.read_back(fact)
+
+    def _finish_other(self, fact: Facts, told: Told, failed: BuildFailed, refused: bool, delivery: Delivery) -> None:
+        """A tag of a build that failed, but not over this one."""
+        digest = told.pushed.get(str(fact.reference))
+        if digest and delivery.names(fact, digest):
+            delivery.place(fact, Pushed(digest))
+            delivery.read_back(fact)
+        elif digest is not None:
+            why = "buildx had begun to push it when the build failed; the registry may hold it"
+            delivery.finish(fact, NotPushed(why, begun=True))
+        elif refused and told.progress:
+            delivery.finish(fact, NotPushed("buildx ended before it was pushed: the push of another tag failed"))
+        elif refused:
+            why = "the push of another tag failed, and buildx did not tell whether it had pushed this one by then"
+            delivery.finish(fact, NotPushed(why, begun=True))
+        else:
+            failure = self._failure(failed, told.error)
+            delivery.finish(fact, Failed(failure, begun=not told.progress))
+
+    def _ask(self, tags: Mapping[str, Facts], failed: BuildFailed, delivery: Delivery) -> None:
+        """Where only the user has read what buildx said: the registries tell whether they refuse a push."""
+        first = {fact.reference.name: fact for fact in tags.values()}
+        asked = {name: self._pool.submit(self._refusal, fact) for name, fact in first.items()}
+        verdicts = {name: future.result() for name, future in asked.items()}
+        failure = self._failure(failed, "what it said stands above")
+        self._all(
+            self._look_again, ((fact, verdicts[fact.reference.name], failure, delivery) for fact in tags.values())
+        )
+
+    def _look_again(self, fact: Facts, verdict: Denial | Failure | None, failure: Failure, delivery: Delivery) -> None:
+        """A tag of a build that failed, over whichever of them: a registry that holds something new was pushed to."""
+        now = delivery.digest_now(fact)
+        known = isinstance(fact.tag_now, TagHeld | TagAbsent)
+        if now and now != before(fact) and (known or verdict is None):
+            what = f"something new, {now}" if known else f"{now}, of this build or an older one"
+            failure = failure._replace(
+                message=f"{failure.message}; the tag names {what}: nobody could compare it with what was built",
+                next=(f"docker buildx imagetools inspect {fact.reference}", *failure.next),
+            )
+            delivery.finish(fact, Failed(failure, begun=True))
+        elif verdict is not None:
+            delivery.finish(fact, outcome_of(verdict))
+        else:
+            # Where it names what it named, that may have been pushed once more.
+            delivery.finish(fact, Failed(failure, begun=now != ""))
+
+    def _refusal(self, fact: Facts) -> Denial | Failure | None:
+        preflight = investigate(self._gateways, fact.reference, credential_of(fact))
+        return foresee(beforehand(fact._replace(preflight=preflight), fact.now))
+
+    def _failure(self, failed: BuildFailed, said: str) -> Failure:
+        command = f"docker buildx {self._build.command} --progress=plain ...   (the build alone, and all that it says)"
+        message = f"buildx ended with status {failed.status}: {said or 'it does not say why'}"
+        return Failure(FailureKind.LOCAL, message, next=(command,))
+
+    # ------------------------------------------------------------------ small parts
+
+    def _all(self, do: Callable[..., object], arguments: Iterable[tuple[Any, ...]]) -> None:
+        for future in [self._pool.submit(do, *one) for one in arguments]:
+            future.result()
+
+
+def _upcoming(target: Target, builder: Builder | None) -> Upcoming:
+    if target.platforms or builder is None or builder.native is None:
+        return Upcoming(target.platforms)
+    return Upcoming((builder.native,), implied=True)
+
+
+def _unlisted(built: Built, targets: Iterable[Target]) -> dict[str, list[str]]:
+    """The names under which buildx says that a target was pushed, and that are none of its tags."""
+    listed = {target.name: set(map(str, target.references)) for target in targets}
+    found = {
+        target: [name for name in names if str(parse(name)) not in listed.get(target, ())]
+        for target, names in built.names
+    }
+    return {target: names for target, names in found.items() if names}
+
+
+def _unchecked(names: Iterable[str]) -> Failure:
+    return Failure(
+        FailureKind.LOCAL,
+        f"buildx says that it pushed {', '.join(map(clean, names))}, too, which nobody asked for or checked",
+        next=tuple(
+            f"docker buildx imagetools inspect {one}" for one in map(parse, names) if isinstance(one, Reference)
+        ),
+    )
+
+
+def _untold(target: Target, reference: Reference) -> Failure:
+    of = f" of the target {target.name!r}" if target.name else ""
+    return Failure(
+        FailureKind.LOCAL,
+        f"buildx ended without an error, but its metadata file holds no digest{of}: nobody can tell what was pushed",
+        next=(f"docker buildx imagetools inspect {reference}",),
+    )

@@ -1,0 +1,264 @@
+"""What an index is put together from, found in the engine and at registries, which are asked side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+from pushsafe.denial.classify import foresee
+from pushsafe.denial.reasons import again_with, of_reading
+from pushsafe.denial.refusal import Refusal, credential_evidence, trouble_of
+from pushsafe.model.credentials import Repository
+from pushsafe.model.errors import EngineFailed, EngineUnreachable, RegistryUnreachable, UsageError
+from pushsafe.model.evidence import Evidence, Stage, TagHeld, refused
+from pushsafe.model.facts import EngineInfo, Facts, ImageMissing, LocalImage
+from pushsafe.model.outcomes import Denied, Failed
+from pushsafe.model.request import Place, Source
+from pushsafe.model.retry_policy import BUSY, Patience
+from pushsafe.model.tag_changes import unchanged
+from pushsafe.model.verdicts import Failure, FailureKind
+from pushsafe.oci.document import Unusable
+from pushsafe.oci.manifest import INDEX_TYPES, Descriptor, ManifestContent, ManifestInfo, config_of, descriptors, single
+from pushsafe.oci.platform import Platform, lacking
+from pushsafe.oci.reference import Implied, Reference
+from pushsafe.push.ports import Gateways, Refused
+from pushsafe.push.preflight import investigate
+
+_OK, _NOT_FOUND = 200, 404
+
+
+class AtRegistry(NamedTuple):
+    """A source that a registry has: images and their attestations."""
+
+    source: Source
+    repository: Repository
+    digest: str
+    parts: tuple[Descriptor, ...]
+
+    @property
+    def platforms(self) -> tuple[Platform, ...]:
+        return tuple(part.platform for part in self.parts if part.platform)
+
+
+class InEngine(NamedTuple):
+    """A source that the engine has, and no registry, or another image there."""
+
+    source: Source
+    image: LocalImage
+
+    @property
+    def platforms(self) -> tuple[Platform, ...]:
+        return tuple(one for one in self.image.platforms if one.os and one.architecture)
+
+
+Found = AtRegistry | InEngine
+_Local = LocalImage | ImageMissing | EngineUnreachable | EngineFailed | None
+_Unread = Evidence | RegistryUnreachable
+_Remote = ManifestContent | _Unread | None
+
+
+class Sources:
+    """The sources of one run. `pool` runs the questions."""
+
+    def __init__(self, gateways: Gateways, pool: ThreadPoolExecutor, patience: Patience, now: float) -> None:
+        self._gateways = gateways
+        self._pool = pool
+        self._patience = patience
+        self._now = now
+
+    def find(self, sources: Iterable[Source]) -> tuple[Found, ...]:
+        """Every one of them. Raises UsageError for one that is nowhere, or that may be either of two images;
+        EngineUnreachable and EngineFailed where only the engine could have it; Refused where a registry would not
+        tell."""
+        listed = tuple(sources)
+        if any(_may_be_remote(source) for source in listed):
+            self._gateways.registry()  # in this thread: see Gathering.gather
+        remote = [self._pool.submit(self._remote, source) if _may_be_remote(source) else None for source in listed]
+        local = self._ask_engine(listed)
+        answers = [one.result() if one else None for one in remote]
+        return tuple(self._pool.map(self._decide, listed, local, answers))  # each may ask for a config
+
+    # ------------------------------------------------------------------ asking
+
+    def _ask_engine(self, sources: tuple[Source, ...]) -> list[_Local]:
+        """What the engine has. It is wanted in any case: a registry may be one of those that it calls insecure."""
+        wanted = [source.place is not Place.REGISTRY for source in sources]
+        info: EngineInfo | None = None
+        try:
+            engine = self._gateways.engine()
+            asked = [
+                self._pool.submit(engine.image, source.reference, near=False) if want else None
+                for source, want in zip(sources, wanted, strict=True)
+            ]
+            info = engine.info()
+            return [one.result() if one else None for one in asked]
+        except (EngineUnreachable, EngineFailed) as error:
+            return [error if want else None for want in wanted]
+        finally:
+            self._gateways.tell_engine_info(info)
+
+    def _remote(self, source: Source) -> ManifestContent | _Unread:
+        credential = self._gateways.credentials.lookup(source.reference.registry)
+        try:
+            return self._gateways.registry().content(source.reference, credential, source.digest, self._patience)
+        except RegistryUnreachable as error:
+            return error
+
+    # ------------------------------------------------------------------ deciding
+
+    def _decide(self, source: Source, here: _Local, there: _Remote) -> Found:
+        if isinstance(there, ManifestContent):
+            if isinstance(here, LocalImage) and not _is_same(source, here, there):
+                raise UsageError(
+                    f"{source.given} is an image of this engine, and another one at {source.reference.registry}",
+                    f"say which is meant: docker-daemon:{source.reference}, or docker://{source.reference}",
+                )
+            credential = self._gateways.credentials.lookup(source.reference.registry)
+            return self._at_registry(source, Repository(source.reference, credential), there)
+        if there is not None and not _is_absent(there):
+            raise self._unread(source, there, here)
+        if isinstance(here, LocalImage):
+            return InEngine(source, here)
+        raise self._nowhere(source, here, there)
+
+    def place(self, found: InEngine, names: Sequence[Reference]) -> AtRegistry | Reference:
+        """Where a registry has an image of the engine's already, or the name under which the engine can push it there
+        and replace nothing: the first of `names` that is free.
+
+        The last one is taken as well where the registry does not tell: many refuse to show a repository that is not
+        there yet. Raises UsageError where none is left, and Refused.
+        """
+        for name in names:
+            there = self._remote(Source(found.source.given, name))
+            if isinstance(there, RegistryUnreachable):
+                raise Refused(unreached(there.message))
+            if isinstance(there, ManifestContent):
+                credential = self._gateways.credentials.lookup(name.registry)
+                if same := self.same(found, Repository(name, credential), there):
+                    return same
+            elif _is_absent(there) or (name is names[-1] and there.status != _OK):
+                return name
+        taken = f": {', '.join(map(str, names))} are taken" if names else ""
+        raise UsageError(
+            f"there is no tag under which {found.source.given} could be pushed and replace nothing{taken}",
+            f"docker tag {found.source.reference} NAME:FREE-TAG   (in the repository of the index, and as its source)",
+        )
+
+    def same(self, found: InEngine, repository: Repository, content: ManifestContent) -> AtRegistry | None:
+        """An image of the engine's as a registry has it; `None` where that is another one. Raises as `find` does."""
+        if not _is_same(found.source, found.image, content):
+            return None
+        there = self._at_registry(found.source, repository, content)
+        differs = lacking(found.platforms, there.platforms) or lacking(there.platforms, found.platforms)
+        return None if differs else there
+
+    def _at_registry(self, source: Source, repository: Repository, content: ManifestContent) -> AtRegistry:
+        """What a registry has sent, as parts of an index."""
+        try:
+            index = content.media_type in INDEX_TYPES
+            parts = descriptors(content) if index else (self._single(source, repository, content),)
+        except Unusable as error:
+            raise UsageError(f"{source.given} cannot be put into an index: it {error}") from None
+        return AtRegistry(source, repository, content.digest, parts)
+
+    def _single(self, source: Source, repository: Repository, content: ManifestContent) -> Descriptor:
+        digest = config_of(content)
+        source = source._replace(reference=repository.reference)
+        try:
+            config = self._gateways.registry().image_config(*repository, digest, self._patience)
+        except RegistryUnreachable as error:
+            raise self._unread(source, error) from None
+        if isinstance(config, Evidence):
+            if _is_absent(config):
+                raise Unusable(f"has no config that could be read: the registry answers {config}")
+            raise self._unread(source, config)
+        return single(content, config)
+
+    # ------------------------------------------------------------------ what is nowhere
+
+    def _nowhere(self, source: Source, here: _Local, there: _Remote) -> Exception:
+        """Why a source cannot be had that no registry has."""
+        said = f"{source.reference.registry} does not hold it" if there is not None else ""
+        if isinstance(here, EngineUnreachable | EngineFailed):
+            elsewhere = f"; {said}" if said else ""
+            return type(here)(f"{here.message}, so that {source.given} cannot be found{elsewhere}", here.hint)
+        if isinstance(here, ImageMissing):
+            missing = self._gateways.engine().image(source.reference)
+            names = missing.near if isinstance(missing, ImageMissing) else ()
+            near = f"; the engine has {', '.join(names)}" if names else ""
+            also = f", and {said}" if said else ""
+            bare = f"docker://{source.reference}   (if a registry has it)" if not said else ""
+            return UsageError(f"the engine has no image {source.given}{also}{near}", bare)
+        return UsageError(f"{source.given} cannot be had: {said}")
+
+    def _unread(self, source: Source, there: _Unread, here: _Local = None) -> Exception:
+        """Why a source cannot be had that its registry did not show: the engine's image may be an older one."""
+        besides = _besides(source, here)
+        says = there.message if isinstance(there, RegistryUnreachable) else f"the registry answers {there}"
+        said = f"{source.given} could not be read from {source.reference.registry}: {says}{besides}"
+        either = f"docker-daemon:{source.reference}, or docker://{source.reference}"
+        commands = (again_with(either),) if isinstance(here, LocalImage) else ()
+        if isinstance(there, RegistryUnreachable):
+            return Refused(Failed(Failure(FailureKind.NETWORK, said, (), commands)))
+        if there.status == _OK and not there.code:  # it sent what is neither image nor index
+            return UsageError(said, *commands)
+        if refused(there):
+            return Refused(self._denied(source, there, besides, commands))
+        busy = () if there.status not in BUSY else (again_with("", "in a while"),)
+        return Refused(Failed(Failure(trouble_of(there), said, (there,), commands or busy)))
+
+    def _denied(self, source: Source, read: Evidence, besides: str, commands: tuple[str, ...]) -> Denied | Failed:
+        """What a refusal to show a source comes to, when the registry was asked as whom it sees us."""
+        reference = source.reference
+        credential = self._gateways.credentials.lookup(reference.registry)
+        found = investigate(self._gateways, reference, credential, source.digest or reference.tag)
+        evidence = (credential_evidence(credential), *found.evidence, read)
+        refusal = Refusal(reference, credential, evidence, self._now)
+        verdict = foresee(refusal)
+        if isinstance(verdict, Failure):
+            return Failed(verdict)
+        denial = of_reading(refusal, verdict)
+        said = denial._replace(summary=f"{denial.summary}{besides}", next=(*denial.next, *commands))
+        return Denied(said, Stage.PROBE)
+
+
+def unreached(problem: str) -> Failed:
+    """Nobody but the engine reaches the registry: it could bring it images, and nobody an index."""
+    return Failed(Failure(FailureKind.NETWORK, f"an index is put from here, not by the engine: {problem}"))
+
+
+def _may_be_remote(source: Source) -> bool:
+    """Whether a registry may have it: a name without one means an image of the engine, unless it says otherwise."""
+    named = Implied.REGISTRY not in source.reference.implied
+    return source.place is Place.REGISTRY or (source.place is Place.EITHER and named)
+
+
+def _is_same(source: Source, image: LocalImage, content: ManifestContent) -> bool:
+    """Whether the engine's image is what the registry has, as far as the engine's store knows that."""
+    config = ""
+    if content.media_type not in INDEX_TYPES:
+        try:
+            config = config_of(content)
+        except Unusable:
+            return False
+    now = TagHeld(ManifestInfo(content.digest, content.media_type, config=config))
+    return unchanged(Facts(source.reference, image=image, tag_now=now))
+
+
+def _is_absent(there: _Unread) -> bool:
+    """Whether a registry says that it does not hold it; every other refusal leaves that open."""
+    return isinstance(there, Evidence) and there.status == _NOT_FOUND
+
+
+def _besides(source: Source, here: _Local) -> str:
+    """What is known of a source in the engine, for whose registry did not tell."""
+    match here:
+        case LocalImage():
+            return f"; the engine has an image {source.given}, which may be another one"
+        case ImageMissing():
+            return f"; the engine has no image {source.given}"
+        case EngineUnreachable() | EngineFailed():
+            return f"; {here.message}"
+        case _:
+            return ""

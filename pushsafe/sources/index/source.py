@@ -1,0 +1,248 @@
+"""An index put together from images of the engine and of registries: what is missing is pushed, mounted or copied."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+from pushsafe.model.errors import EngineFailed, EngineUnreachable, UsageError
+from pushsafe.model.facts import Facts, LocalImage, Upcoming
+from pushsafe.model.outcomes import Failed, NotPushed, Pushed
+from pushsafe.model.plan import How, PushPlan, Step
+from pushsafe.model.request import Assembly, PushRequest
+from pushsafe.model.retry_policy import Patience
+from pushsafe.model.tag_changes import moves, unchanged
+from pushsafe.model.verdicts import Failure, FailureKind
+from pushsafe.oci.manifest import ManifestContent, clash, index_of
+from pushsafe.oci.platform import listed
+from pushsafe.oci.reference import MAX_TAG, Reference
+from pushsafe.push.executor import Placing, Pushing
+from pushsafe.push.planner import plan
+from pushsafe.push.ports import Gateways, Refused
+from pushsafe.push.recorder import Delivery
+from pushsafe.push.transfer import Ended, Transfer, repository_of
+from pushsafe.sources.index.copy import Bringing, Part
+from pushsafe.sources.index.resolve import AtRegistry, Found, InEngine, Sources, unreached
+
+_LONGEST = 60
+"""Characters of a tag that may name platforms."""
+
+
+class Assembling:
+    """One index, under any number of tags.
+
+    A source that only the engine has is pushed first, by the engine, under a tag of its own in the first repository:
+    its carrier, which replaces nothing there.
+    """
+
+    def __init__(self, request: PushRequest, assembly: Assembly, gateways: Gateways, pool: ThreadPoolExecutor) -> None:
+        self._request = request
+        self._assembly = assembly
+        self._gateways = gateways
+        self._pool = pool
+        self._found: tuple[Found, ...] = ()
+        self._carriers: dict[str, InEngine] = {}
+        self._lent: tuple[tuple[str, Reference], ...] = ()
+
+    # ------------------------------------------------------------------ before the push
+
+    def prepare(self, facts: tuple[Facts, ...], /) -> tuple[Facts, ...]:
+        self._sources = Sources(self._gateways, self._pool, Patience(self._request.retries), facts[0].now)
+        found = self._sources.find(self._assembly.sources)
+        _require_one_each(found)
+        local = [one for one in found if isinstance(one, InEngine)]
+        names = _names(local, facts[0].reference, {str(fact.reference) for fact in facts})
+        # A source that a registry has under one of its names already needs no engine any more.
+        places = dict(zip(local, self._pool.map(self._sources.place, local, names), strict=True))
+        settled = {one: place for one, place in places.items() if isinstance(place, AtRegistry)}
+        self._found = tuple(settled.get(one, one) if isinstance(one, InEngine) else one for one in found)
+        self._carriers = {str(place): one for one, place in places.items() if isinstance(place, Reference)}
+        upcoming = Upcoming(tuple(platform for one in self._found for platform in one.platforms), self._digest())
+        targets = tuple(fact._replace(image=upcoming) for fact in facts)
+        carriers = tuple(
+            facts[0]._replace(
+                reference=place,
+                image=one.image,
+                listed=False,
+                carrier=one.source.given.removeprefix("docker-daemon:"),
+            )
+            for one, place in places.items()
+            if isinstance(place, Reference)
+        )
+        self._lent = self._free_names(fact.reference for fact in carriers)
+        return targets + carriers
+
+    def _free_names(self, carriers: Iterable[Reference]) -> tuple[tuple[str, Reference], ...]:
+        """The names that the engine has to be told for carriers, each with the ID of its image."""
+        wanted = []
+        for reference in carriers:
+            found = self._carriers[str(reference)]
+            if str(reference) == str(found.source.reference):
+                continue
+            there = self._gateways.engine().image(reference, near=False)
+            if not isinstance(there, LocalImage):
+                wanted.append((found.image.id, reference))
+            elif there.id != found.image.id:
+                raise UsageError(
+                    f"{found.source.given} would be pushed as {reference}, and the engine has another image of that "
+                    "name",
+                    f"docker rmi {reference}",
+                )
+        return tuple(wanted)
+
+    def _digest(self) -> str:
+        """The index's own, where it can be told before anything is pushed."""
+        held = [one for one in self._found if isinstance(one, AtRegistry)]
+        return _index(held).digest if len(held) == len(self._found) else ""
+
+    def look_ahead(self, fact: Facts, /) -> None:
+        """What has to be brought there is known later."""
+
+    def plan(self, facts: tuple[Facts, ...], /) -> PushPlan:
+        targets, carriers = _split(facts)
+        _require_reached(targets)
+        return plan(carriers)._replace(
+            placed=tuple(
+                Step(
+                    fact.reference,
+                    How.ALREADY_THERE if unchanged(fact) else How.TAGGED,
+                    last=moves(fact),
+                )
+                for fact in targets
+            )
+        )
+
+    # ------------------------------------------------------------------ the push
+
+    def carry_out(self, facts: tuple[Facts, ...], planned: PushPlan, delivery: Delivery) -> None:
+        targets, carriers = _split(facts)
+        transfer = Transfer(delivery, self._gateways, self._pool)
+        try:
+            if carriers:
+                self._push(carriers, planned, delivery)
+            found = self._all_at_registries(carriers, delivery)
+            parts = tuple(Part(part, one.repository) for one in found for part in one.parts)
+            bringing = Bringing(transfer)
+            Placing(delivery, self._pool, _index(found), lambda fact: bringing.bring(fact, parts)).put(targets)
+        except (Ended, Refused) as ended:
+            for fact in targets:
+                delivery.finish(fact, ended.outcome)
+        except BaseException:
+            delivery.stop()
+            raise
+        finally:
+            transfer.close()
+
+    def _push(self, carriers: Sequence[Facts], planned: PushPlan, delivery: Delivery) -> None:
+        """Let the engine push them, under names that it has for no longer than that."""
+        given: list[Reference] = []
+        try:
+            for image, name in self._lent:
+                given.append(name)
+                self._gateways.engine().tag(image, name)
+            Pushing(delivery, carriers, self._pool).carry_out(planned._replace(placed=()))
+        finally:
+            for name in given:
+                with suppress(EngineUnreachable, EngineFailed):
+                    self._gateways.engine().untag(name)
+
+    def _all_at_registries(self, carriers: Sequence[Facts], delivery: Delivery) -> tuple[AtRegistry, ...]:
+        """Every source, by now at a registry. Raises Ended where one is not in place, or cannot be read back."""
+        for fact in carriers:
+            if not delivery.results[str(fact.reference)].confirmed:
+                raise Ended(NotPushed(f"its index would name {fact.reference}, which is not in place"))
+        pushed = {self._carriers[str(fact.reference)]: fact for fact in carriers}
+        return tuple(
+            self._carried(found, pushed[found], delivery) if isinstance(found, InEngine) else found
+            for found in self._found
+        )
+
+    def _carried(self, found: InEngine, fact: Facts, delivery: Delivery) -> AtRegistry:
+        outcome = delivery.results[str(fact.reference)].outcome
+        content = delivery.content(fact, outcome.digest if isinstance(outcome, Pushed) else "")
+        if isinstance(content, Failure):
+            raise Ended(Failed(content))
+        if isinstance(content, str):
+            raise Ended(Failed(Failure(FailureKind.REGISTRY_ERROR, f"{fact.reference} could not be read: {content}")))
+        try:
+            there = self._sources.same(found, repository_of(fact), content)
+        except UsageError as error:
+            raise Ended(Failed(Failure(FailureKind.REGISTRY_ERROR, error.message))) from None
+        if there is None:
+            said = (
+                f"{fact.reference} names {content.digest} now, and that is not the image that {found.source.given} was"
+            )
+            raise Ended(Failed(Failure(FailureKind.LOCAL, f"{said} when this began")))
+        return there
+
+
+def _index(found: Iterable[AtRegistry]) -> ManifestContent:
+    return index_of([part for one in found for part in one.parts])
+
+
+def _require_reached(targets: Iterable[Facts]) -> None:
+    """Raise Refused where a registry does not answer us."""
+    problem = next((one.preflight.problem for one in targets if one.preflight and one.preflight.problem), "")
+    if problem:
+        raise Refused(unreached(problem))
+
+
+def _require_one_each(found: Sequence[Found]) -> None:
+    """Raise UsageError for a source without a platform, and for two of one."""
+    for one in found:
+        if not one.platforms:
+            raise UsageError(f"nobody tells which platform {one.source.given} is for")
+    twice = clash((one.source.given, platform) for one in found for platform in one.platforms)
+    if twice:
+        first, second, platform = twice
+        said = f"{first} and {second} are both for" if first != second else f"{first} is twice for"
+        raise UsageError(
+            f"{said} {listed((platform,))}, and an index names one image for each platform", "leave one of them out"
+        )
+
+
+def _names(found: Sequence[InEngine], target: Reference, taken: set[str]) -> list[list[Reference]]:
+    """The names for each in the target's repository, in the order of preference: its own, one that says which platforms
+    of the target it is for, and one with its ID besides. No two have one of them, and none is one of `taken`."""
+    names: list[list[Reference]] = [[] for _ in found]
+    for name_of in (_own_name, _name_by_platform, _name_by_image):
+        for one, its in zip(found, names, strict=True):
+            name = name_of(one, target)
+            if name.name == target.name and str(name) not in taken:
+                taken.add(str(name))
+                its.append(name)
+    return names
+
+
+def _own_name(found: InEngine, _target: Reference) -> Reference:
+    return found.source.reference
+
+
+def _name_by_platform(found: InEngine, target: Reference) -> Reference:
+    """What people call one platform of a tag: `1.4.2-linux-arm-v7`."""
+    return _suffixed(target, _platforms_of(found))
+
+
+def _name_by_image(found: InEngine, target: Reference) -> Reference:
+    return _suffixed(target, f"{_platforms_of(found)}-{found.image.id.rpartition(':')[2][:12]}")
+
+
+def _platforms_of(found: InEngine) -> str:
+    """Its platforms as a part of a tag; of many, how many."""
+    named = "-".join(part for platform in found.platforms for part in platform if part)
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", named) if len(named) <= _LONGEST else f"{len(found.platforms)}-platforms"
+
+
+def _suffixed(target: Reference, suffix: str) -> Reference:
+    """Another tag of the repository; where it would be too long, it is the target's own that is shortened."""
+    tag = f"{target.tag[: MAX_TAG - len(suffix) - 1]}-{suffix}"
+    reference = target._replace(tag=tag, implied=frozenset())
+    return reference._replace(given=str(reference))
+
+
+def _split(facts: Iterable[Facts]) -> tuple[tuple[Facts, ...], tuple[Facts, ...]]:
+    """The tags that are to name the index, and the carriers."""
+    every = tuple(facts)
+    return tuple(fact for fact in every if not fact.carrier), tuple(fact for fact in every if fact.carrier)

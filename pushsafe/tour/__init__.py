@@ -1,1 +1,0 @@
-"""The tour for newcomers: real runs against a registry that lives no longer than they do."""

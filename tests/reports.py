@@ -64,7 +64,9 @@ def before(report: Report, *states: TagState) -> Report:
 
 
 def _finding(severity: Severity, *, allowed: bool = False, fix: str = "docker login registry.example.com") -> Finding:
-    return Finding("PS301", "not-logged-in", severity, reference("1"), "nobody is logged in", fix, allowed)
+    return Finding(
+        "PS301", "not-logged-in", severity, "credential", reference("1"), "nobody is logged in", fix, allowed
+    )
 
 
 _EVIDENCE = (
@@ -121,7 +123,7 @@ def _nobody_logged_in() -> Report:
     outcomes = {name: _denied(name, DenialReason.NOT_LOGGED_IN, present=False) for name in ("myorg/a", "myorg/b")}
     message = f"nobody is logged in to {HOST}, and it wants a login (/v2/ answers 401 without one)"
     command = f"docker login {HOST}"
-    found = Finding(PS301.code, PS301.slug, PS301.severity, reference("1", "myorg/a"), message, command)
+    found = Finding(PS301.code, PS301.slug, PS301.severity, PS301.step, reference("1", "myorg/a"), message, command)
     return Report(
         version="0.1.0",
         findings=(found,),
@@ -151,6 +153,7 @@ _OVERWRITES = Finding(
     "PS401",
     "overwrites-tag",
     Severity.WARNING,
+    "tag now",
     reference("1.4.2"),
     f"'1.4.2' exists at {HOST} and names sha256:222222222222, which this push would replace",
     f"docker buildx imagetools inspect {reference('1.4.2')}",

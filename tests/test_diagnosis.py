@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +13,22 @@ import pytest
 from referencing import Registry as Schemas
 from referencing import Resource
 
+from pushsafe import rules
 from pushsafe.model.credentials import Credential, CredentialKind
 from pushsafe.model.errors import EngineFailed, EngineUnreachable, RegistryUnreachable, UsageError
 from pushsafe.model.evidence import WRONG_ADDRESS, Access, Evidence, Preflight, RegistryPing, Stage
-from pushsafe.model.facts import ImageMissing, LocalImage, StoreKind
+from pushsafe.model.facts import Facts, ImageMissing, LocalImage, StoreKind
 from pushsafe.model.inquiry import STEPS, Diagnosis, StepStatus
 from pushsafe.model.request import PushRequest, TagPolicy
+from pushsafe.model.verdicts import Severity
 from pushsafe.oci.manifest import DOCKER_MANIFEST, ManifestInfo
 from pushsafe.oci.platform import Platform
 from pushsafe.oci.reference import Reference
-from pushsafe.push.diagnostics import FINDINGS, MORE, run
+from pushsafe.push.diagnostics import MORE, run
 from pushsafe.report import diagnosis as report
 from pushsafe.report.exit_codes import ExitCode, exit_code
-from pushsafe.rules import RULES
+from pushsafe.rules import RULES, Needs, Rule
+from pushsafe.rules.rule import Problem
 from tests.fakes.gateways import NOW, Engine, Registry, World
 from tests.values import AMD64, ARM64, OCI_INDEX, OCI_MANIFEST, broken, logged_in, nobody, ref, sha
 
@@ -572,9 +576,23 @@ LED = "registry.test sends uploads to http://core:8080, which is not its own add
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
-def test_every_rule_is_about_a_step(rule: object) -> None:
-    code = getattr(rule, "code", "")
-    assert next(step for prefix, step in FINDINGS if code.startswith(prefix)) in STEPS
+def test_every_rule_is_about_a_step(rule: Rule) -> None:
+    assert rule.step in STEPS
+
+
+@pytest.mark.parametrize("needs", list(Needs), ids=lambda needs: needs.value)
+@pytest.mark.parametrize("step", STEPS)
+def test_a_rule_of_a_family_that_is_new(needs: Needs, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(facts: Sequence[Facts]) -> Iterator[Problem]:
+        return (Problem(fact.reference, "it is new") for fact in facts)
+
+    new = RULES[0]._replace(
+        code="PS901", slug="new-rule", severity=Severity.WARNING, needs=needs, step=step, check=check
+    )
+    monkeypatch.setattr(rules, "RULES", (*RULES, new))
+    found = diagnose(asked(*GOOD))
+    assert [one.name for one in found.steps if "PS901 new-rule" in one.detail] == [step]
+    assert exit_code(found.report) is ExitCode.OK
 
 
 # ---------------------------------------------------------------------- what is shown

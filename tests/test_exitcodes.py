@@ -136,7 +136,7 @@ def test_of_two_the_first_of_the_precedence_wins(one: tuple[Report, ExitCode], o
 
 @pytest.mark.parametrize("severity", Severity)
 def test_findings_alone_do_not_decide(severity: Severity) -> None:
-    found = Finding("PS103", "implicit-tag", severity, REF, "", allowed=severity is Severity.ERROR)
+    found = Finding("PS103", "implicit-tag", severity, "reference", REF, "", allowed=severity is Severity.ERROR)
     assert exit_code(report(GOOD)._replace(findings=(found,))) is ExitCode.OK
 
 

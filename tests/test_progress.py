@@ -566,7 +566,9 @@ def test_a_run_that_refuses_makes_none_and_its_warnings_are_told(capsys: pytest.
         raise AssertionError("nothing is pushed")
 
     lazy = Lazy(make)
-    lazy.warned([Finding("PS301", "not-logged-in", Severity.WARNING, ONE, "nobody is logged in", "docker login")])
+    lazy.warned(
+        [Finding("PS301", "not-logged-in", Severity.WARNING, "credential", ONE, "nobody is logged in", "docker login")]
+    )
     for event in EVENTS:
         tell(lazy, event)
     lazy.close()

@@ -16,11 +16,13 @@ class Severity(Enum):
 
 
 class Finding(NamedTuple):
-    """One thing a rule has to say of one reference; `fix` is a command where there is one."""
+    """One thing a rule has to say of one reference, and of this step of a push; `fix` is a command where there is
+    one."""
 
     code: str
     slug: str
     severity: Severity
+    step: str
     reference: Reference
     message: str
     fix: str = ""

@@ -35,18 +35,6 @@ MORE = {
     "push probe": ("push probe as nobody",),
 }
 """Those that some answers lead to, after the step that each is about."""
-FINDINGS = (
-    ("PS108", "registry"),
-    ("PS1", "reference"),
-    ("PS205", "tag now"),
-    ("PS206", "tag now"),
-    ("PS2", "image"),
-    ("PS304", "challenge"),
-    ("PS3", "credential"),
-    ("PS4", "tag now"),
-    ("PS5", "reference"),
-)
-"""The step that a finding is about, by the beginning of its code."""
 
 
 def run(request: PushRequest, gateways: Gateways, now: Callable[[], float] = time.time) -> Diagnosis:
@@ -130,12 +118,9 @@ def _in_order(steps: Iterable[Step], reference: Reference, findings: tuple[Findi
     """Every step once, with the findings that are about it; of two answers to one question the later knows more."""
     found = {step.name: step for step in (Step("reference", StepStatus.OK, str(reference)), *steps)}
     for finding in findings:
-        name = next(step for code, step in FINDINGS if finding.code.startswith(code))
-        if name in found:
-            status, detail = found[name][1:]
-            bad = finding.severity is Severity.ERROR
-            named = f"{detail}; {finding.code} {finding.slug}"
-            found[name] = Step(name, StepStatus.FAILED if bad else status, named)
+        if step := found.get(finding.step):
+            status = StepStatus.FAILED if finding.severity is Severity.ERROR else step.status
+            found[step.name] = Step(step.name, status, f"{step.detail}; {finding.code} {finding.slug}")
     for name in STEPS:
         found.setdefault(name, Step(name, StepStatus.SKIPPED, "not asked: the reference comes first"))
     return tuple(found[name] for step in STEPS for name in (step, *MORE.get(step, ())) if name in found)

@@ -3,62 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from importlib import import_module
 
 from pushsafe.model.facts import Facts
 from pushsafe.model.verdicts import Finding, Severity
-from pushsafe.rules import (
-    ps101_unqualified_name,
-    ps102_implicit_docker_hub,
-    ps103_implicit_tag,
-    ps104_not_a_registry,
-    ps105_retired_registry,
-    ps106_path_shape,
-    ps107_duplicate_reference,
-    ps108_web_site_answers,
-    ps201_image_missing,
-    ps202_tags_differ,
-    ps203_multi_platform_without_buildx,
-    ps204_index_incomplete,
-    ps205_shrinks_index,
-    ps206_platform_change,
-    ps207_attestations_left,
-    ps301_not_logged_in,
-    ps302_credential_expired,
-    ps303_credential_unusable,
-    ps304_cleartext_credential,
-    ps305_credential_elsewhere,
-    ps401_overwrites_tag,
-    ps402_latest_goes_back,
-    ps501_content_trust,
-)
 from pushsafe.rules.rule import Needs, Rule
 
 __all__ = ["RULES", "Needs", "Rule", "lint", "refused"]
 
-RULES: tuple[Rule, ...] = (
-    ps101_unqualified_name.RULE,
-    ps102_implicit_docker_hub.RULE,
-    ps103_implicit_tag.RULE,
-    ps104_not_a_registry.RULE,
-    ps105_retired_registry.RULE,
-    ps106_path_shape.RULE,
-    ps107_duplicate_reference.RULE,
-    ps108_web_site_answers.RULE,
-    ps201_image_missing.RULE,
-    ps202_tags_differ.RULE,
-    ps203_multi_platform_without_buildx.RULE,
-    ps204_index_incomplete.RULE,
-    ps205_shrinks_index.RULE,
-    ps206_platform_change.RULE,
-    ps207_attestations_left.RULE,
-    ps301_not_logged_in.RULE,
-    ps302_credential_expired.RULE,
-    ps303_credential_unusable.RULE,
-    ps304_cleartext_credential.RULE,
-    ps305_credential_elsewhere.RULE,
-    ps401_overwrites_tag.RULE,
-    ps402_latest_goes_back.RULE,
-    ps501_content_trust.RULE,
+RULES: tuple[Rule, ...] = tuple(
+    import_module(f"{__name__}.{name}").RULE
+    for name in (
+        "ps101_unqualified_name",
+        "ps102_implicit_docker_hub",
+        "ps103_implicit_tag",
+        "ps104_not_a_registry",
+        "ps105_retired_registry",
+        "ps106_path_shape",
+        "ps107_duplicate_reference",
+        "ps108_web_site_answers",
+        "ps201_image_missing",
+        "ps202_tags_differ",
+        "ps203_multi_platform_without_buildx",
+        "ps204_index_incomplete",
+        "ps205_shrinks_index",
+        "ps206_platform_change",
+        "ps207_attestations_left",
+        "ps301_not_logged_in",
+        "ps302_credential_expired",
+        "ps303_credential_unusable",
+        "ps304_cleartext_credential",
+        "ps305_credential_elsewhere",
+        "ps401_overwrites_tag",
+        "ps402_latest_goes_back",
+        "ps501_content_trust",
+    )
 )
 
 
@@ -69,6 +48,7 @@ def lint(facts: Sequence[Facts], needs: Needs, allowed: Collection[str] = ()) ->
             code=rule.code,
             slug=rule.slug,
             severity=problem.severity or rule.severity,
+            step=rule.step,
             reference=problem.reference,
             message=problem.message,
             fix=problem.fix,

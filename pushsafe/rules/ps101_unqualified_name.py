@@ -27,6 +27,7 @@ RULE = Rule(
     slug="unqualified-name",
     severity=Severity.ERROR,
     needs=Needs.TEXT,
+    step="reference",
     summary="the name has neither registry nor namespace",
     explanation=(
         "Docker fills in what a name leaves out: a bare word means Docker Hub and its namespace `library`, which "

@@ -74,6 +74,7 @@ RULE = Rule(
     slug="implicit-docker-hub",
     severity=Severity.ERROR,
     needs=Needs.TEXT,
+    step="reference",
     summary="no registry is named, so Docker Hub is implied",
     explanation=(
         "A first component without dot, port or `localhost` is a namespace of Docker Hub to "

@@ -25,6 +25,7 @@ RULE = Rule(
     slug="implicit-tag",
     severity=Severity.WARNING,
     needs=Needs.TEXT,
+    step="reference",
     summary="no tag is named, so `latest` is implied",
     explanation=(
         "`latest` is a name like any other: it moves only when somebody moves it, and whoever "

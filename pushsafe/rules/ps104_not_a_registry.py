@@ -34,6 +34,7 @@ RULE = Rule(
     slug="not-a-registry",
     severity=Severity.ERROR,
     needs=Needs.TEXT,
+    step="reference",
     summary="the host is a web site, not a registry",
     explanation=(
         "The address copied from a browser is often not the registry's: hub.docker.com, github.com "

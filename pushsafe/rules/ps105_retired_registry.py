@@ -25,6 +25,7 @@ RULE = Rule(
     slug="retired-registry",
     severity=Severity.WARNING,
     needs=Needs.TEXT,
+    step="reference",
     summary="the registry no longer takes pushes, or is about to stop",
     explanation=(
         "Registries are renamed and shut down; a pipeline written years ago goes on pushing to the "

@@ -48,6 +48,7 @@ RULE = Rule(
     slug="path-shape",
     severity=Severity.ERROR,
     needs=Needs.TEXT,
+    step="reference",
     summary="the registry cannot hold a repository of that path",
     explanation=(
         "Registries differ in the paths they can hold: Docker Hub takes exactly namespace/name, "

@@ -26,6 +26,7 @@ RULE = Rule(
     slug="duplicate-reference",
     severity=Severity.WARNING,
     needs=Needs.TEXT,
+    step="reference",
     summary="the same tag is listed twice",
     explanation=(
         "Two spellings can name one tag (`docker.io/library/x` and `x`, `x` and `x:latest`). It is "

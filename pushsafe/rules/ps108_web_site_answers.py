@@ -37,6 +37,7 @@ RULE = Rule(
     slug="web-site-answers",
     severity=Severity.ERROR,
     needs=Needs.FACTS,
+    step="registry",
     summary="a web site answers under the registry's name",
     explanation=(
         "Many registries have another name than the web site they belong to: a GitLab's registry is often found at "

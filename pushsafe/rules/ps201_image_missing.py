@@ -54,6 +54,7 @@ RULE = Rule(
     slug="image-missing",
     severity=Severity.ERROR,
     needs=Needs.FACTS,
+    step="image",
     summary="the engine has no such image, or not for that platform",
     explanation=(
         "A push sends what the engine holds under that very name. A typing error, a build that did "

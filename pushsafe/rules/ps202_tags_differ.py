@@ -36,6 +36,7 @@ RULE = Rule(
     slug="tags-differ",
     severity=Severity.WARNING,
     needs=Needs.FACTS,
+    step="image",
     summary="listed tags of one repository name different images",
     explanation=(
         "Tags that are pushed together mostly mean one build: `1.4.2`, `1.4` and `latest`. When "

@@ -75,6 +75,7 @@ RULE = Rule(
     slug="multi-platform-without-buildx",
     severity=Severity.ERROR,
     needs=Needs.FACTS,
+    step="image",
     summary="a multi-platform image needs buildx or the containerd image store",
     explanation=(
         "The classic image store keeps one platform of an image. Pushing from it puts a "

@@ -48,6 +48,7 @@ RULE = Rule(
     slug="index-incomplete",
     severity=Severity.ERROR,
     needs=Needs.FACTS,
+    step="image",
     summary="the image's index names platforms whose content is not here",
     explanation=(
         "The containerd image store keeps an index even where it holds only some of its platforms: `docker pull` "

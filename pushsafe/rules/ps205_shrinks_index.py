@@ -46,6 +46,7 @@ RULE = Rule(
     slug="shrinks-index",
     severity=Severity.ERROR,
     needs=Needs.FACTS,
+    step="tag now",
     summary="the tag would lose platforms that it has now",
     explanation=(
         "A tag that names an index serves machines of several platforms. Pushing a single platform under it, from an "

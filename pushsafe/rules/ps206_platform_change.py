@@ -35,6 +35,7 @@ RULE = Rule(
     slug="platform-change",
     severity=Severity.WARNING,
     needs=Needs.FACTS,
+    step="tag now",
     summary="the tag names an image of another platform now",
     explanation=(
         "An image that was built on a laptop with an ARM processor does not run where the one before it did: machines "

@@ -43,6 +43,7 @@ RULE = Rule(
     slug="attestations-left",
     severity=Severity.INFO,
     needs=Needs.FACTS,
+    step="image",
     summary="`--platform` leaves behind what belongs to the whole index",
     explanation=(
         "buildx keeps provenance and SBOM in manifests of their own, beside the platforms in the image's index. "

@@ -40,6 +40,7 @@ RULE = Rule(
     slug="not-logged-in",
     severity=Severity.ERROR,
     needs=Needs.FACTS,
+    step="credential",
     summary="no credential for a registry that wants one",
     explanation=(
         "docker looks for a credential in DOCKER_AUTH_CONFIG, in the credential helpers and in its config file, and "

@@ -36,6 +36,7 @@ RULE = Rule(
     slug="credential-expired",
     severity=Severity.ERROR,
     needs=Needs.FACTS,
+    step="credential",
     summary="the stored token has expired",
     explanation=(
         "Cloud registries hand out tokens that live for hours (ECR 12, ACR 3), and docker keeps them as if they were "

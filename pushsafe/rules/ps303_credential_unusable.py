@@ -28,6 +28,7 @@ RULE = Rule(
     slug="credential-unusable",
     severity=Severity.ERROR,
     needs=Needs.FACTS,
+    step="credential",
     summary="the credential cannot be read",
     explanation=(
         "A credential helper that is configured but not installed, that fails, or a config file "

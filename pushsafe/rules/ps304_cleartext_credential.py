@@ -37,6 +37,7 @@ RULE = Rule(
     slug="cleartext-credential",
     severity=Severity.WARNING,
     needs=Needs.FACTS,
+    step="challenge",
     summary="a credential would travel in clear beyond this machine",
     explanation=(
         "The engine speaks plain HTTP to a registry that its settings call insecure and that has no TLS, and the "

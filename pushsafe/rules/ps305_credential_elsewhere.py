@@ -37,6 +37,7 @@ RULE = Rule(
     slug="credential-elsewhere",
     severity=Severity.WARNING,
     needs=Needs.FACTS,
+    step="credential",
     summary="a credential exists, but under a neighbouring name",
     explanation=(
         "docker finds a credential by the registry's exact host and port. A login to another region, to the same host "

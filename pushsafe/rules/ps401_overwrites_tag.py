@@ -43,6 +43,7 @@ RULE = Rule(
     slug="overwrites-tag",
     severity=Severity.WARNING,
     needs=Needs.FACTS,
+    step="tag now",
     summary="the tag exists, and names something else",
     explanation=(
         "Whoever pinned the tag of a release gets other content without noticing when it is pushed again. For tags "

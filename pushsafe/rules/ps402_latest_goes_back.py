@@ -48,6 +48,7 @@ RULE = Rule(
     slug="latest-goes-back",
     severity=Severity.WARNING,
     needs=Needs.FACTS,
+    step="tag now",
     summary="a moving tag would go to a lower version than it names now",
     explanation=(
         "A patch of an old line, pushed by a pipeline that always pushes `latest` too, takes every user of `latest` "

@@ -31,6 +31,7 @@ RULE = Rule(
     slug="content-trust",
     severity=Severity.ERROR,
     needs=Needs.TEXT,
+    step="reference",
     summary="DOCKER_CONTENT_TRUST asks for signed pushes",
     explanation=(
         "With DOCKER_CONTENT_TRUST set to anything but a false value (`0`, `f`, `false`), `docker push` signs the tag "

@@ -34,12 +34,16 @@ Check = Callable[[Sequence[Facts]], Iterable[Problem]]
 
 
 class Rule(NamedTuple):
-    """`summary` is one line, `explanation` says why it matters, `example` what fires, `fix` what mends it."""
+    """`summary` is one line, `explanation` says why it matters, `example` what fires, `fix` what mends it.
+
+    `step` is the one of `diagnose` that its findings are about, by its name in `model.inquiry.STEPS`.
+    """
 
     code: str
     slug: str
     severity: Severity
     needs: Needs
+    step: str
     summary: str
     explanation: str
     example: str

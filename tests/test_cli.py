@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import click
 import jsonschema
 import pytest
 from referencing import Registry as Schemas
 from referencing import Resource
 
 from pushsafe import __version__
-from pushsafe.cli import main, params
+from pushsafe.cli.commands import COMMANDS
 from pushsafe.cli.settings import USER_FILE
 from pushsafe.report.exit_codes import ExitCode
 from tests.docker_client import needs_docker
@@ -163,8 +164,11 @@ def test_what_cannot_mean_anything_is_an_error(
     assert engine.requests == []
 
 
-def test_every_command_is_known_to_come_first() -> None:
-    assert tuple(main._COMMANDS) == params.COMMANDS
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_there(name: str) -> None:
+    command = COMMANDS[name].load()
+    assert isinstance(command, click.Command)
+    assert command.get_short_help_str()
 
 
 def test_an_empty_file_of_references_is_an_error(program: Program) -> None:

@@ -9,13 +9,7 @@ import click
 
 from pushsafe import __version__
 from pushsafe.cli import plugin
-from pushsafe.cli.commands.buildx import buildx
-from pushsafe.cli.commands.diagnose import diagnose
-from pushsafe.cli.commands.explain_error import explain_error
-from pushsafe.cli.commands.index import index
-from pushsafe.cli.commands.push import lint, push
-from pushsafe.cli.commands.rules import explain, rules
-from pushsafe.cli.commands.try_ import try_
+from pushsafe.cli.commands import COMMANDS
 from pushsafe.cli.plugin import COMPLETE, COMPLETE_NO_DESCRIPTIONS
 from pushsafe.cli.session import Session
 from pushsafe.model.errors import PushsafeError
@@ -27,18 +21,6 @@ from pushsafe.runtime import streams
 
 _PROGRAM = "docker pushsafe"
 _DOCKERS = ("--context", "-c", "--host", "-H", "--config", "--tls", "--tlsverify")
-
-
-_COMMANDS: dict[str, click.Command] = {
-    "buildx": buildx,
-    "index": index,
-    "lint": lint,
-    "diagnose": diagnose,
-    "explain-error": explain_error,
-    "rules": rules,
-    "explain": explain,
-    "try": try_,
-}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -91,11 +73,16 @@ def _main(argv: tuple[str, ...]) -> int:
     if args[:1] in ((COMPLETE,), (COMPLETE_NO_DESCRIPTIONS,)):
         return end(ExitCode.OK, streams.show(_completion(args)))
     session = Session(invocation.flags, os.environ)
-    # A subcommand's name wins over a reference: a bare word can never be pushed anyway.
-    command = _COMMANDS.get(args[0]) if args else None
-    if command is not None:
-        return _invoke(command, args[1:], f"{_PROGRAM} {args[0]}", session)
-    return _invoke(push, args, _PROGRAM, session)
+    if args and args[0] in COMMANDS:
+        return _invoke(COMMANDS[args[0]].load(), args[1:], f"{_PROGRAM} {args[0]}", session)
+    return _invoke(_push(), args, _PROGRAM, session)
+
+
+def _push() -> click.Command:
+    """The command that has no name."""
+    from pushsafe.cli.commands.push import push
+
+    return push
 
 
 def _invoke(command: click.Command, args: Sequence[str], name: str, session: Session) -> int:
@@ -111,8 +98,9 @@ def _invoke(command: click.Command, args: Sequence[str], name: str, session: Ses
 
 
 def _completion(args: Sequence[str]) -> str:
-    commands = [(name, command.get_short_help_str()) for name, command in _COMMANDS.items()]
-    options = {name: _options(command) for name, command in _COMMANDS.items()} | {"": _options(push)}
+    loaded = {name: entry.load() for name, entry in COMMANDS.items()}
+    commands = [(name, command.get_short_help_str()) for name, command in loaded.items()]
+    options = {name: _options(command) for name, command in loaded.items()} | {"": _options(_push())}
     return plugin.complete(args, commands, options)
 
 
@@ -127,6 +115,7 @@ def _options(command: click.Command) -> list[tuple[str, str]]:
 
 def option_table() -> list[tuple[str, str]]:
     """Every option of the main command as it is written, with its meaning."""
+    push = _push()
     context = click.Context(push)
     records = (option.get_help_record(context) for option in push.params if isinstance(option, click.Option))
     return [(record[0], record[1]) for record in records if record is not None]

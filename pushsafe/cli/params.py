@@ -13,6 +13,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TypeVar
 
+from pushsafe.cli.commands import COMMANDS
 from pushsafe.model.errors import PushsafeError, UsageError
 from pushsafe.model.facts import PUSHSAFE
 from pushsafe.model.report import ErrorKind, RunError
@@ -23,9 +24,6 @@ from pushsafe.push.results import error_of
 from pushsafe.rules import RULES, Rule
 from pushsafe.runtime import small_file
 from pushsafe.runtime.redact import clean
-
-COMMANDS = ("buildx", "index", "lint", "diagnose", "explain-error", "rules", "explain", "try")
-"""What the first word may be in place of a reference."""
 
 _LARGEST_LIST = 1 << 20
 """Bytes of a file of references: more than ten thousand of them."""

@@ -10,6 +10,7 @@ import click
 
 from pushsafe import __version__
 from pushsafe.cli import options, params
+from pushsafe.cli.commands import command_list
 from pushsafe.cli.session import Session, in_time, run
 from pushsafe.cli.settings import Settings, whole_number
 from pushsafe.model.errors import PushsafeError, UsageError
@@ -17,7 +18,7 @@ from pushsafe.model.request import Asks, PushRequest
 from pushsafe.oci.reference import parse, parse_repository
 from pushsafe.report.output import Output, show
 
-_EPILOG = """\b
+_EPILOG = f"""\b
 Examples:
   docker pushsafe ghcr.io/myorg/my-api:1.4.2 ghcr.io/myorg/my-api:latest
   docker pushsafe -q --digest-file digests.txt -f tags.txt
@@ -27,14 +28,7 @@ Examples:
 
 \b
 Commands:
-  buildx BUILD-ARGS     Build with docker buildx, guarded and verified like a push.
-  index -t REF SRC...   Put one index together from images of one platform each.
-  lint REF...           Check all of it, and push nothing.
-  diagnose REF          Tell step by step what a push would meet.
-  explain-error [TEXT]  Tell what an error message of a push means.
-  rules                 List the lint rules.
-  explain CODE          Explain one of them.
-  try                   See it work: six real runs against a registry made for them.
+{command_list()}
 
 \b
 Exit codes: 0 pushed and verified, 1 refused by lint, 2 usage, 3 not reachable,

@@ -25,7 +25,8 @@ from pushsafe.oci.manifest import DOCKER_MANIFEST, ManifestInfo
 from pushsafe.oci.platform import Platform
 from pushsafe.oci.reference import Reference
 from pushsafe.push.diagnostics import MORE, run
-from pushsafe.report import diagnosis as report
+from pushsafe.report import human
+from pushsafe.report import json as json_report
 from pushsafe.report.exit_codes import ExitCode, exit_code
 from pushsafe.rules import RULES, Needs, Rule
 from pushsafe.rules.rule import Problem
@@ -69,7 +70,7 @@ def diagnose(world: World, given: str = REF, *platforms: Platform, immutable: tu
     found = run(request, world.gateways, lambda: NOW)
     assert [step.name for step in found.steps if step.name in STEPS] == list(STEPS)
     assert all(step.detail.strip() for step in found.steps)
-    document = json.loads(report.render_json(found))
+    document = json.loads(json_report.render_diagnosis(found))
     jsonschema.Draft202012Validator(SCHEMA, registry=SCHEMAS).validate(document)
     assert document["exit_code"] == exit_code(found.report)
     assert world.engine.pushed == []
@@ -433,7 +434,7 @@ def test_every_step_of_a_good_push_is_ticked_and_nothing_else_is_told() -> None:
     found = diagnose(asked(*GOOD))
     assert [step.name for step in found.steps] == list(STEPS)
     assert {step.status for step in found.steps} == {StepStatus.OK}
-    assert "may be pushed (a new tag)" in report.render(found)
+    assert "may be pushed (a new tag)" in human.render_diagnosis(found)
 
 
 def test_the_table_holds_every_state_and_every_step() -> None:
@@ -478,7 +479,7 @@ def test_without_an_engine_the_registry_is_asked_all_the_same(error: Exception, 
     assert shown(found, "push probe").startswith("ok 202")
     assert shown(found, "tag now") == "ok the registry does not hold it"
     assert exit_code(found.report) is code
-    text = report.render(found)
+    text = human.render_diagnosis(found)
     assert "may be pushed" not in text
     assert text.count(str(error)) == 1
     assert ("  try: sudo systemctl start docker" in text) is bool(getattr(error, "hint", ""))
@@ -488,7 +489,7 @@ def test_without_an_engine_a_denial_is_still_told() -> None:
     world = asked(PING, TOKEN._replace(granted=("pull",)), REFUSED)
     world.engine_down = EngineUnreachable("away")
     found = diagnose(world)
-    assert "denied: insufficient-permission" in report.render(found)
+    assert "denied: insufficient-permission" in human.render_diagnosis(found)
     assert exit_code(found.report) is ExitCode.UNREACHABLE
 
 
@@ -567,7 +568,7 @@ def test_a_registry_that_leads_elsewhere(answers: tuple[Evidence, ...], step: st
     found = diagnose(asked(*answers, Evidence(stage, LED, code=WRONG_ADDRESS), problem=problem))
     assert shown(found, step) == f"failed {LED}" if step == "registry" else f"failed WRONG_ADDRESS; {LED}"
     assert exit_code(found.report) is ExitCode.FAILED
-    shown_whole = report.render(found)
+    shown_whole = human.render_diagnosis(found)
     assert "may be pushed" not in shown_whole
     assert "X-Forwarded-Proto" in shown_whole
 
@@ -599,7 +600,7 @@ def test_a_rule_of_a_family_that_is_new(needs: Needs, step: str, monkeypatch: py
 
 
 def test_the_text() -> None:
-    shown_text = report.render(diagnose(asked(PING, TOKEN._replace(granted=("pull",)), REFUSED)))
+    shown_text = human.render_diagnosis(diagnose(asked(PING, TOKEN._replace(granted=("pull",)), REFUSED)))
     assert (
         shown_text
         == f"""\
@@ -627,8 +628,8 @@ nothing was pushed
 @pytest.mark.parametrize("case", range(len(SAYS)))
 def test_no_secret_is_shown_and_colour_changes_nothing_but_colour(case: int) -> None:
     found = diagnose(SAYS[case][0])
-    plain, colored = report.render(found), report.render(found, color=True)
-    assert "hunter2!" not in plain + report.render_json(found)
+    plain, colored = human.render_diagnosis(found), human.render_diagnosis(found, color=True)
+    assert "hunter2!" not in plain + json_report.render_diagnosis(found)
     assert "\x1b" not in plain
     assert re.sub(r"\x1b\[[0-9;]*m", "", colored) == plain
 
@@ -637,7 +638,7 @@ def test_the_schema_names_every_step_and_status_and_can_fail() -> None:
     step = SCHEMA["properties"]["steps"]["items"]["properties"]
     assert set(step["name"]["enum"]) == {*STEPS, *(name for names in MORE.values() for name in names)}
     assert set(step["status"]["enum"]) == {status.value for status in StepStatus}
-    document = json.loads(report.render_json(diagnose(asked(PING, OPAQUE, REFUSED))))
+    document = json.loads(json_report.render_diagnosis(diagnose(asked(PING, OPAQUE, REFUSED))))
     document["denial"]["kind"] = "perhaps"
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.Draft202012Validator(SCHEMA, registry=SCHEMAS).validate(document)

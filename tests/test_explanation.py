@@ -12,7 +12,8 @@ import pytest
 from pushsafe.denial.explain import LIMIT, explain
 from pushsafe.model.inquiry import Explanation
 from pushsafe.model.verdicts import DenialReason, FailureKind
-from pushsafe.report.explanation import render, render_json
+from pushsafe.report.human import render_explanation as render
+from pushsafe.report.json import render_explanation as render_json
 from tests.test_words import TEXTS, Text, _name
 
 SCHEMA: dict[str, Any] = json.loads(

@@ -13,7 +13,7 @@ import pytest
 
 from pushsafe.model import evidence, outcomes, report, verdicts
 from pushsafe.model.report import Report
-from pushsafe.report import digest_file, human, style
+from pushsafe.report import FORMATS, Renderer, digest_file, human, style
 from pushsafe.report import json as json_report
 from pushsafe.report.exit_codes import ExitCode
 from tests.reports import REPORTS
@@ -36,6 +36,11 @@ def test_human(name: str) -> None:
     shown = human.render_errors(report.errors) + human.render(report)
     assert "\x1b" not in shown
     golden(f"{name}.txt", shown)
+
+
+def test_every_format_has_what_a_renderer_has() -> None:
+    modules: tuple[Renderer, ...] = (human, json_report)  # and the types check their signatures
+    assert tuple(one.renderer for one in FORMATS.values()) == modules
 
 
 @pytest.mark.parametrize("name", REPORTS)

@@ -8,6 +8,7 @@ from pushsafe import __version__
 from pushsafe.cli import params
 from pushsafe.model.errors import PushsafeError, UsageError
 from pushsafe.model.report import Report
+from pushsafe.report import DEFAULT_FORMAT, FORMATS
 from pushsafe.report.output import Output
 
 allow = click.option("--allow", multiple=True, metavar="CODE", help="Let one rule pass for this run; repeatable.")
@@ -20,9 +21,12 @@ dry_run = click.option(
 format_ = click.option(
     "--format",
     "format_",
-    type=click.Choice(["human", "json"]),
-    default="human",
-    help="Form of the report; human if not given.",
+    type=click.Choice(list(FORMATS)),
+    default=DEFAULT_FORMAT,
+    help=f"Form of the report; {DEFAULT_FORMAT} if not given.",
+)
+answer_format = click.option(
+    "--format", "format_", type=click.Choice(list(FORMATS)), default=DEFAULT_FORMAT, help="Form of the answer."
 )
 preflight = click.option(
     "--preflight/--no-preflight",

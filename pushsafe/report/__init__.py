@@ -1,3 +1,34 @@
-"""Renderers: a report in, a text out; no decision in them."""
+"""Renderers: a value in, a text out; no decision in them."""
 
 from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
+
+if TYPE_CHECKING:
+    from pushsafe.model.inquiry import Diagnosis, Explanation
+    from pushsafe.model.report import Report
+
+
+class Renderer(Protocol):
+    """What the module of an output format has."""
+
+    def render(self, report: Report, *, color: bool = ..., timings: bool = ...) -> str: ...
+    def render_diagnosis(self, found: Diagnosis, *, color: bool = ...) -> str: ...
+    def render_explanation(self, explanation: Explanation, *, color: bool = ...) -> str: ...
+
+
+class Format(NamedTuple):
+    """An output format: the module that renders it, and whether people read it, who are also told things on stderr."""
+
+    module: str
+    for_people: bool = False
+
+    @property
+    def renderer(self) -> Renderer:
+        return cast(Renderer, import_module(f"{__name__}.{self.module}"))
+
+
+FORMATS = {"human": Format("human", for_people=True), "json": Format("json")}
+"""Every output format by its name; the first is the default."""
+DEFAULT_FORMAT = next(iter(FORMATS))

@@ -1,4 +1,4 @@
-"""A report as text for a person: findings, plan, results and a summary."""
+"""Text for a person: a report with findings, plan, results and a summary; a diagnosis; an explanation."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from pushsafe.model.evidence import Evidence, Stage, TagAbsent, TagHeld, TagState, TagUnknown
+from pushsafe.model.inquiry import UNCLEAR, Diagnosis, Explanation, StepStatus
 from pushsafe.model.outcomes import (
     Denied,
     Failed,
@@ -393,3 +394,36 @@ def _details(found: Summary) -> list[str]:
     if found.pushes:
         said += f"; {layers_line(found.layers)}"
     return [said]
+
+
+# ---------------------------------------------------------------------- a diagnosis, an explanation
+
+_STEPS = {
+    StepStatus.OK: ("✓", GREEN),
+    StepStatus.FAILED: ("✗", RED),
+    StepStatus.UNKNOWN: ("?", YELLOW),
+    StepStatus.SKIPPED: ("-", DIM),
+    StepStatus.COMPARED: ("·", DIM),
+}
+
+
+def render_diagnosis(found: Diagnosis, *, color: bool = False) -> str:
+    """A line for each step, then what a push would come to and the next command."""
+    ink = Ink(color)
+    width = max(len(step.name) for step in found.steps)
+    steps = "".join(f"{ink(*_STEPS[step.status])} {step.name:<{width}}  {step.detail}\n" for step in found.steps)
+    # The step of the engine says what is wrong with it; what mends it is left to say.
+    hints = "".join(f"  try: {ink(error.hint, BOLD)}\n" for error in found.report.errors if error.hint)
+    return f"{steps}\n{hints}{render(found.report, color=color, evidence=False)}"
+
+
+def render_explanation(explanation: Explanation, *, color: bool = False) -> str:
+    """The cause, what it means, the line that decided, and what to do next."""
+    ink = Ink(color)
+    cause = ink(explanation.cause, YELLOW if explanation.cause == UNCLEAR else RED, BOLD)
+    repository = f" ({explanation.repository})" if explanation.repository else ""
+    lines = [f"{cause}{repository}", f"  {explanation.summary}"]
+    if explanation.message:
+        lines.append(f"  {ink('line:', DIM)} {explanation.message}")
+    lines += [f"  {ink('next:', DIM)} {ink(command, BOLD)}" for command in explanation.next]
+    return "".join(f"{line}\n" for line in lines)

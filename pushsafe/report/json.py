@@ -1,11 +1,16 @@
-"""The report for programs: one JSON document, versioned by `schema`; docs/report.schema.json describes it."""
+"""One JSON document for programs, versioned by `schema`: a report, a diagnosis, an explanation.
+
+docs/report.schema.json, docs/diagnosis.schema.json and docs/explanation.schema.json describe them.
+"""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
+from pushsafe import __version__
 from pushsafe.model.evidence import Evidence, TagAbsent, TagHeld, TagState, TagUnknown
+from pushsafe.model.inquiry import Diagnosis, Explanation
 from pushsafe.model.outcomes import (
     Denied,
     Failed,
@@ -31,14 +36,14 @@ SCHEMA = 1
 _Object = dict[str, Any]
 
 
-def render(report: Report) -> str:
+def render(report: Report, **_look: bool) -> str:
     document = {
         "schema": SCHEMA,
         "version": report.version,
         "exit_code": int(exit_code(report)),
         "interrupted": report.interrupted,
-        "errors": errors_of(report),
-        "findings": [finding_of(finding) for finding in report.findings],
+        "errors": _errors(report),
+        "findings": [_finding(finding) for finding in report.findings],
         "preflight": [_check(check) for check in report.preflight],
         "preflight_off": report.preflight_off or None,
         "plan": [_step(step) for step in report.plan.steps] if report.plan is not None else None,
@@ -46,15 +51,41 @@ def render(report: Report) -> str:
         "summary": _summary(report),
         "timings": dict(report.timings),
     }
+    return _written(document)
+
+
+def render_diagnosis(found: Diagnosis, **_look: bool) -> str:
+    (result,) = found.report.results
+    outcome = _outcome(result.outcome)
+    document = {
+        "schema": SCHEMA,
+        "version": found.report.version,
+        "reference": str(found.reference),
+        "given": found.reference.given,
+        "exit_code": int(exit_code(found.report)),
+        "steps": [{"name": step.name, "status": step.status.value, "detail": step.detail} for step in found.steps],
+        "tag_now": _tag_state(result.before),
+        **{name: outcome[name] for name in ("outcome", "why", "denial", "failure")},
+        "findings": [_finding(finding) for finding in found.report.findings],
+        "errors": _errors(found.report),
+    }
+    return _written(document)
+
+
+def render_explanation(explanation: Explanation, **_look: bool) -> str:
+    return _written({"schema": SCHEMA, "version": __version__, **explanation._asdict()})
+
+
+def _written(document: _Object) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def errors_of(report: Report) -> list[_Object]:
+def _errors(report: Report) -> list[_Object]:
     """What concerns the whole run, as objects."""
     return [{"kind": error.kind.value, "message": error.message, "hint": error.hint} for error in report.errors]
 
 
-def finding_of(finding: Finding) -> _Object:
+def _finding(finding: Finding) -> _Object:
     """A finding as an object."""
     return {
         "code": finding.code,
@@ -72,15 +103,15 @@ def _result(result: TagResult) -> _Object:
         "reference": str(result.reference),
         "given": result.reference.given,
         "carrier": result.carrier,
-        **outcome_of(result.outcome),
+        **_outcome(result.outcome),
         **_verification(result),
-        "before": tag_state_of(result.before),
+        "before": _tag_state(result.before),
         "seconds": result.seconds,
         **({"along": [{"tag": one.tag, "digest": one.digest} for one in result.along]} if result.along else {}),
     }
 
 
-def outcome_of(outcome: Outcome) -> _Object:
+def _outcome(outcome: Outcome) -> _Object:
     """What became of a push, as the fields of an object: its name, and what is known of it."""
     found: _Object = {"outcome": "", "why": "", "digest": None, "layers": None, "denial": None, "failure": None}
     match outcome:
@@ -141,7 +172,7 @@ def _verification(result: TagResult) -> _Object:
             return found | {"verification": "not-checked", "verification_detail": why}
 
 
-def tag_state_of(state: TagState | None) -> _Object | None:
+def _tag_state(state: TagState | None) -> _Object | None:
     """What a tag named before the push, as an object; null where nobody asked."""
     found: _Object = {"state": "", "digest": None, "platforms": [], "detail": ""}
     match state:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from pushsafe.model.report import ErrorKind, Report, RunError
 from pushsafe.model.verdicts import Severity
-from pushsafe.report import human
+from pushsafe.report import FORMATS, human
 from pushsafe.report.exit_codes import ExitCode, exit_code
 from pushsafe.runtime import streams
 from pushsafe.runtime.signals import install_stop
@@ -48,15 +48,15 @@ def show(report: Report, output: Output) -> int:
 def _show(report: Report, output: Output) -> int:
     status = exit_code(report)
     show_errors(report.errors)
-    if output.format == "json":
-        from pushsafe.report import json
-
-        problem = streams.show(json.render(report))
+    form = FORMATS[output.format]
+    if not form.for_people:
+        problem = streams.show(form.renderer.render(report))
     elif output.quiet:
         problem = streams.show(human.render_quiet(report))
         streams.tell(human.render(_without_verified(report), color=colored(sys.stderr), timings=output.timings))
     else:
-        problem = streams.show(human.render(_untold(report), color=colored(sys.stdout), timings=output.timings))
+        shown = form.renderer.render(_untold(report), color=colored(sys.stdout), timings=output.timings)
+        problem = streams.show(shown)
     if output.digest_file is not None:
         from pushsafe.report.digest_file import render
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pushsafe.cli import params
+from pushsafe.cli import options, params
 from pushsafe.cli.session import Session, surroundings
 from pushsafe.model.errors import PushsafeError
 from pushsafe.model.facts import Facts
@@ -15,6 +15,7 @@ from pushsafe.model.report import RunError
 from pushsafe.model.request import PushRequest
 from pushsafe.oci.reference import BadReference, Reference, parse
 from pushsafe.push.results import error_of, out_of_time, report_of
+from pushsafe.report import FORMATS
 from pushsafe.report.exit_codes import exit_code
 from pushsafe.report.output import colored, end, show_errors
 from pushsafe.runtime import streams
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.argument("reference", metavar="REF")
-@click.option("--format", "format_", type=click.Choice(["human", "json"]), default="human", help="Form of the answer.")
+@options.answer_format
 @click.option(
     "--platform",
     "platforms",
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     metavar="OS/ARCH",
     help="Of a multi-platform image, the platform that would be pushed.",
 )
-@click.option("--timeout", metavar="TIME", help="End the whole run after TIME: seconds, or as 90s, 5m, 1h30m.")
+@options.timeout
 @click.pass_obj
 def diagnose(session: Session, reference: str, format_: str, platforms: tuple[str, ...], timeout: str | None) -> int:
     """Tell step by step what a push of REF would meet; the command to run when a push was denied.
@@ -82,14 +83,10 @@ def _ended(read: Reference | BadReference, error: RunError, format_: str) -> int
     steps = [Step(name, StepStatus.SKIPPED, f"not asked: {why}") for name in STEPS]
     if bad:
         steps[0] = Step(STEPS[0], StepStatus.FAILED, error.message)
-    problem = _show(Diagnosis(reference, tuple(steps), report), format_) if format_ == "json" else ""
-    return end(exit_code(report), problem)
+    diagnosis = Diagnosis(reference, tuple(steps), report)
+    return end(exit_code(report), "" if FORMATS[format_].for_people else _show(diagnosis, format_))
 
 
 def _show(found: Diagnosis, format_: str) -> str:
     """Write it to stdout; returns why that was not possible."""
-    from pushsafe.report import diagnosis as report
-
-    return streams.show(
-        report.render_json(found) if format_ == "json" else report.render(found, color=colored(sys.stdout))
-    )
+    return streams.show(FORMATS[format_].renderer.render_diagnosis(found, color=colored(sys.stdout)))

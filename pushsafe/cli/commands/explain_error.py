@@ -6,7 +6,8 @@ import sys
 
 import click
 
-from pushsafe.cli import params
+from pushsafe.cli import options, params
+from pushsafe.report import FORMATS
 from pushsafe.report.exit_codes import ExitCode
 from pushsafe.report.output import colored, end
 from pushsafe.runtime import streams
@@ -16,7 +17,7 @@ from pushsafe.runtime import streams
     "explain-error", context_settings={"help_option_names": ["-h", "--help"], "ignore_unknown_options": True}
 )
 @click.argument("text", nargs=-1)
-@click.option("--format", "format_", type=click.Choice(["human", "json"]), default="human", help="Form of the answer.")
+@options.answer_format
 @click.pass_obj
 def explain_error(_session: object, text: tuple[str, ...], format_: str) -> int:
     """Tell what an error message of a push means, by its words alone.
@@ -26,8 +27,7 @@ def explain_error(_session: object, text: tuple[str, ...], format_: str) -> int:
     that tells.
     """
     from pushsafe.denial.explain import explain
-    from pushsafe.report import explanation as report
 
     found = explain(params.message(text))
-    shown = report.render_json(found) if format_ == "json" else report.render(found, color=colored(sys.stdout))
+    shown = FORMATS[format_].renderer.render_explanation(found, color=colored(sys.stdout))
     return end(ExitCode.OK, streams.show(shown))

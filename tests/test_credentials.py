@@ -229,7 +229,7 @@ def test_a_config_of_the_callers_that_is_no_file_is_not_waited_for(tmp_path: Pat
         ("device", "cannot be read: it is a device, not a regular file"),
         ("folder", "cannot be read: Is a directory"),
         ("large", "cannot be read: it is larger than 1024 KiB"),
-        ("deep", "docker cannot read it: its JSON is nested too deep"),
+        ("deep", "cannot be read: its JSON is nested too deep"),
         ("null", ""),
     ],
 )
@@ -420,9 +420,24 @@ def test_odd_json_never_raises_anything_else(text: str) -> None:
     assert len(problem) < 200
 
 
-def test_half_a_surrogate_pair_becomes_the_replacement_character() -> None:
-    config = parse_file('{"auths": {"x": {"username": "a\\ud800b\\ud83d\\ude00", "password": "p"}}}')
-    assert config.entry("x").username == "a\ufffdb\U0001f600"
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (json.dumps(HERE) + " garbage", "it is not JSON (Extra data, line 1)"),
+        (json.dumps(HERE, indent=1) + "\n{}", "it is not JSON (Extra data, line 8)"),
+        (json.dumps(HERE) + "\0\0", "it is UTF-16 or not text, and docker reads UTF-8"),
+        ('{"x": "a\\ud800b"}', "its JSON has a text or a number that cannot be read"),
+        (f'{{"x": {"9" * 5_000}}}', "its JSON has a text or a number that cannot be read"),
+    ],
+)
+def test_odd_json_is_reported_also_where_docker_reads_it(text: str, why: str, tmp_path: Path) -> None:
+    source = store(tmp_path, text).lookup(REGISTRY).source
+    assert (source.kind, source.problem) == (SourceKind.BROKEN, f"cannot be read: {why}")
+
+
+def test_a_surrogate_pair_is_one_character() -> None:
+    config = parse_file('{"auths": {"x": {"username": "b\\ud83d\\ude00", "password": "p"}}}')
+    assert config.entry("x").username == "b\U0001f600"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os.path
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -10,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from pushsafe.credentials.config_file import LARGEST
+from pushsafe.credentials.config_file import MalformedError, load
 from pushsafe.credentials.store import CredentialStore
 from pushsafe.engine.context import config_dir, masked, resolve
 from pushsafe.model.errors import EngineUnreachable, PushsafeError
@@ -18,7 +17,6 @@ from pushsafe.model.facts import ConfiguredRegistry, EngineInfo
 from pushsafe.model.request import Archive, DockerFlags, EngineAddress
 from pushsafe.oci.platform import Platform
 from pushsafe.push.ports import BuildxGateway, EngineGateway, Gateways, RegistryGateway, StoredImage
-from pushsafe.runtime import small_file
 
 ENGINE_SETTINGS = (Path("/etc/docker/daemon.json"), Path("~/.config/docker/daemon.json"))
 """Where an engine on this machine, rootful or rootless, keeps its settings (docs.docker.com, dockerd)."""
@@ -92,10 +90,9 @@ def configured_registries(logins: tuple[str, ...], address: EngineAddress | None
 
 def _insecure_registries(file: Path) -> tuple[str, ...]:
     try:
-        settings = json.loads(small_file.read(file, LARGEST).decode("utf-8"))
-    except (OSError, ValueError, RecursionError):
+        listed = load(file).get("insecure-registries")
+    except (OSError, MalformedError):
         return ()  # only a hint is lost: the engine itself reports a broken file
-    listed = settings.get("insecure-registries") if isinstance(settings, dict) else None
     return tuple(str(host) for host in listed if "/" not in str(host)) if isinstance(listed, list) else ()
 
 

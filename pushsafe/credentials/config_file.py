@@ -1,8 +1,7 @@
-"""The credentials part of docker's config.json and of DOCKER_AUTH_CONFIG, decoded as docker itself decodes them.
+"""docker's JSON files and variables: config.json, of which this is the only reader, DOCKER_AUTH_CONFIG, and the like.
 
-What docker accepts is what Go's `encoding/json` and `encoding/base64` accept (docker/cli
-`cli/config/configfile/file.go`, 28.5): field names in any case, the first JSON value of a file and no more, `null`
-for anything, and a value of the wrong type anywhere spoils the whole file.
+Python's `json` reads them. Names of fields are found in any case, `null` stands for anything, and a value of the wrong
+type anywhere spoils the whole file, as for docker (docker/cli `cli/config/configfile/file.go`, 28.5).
 """
 
 from __future__ import annotations
@@ -10,40 +9,40 @@ from __future__ import annotations
 import binascii
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from pushsafe.model.credentials import Secret
+from pushsafe.model.credentials import Secret, Trouble
+from pushsafe.runtime import small_file
 from pushsafe.runtime.redact import clean
 
 NO_SECRET = Secret("")
 LARGEST = 1 << 20
 """Bytes of a config.json that is read at all; docker has no limit, and a parser needs fifty times as many."""
-_SPACE = " \t\r\n"
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 """What Go's decoder takes, line ends aside: Python's strictest one lets padding pass that nothing needs."""
-_TEXT = "text"
-_MAP: dict[str, object] = {"*": _TEXT}
+_MAP: dict[str, object] = {"*": str}
 
 # What each field must be; a wrong one is an error to docker even where we have no use for the field.
 _ENTRY: dict[str, object] = dict.fromkeys(
-    ("username", "password", "auth", "email", "serveraddress", "identitytoken", "registrytoken"), _TEXT
+    ("username", "password", "auth", "email", "serveraddress", "identitytoken", "registrytoken"), str
 )
-_PROXY: dict[str, object] = dict.fromkeys(("httpproxy", "httpsproxy", "noproxy", "ftpproxy", "allproxy"), _TEXT)
+_PROXY: dict[str, object] = dict.fromkeys(("httpproxy", "httpsproxy", "noproxy", "ftpproxy", "allproxy"), str)
 _FILE: dict[str, object] = {
-    **dict.fromkeys(("psformat", "imagesformat", "networksformat", "pluginsformat", "volumesformat"), _TEXT),
-    **dict.fromkeys(("statsformat", "serviceinspectformat", "servicesformat", "tasksformat"), _TEXT),
-    **dict.fromkeys(("secretformat", "configformat", "nodesformat", "detachkeys", "credsstore"), _TEXT),
-    **dict.fromkeys(("currentcontext", "experimental"), _TEXT),
+    **dict.fromkeys(("psformat", "imagesformat", "networksformat", "pluginsformat", "volumesformat"), str),
+    **dict.fromkeys(("statsformat", "serviceinspectformat", "servicesformat", "tasksformat"), str),
+    **dict.fromkeys(("secretformat", "configformat", "nodesformat", "detachkeys", "credsstore"), str),
+    **dict.fromkeys(("currentcontext", "experimental"), str),
     **dict.fromkeys(("httpheaders", "credhelpers", "aliases", "features"), _MAP),
-    "prunefilters": [_TEXT],
-    "clipluginsextradirs": [_TEXT],
+    "prunefilters": [str],
+    "clipluginsextradirs": [str],
     "auths": {"*": _ENTRY},
     "proxies": {"*": _PROXY},
     "plugins": {"*": _MAP},
 }
-_ANSWER: dict[str, object] = dict.fromkeys(("serverurl", "username", "secret"), _TEXT)
-_ENVIRONMENT: dict[str, object] = {"auths": {"*": {"auth": _TEXT}}}
+_ANSWER: dict[str, object] = dict.fromkeys(("serverurl", "username", "secret"), str)
+_ENVIRONMENT: dict[str, object] = {"auths": {"*": {"auth": str}}}
 
 
 class MalformedError(ValueError):
@@ -68,12 +67,18 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class DockerConfig:
-    """The fields of config.json that we use, most of them for credentials; mappings in the order of the file."""
+    """The fields of config.json that we use; mappings in the order of the file.
+
+    `problem` says why the file cannot be used, and `trouble` of what kind that is; then there is nothing else.
+    """
 
     auths: Mapping[str, Entry] = field(default_factory=dict)
     helpers: Mapping[str, str] = field(default_factory=dict)
     store: str = ""
     http_headers: Mapping[str, str] = field(default_factory=dict)
+    current_context: str = ""
+    problem: str = ""
+    trouble: Trouble | None = None
 
     @property
     def names_credentials(self) -> bool:
@@ -91,27 +96,43 @@ class DockerConfig:
         return next((entry for entry in fitting if entry.has_content), fitting[0] if fitting else Entry())
 
 
+def read(file: Path) -> DockerConfig:
+    """A config.json; no file is an empty configuration. Never raises."""
+    try:
+        return parse_file(_read(file))
+    except FileNotFoundError:
+        return DockerConfig()
+    except MalformedError as error:
+        return DockerConfig(problem=f"cannot be read: {error}", trouble=Trouble.FILE)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "not a path"
+        return DockerConfig(problem=f"cannot be read: {why}", trouble=Trouble.UNREADABLE)
+
+
+def load(file: Path) -> Mapping[str, object]:
+    """The fields of another of docker's JSON files. Raises OSError and MalformedError."""
+    return fields(_decode(_read(file)))
+
+
+def fields(value: object) -> Mapping[str, object]:
+    """The members of a JSON object by their names in lower case; none of `null`. Raises MalformedError."""
+    return {name.lower(): inner for name, inner in _members(value).items()}
+
+
 def parse_file(text: str) -> DockerConfig:
     """The text of a config.json; an empty one is an empty configuration. Raises MalformedError."""
-    value, _ = _decode(text)
-    auths: dict[str, Entry] = {}
-    helpers: dict[str, str] = {}
-    http_headers: dict[str, str] = {}
-    store = ""
-    for name, inner in _members(value):
-        lowered = name.lower()
-        if not _fits(inner, _FILE.get(lowered)):
+    value = _decode(text)
+    for name, inner in _members(value).items():
+        if not _fits(inner, _FILE.get(name.lower())):
             raise MalformedError(f"the value of {clean(name)!r} is not of the kind that docker wants there")
-        match lowered:
-            case "auths":
-                auths.update((_text(address), _entry(_text(address), one)) for address, one in _members(inner))
-            case "credhelpers":
-                helpers.update((_text(key), _text(helper)) for key, helper in _members(inner))
-            case "httpheaders":
-                http_headers.update((_text(header), _text(one)) for header, one in _members(inner))
-            case "credsstore" if inner is not None:
-                store = _text(inner)
-    return DockerConfig(auths, helpers, store, http_headers)
+    found = fields(value)
+    return DockerConfig(
+        auths={address: _entry(address, one) for address, one in _members(found.get("auths")).items()},
+        helpers=_texts(found.get("credhelpers")),
+        store=_text(found.get("credsstore")),
+        http_headers=_texts(found.get("httpheaders")),
+        current_context=_text(found.get("currentcontext")),
+    )
 
 
 def parse_environment(text: str) -> Mapping[str, Entry]:
@@ -119,23 +140,21 @@ def parse_environment(text: str) -> Mapping[str, Entry]:
 
     Raises MalformedError for what docker 28.5 refuses (`parseEnvConfig`).
     """
-    value, rest = _decode(text)
-    if rest and rest[0] not in "]}":  # so that is what Go's Decoder.More() calls more
-        raise MalformedError("there is more than one JSON value")
-    entries: dict[str, Entry] = {}
-    for name, auths in _members(value):
-        if name.lower() != "auths":
-            raise MalformedError("there is a key other than `auths`")
-        if not _fits(auths, _ENVIRONMENT["auths"]):
-            raise MalformedError("`auths` is not of the kind that docker wants there")
-        for address, members in _members(auths):
-            if any(key.lower() != "auth" for key, _ in _members(members)):
-                raise MalformedError(f"the entry of {_shown(address)} has a key other than `auth`")
-            entry = _entry(_text(address), members)
-            if not entry.username:
-                raise MalformedError(f"the entry of {_shown(address)} has no `auth`")
-            entries[_text(address)] = entry
-    return entries
+    found = fields(_decode(text))
+    if set(found) - {"auths"}:
+        raise MalformedError("there is a key other than `auths`")
+    if not _fits(found, _ENVIRONMENT):
+        raise MalformedError("`auths` is not of the kind that docker wants there")
+    return {address: _only_auth(address, one) for address, one in _members(found.get("auths")).items()}
+
+
+def _only_auth(address: str, value: object) -> Entry:
+    if set(fields(value)) - {"auth"}:
+        raise MalformedError(f"the entry of {_shown(address)} has a key other than `auth`")
+    entry = _entry(address, value)
+    if not entry.username:
+        raise MalformedError(f"the entry of {_shown(address)} has no `auth`")
+    return entry
 
 
 def hostname(address: str) -> str:
@@ -153,35 +172,18 @@ def hostname(address: str) -> str:
 
 def parse_answer(text: str) -> tuple[str, str]:
     """User name and secret in a credential helper's answer to `get`. Raises MalformedError."""
-    if not text.strip(_SPACE):
+    value = _decode(text)
+    if value is None:
         raise MalformedError("it is empty")
-    value, _ = _decode(text)
     if not _fits(value, _ANSWER):
         raise MalformedError("it is not an object with `Username` and `Secret`")
-    fields = {name.lower(): _text(inner) for name, inner in _members(value) if inner is not None}
-    return fields.get("username", ""), fields.get("secret", "")
+    found = fields(value)
+    return _text(found.get("username")), _text(found.get("secret"))
 
 
 def parse_listing(text: str) -> tuple[str, ...]:
     """The servers in a credential helper's answer to `list`. Raises MalformedError."""
-    return tuple(_text(address) for address, _ in _members(_decode(text)[0]))
-
-
-# ------------------------------------------------------------------------- JSON
-
-
-class _Pairs(list[tuple[str, object]]):
-    """A JSON object with the order and the repetitions of its names."""
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")
-
-
-# Digits are no concern of ours, and int() refuses very long ones.
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_Pairs, parse_int=float, parse_float=float, parse_constant=_refuse_constant
-)
+    return tuple(_members(_decode(text)))
 
 
 def parse_headers(text: str) -> Mapping[str, str]:
@@ -192,74 +194,77 @@ def parse_headers(text: str) -> Mapping[str, str]:
     import csv  # only where the variable is set
 
     try:
-        fields = next((record for record in csv.reader(text.splitlines(), strict=True) if record), None)
+        words = next((record for record in csv.reader(text.splitlines(), strict=True) if record), None)
     except csv.Error:
-        fields = None
-    pairs = [one.partition("=") for one in fields or ("",)]
+        words = None
+    pairs = [one.partition("=") for one in words or ("",)]
     if not all(name.strip() and equals for name, equals, _ in pairs):
         raise MalformedError("it is not a comma-separated list of name=value")
-    return {name.strip(): _text(value) for name, _, value in pairs}
+    return {name.strip(): value for name, _, value in pairs}
 
 
-def _decode(text: str) -> tuple[object, str]:
-    """The first JSON value, and what follows it without leading space."""
-    start = text.lstrip(_SPACE)
-    if not start:
-        return None, ""
-    problem = ""
+# ------------------------------------------------------------------------- JSON
+
+
+def _read(file: Path) -> str:
+    return small_file.read(file, LARGEST).decode("utf-8", "replace")
+
+
+def _decode(text: str) -> object:
+    """A JSON value; None for an empty text. Raises MalformedError."""
+    if not text.strip():
+        return None
     try:
-        value, end = _DECODER.raw_decode(start)
+        value: object = json.loads(text)
+        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair, which JSON may spell, is no text
+        return value
     except json.JSONDecodeError as error:
-        line = error.lineno + text[: len(text) - len(start)].count("\n")
-        problem = f"it is not JSON ({error.msg}, line {line})"
+        problem = f"it is not JSON ({error.msg}, line {error.lineno})"
     except RecursionError:
         problem = "its JSON is nested too deep"
     except ValueError:
-        problem = "it is not JSON"
-    if problem and start.startswith("\ufeff"):
+        problem = "its JSON has a text or a number that cannot be read"
+    if text.startswith("\ufeff"):
         problem = "it begins with a byte order mark, which docker does not accept: save it as UTF-8 without one"
-    elif problem and "\0" in start:
+    elif "\0" in text:
         problem = "it is UTF-16 or not text, and docker reads UTF-8"
-    if problem:  # outside of the handler: a JSONDecodeError carries the whole text along as its context
-        raise MalformedError(problem)
-    return value, start[end:].lstrip(_SPACE)
+    raise MalformedError(problem)  # outside of the handlers: a JSONDecodeError carries the whole text as its context
 
 
-def _members(value: object) -> Iterator[tuple[str, object]]:
+def _members(value: object) -> Mapping[str, object]:
     if value is None:
-        return iter(())
-    if not isinstance(value, _Pairs):
+        return {}
+    if not isinstance(value, dict):
         raise MalformedError("it is not a JSON object")
-    return iter(value)
+    return value
 
 
 def _fits(value: object, shape: object) -> bool:
-    """Whether Go would decode `value` into a field of this shape; no shape means an unknown field."""
+    """Whether `value` is of this shape: `str`, a list or an object of shapes; `None` is an unknown field's."""
     if value is None or shape is None:
         return True
     if isinstance(shape, dict):
-        inner = ((one, shape.get("*") or shape.get(name.lower())) for name, one in _pairs(value))
-        return isinstance(value, _Pairs) and all(_fits(one, wanted) for one, wanted in inner)
+        return isinstance(value, dict) and all(
+            _fits(inner, shape.get("*", shape.get(name.lower()))) for name, inner in value.items()
+        )
     if isinstance(shape, list):
-        return isinstance(value, list) and not isinstance(value, _Pairs) and all(_fits(one, shape[0]) for one in value)
+        return isinstance(value, list) and all(_fits(inner, shape[0]) for inner in value)
     return isinstance(value, str)
 
 
-def _pairs(value: object) -> _Pairs:
-    return value if isinstance(value, _Pairs) else _Pairs()
-
-
 def _text(value: object) -> str:
-    """A JSON text; half a surrogate pair becomes the replacement character, as in Go."""
-    text = value if isinstance(value, str) else ""
-    return re.sub("[\ud800-\udfff]", "\ufffd", text)
+    return value if isinstance(value, str) else ""
+
+
+def _texts(value: object) -> Mapping[str, str]:
+    return {name: _text(inner) for name, inner in _members(value).items()}
 
 
 # ---------------------------------------------------------------------- entries
 
 
 def _entry(address: str, value: object) -> Entry:
-    found = {name.lower(): _text(inner) for name, inner in _members(value) if inner is not None}
+    found = _texts(fields(value))
     username, password = found.get("username", ""), found.get("password", "")
     if found.get("auth"):
         pair = _decode_auth(found["auth"])
@@ -280,10 +285,7 @@ def _decode_auth(auth: str) -> tuple[str, str] | None:
     auth = auth.translate({10: None, 13: None})
     if not _BASE64.fullmatch(auth):
         return None
-    decoded = binascii.a2b_base64(auth)
-    # Go replaces each byte that is no UTF-8 by itself; Python would replace several at once.
-    text = _text(decoded.decode("utf-8", "surrogateescape"))
-    username, colon, password = text.partition(":")
+    username, colon, password = binascii.a2b_base64(auth).decode("utf-8", "replace").partition(":")
     return (username, password.strip("\0")) if colon and username else None
 
 

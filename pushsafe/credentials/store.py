@@ -15,14 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pushsafe.credentials.config_file import (
-    LARGEST,
-    DockerConfig,
     Entry,
     MalformedError,
     hostname,
     parse_environment,
-    parse_file,
     parse_headers,
+    read,
 )
 from pushsafe.model.credentials import (
     Credential,
@@ -34,7 +32,6 @@ from pushsafe.model.credentials import (
     secrets_of,
 )
 from pushsafe.model.errors import UsageError
-from pushsafe.runtime import small_file
 from pushsafe.runtime.redact import clean, remember
 
 if TYPE_CHECKING:
@@ -96,7 +93,7 @@ class CredentialStore:
         self._home_of = home_of
         self._file = str(config_dir / "config.json")
         self._shown_file = clean(self._file)
-        self._config, self._file_problem, self._file_is_read = _read_file(config_dir / "config.json")
+        self._config = read(config_dir / "config.json")
         self._from_environment, self._environment_problem = _read_environment(environ)
         self._found: dict[str, Credential] = {}
         self._listed: tuple[str, ...] | None = None
@@ -128,7 +125,7 @@ class CredentialStore:
     @cached_property
     def _store(self) -> str:
         """The store in force: docker looks for a native one after reading the file, also where that named nothing."""
-        if self._file_problem or self._config.names_credentials:
+        if self._config.problem or self._config.names_credentials:
             return self._config.store
         from pushsafe.credentials import helper as credential_helper
 
@@ -197,9 +194,9 @@ class CredentialStore:
         if key in self._from_environment:
             entry = self._from_environment[key]
             return entry, CredentialSource(SourceKind.ENVIRONMENT, ENVIRONMENT_VARIABLE)
-        if self._file_problem:
-            trouble = Trouble.FILE if self._file_is_read else Trouble.UNREADABLE
-            return Entry(), CredentialSource(SourceKind.BROKEN, self._shown_file, self._file_problem, trouble)
+        if self._config.problem:
+            problem, trouble = self._config.problem, self._config.trouble
+            return Entry(), CredentialSource(SourceKind.BROKEN, self._shown_file, problem, trouble)
         entry = self._config.entry(key)
         # An empty name in credHelpers means the file, even if there is a credsStore.
         helper = self._config.helpers.get(key, self._store)
@@ -268,7 +265,7 @@ class CredentialStore:
                 return ""
         except (ImportError, KeyError, OSError, ValueError):
             return ""
-        config, _, _ = _read_file(file)
+        config = read(file)
         return clean(str(file)) if config.entry(key).server_address or key in config.helpers else ""
 
 
@@ -312,21 +309,6 @@ def _nameable(address: str) -> str:
 
 
 # ---------------------------------------------------------------------- reading
-
-
-def _read_file(path: Path) -> tuple[DockerConfig, str, bool]:
-    """The configuration, what is wrong with the file, and whether it could be read at all. No file is no configuration,
-    which is fine."""
-    try:
-        text = small_file.read(path, LARGEST).decode("utf-8", "replace")
-    except FileNotFoundError:
-        return DockerConfig(), "", False
-    except (OSError, ValueError) as error:
-        return DockerConfig(), f"cannot be read: {getattr(error, 'strerror', None) or 'not a path'}", False
-    try:
-        return parse_file(text), "", True
-    except MalformedError as error:
-        return DockerConfig(), f"docker cannot read it: {error}", True
 
 
 def _read_environment(environ: Mapping[str, str]) -> tuple[Mapping[str, Entry], str]:

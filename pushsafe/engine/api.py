@@ -386,7 +386,8 @@ def _understood(path: str) -> Iterator[None]:
 
 def _sendable(headers: Mapping[str, str]) -> dict[str, bytes]:
     """Headers as docker sends them; those of its own stay its own."""
-    sent = {name: value.strip(" \t").encode() for name, value in headers.items() if name.lower() not in _OURS}
+    kept = {name: value.strip(" \t") for name, value in headers.items() if name.lower() not in _OURS}
+    sent = {name: value.encode("utf-8", "surrogateescape") for name, value in kept.items()}
     for name, value in sent.items():
         if not _HEADER_NAME.fullmatch(name) or re.search(rb"[\x00-\x08\x0a-\x1f\x7f]", value):
             raise UsageError(

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from pushsafe.credentials.config_file import LARGEST
+from pushsafe.credentials import config_file
+from pushsafe.credentials.config_file import MalformedError, fields, load
 from pushsafe.model.errors import UsageError
 from pushsafe.model.request import DockerFlags, EngineAddress
-from pushsafe.runtime import small_file
 
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 _PORT, _TLS_PORT = "2375", "2376"
@@ -68,13 +66,11 @@ def _context(flags: DockerFlags, environ: Mapping[str, str]) -> tuple[str, str]:
     if environ.get("DOCKER_CONTEXT"):
         return environ["DOCKER_CONTEXT"], f"DOCKER_CONTEXT={environ['DOCKER_CONTEXT']}"
     file = config_dir(flags, environ) / "config.json"
-    fields, problem = _config(file)
-    # As Go's decoder: names in any case, the last one counts, a value of a wrong type does not.
-    named = [value for key, value in fields if key.lower() == "currentcontext" and isinstance(value, str)]
-    if named and named[-1]:
-        return named[-1], f"the current context, {named[-1]}"
+    config = config_file.read(file)
+    if config.current_context:
+        return config.current_context, f"the current context, {config.current_context}"
     # docker warns and goes on; PS303 says more, but an engine that is down is found first.
-    return "default", f"docker's default, because {file} {problem}" if problem else "docker's default"
+    return "default", f"docker's default, because {file} {config.problem}" if config.problem else "docker's default"
 
 
 # --------------------------------------------------------------------------- the default context
@@ -199,14 +195,18 @@ def _of_context(name: str, origin: str, config: Path) -> EngineAddress:
     folder = hashlib.sha256(name.encode()).hexdigest()
     file = config / "contexts" / "meta" / folder / "meta.json"
     try:
-        meta = _read(file)
+        endpoints = fields(load(file).get("endpoints"))
+        endpoint = fields(endpoints.get("docker"))
     except FileNotFoundError:
         raise UsageError(f"there is no docker context {name!r} ({origin})", "docker context ls") from None
-    endpoint = _get(_get(meta, "Endpoints"), "docker")
-    host = _get(endpoint, "Host")
-    if not isinstance(endpoint, dict) or not isinstance(host, str | None):
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror}", f"ls -l {file}") from error
+    except MalformedError as error:  # it must not quietly become another engine
+        raise UsageError(f"cannot read {file}: {error}", f"python3 -m json.tool {file}") from error
+    host = endpoint.get("host")
+    if endpoints.get("docker") is None or not isinstance(host, str | None):
         raise UsageError(f"the docker context {name!r} names no docker engine", f"docker context inspect {name}")
-    skip_verify = _get(endpoint, "SkipTLSVerify") is True
+    skip_verify = endpoint.get("skiptlsverify") is True
     pem = config / "contexts" / "tls" / folder / "docker"
     tls = os.path.isdir(pem) or skip_verify  # noqa: PTH112 - Path.is_dir raises in a folder that is closed to us
     address = _context_host(host or "", tls)
@@ -230,56 +230,3 @@ def _context_host(host: str, tls: bool) -> str:
     if "://" not in host:
         raise _bad_host(host, "a context's host needs a scheme")
     return parse_host(host)
-
-
-def _config(file: Path) -> tuple[list[tuple[str, Any]], str]:
-    """The fields of config.json as docker reads them, and what is wrong if nothing can be read.
-
-    docker takes the first JSON value of the file whatever follows it, replaces bytes that are no UTF-8, and goes on
-    with nothing where there is no such value (docker/cli `cli/config/config.go`, `LoadDefaultConfigFile`).
-    """
-    try:
-        text = small_file.read(file, LARGEST).decode("utf-8", "replace").lstrip(_SPACE)
-        fields = _DECODER.raw_decode(text)[0] if text else None
-    except FileNotFoundError:
-        return [], ""
-    except (OSError, ValueError, RecursionError) as error:
-        return [], "cannot be read" if isinstance(error, OSError) else "is not valid JSON"
-    if fields is None or isinstance(fields, _Fields):
-        return list(fields or ()), ""
-    return [], "is not a JSON object"
-
-
-class _Fields(list[tuple[str, Any]]):
-    """A JSON object with the order and the repetitions of its names."""
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
-
-
-_SPACE = " \t\r\n"
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_Fields, parse_int=float, parse_float=float, parse_constant=_refuse_constant
-)
-
-
-def _read(file: Path) -> Any:
-    """The JSON of a stored context; one that cannot be read must not quietly become another engine."""
-    try:
-        return json.loads(small_file.read(file, LARGEST).decode("utf-8"))
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise UsageError(f"cannot read {file}: {error.strerror}", f"ls -l {file}") from error
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{file} is not valid JSON: {error}", f"python3 -m json.tool {file}") from error
-
-
-def _get(value: Any, key: str) -> Any:
-    """A member of a JSON object; like Go's decoder, in any mixture of cases."""
-    if not isinstance(value, dict):
-        return None
-    if key in value:
-        return value[key]
-    return next((found for name, found in value.items() if name.lower() == key.lower()), None)

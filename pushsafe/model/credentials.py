@@ -64,7 +64,7 @@ class Trouble(Enum):
     HELPER = "helper"
     """The helper is there, and fails."""
     FILE = "file"
-    """docker cannot read what is in its config file."""
+    """What is in docker's config file cannot be used."""
     UNREADABLE = "unreadable"
     """Nobody can read the config file."""
     VARIABLE = "variable"

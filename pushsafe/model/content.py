@@ -2,69 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
-from pushsafe.model.errors import ContentBroken, reason
 from pushsafe.oci.manifest import Blob, ManifestContent
-
-_PART = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Extent:
-    """`size` bytes of a file from `offset` on, which holds while the descriptor is open; a slice of it is one as well.
-
-    `name` names the file for people. The descriptor's own position is nobody's: others may share it.
-    """
-
-    descriptor: int
-    offset: int
-    size: int
-    name: str
-
-    def __len__(self) -> int:
-        return self.size
-
-    def __getitem__(self, wanted: slice) -> Extent:
-        start, stop, _ = wanted.indices(self.size)
-        return replace(self, offset=self.offset + start, size=max(0, stop - start))
-
-    def parts(self) -> Iterator[bytes]:
-        """All of it, read after all, in parts of at most 1 MiB. Raises ContentBroken."""
-        done = 0
-        while done < self.size:
-            part = self.read(self.offset + done, min(_PART, self.size - done))
-            if not part:
-                raise self.shorter()
-            done += len(part)
-            yield part
-
-    def read(self, offset: int, size: int) -> bytes:
-        """What the file has there, at most `size` bytes. Raises ContentBroken where it cannot be read."""
-        try:
-            return os.pread(self.descriptor, size, offset)
-        except OSError as error:
-            raise ContentBroken(f"{self.name}: it cannot be read: {reason(error)}") from None
-
-    def shorter(self) -> ContentBroken:
-        """What to raise where the file ends before it does."""
-        return ContentBroken(f"{self.name}: it has become shorter")
-
-
-Part = bytes | memoryview | Extent
-"""What a body goes out in."""
 
 
 class Content(Protocol):
     """The bytes of one blob that lie in a file; for any number of threads.
 
     `file` names it for people. `parts` reads it from its beginning, as often as is wanted; each part holds until the
-    next one is asked for. Raises ContentBroken where the file cannot be read, or holds more or fewer bytes. `settled`
-    tells whether the file is known to be as it was when its content was found to have its digest; `extents` are then
-    the same as the parts, not read yet.
+    next one is asked for. Raises ContentBroken where the file cannot be read, or holds more or fewer bytes.
     """
 
     @property
@@ -72,8 +20,31 @@ class Content(Protocol):
     @property
     def file(self) -> str: ...
     def parts(self) -> Iterator[memoryview]: ...
-    def settled(self) -> bool: ...
-    def extents(self) -> Iterator[Extent]: ...
+
+
+class Checksum:
+    """Size and digest of what was added, by the algorithm of a blob's digest."""
+
+    def __init__(self, blob: Blob) -> None:
+        import hashlib  # only where content is read: it costs a start 5 ms
+
+        self._algorithm = "sha512" if blob.digest.startswith("sha512:") else "sha256"
+        self._added = hashlib.new(self._algorithm)
+        self._blob = blob
+        self.size = 0
+
+    def add(self, part: bytes | memoryview) -> None:
+        self._added.update(part)
+        self.size += len(part)
+
+    @property
+    def digest(self) -> str:
+        return f"{self._algorithm}:{self._added.hexdigest()}"
+
+    @property
+    def matches(self) -> bool:
+        """Whether all of the blob was added, and nothing else."""
+        return (self.size, self.digest) == (self._blob.size, self._blob.digest)
 
 
 class Referrer(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -69,17 +69,17 @@ class EngineGateway(AsksEngine, Protocol):
 
 
 class StoredImage(Protocol):
-    """One image that lies in files; reading it in the background begins when it is opened.
+    """One image that lies in files.
 
-    `package` waits until all of it is known, its layers compressed where that has to be. `check` waits until those
-    blobs of it are found to be what their digests say. Meanwhile `tell` is called with how many bytes of how many were
-    read. Both raise UsageError, which names the file.
+    `package` waits until all of it is known, its layers compressed where that has to be: that begins when the image is
+    opened. Meanwhile `tell` is called with how many bytes of how many were read. `check` compares all content with its
+    digests, for who sends nothing: who sends it does that on the way. Both raise UsageError, which names the file.
     """
 
     @property
     def upcoming(self) -> Upcoming: ...
     def package(self, tell: Callable[[int, int], None]) -> Package: ...
-    def check(self, digests: Collection[str], tell: Callable[[int, int], None]) -> None: ...
+    def check(self) -> None: ...
     def close(self) -> None: ...
 
 

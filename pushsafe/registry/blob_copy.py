@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from pushsafe.model.content import Checksum
 from pushsafe.model.credentials import Repository
 from pushsafe.model.evidence import Evidence, Stage
 from pushsafe.model.outcomes import LayerState
 from pushsafe.model.retry_policy import BUSY, Patience
 from pushsafe.oci.manifest import Blob
 from pushsafe.registry.authorized import Asking
-from pushsafe.registry.checksum import Sum
 from pushsafe.registry.http.retry import Retries
 from pushsafe.registry.http.unreachable import Dropped
 from pushsafe.registry.probe import evidence, untaken
@@ -121,7 +121,7 @@ class _Odd(Exception):
 
 def _checked(blob: Blob, parts: Iterator[bytes], on_sent: Callable[[int], None], *, sent: bool) -> Iterator[bytes]:
     """The parts of a blob, the last one only when all of it was found to be what its digest says."""
-    summed, held = Sum(blob), b""
+    summed, held = Checksum(blob), b""
     for part in parts:
         summed.add(part)
         if summed.size > blob.size:
@@ -130,7 +130,9 @@ def _checked(blob: Blob, parts: Iterator[bytes], on_sent: Callable[[int], None],
             yield held
             on_sent(summed.size - len(part))
         held = part
-    if wrong := summed.wrong():
+    if not summed.matches:
+        size = summed.size
+        wrong = f"{size} bytes of {summed.digest}" if size <= blob.size else f"more than {blob.size} bytes"
         message = f"asked for {blob.digest} of {blob.size} bytes, it sent {wrong}"
         raise _Odd(Evidence(Stage.VERIFY, message, status=_OK, code="DIGEST_MISMATCH", sent=sent))
     if held:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing, suppress
 
-from pushsafe.model.content import Content, Part
+from pushsafe.model.content import Content
 from pushsafe.model.credentials import Repository
 from pushsafe.model.errors import RegistryAstray, RegistryUnreachable
 from pushsafe.model.evidence import Evidence
@@ -19,7 +19,6 @@ from pushsafe.registry.http.retry import Retries
 from pushsafe.registry.http.transport import Response
 from pushsafe.registry.http.unreachable import Dropped
 from pushsafe.registry.probe import untaken
-from pushsafe.registry.turns import Turns
 from pushsafe.registry.upload_start import Opening
 from pushsafe.registry.uploads import DONE, TAKEN, Upload
 
@@ -45,12 +44,7 @@ class Sender:
         self.opening = opening
         self.deadline = deadline
         self._largest: dict[str, int] = {}
-        self._turns: dict[str, Turns] = {}
         self._lock = threading.Lock()
-
-    def turns(self, registry: str) -> Turns:
-        with self._lock:
-            return self._turns.setdefault(registry, Turns(registry))
 
     def largest(self, registry: str) -> int:
         """Bytes of the pieces that pass the proxy in front of a registry, where a whole blob did not; 0 for any."""
@@ -92,8 +86,7 @@ class Sender:
 class _Sending:
     """One blob on its way.
 
-    It goes as one PUT first: that takes the fewest round trips, and containerd does it, so every registry takes it. To
-    a registry on this machine, where they cost nothing, a large one goes in pieces (see `Turns`).
+    It goes as one PUT first: that takes the fewest round trips, and containerd does it, so every registry takes it.
 
     Where that breaks off, the registry is asked what it has, and the rest goes in pieces: some registries keep all that
     came, others only pieces that came whole, as does every one behind a proxy that holds a request back until all of it
@@ -122,14 +115,11 @@ class _Sending:
         self._fresh = _FRESH_TRIES
         self._odd = 0
         self._limit = sender.largest(self._registry)  # that of a proxy, 0 for none
-        self._turns = sender.turns(self._registry)
-        self._piece = self._limit or self._turns.piece  # 0: as a whole
+        self._piece = self._limit  # 0: as a whole
         self._whole_only = False
-        self._unread = True  # what is settled, as long as nothing breaks off
         self._kept = 0  # bytes that the registry has of this upload
         self._given = 0  # bytes of it whose sending has begun
         self._last = 0  # bytes of the last request
-        self._went_unread = False  # whether the last that was sent did
         self._in_pieces = False  # whether a piece of this upload was sent
         self._finishing = False  # whether the last request was the one that makes it a blob
         self._resumed = False  # whether the registry was asked what it has of it
@@ -161,7 +151,6 @@ class _Sending:
         try:
             response, done = self._go_on(upload)
         except Dropped as dropped:
-            self._unread = False  # it may be the file that broke off, which is known only to who reads it
             if self._size >= WORTH_ASKING and self._came_through(self._patience):
                 return LayerState.SENT
             if not self._after_drop(upload, dropped):
@@ -180,39 +169,27 @@ class _Sending:
     def _go_on(self, upload: Upload) -> tuple[Response, bool]:
         """Send what is missing; the answer to the last request, and whether all of it is there by that."""
         self._finishing = False
-        # Far away it is the link that takes the time, and what goes wrong is noticed sooner in small parts.
-        unread = self._unread and self._turns.near and upload.in_clear()
-        with closing(Reading(self._content, self._on_sent, self._kept, unread=unread)) as reading:
+        with closing(Reading(self._content, self._on_sent, self._kept)) as reading:
             try:
                 while size := self._next_piece(upload.least):
                     self._in_pieces, self._last = True, size
-                    with self._turns.one(size) as over:
-                        response = upload.append(self._kept, size, self._parts(reading, size, over))
+                    response = upload.append(self._kept, size, reading.take(size))
                     if response.status not in TAKEN:
                         return response, False
                     self._kept += size
                     self._note_progress()
                 self._finishing = True
                 self._last = size = self._size - self._kept
-                with self._turns.one(size) as over:
-                    parts = self._parts(reading, size, over)
-                    response = upload.finish(self._content.blob.digest, size, parts, self._kept)
+                response = upload.finish(self._content.blob.digest, size, reading.take(size))
                 return response, response.status in DONE
             finally:
-                self._given, self._went_unread = max(self._given, reading.given), reading.unread
+                self._given = max(self._given, reading.given)
 
     def _next_piece(self, least: int) -> int:
         """Bytes of the next piece; 0 where the request that makes it a blob takes all that is missing."""
         piece, missing = max(self._piece, least), self._size - self._kept
-        if self._piece == self._turns.piece and not self._resumed:
-            count = missing // piece if self._piece else 1
-            return missing // count if count > 1 else 0
         whole = not self._kept and (not self._piece or missing <= piece)
         return 0 if whole else min(piece, missing)
-
-    def _parts(self, reading: Reading, size: int, over: Callable[[], None]) -> Iterator[Part]:
-        yield from reading.take(size)
-        over()  # all of it is on its way, and the answer may take a while
 
     def _note_progress(self) -> None:
         """The patience is for a connection that does not get on; but for ever it is not."""
@@ -283,14 +260,7 @@ class _Sending:
             return True
         if status == _TOO_LARGE:
             return self._cut_smaller(upload.least)
-        if self._changed_on_the_way():
-            self._kept, self._unread = 0, False
-            return True
         return self._after_oddity(upload, status)
-
-    def _changed_on_the_way(self) -> bool:
-        """Whether something happened to the file while it went out unread: to read it anew tells what."""
-        return self._finishing and self._went_unread and not self._content.settled()
 
     def _after_oddity(self, upload: Upload, status: int) -> bool:
         """A registry may not take pieces, or not go on where it said itself that it was."""
@@ -301,8 +271,6 @@ class _Sending:
         if status == _BAD_RANGE:
             self._resume(upload)
             return True
-        if self._in_pieces and not self._resumed:
-            self._turns.piece = 0  # so the other blobs go as a whole at once
         self._kept = 0
         self._whole_only = True
         self._piece = self._limit

@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urldefrag, urlencode, urljoin
 
-from pushsafe.model.content import Part
 from pushsafe.model.credentials import Credential
 from pushsafe.model.errors import RegistryAstray, RegistryUnreachable, TlsFailed
 from pushsafe.model.retry_policy import Patience
@@ -101,23 +100,17 @@ class Upload:
             pass  # it is slow, or away for a moment: then the push shows it
         return ""
 
-    def in_clear(self) -> bool:
-        """Whether the content goes out as it is: not by TLS."""
-        return self.place()[:5].lower() == "http:"
+    def finish(self, digest: str, size: int, parts: Iterable[bytes | memoryview]) -> Response:
+        """Send the whole content, or nothing after pieces that were all of it (`PUT LOCATION?digest=DIGEST`).
 
-    def finish(self, digest: str, size: int, parts: Iterable[Part], start: int = 0) -> Response:
-        """Send the whole content, or the `size` bytes that come after the first `start` (`PUT LOCATION?digest=DIGEST`).
-
-        Only the latter have a range: zot takes a body without one for the whole (`pkg/api/routes.go`).
         Another origin gets no credential, as with containerd (`core/remotes/docker/pusher.go`): a registry may point
         to any. Raises RegistryUnreachable.
         """
         place = self._needed_place()
         named = f"{place}{'&' if '?' in place else '?'}{urlencode({'digest': digest})}"
-        headers = _lengths(start, size) if start and size else {"Content-Length": str(size)}
-        return self._send("PUT", named, headers, parts)
+        return self._send("PUT", named, {"Content-Length": str(size)}, parts)
 
-    def append(self, start: int, size: int, parts: Iterable[Part]) -> Response:
+    def append(self, start: int, size: int, parts: Iterable[bytes | memoryview]) -> Response:
         """Send `size` bytes that come after the first `start` ones (`PATCH LOCATION`); where it was taken the upload
         goes on from there.
 
@@ -182,14 +175,14 @@ class Upload:
             if place and self._is_ours(place):
                 self._delete(place)
 
-    def _send(self, method: str, url: str, headers: Mapping[str, str], parts: Iterable[Part]) -> Response:
+    def _send(self, method: str, url: str, headers: Mapping[str, str], parts: Iterable[bytes | memoryview]) -> Response:
         url = self.onward or url
         ours = self._is_ours(url)
         sent = {"Content-Type": "application/octet-stream", **headers, **(self.headers if ours else {})}
         verify, registry = self.endpoint.verify or not ours, self.endpoint.registry
         lead, begun = self._lead(url), False
 
-        def body() -> Iterator[Part]:
+        def body() -> Iterator[bytes | memoryview]:
             nonlocal begun
             begun = True  # there is a connection
             yield from parts

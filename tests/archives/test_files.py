@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from pushsafe.model.errors import ContentBroken
-from pushsafe.sources.archive import files
 from pushsafe.sources.archive.files import PART, NamedFile, Stretch
 
 CONTENT = os.urandom(2 * PART + 4711)
@@ -42,30 +41,6 @@ def test_nothing_has_no_parts(file: Path) -> None:
     assert list(Stretch(NamedFile(file), 0, 0, "blob").parts()) == []
 
 
-def test_extents_are_the_same_unread(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read, sizes = b"", []
-    monkeypatch.setattr(files, "_EXTENT", PART)
-    for extent in Stretch(NamedFile(file), 0, len(CONTENT), "blob").extents():
-        read += b"".join(extent.parts())
-        sizes.append(len(extent))
-    assert (read, sizes) == (CONTENT, [PART, PART, 4711])
-    with pytest.raises(ContentBroken, match="blob: it cannot be read: bad file descriptor"):
-        list(extent.parts())  # it is closed
-
-
-def test_a_slice_of_an_extent(file: Path) -> None:
-    whole = next(iter(Stretch(NamedFile(file), 0, len(CONTENT), "blob").extents()))
-    part = whole[100:150]
-    for cut in (part[10:30], part[:40][10:30], part[10:][:20]):
-        assert (cut.offset, cut.size, cut.descriptor, cut.name) == (110, 20, whole.descriptor, "blob")
-    assert not part[50:]
-
-
-def test_extents_of_another_size(file: Path) -> None:
+def test_a_file_of_another_size(file: Path) -> None:
     with pytest.raises(ContentBroken, match="it has 2101863 bytes now, and had 5"):
-        list(Stretch(NamedFile(file), 0, 5, "blob").extents())
-
-
-def test_what_lies_in_memory_has_no_extents() -> None:
-    with pytest.raises(TypeError, match="config: what lies in memory"):
-        list(Stretch(b"{}", 0, 2, "config").extents())
+        list(Stretch(NamedFile(file), 0, 5, "blob").parts())

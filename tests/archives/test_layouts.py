@@ -49,10 +49,7 @@ def test_a_single_image(put: Callable[[Making], Archive]) -> None:
     assert [content.body for content in package.levels[0]] == [made.files[path_of(entry)]]
     assert package.manifest.media_type == OCI_MANIFEST
     assert [content.blob.is_layer for content in package.contents] == [False, True, True]
-    told: list[tuple[int, int]] = []
-    image.check([content.blob.digest for content in package.contents], lambda *numbers: told.append(numbers))
-    total = len(config) + 6
-    assert told[-1] == (total, total)
+    image.check()
     assert list(read(image).values()) == [config, b"one", b"two"]
     image.close()
     image.close()
@@ -701,7 +698,7 @@ def test_files_that_change_after_they_were_opened(tmp_path: Path) -> None:
     made = Making()
     archive = made.tagged(made.image("linux/amd64", b"some content")).folder(tmp_path)
     image = open_image(archive)
-    image.check([content.blob.digest for content in image.package(nobody).contents], lambda *_: None)
+    image.check()
     content = image.package(nobody).contents[1]
     assert content.file == f"{tmp_path}/{path_of({'digest': content.blob.digest})}"
     file = Path(content.file)

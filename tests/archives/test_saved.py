@@ -66,7 +66,8 @@ def test_an_older_engines_image(tmp_path: Path) -> None:
     assert document["config"]["mediaType"] == "application/vnd.docker.container.image.v1+json"
     assert [layer["mediaType"] for layer in document["layers"]] == [DOCKER_LAYER] * 3
     told: list[tuple[int, int]] = []
-    image.check([], lambda *numbers: told.append(numbers))
+    image.package(lambda *numbers: told.append(numbers))
+    image.check()
     assert told == [(len(b"one") + len(BIG),) * 2]
     image.close()
     image.close()

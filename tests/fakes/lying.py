@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from pushsafe.model.content import Extent
 from pushsafe.model.errors import ContentBroken
 from pushsafe.oci.manifest import Blob
 
@@ -20,8 +18,7 @@ def blob_of(content: bytes, algorithm: str = "sha256") -> Blob:
 class Lying:
     """`content` in parts of `part` bytes, each overwritten when the next one is asked for; of this `blob`, or another.
 
-    `broken` is after how many bytes it cannot be read any more. `readings` counts how often it was begun, and `unread`
-    how often of these it was not read here. `settling` is how often it will say that it is settled.
+    `broken` is after how many bytes it cannot be read any more. `readings` counts how often it was begun.
     """
 
     content: bytes
@@ -29,25 +26,10 @@ class Lying:
     file: str = "layer.tar"
     part: int = 10_000
     broken: int | None = None
-    settling: int = 0
     readings: int = field(default=0, init=False)
-    unread: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         self.blob = self.blob or blob_of(self.content)
-
-    def settled(self) -> bool:
-        self.settling -= 1
-        return self.settling >= 0
-
-    def extents(self) -> Iterator[Extent]:
-        """Of a file that holds the content."""
-        self.readings += 1
-        self.unread += 1
-        with tempfile.TemporaryFile(buffering=0) as file:
-            file.write(self.content[: self.broken])
-            for start in range(0, len(self.content), self.part):
-                yield Extent(file.fileno(), start, min(self.part, len(self.content) - start), self.file)
 
     def parts(self) -> Iterator[memoryview]:
         self.readings += 1

@@ -122,7 +122,6 @@ def test_places_of_uploads(location: str) -> None:
     upload = Upload(transport, Tokens(transport), endpoint, "team/app", None, url, location, {})
     with quick():
         place = upload.place()
-        upload.in_clear()
     if place:
         scheme, host, _ = place_of(place)
         assert scheme

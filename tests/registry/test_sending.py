@@ -6,7 +6,6 @@ import errno
 import functools
 import os
 import random
-import socket
 import threading
 import time
 import tracemalloc
@@ -28,7 +27,7 @@ from pushsafe.model.evidence import Evidence, Stage
 from pushsafe.model.outcomes import LayerState
 from pushsafe.model.retry_policy import NO_PATIENCE, Patience
 from pushsafe.oci.reference import Reference
-from pushsafe.registry import blob_upload, turns
+from pushsafe.registry import blob_upload
 from pushsafe.registry.client import Registry
 from pushsafe.registry.http import transport
 from pushsafe.registry.http.transport import BODY_LIMIT, Transport
@@ -246,287 +245,6 @@ def test_without_a_token_for_both_there_is_no_mount(answer: Answer, pauses: list
         assert [one for one in requests_of(registry) if "token" not in one] == [START, WHOLE]
 
 
-@pytest.mark.parametrize(("size", "bodies"), [
-    (100_000, ["PUT 100000"]),
-    (51_000, ["PUT 100000"]),
-    (50_000, ["PATCH 50000", "PUT 50000"]),
-    (34_000, ["PATCH 50000", "PUT 50000"]),
-    (30_000, ["PATCH 33333", "PATCH 33333", "PUT 33334"]),
-])  # fmt: skip
-def test_a_blob_goes_to_a_near_registry_in_pieces(
-    monkeypatch: pytest.MonkeyPatch, size: int, bodies: list[str]
-) -> None:
-    """The request that makes it a blob takes the last one along."""
-    monkeypatch.setattr(turns, "_PIECE", size)
-    with FakeRegistry(uploading(limited(100_000))) as registry:
-        assert send(registry) is LayerState.SENT
-        sent = [one for one in registry.requests if one.method in ("PUT", "PATCH")]
-        assert [f"{one.method} {len(one.body)}" for one in sent] == bodies
-        assert b"".join(one.body for one in sent) == DATA
-
-
-def test_a_refused_blob_that_went_as_a_whole_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Though it is larger than a piece."""
-    monkeypatch.setattr(turns, "_PIECE", 60_000)
-    with FakeRegistry(uploading(on("PUT", "/u", refused(400, "NAME_INVALID", "no")))) as registry:
-        assert send(registry) == Evidence(Stage.PUSH, "no", 400, "NAME_INVALID", sent=False)
-        assert requests_of(registry) == [START, WHOLE]
-
-
-@pytest.mark.parametrize("least", ["", "5000"])
-def test_a_near_registry_that_takes_no_pieces(monkeypatch: pytest.MonkeyPatch, least: str) -> None:
-    monkeypatch.setattr(turns, "_PIECE", 30_000)
-    start = opened(OCI_Chunk_Min_Length=least) if least else opened()
-    with FakeRegistry(uploading(PUT, pieces(Answer(405)), start=(start,))) as registry:
-        assert send(registry) is LayerState.SENT
-        assert requests_of(registry) == [START, "PATCH /u?0 0-33332 of 33333", START, WHOLE]
-
-
-def test_of_a_near_registry_that_takes_no_pieces_only_one_blob_learns_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "_PIECE", 30_000)
-    asked = new()
-    with FakeRegistry(uploading(PUT, pieces(Answer(405)))) as registry:
-        for content in (DATA, DATA[1:]):
-            where = target(registry.host)
-            assert asked.send(Lying(content), where, "", lambda _size: None, NO_PATIENCE) is LayerState.SENT
-        sent = [one for one in registry.requests if one.method in ("PUT", "PATCH")]
-        assert [f"{one.method} {len(one.body)}" for one in sent] == ["PATCH 33333", "PUT 100000", "PUT 99999"]
-    asked.close()
-
-
-def test_a_registry_that_takes_a_put_without_a_range_for_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As zot does: the last piece says where it begins, and a whole blob does not."""
-    monkeypatch.setattr(turns, "_PIECE", 50_000)
-    kept: list[int] = []
-
-    def patch(request: Request) -> Answer:
-        kept.append(len(request.body))
-        return took(len(kept))
-
-    def put(request: Request) -> Answer:
-        start = int(request.headers.get("content-range", "0-").partition("-")[0])
-        return Answer(201) if start == sum(kept) else BAD_RANGE
-
-    with FakeRegistry(uploading(on("PATCH", "/u", patch), on("PUT", "/u", put))) as registry:
-        assert send(registry) is LayerState.SENT
-        assert requests_of(registry) == [
-            START,
-            "PATCH /u?0 0-49999 of 50000",
-            "PUT /u?1 digest 50000-99999 of 50000",
-        ]
-
-
-def test_the_last_piece_that_breaks_off_is_all_that_goes_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "_PIECE", 40_000)
-    rules = uploading(on("PUT", "/u", DROP, Answer(201)), GONE, on("GET", "/u", has(80_000)), pieces())
-    with FakeRegistry(rules) as registry:
-        assert send(registry, retries=1) is LayerState.SENT
-        assert requests_of(registry) == [
-            START,
-            "PATCH /u?0 0-49999 of 50000",
-            "PUT /u?2 digest 50000-99999 of 50000",
-            HEAD,
-            "GET /u?2",
-            "PATCH /u?1 80000-99999 of 20000",
-            "PUT /u?3 digest of 0",
-        ]
-
-
-# ---------------------------------------------------------------------- sent by the kernel
-
-
-def settled(**options: Any) -> Lying:
-    return Lying(DATA, settling=100, **options)
-
-
-def test_what_is_settled_goes_unread() -> None:
-    content, sizes = settled(), list[int]()
-    with FakeRegistry(uploading(PUT)) as registry:
-        assert send(registry, content, told=sizes.append) is LayerState.SENT
-        assert registry.find("PUT", "/u")[0].body == DATA
-    assert (content.readings, content.unread) == (1, 1)
-    assert sizes == list(range(10_000, 100_001, 10_000))
-
-
-def test_after_a_drop_it_is_read() -> None:
-    """It may have been the file that broke off: who sends it unread cannot tell."""
-    content = settled()
-    with FakeRegistry(
-        uploading(on("PUT", "/u", DROP, Answer(201)), GONE, on("GET", "/u", has(1)), pieces())
-    ) as registry:
-        assert send(registry, content, retries=1) is LayerState.SENT
-        assert b"".join(one.body for one in registry.find("PATCH", "/u")) == DATA
-    assert (content.readings, content.unread) == (2, 1)
-
-
-def test_by_tls_it_is_read(trusted: Certificate, names: Names) -> None:
-    names("registry.test")
-    content = settled()
-    with FakeRegistry(uploading(PUT), certificate=trusted) as registry:
-        assert send(f"registry.test:{registry.port}", content) is LayerState.SENT
-        assert registry.find("PUT", "/u")[0].body == DATA
-    assert (content.readings, content.unread) == (1, 0)
-
-
-def test_where_tls_begins_in_the_middle(trusted: Certificate, names: Names, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A registry in clear names another place for the rest."""
-    names("registry.test")
-    monkeypatch.setattr(turns, "_PIECE", 30_000)
-    content = settled()
-    there = [on("PATCH", "/there", Answer(202)), on("PUT", "/there", Answer(201))]
-    with FakeRegistry(there, certificate=trusted) as elsewhere:
-        moved = Answer(202).having(Location=f"https://registry.test:{elsewhere.port}/there")
-        with FakeRegistry(uploading(on("PATCH", "/u", moved))) as registry:
-            assert send(registry, content) is LayerState.SENT
-        sent = registry.find("PATCH", "/u") + elsewhere.requests
-        assert [(one.method, len(one.body)) for one in sent] == [("PATCH", 33_333), ("PATCH", 33_333), ("PUT", 33_334)]
-        assert b"".join(one.body for one in sent) == DATA
-    assert (content.readings, content.unread) == (1, 1)
-
-
-def test_far_away_it_is_read(names: Names) -> None:
-    names("registry.test")
-    content = settled()
-    with FakeRegistry(uploading(PUT)) as registry:
-        host = f"registry.test:{registry.port}"
-        asked = Registry(Transport(insecure_registries=lambda: (host,)))
-        assert send(host, content, asked=asked) is LayerState.SENT
-    assert (content.readings, content.unread) == (1, 0)
-
-
-DIGEST_INVALID = refused(400, "DIGEST_INVALID", "no")
-
-
-def test_what_was_changed_on_its_way_is_read_anew() -> None:
-    """It was settled when the last of it went, and is not any more when it is refused."""
-    content = Lying(DATA, settling=2)
-    with FakeRegistry(uploading(on("PUT", "/u", DIGEST_INVALID, Answer(201)))) as registry:
-        assert send(registry, content) is LayerState.SENT
-        assert requests_of(registry) == [START, WHOLE, START, WHOLE]
-    assert (content.readings, content.unread) == (2, 1)
-
-
-def test_what_was_not_changed_is_refused_at_once() -> None:
-    content = settled()
-    with FakeRegistry(uploading(on("PUT", "/u", DIGEST_INVALID))) as registry:
-        assert send(registry, content) == Evidence(Stage.PUSH, "no", 400, "DIGEST_INVALID", sent=False)
-        assert requests_of(registry) == [START, WHOLE]
-
-
-def in_one_archive(folder: Path, count: int, size: int) -> list[StoredBlob]:
-    """Blobs of one file, each found right."""
-    whole = random.Random(1).randbytes(count * size)
-    path = folder / "image.tar"
-    path.write_bytes(whole)
-    file = OpenFile(os.open(path, os.O_RDONLY), str(path))
-    found = []
-    for begin in range(0, len(whole), size):
-        blob = StoredBlob(blob_of(whole[begin : begin + size]), Stretch(file, begin, size, f"{path}: layer"))
-        blob.found_right(blob.stretch.stamp())
-        found.append(blob)
-    return found
-
-
-@pytest.mark.parametrize(
-    "error", [0, errno.EINVAL, errno.ENOSYS], ids=["by the kernel", "not this file", "by no kernel"]
-)
-def test_blobs_of_one_archive_side_by_side(
-    embedded: EmbeddedRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int
-) -> None:
-    """Where the kernel does not send them they are read; their descriptors share one position."""
-    contents, failed = in_one_archive(tmp_path, 8, 500_000), list[int]()
-
-    def fail(*_arguments: int) -> int:
-        failed.append(error)
-        raise OSError(error, os.strerror(error))
-
-    if error:
-        monkeypatch.setattr(os, "sendfile", fail)
-    found = side_by_side(contents, target(embedded.host))
-    assert found == [LayerState.SENT] * 8
-    assert len(failed) == (8 if error else 0)
-
-
-def side_by_side(contents: Sequence[Content], where: Repository) -> list[LayerState | Evidence]:
-    asked = new()
-    with ThreadPoolExecutor(len(contents)) as threads:
-        try:
-            send_one = functools.partial(asked.send, on_sent=lambda _size: None, patience=NO_PATIENCE)
-            return list(threads.map(lambda content: send_one(content, where, ""), contents))
-        finally:
-            asked.close()
-
-
-def test_tls_in_the_middle_for_blobs_of_one_archive(
-    tmp_path: Path, trusted: Certificate, names: Names, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    names("registry.test")
-    monkeypatch.setattr(turns, "_PIECE", 200_000)
-    contents, bodies = in_one_archive(tmp_path, 6, 500_000), dict[str, bytes]()
-
-    def put(request: Request) -> Answer:
-        bodies[request.query["digest"]] = request.body
-        return Answer(201)
-
-    with FakeRegistry([on("PUT", "/there", put)], certificate=trusted) as elsewhere:
-        moved = Answer(202).having(Location=f"https://registry.test:{elsewhere.port}/there")
-        with FakeRegistry(uploading(on("PATCH", "/u", moved))) as registry:
-            assert side_by_side(contents, target(registry.host)) == [LayerState.SENT] * 6
-    whole = (tmp_path / "image.tar").read_bytes()
-    assert bodies == {content.blob.digest: whole[content.stretch.offset + 250_000 :][:250_000] for content in contents}
-
-
-@pytest.mark.parametrize("after", [0, 1], ids=["at once", "in the middle"])
-def test_what_cannot_be_read_is_no_trouble_of_the_connection(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
-) -> None:
-    (content,) = in_one_archive(tmp_path, 1, 500_000)
-    really, sent = os.sendfile, list[int]()
-
-    def fail(*_arguments: int) -> bytes:
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-    def send_some(out: int, file: int, offset: int, count: int) -> int:
-        if len(sent) == after:
-            fail()
-        sent.append(really(out, file, offset, min(count, 1000)))
-        return sent[-1]
-
-    monkeypatch.setattr(os, "sendfile", send_some)
-    monkeypatch.setattr(os, "pread", fail)
-    with FakeRegistry(uploading(PUT)) as registry:
-        with pytest.raises(ContentBroken, match=r"image\.tar: layer: it cannot be read: input/output error"):
-            side_by_side([content], target(registry.host))
-        assert len(registry.find("DELETE", "/u")) == 1
-
-
-def test_trouble_of_the_connection_is_none_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    really, sent = os.sendfile, list[int]()
-
-    def send_some(out: int, file: int, offset: int, count: int) -> int:
-        if sent:
-            with socket.socket(fileno=os.dup(out)) as connection:
-                connection.shutdown(socket.SHUT_RDWR)
-            raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
-        sent.append(really(out, file, offset, min(count, 1000)))
-        return sent[-1]
-
-    monkeypatch.setattr(os, "sendfile", send_some)
-    content = settled()
-    with FakeRegistry(uploading(PUT, GONE, on("GET", "/u", has(1)), pieces())) as registry:
-        assert send(registry, content, retries=1) is LayerState.SENT
-        assert b"".join(one.body for one in registry.find("PATCH", "/u")) == DATA
-    assert (content.readings, content.unread) == (2, 1)
-
-
-def test_a_file_that_has_become_shorter() -> None:
-    with FakeRegistry(uploading(PUT)) as registry:
-        with pytest.raises(ContentBroken, match=r"layer\.tar: it has become shorter"):
-            send(registry, settled(broken=35_000), retries=3)
-        assert [len(one.body) for one in registry.find("PUT", "/u")] in ([], [35_000])
-        assert len(registry.find("DELETE", "/u")) == 1
-
-
 def test_an_upload_elsewhere_gets_no_credential() -> None:
     """Nor does what is asked of it, nor a piece; and a credential is none of its business if it wants one."""
     far = [
@@ -601,18 +319,21 @@ def test_a_redirected_blob_that_is_dropped_begins_anew() -> None:
 
 def test_a_redirected_start_and_a_redirected_piece(monkeypatch: pytest.MonkeyPatch) -> None:
     """The next piece goes to where the last one's answer says."""
-    monkeypatch.setattr(turns, "_PIECE", 40_000)
+    monkeypatch.setattr(blob_upload, "PIECES", (50_000,))
     first = on("POST", f"/v2/{NAME}/blobs/uploads/", to("/begin"), opened())
     begin = on("POST", "/begin", opened())
-    pieces = [on("PATCH", "/u", to("/p?s=9"), took(2)), on("PATCH", "/p", took(1)), PUT]
-    with FakeRegistry(first, begin, *uploading(pieces)) as registry:
+    pieces = [on("PATCH", "/u", to("/p?s=9"), took(2)), on("PATCH", "/p", took(1))]
+    with FakeRegistry(first, begin, *uploading(on("PUT", "/u", LARGE, Answer(201)), pieces)) as registry:
         assert send(registry) is LayerState.SENT
         assert requests_of(registry) == [
             START,
             "POST /begin",
+            WHOLE,
+            START,
             "PATCH /u?0 0-49999 of 50000",
             "PATCH /p?9 0-49999 of 50000",
-            "PUT /u?1 digest 50000-99999 of 50000",
+            "PATCH /u?1 50000-99999 of 50000",
+            "PUT /u?2 digest of 0",
         ]
 
 
@@ -710,23 +431,23 @@ def test_a_piece_that_is_not_taken() -> None:
 
 
 CHANGED = DATA[:-1] + b"!"
+OTHERWISE = f"its content has the digest {{}}, and not {BLOB.digest}"
 BROKEN = {
-    "other content": (Lying(CHANGED, BLOB), f"{BLOB.size} bytes of {blob_of(CHANGED).digest}"),
-    "too little": (Lying(DATA[:-1], BLOB), f"{BLOB.size - 1} bytes of {blob_of(DATA[:-1]).digest}"),
-    "nothing": (Lying(b"", BLOB), f"0 bytes of {blob_of(b'').digest}"),
-    "too much": (Lying(DATA + b"!" * 10_000, BLOB._replace(size=99_999)), "more than 99999 bytes"),
-    "no emptiness": (Lying(b"", BLOB._replace(size=0)), f"0 bytes of {blob_of(b'').digest}"),
+    "other content": (Lying(CHANGED, BLOB), OTHERWISE.format(blob_of(CHANGED).digest)),
+    "too little": (Lying(DATA[:-1], BLOB), f"it has fewer than {BLOB.size} bytes"),
+    "nothing": (Lying(b"", BLOB), f"it has fewer than {BLOB.size} bytes"),
+    "too much": (Lying(DATA + b"!" * 10_000, BLOB._replace(size=99_999)), "it has more than 99999 bytes"),
+    "no emptiness": (Lying(b"", BLOB._replace(size=0)), OTHERWISE.format(blob_of(b"").digest)),
 }
 
 
 @pytest.mark.parametrize(("content", "found"), BROKEN.values(), ids=BROKEN)
 def test_what_has_another_digest_is_never_sent_whole(content: Lying, found: str) -> None:
     """Nor to a registry that would take it: the request ends before its end, and the upload is cancelled."""
-    message = f"layer.tar: expected {BLOB.digest} of {content.blob.size} bytes, found {found}"
     with FakeRegistry(uploading(PUT)) as registry:
         with pytest.raises(ContentBroken) as broken:
             send(registry, content, retries=3)
-        assert broken.value.message == message
+        assert broken.value.message == f"layer.tar: {found}"
         assert all(len(one.body) < BLOB.size for one in registry.find("PUT", "/u"))
         assert len(registry.find("DELETE", "/u")) == 1
     assert content.readings == 1
@@ -1259,6 +980,56 @@ def test_an_answer_before_the_end_by_tls(status: int, trusted: Certificate, name
     with hasty(Answer(status), trusted) as port:
         found = send(f"registry.test{port}", MUCH, retries=1)
     assert found == Evidence(Stage.PUSH, "said at once", status, "SAID", sent=False)
+
+
+# ---------------------------------------------------------------------- from an archive
+
+
+def in_one_archive(folder: Path, count: int, size: int) -> list[StoredBlob]:
+    """Blobs of one file."""
+    whole = random.Random(1).randbytes(count * size)
+    path = folder / "image.tar"
+    path.write_bytes(whole)
+    file = OpenFile(os.open(path, os.O_RDONLY), str(path))
+    return [
+        StoredBlob(blob_of(whole[begin : begin + size]), Stretch(file, begin, size, f"{path}: layer"))
+        for begin in range(0, len(whole), size)
+    ]
+
+
+def side_by_side(contents: Sequence[Content], where: Repository) -> list[LayerState | Evidence]:
+    asked = new()
+    with ThreadPoolExecutor(len(contents)) as threads:
+        try:
+            send_one = functools.partial(asked.send, on_sent=lambda _size: None, patience=NO_PATIENCE)
+            return list(threads.map(lambda content: send_one(content, where, ""), contents))
+        finally:
+            asked.close()
+
+
+def test_blobs_of_one_archive_side_by_side(embedded: EmbeddedRegistry, tmp_path: Path) -> None:
+    """Their descriptors share one position."""
+    assert side_by_side(in_one_archive(tmp_path, 8, 500_000), target(embedded.host)) == [LayerState.SENT] * 8
+
+
+@pytest.mark.parametrize("after", [0, 1], ids=["at once", "in the middle"])
+def test_what_cannot_be_read_is_no_trouble_of_the_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    (content,) = in_one_archive(tmp_path, 1, 3_000_000)
+    really, read = os.preadv, list[int]()
+
+    def read_some(descriptor: int, buffers: list[memoryview], offset: int) -> int:
+        if len(read) == after:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        read.append(really(descriptor, buffers, offset))
+        return read[-1]
+
+    monkeypatch.setattr(os, "preadv", read_some)
+    with FakeRegistry(uploading(PUT)) as registry:
+        with pytest.raises(ContentBroken, match=r"image\.tar: layer: it cannot be read: input/output error"):
+            side_by_side([content], target(registry.host))
+        assert len(registry.find("DELETE", "/u")) == 1
 
 
 # ---------------------------------------------------------------------- to a registry that really keeps things

@@ -17,7 +17,6 @@ from urllib.parse import unquote
 import urllib3
 import urllib3.connection  # parts after the whole: see auth.py
 
-from pushsafe.model.content import Extent
 from pushsafe.registry.http.destinations import Reach, reach_of_peer
 from pushsafe.registry.http.tls import Contexts, context
 
@@ -101,38 +100,6 @@ class _Answer(http.client.HTTPResponse):
             self._timely.room += limits.get().more
 
 
-class _Source:
-    """An extent as `socket.sendfile` wants a file: with a position, which is its own, and where the sending got to."""
-
-    def __init__(self, extent: Extent) -> None:
-        self._extent = extent
-        self.position = extent.offset
-
-    def fileno(self) -> int:
-        return self._extent.descriptor
-
-    def seek(self, position: int) -> None:
-        self.position = position
-
-    def read(self, size: int) -> bytes:
-        part = self._extent.read(self.position, size)
-        self.position += len(part)
-        return part
-
-
-def _send_unread(connection: socket.socket, extent: Extent) -> None:
-    """Let the kernel send it, where it can. Raises ContentBroken where it is the file that gives trouble."""
-    source = _Source(extent)
-    try:
-        sent = connection.sendfile(source, extent.offset, extent.size)
-    except OSError:
-        for _ in extent[source.position - extent.offset :].parts():
-            pass  # whose error it was is known only by reading
-        raise
-    if sent < extent.size:
-        raise extent.shorter()
-
-
 class _Connection(urllib3.connection.HTTPConnection):
     response_class = _Answer
 
@@ -155,19 +122,12 @@ class _Connection(urllib3.connection.HTTPConnection):
         if self.proxy is None:
             limits.get().met(reach_of_peer(made))
 
-    def send(self, data: Any) -> None:
-        if isinstance(data, Extent):
-            _send_unread(self.sock, data)
-        else:
-            super().send(data)
-
 
 class _SecureConnection(_Connection, urllib3.connection.HTTPSConnection):
     def send(self, data: Any) -> None:
         """What a server said before it closed is read all the same, as urllib3 does where this goes in clear."""
         try:
-            for part in data.parts() if isinstance(data, Extent) else (data,):
-                urllib3.connection.HTTPSConnection.send(self, part)
+            super().send(data)
         except ssl.SSLEOFError:
             raise BrokenPipeError(errno.EPIPE, "broken pipe") from None
 

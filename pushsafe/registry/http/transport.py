@@ -19,7 +19,6 @@ import urllib3  # never a part of it first: see auth.py
 from urllib3.util import Retry, Timeout
 
 from pushsafe import __version__
-from pushsafe.model.content import Part
 from pushsafe.model.errors import ProxyAnswers, RegistryAstray, RegistryUnreachable, TlsFailed
 from pushsafe.model.retry_policy import NO_PATIENCE, Patience
 from pushsafe.registry.hosts import host_of, is_insecure, is_loopback, origin_of
@@ -86,7 +85,7 @@ class _Request:
     method: str
     url: str
     headers: Mapping[str, str]
-    body: bytes | Iterable[Part] | None
+    body: bytes | Iterable[bytes | memoryview] | None
     follow: bool
     limit: int
     verify: bool
@@ -260,7 +259,7 @@ class Transport:
         *,
         verify: bool = True,
         headers: Mapping[str, str] | None = None,
-        body: Iterable[Part] | None = None,
+        body: Iterable[bytes | memoryview] | None = None,
         follow: bool = False,
         room: int = 0,
         registry: str = "",
@@ -308,7 +307,7 @@ class Transport:
         method: str,
         url: str,
         headers: Mapping[str, str] | None,
-        body: bytes | Iterable[Part] | None,
+        body: bytes | Iterable[bytes | memoryview] | None,
         follow: bool,
         limit: int,
         verify: bool,

@@ -133,9 +133,7 @@ class Packing:
         if ended:
             file.close()
         blob = Blob(f"sha256:{digest.hexdigest()}", size)
-        packed = StoredBlob(blob, Stretch(file, 0, size, layer.stretch.file))
-        packed.found_right(packed.stretch.stamp())  # nobody else can write to a file without a name
-        return Packed(packed, GZIP)
+        return Packed(StoredBlob(blob, Stretch(file, 0, size, layer.stretch.file)), GZIP)
 
     def _kept(self, layer: Layer, compression: Compression) -> Packed:
         from pushsafe.sources.archive.zstd import ZstdError

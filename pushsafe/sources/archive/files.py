@@ -8,24 +8,17 @@ import os
 import stat
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from pushsafe.model.content import Extent
 from pushsafe.model.errors import ContentBroken, UsageError, reason
 from pushsafe.oci.manifest import Blob
 from pushsafe.runtime.redact import clean
 
-_YOUNG = 2 * 10**9
-"""Nanoseconds; file systems tell the time of a change less exactly than that, FAT by two seconds."""
 PART = 1 << 20
 """Bytes read at a time: more makes nothing faster, and memory is kept for each thread."""
-_EXTENT = 4 * PART
-"""Bytes sent at a time of what is not read here; how far that is gets told no more often."""
 
 
 def shown(path: str | Path) -> str:
@@ -33,29 +26,11 @@ def shown(path: str | Path) -> str:
     return clean(str(path), limit=1000)
 
 
-class Stamp(NamedTuple):
-    """What changes when a file does: whoever writes to it, or puts another in its place, leaves another one."""
-
-    device: int
-    inode: int
-    size: int
-    modified: int
-    changed: int
-
-
-def _stamp(found: os.stat_result) -> Stamp:
-    return Stamp(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-
-
 class NamedFile:
     """A file that is opened anew for every reading, and is what it names all in all."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-
-    def stamp(self) -> Stamp:
-        """Raises OSError."""
-        return _stamp(self._path.stat())
 
     def descriptor(self, size: int) -> int:
         """A descriptor of the caller's own. Raises OSError, or ContentBroken where the file has another size."""
@@ -79,11 +54,6 @@ class OpenFile:
         self._descriptor = descriptor
         self._file = file
         self._lock = threading.Lock()
-
-    def stamp(self) -> Stamp:
-        """Raises OSError, also where it is closed."""
-        with self._lock:
-            return _stamp(os.fstat(self._descriptor))
 
     def descriptor(self, _size: int) -> int:
         """As NamedFile does it; a second one of the same file, so that `close` disturbs no reader."""
@@ -113,23 +83,10 @@ class Stretch:
         if isinstance(self.source, bytes):
             yield from (memoryview(self.source)[at : at + PART] for at in range(0, self.size, PART))
             return
-        with self._opened(self.source) as descriptor:
-            yield from self._read(descriptor)
-
-    def extents(self) -> Iterator[Extent]:
-        """The same as `parts`, unread; each holds until the next one is asked for. Raises ContentBroken."""
-        if isinstance(self.source, bytes):
-            raise TypeError(f"{self.file}: what lies in memory has no extents")
-        with self._opened(self.source) as descriptor:
-            for begin in range(0, self.size, _EXTENT):
-                yield Extent(descriptor, self.offset + begin, min(_EXTENT, self.size - begin), self.file)
-
-    @contextmanager
-    def _opened(self, source: NamedFile | OpenFile) -> Iterator[int]:
         try:
-            descriptor = source.descriptor(self.size)
+            descriptor = self.source.descriptor(self.size)
             try:
-                yield descriptor
+                yield from self._read(descriptor)
             finally:
                 os.close(descriptor)
         except OSError as error:
@@ -151,15 +108,6 @@ class Stretch:
                 read += count
             yield part
 
-    def stamp(self) -> Stamp | None:
-        """That of the file; `None` where it cannot be told."""
-        if isinstance(self.source, bytes):
-            return None
-        try:
-            return self.source.stamp()
-        except OSError:
-            return None
-
     def whole(self) -> bytes:
         """All of it; for what is known to be small. Raises ContentBroken."""
         return b"".join(map(bytes, self.parts()))
@@ -175,7 +123,6 @@ class StoredBlob:
 
     blob: Blob
     stretch: Stretch
-    _right: list[Stamp] = field(default_factory=list, compare=False, repr=False)
 
     @property
     def file(self) -> str:
@@ -183,26 +130,6 @@ class StoredBlob:
 
     def parts(self) -> Iterator[memoryview]:
         return self.stretch.parts()
-
-    def extents(self) -> Iterator[Extent]:
-        return self.stretch.extents()
-
-    def stamp(self) -> Stamp | None:
-        """That of its file before it is read; `None` where it would prove nothing.
-
-        What was written a moment ago might be written to once more without leaving another one.
-        """
-        found = self.stretch.stamp()
-        young = found is None or time.time_ns() - max(found.modified, found.changed) < _YOUNG
-        return None if young else found
-
-    def found_right(self, stamp: Stamp | None) -> None:
-        """Its content had its digest, when its file bore this stamp."""
-        if stamp is not None:
-            self._right.append(stamp)
-
-    def settled(self) -> bool:
-        return bool(self._right) and self.stretch.stamp() == self._right[-1]
 
 
 def open_regular(path: Path) -> int:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 
-from pushsafe.model.content import Package
+from pushsafe.model.content import Checksum, Content, Package
+from pushsafe.model.errors import ContentBroken, UsageError
 from pushsafe.model.facts import Upcoming
 from pushsafe.oci.manifest import DOCKER_MANIFEST, OCI_MANIFEST, Blob, ManifestContent, digest_of
 from pushsafe.oci.platform import Platform
@@ -19,9 +20,8 @@ from pushsafe.sources.archive.descriptors import (
     OCI_ZSTD_LAYER,
     Named,
 )
-from pushsafe.sources.archive.digests import Hashing
 from pushsafe.sources.archive.docker_save import Contents
-from pushsafe.sources.archive.files import Store, StoredBlob, Stretch
+from pushsafe.sources.archive.files import AGAIN, Store, StoredBlob, Stretch
 from pushsafe.sources.archive.graph import about, companions_of, package_of
 from pushsafe.sources.archive.layout import INDEX, Layout, images_of, indexes_of
 from pushsafe.sources.archive.select import selected
@@ -41,8 +41,6 @@ class LayoutImage:
             part_of=part_of,
             untagged=_untagged(layout, self._package),
         )
-        self._hashing = Hashing(self._package.contents, right=layout.read_already)
-        self._hashing.start()
 
     @property
     def upcoming(self) -> Upcoming:
@@ -51,11 +49,11 @@ class LayoutImage:
     def package(self, _tell: Callable[[int, int], None]) -> Package:
         return self._package
 
-    def check(self, digests: Collection[str], tell: Callable[[int, int], None]) -> None:
-        self._hashing.check(digests, tell)
+    def check(self) -> None:
+        for content in self._package.contents:
+            _check(content)
 
     def close(self) -> None:
-        self._hashing.close()
         self._store.close()
 
 
@@ -87,13 +85,26 @@ class PackedImage:
         contents = {one.blob.digest: one for one in (config, *(layer.content for layer in layers))}
         return Package(((_manifest(config, layers),),), tuple(contents.values()))
 
-    def check(self, _digests: Collection[str], _tell: Callable[[int, int], None]) -> None:
-        """What was packed was checked on the way."""
-        self._packing.layers(_tell)
+    def check(self) -> None:
+        """Packing compares the layers with the digests that the config has of them."""
 
     def close(self) -> None:
         self._packing.close()
         self._store.close()
+
+
+def _check(content: Content) -> None:
+    """Compare all of it with its digest. Raises UsageError, naming the file."""
+    seen = Checksum(content.blob)
+    try:
+        for part in content.parts():
+            seen.add(part)
+    except ContentBroken as error:
+        raise UsageError(error.message, AGAIN) from None
+    if not seen.matches:
+        raise UsageError(
+            f"{content.file}: its content has the digest {seen.digest}, and not {content.blob.digest}", AGAIN
+        )
 
 
 def _manifest(config: StoredBlob, layers: Sequence[Packed]) -> ManifestContent:

@@ -115,11 +115,6 @@ class Layout:
                 self._refuse(named, f"it {error}")
         return self._configs[named.digest]
 
-    @property
-    def read_already(self) -> frozenset[str]:
-        """The digests of the configs that were read, and so checked."""
-        return frozenset(self._configs)
-
     def stretch(self, named: Named, by: str) -> Stretch:
         """Where the bytes are that a descriptor names, as many as it says."""
         found = self.store.find(path_of(named.digest))

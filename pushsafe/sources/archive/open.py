@@ -26,7 +26,7 @@ _OF_SKOPEO = ("version", "manifest.json")
 
 
 def open_image(archive: Archive, platforms: tuple[Platform, ...] = ()) -> StoredImage:
-    """Open the image that is meant, and begin to read it in the background; `platforms` are those asked for.
+    """Open the image that is meant; `platforms` are those asked for.
 
     Raises UsageError, whose message names the file at fault and whose hint says what mends it.
     """

@@ -21,7 +21,7 @@ from pushsafe.model.tag_changes import moves, unchanged
 from pushsafe.oci.manifest import ManifestInfo
 from pushsafe.oci.reference import Reference
 from pushsafe.push.executor import Placing
-from pushsafe.push.ports import Gateways, StoredImage
+from pushsafe.push.ports import Gateways
 from pushsafe.push.recorder import Delivery, unreached
 from pushsafe.push.transfer import Ended, Transfer, counted, repository_of
 from pushsafe.sources.archive.signatures import about, accompany
@@ -57,19 +57,17 @@ class Sending:
     def plan(self, facts: tuple[Facts, ...], /) -> PushPlan:
         if not self._request.pushes:
             package = self._image.package(_nobody)
-            self._image.check([content.blob.digest for content in package.contents], _nobody)
+            self._image.check()
             facts = _with_digest(facts, package)
         return PushPlan(placed=tuple(_steps(facts, self._archive.given)))
 
     def carry_out(self, facts: tuple[Facts, ...], _planned: PushPlan, delivery: Delivery, /) -> None:
         transfer = Transfer(delivery, self._gateways, self._pool)
         try:
-            tell = partial(delivery.observer.reading, self._archive.given)
-            package = self._image.package(tell)
+            package = self._image.package(partial(delivery.observer.reading, self._archive.given))
             facts = _with_digest(facts, package)
-            sent = _Sent(transfer, self._image, package, self._asked)
+            sent = _Sent(transfer, package, self._asked)
             sent.look(facts)
-            sent.check(tell)
             Placing(delivery, self._pool, package.manifest, sent.bring, How.PUSHED, always=True).put(facts)
         except BaseException:
             delivery.stop()
@@ -81,13 +79,12 @@ class Sending:
 class _Sent:
     """What is at the registries, and what gets there."""
 
-    def __init__(self, transfer: Transfer, image: StoredImage, package: Package, asked: _Asked) -> None:
+    def __init__(self, transfer: Transfer, package: Package, asked: _Asked) -> None:
         """`asked` is what was asked for before."""
         self._asked = asked
         self._transfer = transfer
         self._delivery = transfer.delivery
         self._registry = transfer.gateways.registry()
-        self._image = image
         self._package = package
         self._missing: dict[str, list[Content]] = {}
         self._unreached: dict[str, RegistryUnreachable] = {}
@@ -130,12 +127,6 @@ class _Sent:
     def _hold(self, reference: Reference, content: Content) -> None:
         self._held.add((reference.name, content.blob.digest))
         self._holders.setdefault((reference.registry, content.blob.digest), reference.repository)
-
-    def check(self, tell: Callable[[int, int], None]) -> None:
-        """Whether all that has to be sent is what it should be. Raises UsageError: nothing was sent by then."""
-        digests = dict.fromkeys(content.blob.digest for missing in self._missing.values() for content in missing)
-        if digests:
-            self._image.check(list(digests), tell)
 
     # ------------------------------------------------------------------ one repository
 

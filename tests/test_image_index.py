@@ -16,10 +16,10 @@ from pushsafe.oci.manifest import (
     Descriptor,
     ImageConfig,
     ManifestContent,
-    blob_of,
     blobs,
     clash,
     config_of,
+    descriptor_of,
     descriptors,
     in_levels,
     index_of,
@@ -159,7 +159,7 @@ ODD_BLOBS: dict[str, tuple[Any, str]] = {
 @pytest.mark.parametrize(("described", "why"), ODD_BLOBS.values(), ids=ODD_BLOBS)
 def test_each_odd_descriptor_has_words_of_its_own(described: Any, why: str) -> None:
     with pytest.raises(Unusable) as error:
-        blob_of(described)
+        descriptor_of(described)
     assert str(error.value) == why
 
 

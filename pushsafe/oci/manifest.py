@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pushsafe.oci.document import Unusable, document_of, field
+from pushsafe.oci.document import Unusable, document_of, field, without
 from pushsafe.oci.platform import Platform, build_of, normal, of_document
 from pushsafe.runtime.redact import clean
 
@@ -38,13 +39,28 @@ class ManifestContent(NamedTuple):
     media_type: str
     body: bytes
 
+    @property
+    def descriptor(self) -> Descriptor:
+        size = len(self.body)
+        said = {"mediaType": self.media_type, "digest": self.digest, "size": size}
+        return Descriptor(self.digest, size, self.media_type, said)
+
 
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 MANIFEST_TYPES = (OCI_MANIFEST, DOCKER_MANIFEST)
-INDEX_TYPES = (
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+_DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+INDEX_TYPES = (OCI_INDEX, _DOCKER_LIST)
+DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
+DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
+OCI_LAYER, OCI_ZSTD_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip", "application/vnd.oci.image.layer.v1.tar+zstd"
+_UNCOMPRESSED = (
+    "application/vnd.oci.image.layer.v1.tar",
+    "application/vnd.oci.image.layer.nondistributable.v1.tar",
+    "application/vnd.docker.image.rootfs.diff.tar",
+    "application/vnd.docker.image.rootfs.foreign.diff.tar",
 )
 
 
@@ -60,7 +76,7 @@ class ImageConfig(NamedTuple):
 
 
 class Blob(NamedTuple):
-    """A layer, or a config, as a manifest names it; `size` is in bytes."""
+    """A layer, or a config, as it goes to a registry; `size` is in bytes."""
 
     digest: str
     size: int
@@ -68,22 +84,107 @@ class Blob(NamedTuple):
 
 
 class Descriptor(NamedTuple):
-    """A manifest as an index names it (OCI image specification, `descriptor.md`).
+    """What a document names: a manifest, a config or a layer (OCI image specification, `descriptor.md`).
 
-    `platform` is `None` where it names none, as for an attestation of the manifest `attests`. `written` is the whole of
-    it in JSON: annotations, features of an OS and whatever else there is are kept.
+    `size` is in bytes. `attestation` tells that an index names it for no image's platform, but beside the images.
+    `said` is the whole of it: annotations, features of an OS and whatever else there is are kept.
     """
 
     digest: str
+    size: int
     media_type: str
-    written: str
+    said: dict[str, Any]
     platform: Platform | None = None
-    attests: str = ""
+    attestation: bool = False
+
+    def annotation(self, key: str) -> str:
+        """Empty where there is none, or something else than a text."""
+        found = _annotations(self.said).get(key)
+        return found if isinstance(found, str) else ""
+
+    @property
+    def attests(self) -> str:
+        """The digest of the manifest that it is an attestation of, where that is said."""
+        return self.annotation(_ATTESTS)
+
+    @property
+    def name(self) -> str:
+        """What an image layout calls it."""
+        return self.annotation(_NAME)
+
+    @property
+    def whole_name(self) -> str:
+        return self.annotation(_WHOLE_NAME)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What it may be asked for by, the longest first."""
+        return tuple(dict.fromkeys(one for one in (self.whole_name, self.name) if one))
+
+    @property
+    def kind(self) -> str:
+        """What `cosign save` says that it is."""
+        return self.annotation(_KIND)
+
+    @property
+    def unnamed(self) -> Descriptor:
+        """The same without its names, which mean nothing beyond its layout."""
+        kept = {key: value for key, value in _annotations(self.said).items() if key not in (_NAME, _WHOLE_NAME)}
+        plain = without(self.said, "annotations")
+        return self._replace(said={**plain, **({"annotations": kept} if kept else {})})
+
+    @property
+    def data(self) -> bytes | None:
+        """The content itself where that came along; what cannot be read is not there, as readers may leave it aside."""
+        found = field(self.said, "data")
+        try:
+            return base64.b64decode(found, validate=True) if isinstance(found, str) else None
+        except ValueError:
+            return None
+
+    @property
+    def says_all(self) -> bool:
+        """Whether it tells that this is an image and for which platform, so that nobody has to read it for that."""
+        return self.platform is not None and self.media_type in MANIFEST_TYPES
 
 
-_OCI_INDEX, _DOCKER_LIST = INDEX_TYPES
-ATTESTS = "vnd.docker.reference.digest"
-"""How an attestation names its manifest (buildx, `docs/attestations/attestation-storage.md`)."""
+class Manifest(NamedTuple):
+    """A manifest or an index: what it names, each part empty where it has none.
+
+    `layers` are those that a registry has to hold. `subject` is the digest of what it is about.
+    """
+
+    content: ManifestContent
+    children: tuple[Descriptor, ...] = ()
+    config: Descriptor | None = None
+    layers: tuple[Descriptor, ...] = ()
+    subject: str = ""
+
+    @property
+    def is_index(self) -> bool:
+        return self.content.media_type in INDEX_TYPES
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it is an image's manifest rather than an artifact's."""
+        return self.config is not None and self.config.media_type in (OCI_CONFIG, DOCKER_CONFIG)
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether no layer of it is a tar as it is."""
+        return not any(layer.media_type in _UNCOMPRESSED for layer in self.layers)
+
+
+_ATTESTATION, _ATTESTS = "vnd.docker.reference.type", "vnd.docker.reference.digest"
+"""How buildx marks an attestation, and how that names its manifest (`docs/attestations/attestation-storage.md`)."""
+_NAME = "org.opencontainers.image.ref.name"
+"""OCI image specification, `annotations.md`."""
+_WHOLE_NAME = "io.containerd.image.name"
+"""What containerd, docker and buildx write besides, as the former is a tag only with them (containerd `export.go`)."""
+_KIND = "kind"
+"""cosign `pkg/oci/layout/index.go`."""
+VERSION = "org.opencontainers.image.version"
+"""OCI image specification, `annotations.md`; builders write it as a label of the config."""
 _MOST = 200
 """Manifests of one index: each costs requests, and nobody has as many platforms."""
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
@@ -100,13 +201,9 @@ def single(content: ManifestContent, config: ImageConfig) -> Descriptor:
     platform = config.platform
     if platform is None:
         raise Unusable("names no platform")
-    written = {
-        "mediaType": content.media_type,
-        "digest": content.digest,
-        "size": len(content.body),
-        "platform": platform_said(platform, config),
-    }
-    return Descriptor(content.digest, content.media_type, _compact(written), platform)
+    named = content.descriptor
+    said = {**named.said, "platform": platform_said(platform, config)}
+    return named._replace(said=said, platform=platform)
 
 
 def platform_said(platform: Platform, config: ImageConfig) -> dict[str, Any]:
@@ -121,31 +218,42 @@ def descriptors(content: ManifestContent) -> tuple[Descriptor, ...]:
     entries = entries_of(document_of(content.body), "manifests")
     if len(entries) > _MOST:
         raise Unusable(f"names more than {_MOST} manifests")
-    found = tuple(map(_descriptor, entries))
-    images = [one for one in found if not one.attests]
+    found = tuple(map(_part, entries))
+    images = [one for one in found if one.platform or not one.attests]
     for one in images:
         if one.platform is None:
             raise Unusable(f"names {one.digest}, and for no platform")
     if not images:
         raise Unusable("names no image")
-    return tuple(_ordered(images, [one for one in found if one.attests]))
+    return tuple(_ordered(images, [one for one in found if not one.platform]))
 
 
 def config_of(content: ManifestContent) -> str:
     """The digest of the config that an image's manifest names. Raises Unusable."""
-    return blob_of(field(document_of(content.body), "config")).digest
+    return descriptor_of(field(document_of(content.body), "config")).digest
 
 
 def blobs(content: ManifestContent) -> tuple[Blob, ...]:
     """What a registry must hold before it takes a manifest: config and layers. Raises Unusable."""
     document = document_of(content.body)
-    held = (one for one in entries_of(document, "layers") if not is_elsewhere(one))
-    return tuple(dict.fromkeys((blob_of(field(document, "config"))._replace(is_layer=False), *map(blob_of, held))))
+    config = descriptor_of(field(document, "config"))
+    layers = [descriptor_of(one) for one in entries_of(document, "layers") if not _is_elsewhere(one)]
+    return tuple(dict.fromkeys((Blob(config.digest, config.size, is_layer=False), *(Blob(*one[:2]) for one in layers))))
 
 
-def is_elsewhere(layer: dict[str, Any]) -> bool:
-    """Whether a registry need not hold a layer: its owner forbids to pass it on, and it says where else it is."""
-    return bool(field(layer, "urls")) and any(word in str(field(layer, "mediaType")) for word in _NOT_PASSED_ON)
+def _ordered(images: Iterable[Descriptor], attestations: Sequence[Descriptor]) -> Iterator[Descriptor]:
+    for image in images:
+        yield image
+        yield from (one for one in attestations if one.attests == image.digest)
+
+
+def _part(entry: dict[str, Any]) -> Descriptor:
+    """An image or an attestation that an index names; its size is what whoever holds it makes of it."""
+    found = _descriptor(entry, _digest_of(field(entry, "digest"), "manifest"), _size_of(entry))
+    if found.media_type not in MANIFEST_TYPES:
+        what = "another index" if found.media_type in INDEX_TYPES else "what is no image"
+        raise Unusable(f"names {what} ({found.digest})")
+    return found
 
 
 def index_of(parts: Sequence[Descriptor]) -> ManifestContent:
@@ -154,8 +262,8 @@ def index_of(parts: Sequence[Descriptor]) -> ManifestContent:
     It is Docker's manifest list where every part is of Docker's types, else an OCI index.
     """
     docker = all(part.media_type == DOCKER_MANIFEST for part in parts)
-    media_type = _DOCKER_LIST if docker else _OCI_INDEX
-    listed = [json.loads(part.written) for part in parts]
+    media_type = _DOCKER_LIST if docker else OCI_INDEX
+    listed = [part.said for part in parts]
     body = json.dumps({"schemaVersion": 2, "mediaType": media_type, "manifests": listed}, indent=2).encode()
     return ManifestContent(digest_of(body), media_type, body)
 
@@ -207,34 +315,134 @@ def clash(named: Iterable[tuple[str, Platform]]) -> tuple[str, str, Platform] | 
 # ---------------------------------------------------------------------- documents
 
 
-def _ordered(images: Iterable[Descriptor], attestations: Sequence[Descriptor]) -> Iterator[Descriptor]:
-    for image in images:
-        yield image
-        yield from (one for one in attestations if one.attests == image.digest)
+def manifest_of(body: bytes, named: Descriptor) -> Manifest:
+    """Take a manifest or an index apart that a descriptor names. Raises Unusable."""
+    document = document_of(body)
+    own = field(document, "mediaType")
+    media_type = named.media_type or (own if isinstance(own, str) else "")
+    if not is_manifest(media_type):
+        raise Unusable(no_manifest(media_type))
+    if own not in (None, "", media_type):
+        raise Unusable(f"says that it is of the type {clean(str(own), limit=200)}, and is named as {media_type}")
+    content = ManifestContent(named.digest, media_type, body)
+    found = field(document, "subject")
+    subject = "" if found is None else descriptor_of(found).digest
+    if media_type in INDEX_TYPES:
+        return Manifest(content, all_named(document, "manifests"), subject=subject)
+    layers = all_named(document, "layers")
+    return Manifest(content, (), descriptor_of(field(document, "config")), layers, subject)
 
 
-def _descriptor(entry: dict[str, Any]) -> Descriptor:
-    digest, media_type = field(entry, "digest"), field(entry, "mediaType")
-    digest = _digest_of(digest, "manifest")
-    if media_type not in MANIFEST_TYPES:
-        what = "another index" if media_type in INDEX_TYPES else "what is no image"
-        raise Unusable(f"names {what} ({digest})")
-    annotations = field(entry, "annotations")
-    attests = annotations.get(ATTESTS) if isinstance(annotations, dict) else None
-    platform = of_document(field(entry, "platform"))
-    attests = attests if platform is None and isinstance(attests, str) else ""
-    return Descriptor(digest, str(media_type), _compact(entry), platform, attests)
+def info_of(document: dict[str, Any], digest: str, media_type: str) -> ManifestInfo:
+    """What the document of a manifest or an index tells, as far as it can be read: whoever holds it has taken it."""
+    if media_type in INDEX_TYPES:
+        children = _as_far_as_read(document, "manifests")
+        platforms = tuple(one.platform for one in children if one.platform)
+        return ManifestInfo(digest, media_type, platforms, tuple(one.digest for one in children))
+    layers = tuple((one.digest, one.size) for one in _as_far_as_read(document, "layers"))
+    config = field(document, "config")
+    config = _shown_digest(config) if isinstance(config, dict) else ""
+    return ManifestInfo(digest, media_type, layers=layers, config=config)
 
 
-def blob_of(entry: Any) -> Blob:
-    """What a descriptor names, taken for a layer. Raises Unusable."""
+def is_manifest(media_type: str) -> bool:
+    """Whether what is of this type is a manifest or an index."""
+    return media_type in (*INDEX_TYPES, *MANIFEST_TYPES)
+
+
+def no_manifest(media_type: str) -> str:
+    """What is said of something that is none, without a subject."""
+    kind = f"of the type {clean(media_type, limit=200)}" if media_type else "of no type"
+    return f"is {kind}, not an image or index"
+
+
+def config_in(body: bytes) -> ImageConfig:
+    """What an image's config says. Raises Unusable."""
+    return said_by(document_of(body))
+
+
+def said_by(document: dict[str, Any]) -> ImageConfig:
+    """A config's document read (OCI image specification, `config.md`); one of something else tells neither platform nor
+    version."""
+    config = field(document, "config")
+    labels = field(config, "Labels") if isinstance(config, dict) else None
+    version = labels.get(VERSION) if isinstance(labels, dict) else None
+    features = field(document, "os.features")
+    return ImageConfig(
+        of_document(document),
+        clean(version, limit=128) if isinstance(version, str) else "",
+        tuple(one for one in features if isinstance(one, str)) if isinstance(features, list) else (),
+    )
+
+
+def all_named(document: dict[str, Any], name: str) -> tuple[Descriptor, ...]:
+    """What a list of descriptors names, but for layers that are elsewhere. Raises Unusable."""
+    found: list[Descriptor] = []
+    for number, entry in enumerate(entries_of(document, name)):
+        try:
+            found += [] if name == "layers" and _is_elsewhere(entry) else [descriptor_of(entry)]
+        except Unusable as error:
+            raise Unusable(f"{error} ({name}[{number}])") from None
+    return tuple(found)
+
+
+def entries_of(document: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """A list of descriptors; `null`, as Go writes one of none, is empty. Raises Unusable."""
+    found = [] if field(document, name, "") is None else field(document, name)
+    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+        raise Unusable(f"has no list of {name}")
+    return found
+
+
+def _as_far_as_read(document: dict[str, Any], name: str) -> list[Descriptor]:
+    found = field(document, name)
+    entries = [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+    return [_descriptor(entry, _shown_digest(entry), _size_of(entry)) for entry in entries]
+
+
+def descriptor_of(entry: Any) -> Descriptor:
+    """A descriptor whose digest and size can be checked here. Raises Unusable."""
     if not isinstance(entry, dict):
         raise Unusable("names a blob without a descriptor")
     digest, size = _digest_of(field(entry, "digest"), "blob"), field(entry, "size")
     if type(size) is not int or size < 0:
         said = f"the size {_shown(size)}, which is not a number of bytes" if size is not None else "no size"
         raise Unusable(f"names the blob {digest} with {said}")
-    return Blob(digest, size)
+    return _descriptor(entry, digest, size)
+
+
+def _descriptor(entry: dict[str, Any], digest: str, size: int) -> Descriptor:
+    media_type, platform = field(entry, "mediaType"), field(entry, "platform")
+    # The platform of attestations is unknown, so that nobody runs them; an odd one may be an image's.
+    unknown = isinstance(platform, dict) and "unknown" in (field(platform, "os"), field(platform, "architecture"))
+    attestation = unknown or isinstance(_annotations(entry).get(_ATTESTATION), str)
+    return Descriptor(
+        digest,
+        size,
+        media_type if isinstance(media_type, str) else "",
+        entry,
+        None if attestation else of_document(platform),
+        attestation,
+    )
+
+
+def _annotations(entry: dict[str, Any]) -> dict[str, Any]:
+    found = field(entry, "annotations")
+    return found if isinstance(found, dict) else {}
+
+
+def _shown_digest(entry: dict[str, Any]) -> str:
+    return clean(str(field(entry, "digest") or ""), limit=200)
+
+
+def _size_of(entry: dict[str, Any]) -> int:
+    size = field(entry, "size")
+    return size if type(size) is int and size >= 0 else 0
+
+
+def _is_elsewhere(layer: dict[str, Any]) -> bool:
+    """Whether a registry need not hold a layer: its owner forbids to pass it on, and it says where else it is."""
+    return bool(field(layer, "urls")) and any(word in str(field(layer, "mediaType")) for word in _NOT_PASSED_ON)
 
 
 def _digest_of(found: Any, what: str) -> str:
@@ -259,33 +467,3 @@ def _digest_of(found: Any, what: str) -> str:
 def _shown(found: Any) -> str:
     """A value of JSON for a sentence."""
     return clean(json.dumps(found, ensure_ascii=False), limit=200)
-
-
-def entries_of(document: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    """A list of descriptors; `null`, as Go writes one of none, is empty. Raises Unusable."""
-    found = [] if field(document, name, "") is None else field(document, name)
-    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
-        raise Unusable(f"has no list of {name}")
-    return found
-
-
-def _compact(document: dict[str, Any]) -> str:
-    return json.dumps(document, separators=(",", ":"))
-
-
-VERSION = "org.opencontainers.image.version"
-"""OCI image specification, `annotations.md`; builders write it as a label of the config."""
-
-
-def said_by(document: dict[str, Any]) -> ImageConfig:
-    """A config's document read (OCI image specification, `config.md`); one of something else tells neither platform nor
-    version."""
-    config = field(document, "config")
-    labels = field(config, "Labels") if isinstance(config, dict) else None
-    version = labels.get(VERSION) if isinstance(labels, dict) else None
-    features = field(document, "os.features")
-    return ImageConfig(
-        of_document(document),
-        clean(version, limit=128) if isinstance(version, str) else "",
-        tuple(one for one in features if isinstance(one, str)) if isinstance(features, list) else (),
-    )

@@ -13,7 +13,7 @@ from pushsafe.model.credentials import Repository
 from pushsafe.model.evidence import Evidence, Stage, accepted
 from pushsafe.model.retry_policy import Patience
 from pushsafe.oci.document import field
-from pushsafe.oci.manifest import ManifestContent, digest_of
+from pushsafe.oci.manifest import OCI_INDEX, ManifestContent, digest_of
 from pushsafe.registry import responses
 from pushsafe.registry.authorized import Asking
 from pushsafe.registry.http.transport import BODY_LIMIT, Response
@@ -21,7 +21,6 @@ from pushsafe.registry.probe import evidence
 from pushsafe.runtime.redact import clean
 
 _OK, _CREATED, _NOT_FOUND = 200, 201, 404
-OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 _MISMATCH, _NO_LIST, _UNTAGGED = "DIGEST_MISMATCH", "NO_REFERRERS_LIST", "NOT_TAGGED"
 _DIGEST_INVALID = "DIGEST_INVALID"
 _CANONICAL = "sha256:"
@@ -141,7 +140,7 @@ def _entry_of(content: ManifestContent) -> _Entry:
     config = field(document, "config")
     kind = field(document, "artifactType") or (field(config, "mediaType") if isinstance(config, dict) else None)
     annotations = field(document, "annotations")
-    entry: _Entry = {"mediaType": content.media_type, "digest": content.digest, "size": len(content.body)}
+    entry = content.descriptor.said
     return entry | ({"artifactType": kind} if kind else {}) | ({"annotations": annotations} if annotations else {})
 
 

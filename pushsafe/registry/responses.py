@@ -7,8 +7,16 @@ from typing import Any
 from pushsafe.model.errors import ProxyAnswers
 from pushsafe.model.retry_policy import BUSY
 from pushsafe.oci.document import Unusable, document_of, field
-from pushsafe.oci.manifest import INDEX_TYPES, MANIFEST_TYPES, ImageConfig, ManifestInfo, digest_of, said_by
-from pushsafe.oci.platform import of_document
+from pushsafe.oci.manifest import (
+    INDEX_TYPES,
+    MANIFEST_TYPES,
+    ImageConfig,
+    ManifestInfo,
+    digest_of,
+    info_of,
+    is_manifest,
+    said_by,
+)
 from pushsafe.registry.http.transport import Endpoint, Response, proxy_in_clear
 from pushsafe.runtime.redact import clean
 
@@ -26,8 +34,8 @@ def putable_type(response: Response) -> str:
 
     Where Content-Type tells another one, the document's own `mediaType` counts.
     """
-    named = (media_type(response), field(_object(response), "mediaType"))
-    return next((kind for kind in named if kind in (*INDEX_TYPES, *MANIFEST_TYPES)), "")
+    named = (media_type(response), str(field(_object(response), "mediaType")))
+    return next((kind for kind in named if is_manifest(kind)), "")
 
 
 def same_algorithm(digest: str, expected: str) -> bool:
@@ -46,17 +54,7 @@ def read_manifest(response: Response, expected: str = "") -> ManifestInfo | None
         return None
     digest = digest_of(response.body, expected or response.header("docker-content-digest"))
     kind = putable_type(response) or media_type(response)
-    if kind not in INDEX_TYPES:
-        layers = tuple((_digest(entry), _size(entry)) for entry in _entries(document, "layers"))
-        config = field(document, "config")
-        return ManifestInfo(digest, kind, layers=layers, config=_digest(config) if isinstance(config, dict) else "")
-    children = _entries(document, "manifests")
-    return ManifestInfo(
-        digest,
-        kind,
-        platforms=tuple(platform for entry in children if (platform := of_document(field(entry, "platform")))),
-        children=tuple(_digest(entry) for entry in children),
-    )
+    return info_of(document, digest, kind)
 
 
 def is_page(response: Response) -> bool:
@@ -99,21 +97,7 @@ def _is_manifest(document: dict[str, Any], kind: str) -> bool:
     """Whether an object is one by its type, its schema's version or what it says of itself: one of them is there in
     every image, index and artifact of whichever version."""
     said = isinstance(document.get("schemaVersion"), int) or isinstance(document.get("mediaType"), str)
-    return bool(document) and (said or kind in (*INDEX_TYPES, *MANIFEST_TYPES))
-
-
-def _entries(document: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    found = field(document, name)
-    return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
-
-
-def _digest(entry: dict[str, Any]) -> str:
-    return clean(str(field(entry, "digest") or ""), limit=200)
-
-
-def _size(entry: dict[str, Any]) -> int:
-    size = field(entry, "size")
-    return size if type(size) is int and size >= 0 else 0
+    return bool(document) and (said or is_manifest(kind))
 
 
 _REFUSED, _WANTS_PROXY_LOGIN = 400, 407

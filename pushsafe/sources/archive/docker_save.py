@@ -6,10 +6,9 @@ from typing import Any, NamedTuple
 
 from pushsafe.model.errors import ContentBroken, UsageError
 from pushsafe.oci.document import Unusable, document_of, field, json_of
-from pushsafe.oci.manifest import DIGEST, ImageConfig, digest_of
+from pushsafe.oci.manifest import DIGEST, ImageConfig, config_in, digest_of
 from pushsafe.sources.archive.compress import Layer
 from pushsafe.sources.archive.decompress import BEGINNING, GZIP, ZSTD, compression_of
-from pushsafe.sources.archive.descriptors import config_in
 from pushsafe.sources.archive.files import SAVE_AGAIN, Store, Stretch
 from pushsafe.sources.archive.layout import CONFIG_LIMIT, read, whole
 

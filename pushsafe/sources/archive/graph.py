@@ -10,9 +10,8 @@ from typing import NamedTuple
 
 from pushsafe.model.content import Companion, Package, Referrer
 from pushsafe.model.errors import UsageError
-from pushsafe.oci.manifest import INDEX_TYPES, MANIFEST_TYPES, Blob, in_levels
+from pushsafe.oci.manifest import Blob, Descriptor, Manifest, in_levels, is_manifest
 from pushsafe.oci.platform import listed
-from pushsafe.sources.archive.descriptors import Manifest, Named
 from pushsafe.sources.archive.files import AGAIN, BY_DIGEST, StoredBlob
 from pushsafe.sources.archive.layout import INDEX, Layout, check_depth, name_of, path_of
 
@@ -21,7 +20,7 @@ _MOST, _MOST_READ = 1000, 20_000
 """Manifests of one image, and of all that are looked at for what refers to it."""
 
 
-def package_of(layout: Layout, root: Named) -> Package:
+def package_of(layout: Layout, root: Descriptor) -> Package:
     """The image with everything that a registry needs for it. Raises UsageError, which names the file at fault."""
     tree = _Tree(layout)
     tree.add(root, INDEX)
@@ -64,7 +63,7 @@ class _Tree:
     manifests: dict[str, Manifest] = field(default_factory=dict)
     contents: dict[str, StoredBlob] = field(default_factory=dict)
 
-    def add(self, named: Named, by: str, depth: int = 0) -> None:
+    def add(self, named: Descriptor, by: str, depth: int = 0) -> None:
         """Take in what a descriptor names. Raises UsageError."""
         if named.digest in self.manifests:
             return
@@ -86,8 +85,8 @@ class _Tree:
     def _require_all(self, index: Manifest) -> None:
         """Raises UsageError where any is missing: engines save what they have, and an index that names all."""
         store = self.layout.store
-        missing: list[Named] = []
-        there: list[Named] = []
+        missing: list[Descriptor] = []
+        there: list[Descriptor] = []
         for child in index.children:
             (there if self.layout.holds(child) else missing).append(child)
         if not missing:
@@ -100,7 +99,7 @@ class _Tree:
             f"what is there can be pushed alone, by --platform: {platforms}" if platforms else AGAIN,
         )
 
-    def _take(self, blob: Blob, named: Named, by: str) -> None:
+    def _take(self, blob: Blob, named: Descriptor, by: str) -> None:
         held = self.contents.get(blob.digest)
         # Also where it is known: another manifest may say another size.
         stretch = self.layout.stretch(named, by)
@@ -108,7 +107,7 @@ class _Tree:
             self.contents[blob.digest] = StoredBlob(blob, stretch)
 
 
-def _blobs(manifest: Manifest) -> Iterator[tuple[Blob, Named]]:
+def _blobs(manifest: Manifest) -> Iterator[tuple[Blob, Descriptor]]:
     for one in (manifest.config, *manifest.layers):
         if one is not None:
             yield Blob(one.digest, one.size, is_layer=one is not manifest.config), one
@@ -116,7 +115,7 @@ def _blobs(manifest: Manifest) -> Iterator[tuple[Blob, Named]]:
 
 def _about_it(tree: _Tree) -> Iterator[Referrer | Companion]:
     """What is about any of the manifests, or about what is about them, each after its subject."""
-    of_subject: dict[str, list[tuple[Named, str, str]]] = {}
+    of_subject: dict[str, list[tuple[Descriptor, str, str]]] = {}
     for named, by, subject in _subjects(tree.layout):
         of_subject.setdefault(subject, []).append((named, by, ""))
     for named, subject, tag in companions_of(tree.layout):
@@ -145,7 +144,7 @@ def about(layout: Layout, subjects: Collection[str]) -> set[str]:
     return {named.digest for named, subject in (*refers, *tagged) if subject in subjects}
 
 
-def _subjects(layout: Layout) -> Iterator[tuple[Named, str, str]]:
+def _subjects(layout: Layout) -> Iterator[tuple[Descriptor, str, str]]:
     """Every manifest of the layout that has a subject, who names it, and the subject's digest.
 
     What is not there belongs to other images, which may be here in part only; but a fallback index says of whatever it
@@ -187,22 +186,22 @@ _LONGEST = 128
 class Tagged(NamedTuple):
     """An entry of `index.json` about something else, its `subject`; no `tag` where registries can have none for it."""
 
-    named: Named
+    named: Descriptor
     subject: str
     tag: str
 
 
-def tells_of_another(named: Named) -> bool:
+def tells_of_another(named: Descriptor) -> bool:
     """Whether an entry is, by its name or kind, about another image."""
     return named.kind in _SUFFIXES or any(map(_ABOUT.fullmatch, named.names))
 
 
-def is_kept_beside(named: Named) -> bool:
+def is_kept_beside(named: Descriptor) -> bool:
     """Whether `cosign save` wrote it beside the image, under the image's name."""
     return named.kind in _SUFFIXES
 
 
-def subject_of_list(named: Named) -> str:
+def subject_of_list(named: Descriptor) -> str:
     """What all refers to that a fallback index names; empty for anything else."""
     found = next((one for one in map(_ABOUT.fullmatch, named.names) if one and not one[3]), None)
     return f"{found[1]}:{found[2]}" if found else ""
@@ -215,7 +214,7 @@ def companions_of(layout: Layout) -> Iterator[Tagged]:
         if one.kind in _IMAGES:
             images.setdefault(one.names, set()).add(one.digest)
     for named in layout.entries:
-        if named.media_type not in ("", *INDEX_TYPES, *MANIFEST_TYPES):
+        if named.media_type and not is_manifest(named.media_type):
             continue
         found = (about for about in map(_ABOUT.fullmatch, named.names) if about and about[3])
         by_name = {(f"{about[1]}:{about[2]}", about[3]) for about in found}
@@ -226,6 +225,6 @@ def companions_of(layout: Layout) -> Iterator[Tagged]:
             yield _tagged(named, next(iter(saved_with)) if len(saved_with) == 1 else "", _SUFFIXES[named.kind])
 
 
-def _tagged(named: Named, subject: str, suffix: str) -> Tagged:
+def _tagged(named: Descriptor, subject: str, suffix: str) -> Tagged:
     tag = f"{subject.replace(':', '-')}{suffix}" if subject else ""
     return Tagged(named, subject, tag if len(tag) <= _LONGEST else "")

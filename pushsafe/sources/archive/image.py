@@ -8,18 +8,22 @@ from collections.abc import Callable, Sequence
 from pushsafe.model.content import Checksum, Content, Package
 from pushsafe.model.errors import ContentBroken, UsageError
 from pushsafe.model.facts import Upcoming
-from pushsafe.oci.manifest import DOCKER_MANIFEST, OCI_MANIFEST, Blob, ManifestContent, digest_of
+from pushsafe.oci.manifest import (
+    DOCKER_CONFIG,
+    DOCKER_LAYER,
+    DOCKER_MANIFEST,
+    OCI_CONFIG,
+    OCI_LAYER,
+    OCI_MANIFEST,
+    OCI_ZSTD_LAYER,
+    Blob,
+    Descriptor,
+    ManifestContent,
+    digest_of,
+)
 from pushsafe.oci.platform import Platform
 from pushsafe.sources.archive.compress import Packed, Packing
 from pushsafe.sources.archive.decompress import ZSTD
-from pushsafe.sources.archive.descriptors import (
-    DOCKER_CONFIG,
-    DOCKER_LAYER,
-    OCI_CONFIG,
-    OCI_LAYER,
-    OCI_ZSTD_LAYER,
-    Named,
-)
 from pushsafe.sources.archive.docker_save import Contents
 from pushsafe.sources.archive.files import AGAIN, Store, StoredBlob, Stretch
 from pushsafe.sources.archive.graph import about, companions_of, package_of
@@ -30,7 +34,7 @@ from pushsafe.sources.archive.select import selected
 class LayoutImage:
     """An image of an OCI image layout, byte for byte as it is there (a `gateways.StoredImage`)."""
 
-    def __init__(self, layout: Layout, entry: Named, wanted: Sequence[Platform]) -> None:
+    def __init__(self, layout: Layout, entry: Descriptor, wanted: Sequence[Platform]) -> None:
         """The image of an entry, or what of it serves the `wanted` platforms. Raises UsageError, naming the file."""
         root = selected(layout, entry, wanted)
         self._store = layout.store
@@ -128,7 +132,7 @@ def _manifest(config: StoredBlob, layers: Sequence[Packed]) -> ManifestContent:
     return ManifestContent(digest_of(body), media_type, body)
 
 
-def _left(layout: Layout, entry: Named, package: Package) -> int:
+def _left(layout: Layout, entry: Descriptor, package: Package) -> int:
     """How much stays behind that tells of what is pushed: attestations that the index names, and that refer to nothing,
     and what refers to an index that does not go along itself."""
     taken = {content.digest for level in package.levels for content in level}
@@ -150,7 +154,7 @@ def _untagged(layout: Layout, package: Package) -> tuple[str, ...]:
     return tuple(one.named.digest for one in companions_of(layout) if not one.tag and one.subject in ("", *taken))
 
 
-def _upcoming(layout: Layout, root: Named) -> Upcoming:
+def _upcoming(layout: Layout, root: Descriptor) -> Upcoming:
     manifest = layout.manifest(root, INDEX)
     images = list(images_of(layout, manifest))
     platforms = tuple(dict.fromkeys(platform for _, platform in images if platform))

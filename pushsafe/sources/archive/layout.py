@@ -8,20 +8,23 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
 from pushsafe.model.errors import ContentBroken, UsageError
-from pushsafe.oci.document import Unusable, document_of, field, without
-from pushsafe.oci.manifest import INDEX_TYPES, MANIFEST_TYPES, ImageConfig, digest_of, entries_of
-from pushsafe.oci.platform import Platform
-from pushsafe.runtime.redact import clean
-from pushsafe.sources.archive.descriptors import (
-    NAMES,
+from pushsafe.oci.document import Unusable, document_of, field
+from pushsafe.oci.manifest import (
+    INDEX_TYPES,
+    MANIFEST_TYPES,
+    Descriptor,
+    ImageConfig,
     Manifest,
-    Named,
+    ManifestContent,
     all_named,
     config_in,
+    digest_of,
     is_manifest,
     manifest_of,
     no_manifest,
 )
+from pushsafe.oci.platform import Platform
+from pushsafe.runtime.redact import clean
 from pushsafe.sources.archive.files import AGAIN, BY_DIGEST, NO_IMAGE, PULL_AGAIN, Store, Stretch
 
 MARKER, INDEX = "oci-layout", "index.json"
@@ -51,7 +54,7 @@ class Layout:
         self._manifests: dict[tuple[str, str], Manifest] = {}
         self._configs: dict[str, ImageConfig] = {}
 
-    def manifest(self, named: Named, by: str) -> Manifest:
+    def manifest(self, named: Descriptor, by: str) -> Manifest:
         """A manifest or an index; of 4 MiB at most."""
         key = named.digest, named.media_type
         if key not in self._manifests:
@@ -65,17 +68,17 @@ class Layout:
                 self._refuse(named, f"it {error}")
         return self._manifests[key]
 
-    def made(self, document: Mapping[str, Any], media_type: str) -> Named:
+    def made(self, document: Mapping[str, Any], media_type: str) -> Descriptor:
         """Take in an index that is no file of the layout; it is read like any other from now on."""
         return self.taken(json.dumps(document, separators=(",", ":")).encode(), media_type)
 
-    def taken(self, body: bytes, media_type: str) -> Named:
+    def taken(self, body: bytes, media_type: str) -> Descriptor:
         """The same, byte for byte."""
-        named = Named(digest_of(body), len(body), media_type)
+        named = ManifestContent(digest_of(body), media_type, body).descriptor
         self._manifests[named.digest, media_type] = manifest_of(body, named)
         return named
 
-    def whole(self) -> Named | None:
+    def whole(self) -> Descriptor | None:
         """`index.json` as an index, byte for byte; None where no registry would take it as that. Raises UsageError."""
         said = field(self._index, "mediaType")
         media_type = said if said in INDEX_TYPES else INDEX_TYPES[0]
@@ -86,21 +89,13 @@ class Layout:
         except Unusable as error:
             raise UsageError(f"{self.store.shown(INDEX)}: it {error}", AGAIN) from None
 
-    def written(self, entry: Named) -> str:
-        """An entry of `index.json` in JSON, without its names, which mean nothing elsewhere."""
-        found = entries_of(self._index, "manifests")[self.entries.index(entry)]
-        said = field(found, "annotations")
-        kept = {key: value for key, value in said.items() if key not in NAMES} if isinstance(said, dict) else {}
-        plain = without(found, "annotations")
-        return json.dumps({**plain, **({"annotations": kept} if kept else {})}, separators=(",", ":"))
-
-    def holds(self, named: Named) -> bool:
+    def holds(self, named: Descriptor) -> bool:
         """Whether what a descriptor names is here, right or not."""
-        return self.store.find(path_of(named.digest)) is not None or _came_along(named)
+        return self.store.find(path_of(named.digest)) is not None or _came_along(named) is not None
 
-    def holds_manifest(self, named: Named) -> bool:
+    def holds_manifest(self, named: Descriptor) -> bool:
         """Whether it is here, and a manifest or an index as far as its descriptor tells."""
-        return named.media_type in ("", *INDEX_TYPES, *MANIFEST_TYPES) and self.holds(named)
+        return (not named.media_type or is_manifest(named.media_type)) and self.holds(named)
 
     def config(self, manifest: Manifest) -> ImageConfig:
         """What the config of an image says; of an artifact's nothing is known."""
@@ -115,19 +110,19 @@ class Layout:
                 self._refuse(named, f"it {error}")
         return self._configs[named.digest]
 
-    def stretch(self, named: Named, by: str) -> Stretch:
+    def stretch(self, named: Descriptor, by: str) -> Stretch:
         """Where the bytes are that a descriptor names, as many as it says."""
         found = self.store.find(path_of(named.digest))
         if found is None:
-            if named.data is not None and _came_along(named):
-                found = Stretch(named.data, 0, len(named.data), f"{by}, data of {named.digest}")
+            if (data := _came_along(named)) is not None:
+                found = Stretch(data, 0, len(data), f"{by}, data of {named.digest}")
             else:
                 self._refuse(named, f"it is not there, and {by} names it")
         if found.size != named.size:
             self._refuse(named, f"it has {found.size} bytes, and {by} says {named.size}")
         return found
 
-    def _document(self, named: Named, by: str, limit: int) -> bytes:
+    def _document(self, named: Descriptor, by: str, limit: int) -> bytes:
         stretch = self.stretch(named, by)
         if named.size > limit:
             self._refuse(named, f"it has {named.size} bytes, and {limit} are the limit")
@@ -137,7 +132,7 @@ class Layout:
             self._refuse(named, f"its content has the digest {found}")
         return body
 
-    def _refuse(self, named: Named, why: str, repair: str = AGAIN) -> NoReturn:
+    def _refuse(self, named: Descriptor, why: str, repair: str = AGAIN) -> NoReturn:
         raise UsageError(f"{self.store.shown(path_of(named.digest))}: {why}", repair)
 
 
@@ -188,21 +183,22 @@ def _check_marker(store: Store) -> None:
 _OLDER = "write it with a tool or an option that makes version 1.0.0"
 
 
-def _came_along(named: Named) -> bool:
-    return named.data is not None and digest_of(named.data, named.digest) == named.digest
+def _came_along(named: Descriptor) -> bytes | None:
+    data = named.data
+    return data if data is not None and digest_of(data, named.digest) == named.digest else None
 
 
 _DEPTH = 8
 """Indexes within indexes: nobody has more than two."""
 
 
-def images_of(layout: Layout, manifest: Manifest) -> Iterator[tuple[Named, Platform | None]]:
+def images_of(layout: Layout, manifest: Manifest) -> Iterator[tuple[Descriptor, Platform | None]]:
     """The images that an index leads to, each with its platform; an image alone is its own. Raises UsageError.
 
     Nothing but indexes is read where they say all that is asked. One that is named for two platforms comes twice.
     """
     if not manifest.is_index:
-        yield _named(manifest), layout.config(manifest).platform
+        yield manifest.content.descriptor, layout.config(manifest).platform
         return
     seen: set[tuple[str, Platform | None]] = set()
     for index in indexes_of(layout, manifest):
@@ -216,7 +212,7 @@ def images_of(layout: Layout, manifest: Manifest) -> Iterator[tuple[Named, Platf
                 continue
             found = layout.manifest(child, name_of(index))
             if not found.is_index:
-                yield _named(found), layout.config(found).platform
+                yield found.content.descriptor, layout.config(found).platform
 
 
 def indexes_of(layout: Layout, root: Manifest) -> Iterator[Manifest]:
@@ -251,12 +247,7 @@ def parts_of(layout: Layout) -> set[str]:
     return found
 
 
-def _named(manifest: Manifest) -> Named:
-    content = manifest.content
-    return Named(content.digest, len(content.body), content.media_type)
-
-
-def only_image(layout: Layout, entry: Named) -> Manifest | None:
+def only_image(layout: Layout, entry: Descriptor) -> Manifest | None:
     """The manifest that an entry names, or its index alone does; None where that names more. Raises UsageError."""
     manifest, depth = layout.manifest(entry, INDEX), 0
     while manifest.is_index:

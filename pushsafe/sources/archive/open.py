@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from pushsafe.model.errors import UsageError, reason
 from pushsafe.model.request import Archive, ArchiveKind
+from pushsafe.oci.manifest import Descriptor
 from pushsafe.oci.platform import Platform, lacking
 from pushsafe.push.ports import StoredImage
 from pushsafe.runtime.redact import clean
-from pushsafe.sources.archive.descriptors import Named
 from pushsafe.sources.archive.docker_save import MANIFEST, Saved, config_digest_of, contents_of, saved_in
 from pushsafe.sources.archive.files import SAVE_AGAIN, Folder, Store, shown
 from pushsafe.sources.archive.graph import package_of
@@ -100,7 +100,7 @@ class _Indexed(NamedTuple):
 
     names: tuple[str, ...]
     layout: Layout
-    entry: Named
+    entry: Descriptor
 
     @property
     def digests(self) -> tuple[str, ...]:
@@ -161,7 +161,7 @@ def _candidates(saved: Sequence[Saved], store: Store, layout: Layout | None) -> 
     by_config = _by_config(layout)
     listed = [one._replace(indexed=_indexed_as(one, by_config.get(one.config_digest, ()), layout)) for one in listed]
     known = {one.indexed.entry.digest for one in listed if one.indexed}
-    entries: dict[str, list[Named]] = {}
+    entries: dict[str, list[Descriptor]] = {}
     for entry in candidates(layout):
         if entry.digest not in known:
             entries.setdefault(entry.digest, []).append(entry)
@@ -192,9 +192,9 @@ def _listed(saved: Iterable[Saved], store: Store) -> list[_Listed]:
     return list(found.values())
 
 
-def _by_config(layout: Layout) -> dict[str, list[Named]]:
+def _by_config(layout: Layout) -> dict[str, list[Descriptor]]:
     """The entries of the index that lead to each config, as far as what they name is there. Raises UsageError."""
-    found: dict[str, list[Named]] = {}
+    found: dict[str, list[Descriptor]] = {}
     leads_to: dict[str, set[str]] = {}
     for entry in layout.entries:
         if entry.digest not in leads_to:
@@ -204,7 +204,7 @@ def _by_config(layout: Layout) -> dict[str, list[Named]]:
     return found
 
 
-def _configs(layout: Layout, entry: Named) -> set[str]:
+def _configs(layout: Layout, entry: Descriptor) -> set[str]:
     found: set[str] = set()
     seen: set[str] = set()
     waiting = [(entry, INDEX)]
@@ -220,7 +220,7 @@ def _configs(layout: Layout, entry: Named) -> set[str]:
     return found
 
 
-def _indexed_as(one: _Listed, entries: Sequence[Named], layout: Layout) -> _Indexed | None:
+def _indexed_as(one: _Listed, entries: Sequence[Descriptor], layout: Layout) -> _Indexed | None:
     """The entry of those that lead to its config which has one of its names, or else the first."""
     names = set(map(normal, one.names))
     entry = min(entries, key=lambda entry: names.isdisjoint(whole_names(entry)), default=None)

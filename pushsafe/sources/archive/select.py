@@ -10,11 +10,10 @@ from typing import Any
 from pushsafe.model.errors import UsageError
 from pushsafe.model.request import Archive
 from pushsafe.oci.document import document_of, without
-from pushsafe.oci.manifest import MANIFEST_TYPES, Descriptor, clash, entries_of, index_of, platform_said
+from pushsafe.oci.manifest import MANIFEST_TYPES, Descriptor, Manifest, clash, index_of, platform_said
 from pushsafe.oci.platform import Platform, listed, same
 from pushsafe.oci.reference import BadReference, parse
 from pushsafe.runtime.redact import clean
-from pushsafe.sources.archive.descriptors import Manifest, Named
 from pushsafe.sources.archive.files import AGAIN
 from pushsafe.sources.archive.graph import is_kept_beside, tells_of_another
 from pushsafe.sources.archive.layout import INDEX, Layout, images_of, indexes_of, name_of, parts_of
@@ -22,7 +21,7 @@ from pushsafe.sources.archive.layout import INDEX, Layout, images_of, indexes_of
 _SHOWN = 10
 
 
-def entry_of(layout: Layout, ref: str, archive: Archive, place: str, wanted: Sequence[Platform] = ()) -> Named:
+def entry_of(layout: Layout, ref: str, archive: Archive, place: str, wanted: Sequence[Platform] = ()) -> Descriptor:
     """The entry of `index.json` that REF names, or the only one; `place` is the path. Raises UsageError.
 
     Of several it is what serves the `wanted` platforms, where the entries themselves say for which they are.
@@ -47,9 +46,9 @@ def entry_of(layout: Layout, ref: str, archive: Archive, place: str, wanted: Seq
     raise UsageError(f"{where}: it has {what}: {listed_names(_told_apart(found))}", _ways(found, archive, place))
 
 
-def _together(layout: Layout, found: Sequence[Named], wanted: Sequence[Platform]) -> Named | None:
+def _together(layout: Layout, found: Sequence[Descriptor], wanted: Sequence[Platform]) -> Descriptor | None:
     """The entry for the one platform that is wanted, or an index of those for several; None where that is not clear."""
-    parts: dict[str, Named] = {}
+    parts: dict[str, Descriptor] = {}
     for platform in wanted:
         matching = {one.digest: one for one in found if one.platform and same(one.platform, platform)}
         if len(matching) != 1:
@@ -57,12 +56,12 @@ def _together(layout: Layout, found: Sequence[Named], wanted: Sequence[Platform]
         parts.update(matching)
     if len(parts) < 2:
         return next(iter(parts.values()), None)
-    rows = {one.digest: one for one in layout.entries if one.digest in parts or one.attests in parts}
-    index = index_of([Descriptor(one.digest, one.media_type, layout.written(one)) for one in rows.values()])
+    rows = {one.digest: one.unnamed for one in layout.entries if one.digest in parts or one.attests in parts}
+    index = index_of(list(rows.values()))
     return layout.taken(index.body, index.media_type)
 
 
-def _whole(layout: Layout) -> Named | None:
+def _whole(layout: Layout) -> Descriptor | None:
     """`index.json` itself where it is the index of an image for several platforms: none of its entries has a name, and
     each is for a platform of its own, or attests one (go-containerregistry `pkg/v1/layout/write.go` writes it so).
     """
@@ -79,7 +78,7 @@ def form_of(archive: Archive, place: str, ref: str = "REF") -> str:
     return f"--from {shlex.quote(f'{archive.kind.value}:{clean(place)}:{ref}')}"
 
 
-def _named(entries: Sequence[Named], ref: str) -> Iterator[Named]:
+def _named(entries: Sequence[Descriptor], ref: str) -> Iterator[Descriptor]:
     meant = normal(ref)
     for one in entries:
         called = not is_kept_beside(one) and (ref in one.names or (meant and meant in whole_names(one)))
@@ -87,13 +86,13 @@ def _named(entries: Sequence[Named], ref: str) -> Iterator[Named]:
             yield one
 
 
-def whole_names(one: Named) -> set[str]:
+def whole_names(one: Descriptor) -> set[str]:
     """What it is called in full, as docker means it: podman writes that where others write the tag."""
     whole = [one.whole_name, one.name if "/" in one.name else ""]
     return {normal(name) for name in whole if name} - {""}
 
 
-def candidates(layout: Layout) -> list[Named]:
+def candidates(layout: Layout) -> list[Descriptor]:
     """What may be meant where nothing is said: what refers to another image is not, if there is anything else, and
     neither is what another entry leads to, unless somebody gave it a name (oras lists every manifest that it copies).
     """
@@ -105,7 +104,7 @@ def candidates(layout: Layout) -> list[Named]:
     return [one for one in own if one.names or one.digest not in parts] or own
 
 
-def _refers(layout: Layout, named: Named) -> bool:
+def _refers(layout: Layout, named: Descriptor) -> bool:
     """What is not there may be meant, and the message of that is for who means it. Raises UsageError if damaged."""
     return layout.holds_manifest(named) and bool(layout.manifest(named, INDEX).subject)
 
@@ -123,18 +122,18 @@ def listed_names(names: Sequence[str]) -> str:
     return ", ".join([*(clean(name, limit=200) for name in names[:_SHOWN]), *more])
 
 
-def _names(entries: Iterable[Named]) -> list[str]:
+def _names(entries: Iterable[Descriptor]) -> list[str]:
     return [one.names[0] if one.names else one.digest for one in entries]
 
 
-def _told_apart(entries: Sequence[Named]) -> list[str]:
+def _told_apart(entries: Sequence[Descriptor]) -> list[str]:
     """Their names, and the digests of those that share one."""
     named = {one.digest: one for one in reversed(entries)}
     often = Counter(_names(named.values()))
     return [f"{name} ({one.digest})" if often[name] > 1 else name for one in entries for name in _names([one])]
 
 
-def _ways(found: Sequence[Named], archive: Archive, place: str) -> str:
+def _ways(found: Sequence[Descriptor], archive: Archive, place: str) -> str:
     """How to say which of several is meant, or that all of them are."""
     named = {one.digest: one for one in found}
     shared = len(set(_names(named.values()))) < len(named)
@@ -149,7 +148,7 @@ _Key = tuple[str, Platform | None]
 """What tells the images of an index apart: one may be named for several platforms."""
 
 
-def selected(layout: Layout, root: Named, wanted: Sequence[Platform]) -> Named:
+def selected(layout: Layout, root: Descriptor, wanted: Sequence[Platform]) -> Descriptor:
     """What a push of the `wanted` platforms is of; what only the others need is not read.
 
     It is the root where no platform is named or all that it has are, the image itself where it is one, else an index
@@ -205,24 +204,23 @@ def _part_of(layout: Layout, root: Manifest, chosen: frozenset[_Key]) -> dict[st
     """
     digests = {digest for digest, _ in chosen}
     rows = {
-        key: entry
+        key: child.said
         for index in indexes_of(layout, root)
-        for key, child, entry in _rows(layout, index)
+        for key, child in _rows(layout, index)
         if (child.attests in digests if child.attestation else key in chosen)
     }
     said = {"schemaVersion": 2, "mediaType": root.content.media_type, "manifests": list(rows.values())}
     return {**said, **without(document_of(root.content.body), *said)}
 
 
-def _rows(layout: Layout, index: Manifest) -> Iterator[tuple[_Key, Named, dict[str, Any]]]:
-    """What an index names, and how; completed by what the image says of itself where the index does not say it all."""
-    written = entries_of(document_of(index.content.body), "manifests")
-    for child, entry in zip(index.children, written, strict=True):
+def _rows(layout: Layout, index: Manifest) -> Iterator[tuple[_Key, Descriptor]]:
+    """What an index names; completed by what the image says of itself where the index does not say it all."""
+    for child in index.children:
         if child.attestation or child.says_all:
-            yield (child.digest, child.platform), child, entry
+            yield (child.digest, child.platform), child
             continue
         found = layout.manifest(child, name_of(index))
         config = layout.config(found)
         if config.platform:
             said = {"mediaType": found.content.media_type, "platform": platform_said(config.platform, config)}
-            yield (child.digest, config.platform), child, {**said, **without(entry, *said)}
+            yield (child.digest, config.platform), child._replace(said={**said, **without(child.said, *said)})

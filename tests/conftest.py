@@ -1,9 +1,10 @@
-"""What every test shares: in CI nothing may be skipped, and the lab is started once."""
+"""What every test shares: levels by folder, no skips in CI, and one lab."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,16 @@ from pushsafe.runtime import redact
 from tests import lab
 from tests.lab import Lab
 
+_LEVELS = Path(__file__).parent
 _CI = bool(os.environ.get("CI"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test of tests/system and tests/lab with its level."""
+    for item in items:
+        level = item.path.relative_to(_LEVELS).parts[0]
+        if level in ("system", "lab"):
+            item.add_marker(level)
 
 
 @pytest.hookimpl(wrapper=True)

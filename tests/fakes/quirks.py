@@ -1,6 +1,6 @@
 """Peculiar registries as scripts, and what a push to each of them truly meets, for every kind of login.
 
-The engines' words were read from real ones (20.10 and 28.5) that pushed to these very scripts; tests/test_quirks.py
+The engines' words were read from real ones (20.10 and 28.5) that pushed to these very scripts; tests/lab/test_quirks.py
 does it again.
 """
 

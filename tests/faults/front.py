@@ -22,7 +22,7 @@ from pushsafe.demo.registry import Account, EmbeddedRegistry
 from pushsafe.demo.registry.http import Answer, Refused, Server
 from pushsafe.demo.registry.server import PATH, RegistryHandler
 from pushsafe.demo.registry.storage import Repository
-from tests.archives.making import digest_of
+from tests.fakes.archives import digest_of
 from tests.fakes.registry import Certificate
 from tests.faults.stages import Seen, Stage
 

@@ -23,7 +23,7 @@ _HEAD = """\
 What a push does when a registry misbehaves at any moment. `python -m tests.faults` runs the real program: it pushes
 three tags (`1.4.2`, `1.4` and the moving `latest`) to a registry with token authentication that answers every request
 of one stage (or, marked `'`, only the first) with a fault. What the report claims is then compared with what the
-registry holds: each tag, each manifest, each blob, with all digests computed anew. `tests/e2e/test_faults.py` runs a
+registry holds: each tag, each manifest, each blob, with all digests computed anew. `tests/lab/test_faults.py` runs a
 sample of the cases. This page is written by `python -m tests.faults --write`.
 
 A case is called `WAY/STAGE/FAULT`, and is run alone by `python -m tests.faults --case WAY/STAGE/FAULT --verbose`.

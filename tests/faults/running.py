@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from pushsafe.demo.registry import Account
-from tests.archives.making import Making, path_of
-from tests.e2e.plugin import ROOT, auth
+from tests.fakes.archives import Making, path_of
 from tests.fakes.registry import Certificate, certificate
 from tests.faults.front import REPOSITORY, Front
 from tests.faults.judge import Held, Observed, Offence, engine_leaks, judge
 from tests.faults.matrix import Case
 from tests.faults.ways import TAGS, Way, way
+from tests.lab.plugin import ROOT, auth
 from tests.values import OCI_MANIFEST
 
 SECONDS = 15

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tests import lab
-from tests.archives.making import Making
+from tests.fakes.archives import Making
 from tests.faults.front import REPOSITORY
 from tests.faults.stages import CLASSIC, CONTAINERD, LAYOUT
 from tests.lab import LabEngine, LabError, engine_api

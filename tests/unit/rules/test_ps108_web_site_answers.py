@@ -1,0 +1,43 @@
+"""PS108 fires where something else than a registry answers, and once for each registry."""
+
+from __future__ import annotations
+
+import pytest
+
+from pushsafe.model.evidence import Access, RegistryPing, TagAbsent, TagUnknown
+from pushsafe.model.facts import Facts
+from pushsafe.rules.ps108_web_site_answers import RULE
+from tests.unit.rules.facts import LOGIN_WANTED, OPEN, asked, facts, held, problems
+
+PAGE = RegistryPing(Access.OPEN, "/v2/ answers 200 without a login", page="a web page (text/html)")
+ODD = TagUnknown("the registry answers with a web page", "a web page (text/html) in place of a manifest")
+NAME = "git.example.com/group/app:1"
+
+FIRES = {
+    "a page for a manifest": (facts(NAME, ping=OPEN, now=ODD), "sends a web page (text/html) in place of a manifest"),
+    "a page for a manifest alone": (facts(NAME, ping=LOGIN_WANTED, now=ODD, preflight=asked((202, True))), "sends a"),
+    "a page for /v2/": (facts(NAME, ping=PAGE), "answers /v2/ with a web page (text/html)"),
+    "and the upload is refused": (facts(NAME, ping=PAGE, preflight=asked((405, True))), "answers /v2/ with a"),
+}
+
+
+@pytest.mark.parametrize(("fact", "said"), FIRES.values(), ids=FIRES)
+def test_fires(fact: Facts, said: str) -> None:
+    (problem,) = problems(RULE, fact, fact._replace(reference=fact.reference._replace(tag="2")))
+    assert problem.message.startswith(f"git.example.com {said}")
+    assert "not a registry" in problem.message
+    assert problem.fix.startswith("curl -sSi https://git.example.com/v2/")
+
+
+SILENT = {
+    "a registry": facts(NAME, ping=OPEN, now=held("a")),
+    "one that wants a login": facts(NAME, ping=LOGIN_WANTED, now=TagAbsent()),
+    "one whose tag is not known": facts(NAME, ping=OPEN, now=TagUnknown("the registry answers 403")),
+    "one of an odd /v2/": facts(NAME, ping=PAGE, now=TagAbsent(), preflight=asked((202, True))),
+    "nobody asked": facts(NAME),
+}
+
+
+@pytest.mark.parametrize("fact", SILENT.values(), ids=SILENT)
+def test_is_silent(fact: Facts) -> None:
+    assert problems(RULE, fact) == []

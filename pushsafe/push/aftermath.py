@@ -2,11 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from pushsafe.denial.refusal import credential_of
 from pushsafe.model.evidence import Stage, TagAbsent, TagHeld, TagState, TagUnknown
 from pushsafe.model.facts import Facts
-from pushsafe.model.outcomes import Denied, Failed, Pushed
+from pushsafe.model.outcomes import Denied, Failed, Outcome, Pushed
 from pushsafe.model.plan import How
 from pushsafe.model.verdicts import DenialKind
+from pushsafe.push.ports import Gateways
+from pushsafe.push.preflight import was_reached
+from pushsafe.push.recorder import Recorder
+from pushsafe.push.tag_state import Look
+
+
+def settle(
+    fact: Facts,
+    outcome: Denied | Failed,
+    ours: Callable[[TagHeld], bool],
+    gateways: Gateways,
+    recorder: Recorder,
+    *,
+    because: str = "",
+    closely: bool = False,
+) -> Outcome:
+    """A push that failed, unless the tag names what was pushed all the same, which `ours` tells, of what was looked at
+    `closely` where the digest alone is not enough. What it came to is recorded; what is in place is not read back."""
+    if not is_certain(outcome):
+        now = tag_afterwards(fact, gateways, recorder, closely=closely)
+        if isinstance(now, TagHeld) and ours(now):
+            found = arrived(fact, outcome, now.manifest.digest)._replace(because=because)
+            recorder.keep(fact, found)
+            return found
+        outcome = left(fact, outcome, now)
+    recorder.finish(fact, outcome)
+    return outcome
+
+
+def tag_afterwards(fact: Facts, gateways: Gateways, recorder: Recorder, *, closely: bool = False) -> TagState:
+    """What a tag names after a push of it that failed."""
+    recorder.require_running()
+    look = Look(gateways, fact, credential_of(fact), (fact,))
+    return look.afterwards(closely=closely, engine=not was_reached(fact))
+
+
+def before(fact: Facts) -> str:
+    """The digest that the tag named before the push; empty where there was none, or nobody could tell."""
+    return fact.tag_now.manifest.digest if isinstance(fact.tag_now, TagHeld) else ""
 
 
 def is_certain(outcome: Denied | Failed) -> bool:
@@ -21,8 +63,7 @@ def is_known(fact: Facts) -> bool:
 
 def arrived(fact: Facts, outcome: Denied | Failed, digest: str) -> Pushed:
     """The outcome of a tag that names what was pushed, by its `digest`, though the push ended with an error."""
-    same = isinstance(fact.tag_now, TagHeld) and fact.tag_now.manifest.digest == digest
-    return Pushed(digest, how=How.ALREADY_THERE if same else How.PUSHED, despite=_words(outcome))
+    return Pushed(digest, how=How.ALREADY_THERE if before(fact) == digest else How.PUSHED, despite=_words(outcome))
 
 
 def _words(outcome: Denied | Failed) -> str:
@@ -38,9 +79,7 @@ def left(fact: Facts, outcome: Denied | Failed, now: TagState) -> Denied | Faile
     match now:
         case TagHeld(manifest) if not is_known(fact):
             said = f"the tag names {manifest.digest} now, from this push or an earlier one"
-        case TagHeld(manifest) if (
-            not isinstance(fact.tag_now, TagHeld) or fact.tag_now.manifest.digest != manifest.digest
-        ):
+        case TagHeld(manifest) if before(fact) != manifest.digest:
             said = f"the tag names {manifest.digest} now, which it did not before"
         case TagUnknown(why):
             said = f"it may have arrived; could not check: {why}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from pushsafe.denial.classify import foresee
@@ -37,11 +37,13 @@ MORE = {
 """Those that some answers lead to, after the step that each is about."""
 
 
-def run(request: PushRequest, gateways: Gateways, now: Callable[[], float] = time.time) -> Diagnosis:
+def run(request: PushRequest, gateways: Gateways) -> Diagnosis:
     """Ask engine, credential store and registry about the request's one reference; none of them ends it by failing."""
     started = time.monotonic()
     (reference,) = request.references
-    fact = Facts(reference, gateways.configured(), platforms=request.platforms, now=now(), policy=request.policy)
+    fact = Facts(
+        reference, gateways.configured(), platforms=request.platforms, now=gateways.now(), policy=request.policy
+    )
     findings = lint((fact,), Needs.TEXT)
     if forbidden(findings):
         return Diagnosis(
@@ -56,7 +58,7 @@ def run(request: PushRequest, gateways: Gateways, now: Callable[[], float] = tim
     findings += lint((fact,), Needs.FACTS)
     if not forbidden(findings):
         require_one_platform(request)
-    problem, refusal = gathering.engine_problem, beforehand(fact, now())
+    problem, refusal = gathering.engine_problem, beforehand(fact, gateways.now())
     verdict = foresee(refusal)
     steps = (
         *_of_engine(fact, problem),

@@ -16,11 +16,13 @@ from pushsafe.model.tag_changes import moves
 from pushsafe.model.verdicts import DenialKind, Failure, FailureKind
 from pushsafe.oci.manifest import INDEX_TYPES, ManifestContent, ManifestInfo
 from pushsafe.oci.reference import Reference
-from pushsafe.push.aftermath import of_others
+from pushsafe.push.aftermath import before, of_others
+from pushsafe.push.engine_pusher import EnginePusher
+from pushsafe.push.manifest_pusher import ManifestPusher
 from pushsafe.push.planner import promoted
-from pushsafe.push.recorder import Delivery, before
+from pushsafe.push.recorder import Recorder
 from pushsafe.push.transfer import Ended
-from pushsafe.push.verify import seen_whole
+from pushsafe.push.verify import TagVerifier, seen_whole
 
 LANES = 8
 """Registries that are pushed to at the same time."""
@@ -43,8 +45,19 @@ class _Brought(NamedTuple):
 class Pushing:
     """One run's pushes. `pool` runs the many short questions, never anything that waits for another part of them."""
 
-    def __init__(self, delivery: Delivery, facts: Iterable[Facts], pool: ThreadPoolExecutor) -> None:
-        self._delivery = delivery
+    def __init__(
+        self,
+        recorder: Recorder,
+        engine: EnginePusher,
+        pusher: ManifestPusher,
+        verifier: TagVerifier,
+        facts: Iterable[Facts],
+        pool: ThreadPoolExecutor,
+    ) -> None:
+        self._recorder = recorder
+        self._engine = engine
+        self._pusher = pusher
+        self._verifier = verifier
         self._facts: Mapping[str, Facts] = {str(fact.reference): fact for fact in facts}
         self._pool = pool
         self._reading: dict[str, Future[Verification]] = {}
@@ -58,7 +71,7 @@ class Pushing:
             if plan.last:
                 self._go_last(threads, plan)
         except BaseException as error:
-            self._delivery.stop()
+            self._recorder.stop()
             if isinstance(error, KeyboardInterrupt):
                 wait(tuple(self._reading.values()), timeout=LAST_ANSWERS)
             raise
@@ -67,7 +80,7 @@ class Pushing:
 
     def _go(self, threads: ThreadPoolExecutor, lanes: Sequence[Lane], kept: Iterable[Reference] = ()) -> None:
         for reference in kept:
-            self._delivery.leave(self._fact(reference), before(self._fact(reference)))
+            self._recorder.keep(self._fact(reference), _already_there(before(self._fact(reference))))
             self._read_back(self._fact(reference))
         # More lanes than there is room for wait for their turn, so that the spreading always has threads.
         turns = [lanes[number::LANES] for number in range(min(len(lanes), LANES))]
@@ -76,13 +89,13 @@ class Pushing:
 
     def _go_last(self, threads: ThreadPoolExecutor, plan: PushPlan) -> None:
         """The moving tags: only if every other one is in place."""
-        why = held_back(self._delivery, (step.reference for step in plan.steps if not step.last))
+        why = held_back(self._recorder, (step.reference for step in plan.steps if not step.last))
         if why is None:
             self._go(threads, plan.last)
             return
         for step in plan.steps:
             if step.last:
-                self._delivery.finish(self._fact(step.reference), why)
+                self._recorder.finish(self._fact(step.reference), why)
 
     # ------------------------------------------------------------------ one registry
 
@@ -107,17 +120,17 @@ class Pushing:
         while batch is not None:
             fact = self._fact(batch.source)
             if not batch.pushed:
-                result = self._delivery.results[str(batch.source)].outcome
+                result = self._recorder.results[str(batch.source)].outcome
                 return _Brought(batch, result.digest if isinstance(result, Pushed) else before(fact))
-            outcome = self._delivery.push(fact)
+            outcome = self._engine.push(fact)
             if isinstance(outcome, Pushed):
                 self._read_back(fact)
                 return _Brought(batch, outcome.digest)
-            unsent = self._delivery.is_unsent(fact)
+            unsent = self._engine.is_unsent(fact)
             if unsent or _holds_for_all(outcome):
                 shared = _of_the_others(outcome, batch.source, unsent=unsent)
                 for reference in batch.followers:
-                    self._delivery.finish(self._fact(reference), shared)
+                    self._recorder.finish(self._fact(reference), shared)
                 return None
             batch = promoted(batch)
         return None
@@ -130,10 +143,10 @@ class Pushing:
         facts = {str(reference): self._fact(reference) for reference in batch.followers}
         there = [name for name, fact in facts.items() if batch.direct and before(fact) == digest]
         for name in there:
-            self._delivery.leave(facts[name], digest)
+            self._recorder.keep(facts[name], _already_there(digest))
         wanted = {name: fact for name, fact in facts.items() if name not in there}
         closed = self._tag(batch, digest, wanted) if batch.direct else dict.fromkeys(wanted, "")
-        results = self._delivery.results
+        results = self._recorder.results
         put = [fact for name, fact in facts.items() if name not in closed and isinstance(results[name].outcome, Pushed)]
         if put:
             known = self._known(batch.source)
@@ -146,25 +159,25 @@ class Pushing:
         """Put the manifest under each tag; those where that way is closed, and why."""
         if not facts:
             return {}
-        content = self._delivery.content(self._fact(batch.source), digest)
+        content = self._pusher.content(self._fact(batch.source), digest)
         if isinstance(content, str):
             return dict.fromkeys(facts, content)
         if isinstance(content, Failure):
             for fact in facts.values():
-                self._delivery.finish(fact, Failed(content))
+                self._recorder.finish(fact, Failed(content))
             return {}
-        put = {name: self._pool.submit(self._delivery.tag, fact, content) for name, fact in facts.items()}
+        put = {name: self._pool.submit(self._pusher.tag, fact, content) for name, fact in facts.items()}
         _await(put.values())
         return {name: why for name, future in put.items() if (why := future.result())}
 
     def _push_instead(self, fact: Facts, because: str) -> None:
-        if isinstance(self._delivery.push(fact, because), Pushed):
+        if isinstance(self._engine.push(fact, because), Pushed):
             self._read_back(fact)
 
     # ------------------------------------------------------------------ small parts
 
     def _read_back(self, fact: Facts, known: ManifestInfo | None = None) -> Future[Verification]:
-        future = self._pool.submit(self._delivery.read_back, fact, known)
+        future = self._pool.submit(self._verifier.read_back, fact, known)
         self._reading[str(fact.reference)] = future
         return future
 
@@ -181,10 +194,15 @@ class Pushing:
         return self._facts[str(reference)]
 
 
-def held_back(delivery: Delivery, others: Iterable[Reference]) -> NotPushed | None:
+def held_back(recorder: Recorder, others: Iterable[Reference]) -> NotPushed | None:
     """Why a moving tag stays where it is; `None` where every other tag is in place."""
-    late = next((one for one in others if not delivery.results[str(one)].confirmed), None)
+    late = next((one for one in others if not recorder.results[str(one)].confirmed), None)
     return None if late is None else NotPushed(f"it moves only when every other tag is in place, and {late} is not")
+
+
+def _already_there(digest: str, layers: Layers | None = None) -> Pushed:
+    """The outcome of a tag that names its image already; `layers` are those that its repository lacked all the same."""
+    return Pushed(digest, layers, How.ALREADY_THERE)
 
 
 def _holds_for_all(outcome: Outcome) -> bool:
@@ -256,7 +274,9 @@ class Placing:
 
     def __init__(
         self,
-        delivery: Delivery,
+        recorder: Recorder,
+        pusher: ManifestPusher,
+        verifier: TagVerifier,
         pool: ThreadPoolExecutor,
         content: ManifestContent,
         bring: Bring,
@@ -269,7 +289,9 @@ class Placing:
         self._how = how
         self._always = always
         self._served: set[str] = set()
-        self._delivery = delivery
+        self._recorder = recorder
+        self._pusher = pusher
+        self._verifier = verifier
         self._pool = pool
         self._content = content
         self._bring = bring
@@ -283,12 +305,12 @@ class Placing:
         threads = ThreadPoolExecutor(_REPOSITORIES, thread_name_prefix="pushsafe-repository")
         try:
             self._put(threads, fixed)
-            why = held_back(self._delivery, (fact.reference for fact in fixed))
+            why = held_back(self._recorder, (fact.reference for fact in fixed))
             if why is None:
                 self._put(threads, moving)
                 return
             for fact in moving:
-                self._delivery.finish(fact, why)
+                self._recorder.finish(fact, why)
         finally:
             threads.shutdown(wait=False, cancel_futures=True)
 
@@ -310,24 +332,24 @@ class Placing:
                 layers = self._bring(facts[0])
         except Ended as ended:
             for fact in facts:
-                self._delivery.finish(fact, ended.outcome)
+                self._recorder.finish(fact, ended.outcome)
             return
         self._served.add(name)
         lacked = layers if layers and (layers.sent or layers.mounted) else None
         for number, fact in enumerate(kept):
-            self._delivery.leave(fact, self._content.digest, None if number else lacked)
+            self._recorder.keep(fact, _already_there(self._content.digest, None if number else lacked))
         # The blobs are counted once, with the first tag.
-        first = [] if there else [self._pool.submit(self._delivery.put, wanted[0], self._content, layers, self._how)]
+        first = [] if there else [self._pool.submit(self._pusher.put, wanted[0], self._content, layers, self._how)]
         others = wanted[len(first) :]
-        finish([*first, *(self._pool.submit(self._delivery.put, fact, self._content) for fact in others)])
+        finish([*first, *(self._pool.submit(self._pusher.put, fact, self._content) for fact in others)])
 
     def _read_back(self, facts: Sequence[Facts]) -> None:
         """The tags of one repository; what the manifest names is looked at there once, with the first of them."""
-        results = self._delivery.results
+        results = self._recorder.results
         put = [fact for fact in facts if isinstance(results[str(fact.reference)].outcome, Pushed)]
         if put and put[0].reference.name not in self._known and self._content.media_type in INDEX_TYPES:
             first, *put = put
-            if found := seen_whole(self._delivery.read_back(first)):
+            if found := seen_whole(self._verifier.read_back(first)):
                 self._known[first.reference.name] = found
         known = self._known.get(facts[0].reference.name)
-        finish([self._pool.submit(self._delivery.read_back, fact, known) for fact in put])
+        finish([self._pool.submit(self._verifier.read_back, fact, known) for fact in put])

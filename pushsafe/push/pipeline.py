@@ -6,7 +6,7 @@ What talks to engines and registries is imported in functions: a refusal that th
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from pushsafe.model.errors import EngineFailed, EngineUnreachable, UsageError
@@ -26,7 +26,7 @@ from pushsafe.runtime.signals import TimedOut
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-    from pushsafe.push.recorder import Delivery
+    from pushsafe.push.recorder import Recorder
 
 
 def run(
@@ -34,7 +34,6 @@ def run(
     gateways: Gateways,
     observer: Observer,
     origin_of: MakesOrigin,
-    now: Callable[[], float] = time.time,
 ) -> Report:
     """Push what was asked for, unless a rule forbids it, and say what became of each reference.
 
@@ -47,7 +46,7 @@ def run(
             gateways.configured(),
             image=None if request.origin is None else Upcoming(()),
             platforms=request.platforms,
-            now=now(),
+            now=gateways.now(),
             policy=request.policy,
             place=request.origin.given if isinstance(request.origin, Archive) else "",
         )
@@ -56,7 +55,7 @@ def run(
     findings = lint(facts, Needs.TEXT, request.allowed)
     if refused(findings):
         return report_of(facts, findings, {}, "a finding forbids it", (("total", time.monotonic() - started),))
-    return Execution(request, gateways, observer, origin_of, now, findings, started).report(facts)
+    return Execution(request, gateways, observer, origin_of, findings, started).report(facts)
 
 
 THREADS = 32
@@ -78,7 +77,6 @@ class Execution:
         gateways: Gateways,
         observer: Observer,
         origin_of: MakesOrigin,
-        now: Callable[[], float],
         findings: tuple[Finding, ...],
         started: float,
     ) -> None:
@@ -87,7 +85,6 @@ class Execution:
         self._request = request
         self._gateways = gateways
         self._observer = observer
-        self._now = now
         self._findings = findings
         self._results: dict[str, TagResult] = {}
         self._checks: tuple[RepositoryCheck, ...] = ()
@@ -149,7 +146,7 @@ class Execution:
         from pushsafe.push.preflight import check_of
 
         first = {fact.reference.name: fact for fact in reversed(facts) if fact.preflight is not None}
-        verdicts = {name: foresee(beforehand(fact, self._now())) for name, fact in reversed(first.items())}
+        verdicts = {name: foresee(beforehand(fact, self._gateways.now())) for name, fact in reversed(first.items())}
         self._checks = tuple(check_of(first[name], verdict) for name, verdict in verdicts.items())
         for fact in facts:
             verdict = verdicts.get(fact.reference.name)
@@ -160,16 +157,16 @@ class Execution:
     # ------------------------------------------------------------------ the push
 
     def _push(self, facts: tuple[Facts, ...], planned: PushPlan) -> None:
-        from pushsafe.push.recorder import Delivery
+        from pushsafe.push.recorder import Recorder
 
         if warnings := [one for one in self._findings if one.severity is not Severity.INFO]:
             self._observer.warned(warnings)
         first = (step.reference for step in planned.steps)
         tags = {str(reference): reference for reference in (*first, *(fact.reference for fact in facts))}
         self._observer.planned(tuple(tags.values()))
-        delivery = Delivery(self._request, self._gateways, self._observer, self._now, self._watch)
-        self._results = delivery.results
-        self._origin.carry_out(facts, planned, delivery)
+        recorder = Recorder(self._observer, self._watch)
+        self._results = recorder.results
+        self._origin.carry_out(facts, planned, recorder)
 
 
 def _ready(fact: Facts) -> TagResult:
@@ -182,13 +179,13 @@ class Origin(Protocol):
     `prepare` comes before registries are asked and rules are checked: it fills in the images that are no engine's, and
     may add tags that it needs besides those listed. `look_ahead` is told of each repository that will not refuse the
     push, one of its tags standing for it, while it is asked what the tags name. `plan` comes after, when nothing speaks
-    against a push. `carry_out` gives every one of the facts its result in `delivery`.
+    against a push. `carry_out` gives every one of the facts its result in `recorder`.
     """
 
     def prepare(self, facts: tuple[Facts, ...], /) -> tuple[Facts, ...]: ...
     def look_ahead(self, fact: Facts, /) -> None: ...
     def plan(self, facts: tuple[Facts, ...], /) -> PushPlan: ...
-    def carry_out(self, facts: tuple[Facts, ...], planned: PushPlan, delivery: Delivery, /) -> None: ...
+    def carry_out(self, facts: tuple[Facts, ...], planned: PushPlan, recorder: Recorder, /) -> None: ...
 
 
 class MakesOrigin(Protocol):

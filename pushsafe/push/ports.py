@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from pushsafe.model.content import Content, Package, Referrer
 from pushsafe.model.credentials import Credential, Repository
@@ -19,9 +20,6 @@ from pushsafe.model.verdicts import Finding
 from pushsafe.oci.manifest import Blob, ImageConfig, ManifestContent, ManifestInfo
 from pushsafe.oci.platform import Platform
 from pushsafe.oci.reference import Reference
-
-if TYPE_CHECKING:
-    pass
 
 
 class AsksRegistry(Protocol):
@@ -168,6 +166,7 @@ class Gateways:
     `tell_engine_info` passes on what the engine said of itself, or `None` where it did not answer: a registry that
     HTTPS does not reach waits for the engine's list of insecure ones. `leave_engine` says that the engine has no part
     in this run: it is asked for that list only when it is needed, and registries are reached from here, wherever it is.
+    `now` is seconds since the epoch.
     """
 
     engine: Callable[[], EngineGateway]
@@ -178,6 +177,7 @@ class Gateways:
     stored: Callable[[Archive, tuple[Platform, ...]], StoredImage]
     tell_engine_info: Callable[[EngineInfo | None], None] = _nobody
     leave_engine: Callable[[], None] = _nothing
+    now: Callable[[], float] = time.time
 
 
 class Refused(Exception):

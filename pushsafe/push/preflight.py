@@ -1,21 +1,30 @@
-"""The preflight: what a push to a repository would meet, asked before anything is pushed."""
+"""What a push to a repository meets: asked before anything is pushed, and again after a refusal."""
 
 from __future__ import annotations
 
-from pushsafe.denial.refusal import beforehand
+from http import HTTPStatus
+
+from pushsafe.denial.classify import classify, needs_investigation
+from pushsafe.denial.reasons import again, own_address, trust, without_proxy
+from pushsafe.denial.refusal import beforehand, credential_evidence, credential_of, refusal_of, trouble_of
 from pushsafe.model.credentials import Credential, CredentialKind
-from pushsafe.model.errors import PushsafeError
-from pushsafe.model.evidence import (
-    Evidence,
-    Preflight,
-    Stage,
-    accepted,
+from pushsafe.model.errors import (
+    ProxyAnswers,
+    PushsafeError,
+    RegistryAstray,
+    RegistryFailed,
+    RegistryUnreachable,
+    TlsFailed,
 )
+from pushsafe.model.evidence import Access, Evidence, Preflight, Stage, accepted
 from pushsafe.model.facts import Facts
+from pushsafe.model.outcomes import Denied, Failed
 from pushsafe.model.report import PreflightVerdict, RepositoryCheck
-from pushsafe.model.verdicts import Denial, Failure
+from pushsafe.model.retry_policy import BUSY
+from pushsafe.model.verdicts import Denial, Failure, FailureKind
 from pushsafe.oci.reference import Reference
 from pushsafe.push.ports import Gateways
+from pushsafe.push.results import outcome_of
 
 
 def investigate(gateways: Gateways, reference: Reference, credential: Credential, reads: str = "") -> Preflight:
@@ -45,3 +54,60 @@ def check_of(fact: Facts, verdict: Denial | Failure | None) -> RepositoryCheck:
         detail = preflight.problem or f"its answers do not say ({refusal.evidence[-1]})"
         return RepositoryCheck(name, PreflightVerdict.UNKNOWN, detail, preflight.evidence)
     return RepositoryCheck(name, PreflightVerdict.ACCEPTED, "", preflight.evidence)
+
+
+def was_reached(fact: Facts) -> bool:
+    """Whether the registry has answered us in this run."""
+    if fact.preflight is not None:
+        return not fact.preflight.problem
+    return fact.ping is not None and fact.ping.access is not Access.UNKNOWN
+
+
+# ---------------------------------------------------------------------- after a refusal
+
+
+def refused(gateways: Gateways, fact: Facts, push: Evidence) -> Denied | Failed:
+    """What a refused push comes to, by what was said of it and what the registry says when it is asked."""
+    credential = credential_of(fact)
+    evidence: tuple[Evidence, ...] = (credential_evidence(credential), push._replace(sent=credential.present))
+    if needs_investigation(push.message):
+        found = investigate(gateways, fact.reference, credential)
+        evidence += found.evidence
+        if found.problem and all(found.problem not in item.message for item in evidence):
+            evidence += (Evidence(Stage.TOKEN, found.problem),)
+    return outcome_of(classify(refusal_of(fact, evidence, gateways.now())))
+
+
+def declined(gateways: Gateways, fact: Facts, said: Evidence) -> Denied | Failed:
+    """What a registry's refusal to take a manifest or a blob comes to."""
+    failure = busy(fact, said)
+    # Worded as the engines word it.
+    words = f"{said.code.lower()}: {said.message}" if said.code else said.message or _named(said.status)
+    return Failed(failure) if failure else refused(gateways, fact, said._replace(message=words))
+
+
+def busy(fact: Facts, said: Evidence) -> Failure | None:
+    """The failure of who met a busy registry as often as it was to be tried: more questions only add to its load."""
+    if said.status not in BUSY:
+        return None
+    return Failure(trouble_of(said), f"the registry was busy at every try: {said}", (said,), (again(fact),))
+
+
+def unreached(fact: Facts, error: RegistryUnreachable) -> Failure:
+    """The failure of a registry that does not answer us, or from whose answer nothing can go on."""
+    if isinstance(error, RegistryFailed):
+        astray = isinstance(error, RegistryAstray)
+        commands = own_address(fact) if astray else (f"docker pushsafe diagnose {fact.reference}",)
+        return Failure(FailureKind.REGISTRY_ERROR, error.message, next=commands)
+    if isinstance(error, TlsFailed):
+        commands = (trust(fact.reference.registry, error.message, no_tls=error.no_tls),)
+        return Failure(FailureKind.TLS, error.message, next=commands)
+    if isinstance(error, ProxyAnswers):
+        return Failure(FailureKind.NETWORK, error.message, next=(without_proxy(fact.reference.registry),))
+    return Failure(FailureKind.NETWORK, error.message, next=(again(fact),))
+
+
+def _named(status: int | None) -> str:
+    """An answer without words, such as a proxy's page, in those of its status."""
+    words = next((one.phrase for one in HTTPStatus if one == status), "")
+    return f"the registry answers {status or 'nothing'} {words}".strip()

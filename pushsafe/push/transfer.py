@@ -12,13 +12,17 @@ from pushsafe.denial.reasons import again_with
 from pushsafe.denial.refusal import credential_of
 from pushsafe.model.credentials import Repository
 from pushsafe.model.errors import ContentBroken, RegistryUnreachable
-from pushsafe.model.evidence import Evidence, accepted, refused
+from pushsafe.model.evidence import Evidence, accepted
+from pushsafe.model.evidence import refused as refuses
 from pushsafe.model.facts import Facts
 from pushsafe.model.outcomes import Failed, LayerEvent, Layers, LayerState, NotPushed, Outcome
+from pushsafe.model.request import PushRequest
+from pushsafe.model.retry_policy import Patience
 from pushsafe.model.verdicts import Failure, FailureKind
 from pushsafe.oci.manifest import Blob, ManifestContent, ManifestInfo
 from pushsafe.push.ports import Gateways
-from pushsafe.push.recorder import Delivery, unreached
+from pushsafe.push.preflight import declined, unreached
+from pushsafe.push.recorder import Recorder
 
 BLOBS = 8
 """Large blobs that are on their way at the same time: more would only share the same link; with fewer, the last of most
@@ -50,9 +54,10 @@ class Transfer:
     """For one run, and for any number of its threads. `pool` runs the short questions; large blobs have threads of
     their own."""
 
-    def __init__(self, delivery: Delivery, gateways: Gateways, pool: ThreadPoolExecutor) -> None:
-        self.delivery = delivery
-        self.gateways = gateways
+    def __init__(self, request: PushRequest, gateways: Gateways, recorder: Recorder, pool: ThreadPoolExecutor) -> None:
+        self._patience = Patience(request.retries, recorder.waits)
+        self._gateways = gateways
+        self._recorder = recorder
         self._pool = pool
         self._threads: dict[str, ThreadPoolExecutor] = {}
         self._lock = threading.Lock()
@@ -66,20 +71,20 @@ class Transfer:
         fact: Facts,
         wanted: Mapping[Blob, _A],
         move: Move[_A],
-        declined: Callable[[_A, Evidence], Outcome],
+        refused: Callable[[_A, Evidence], Outcome],
     ) -> Layers:
         """Let the repository of a tag hold them all; what became of the layers among them.
 
-        `declined` tells what a refusal comes to. Raises Ended.
+        `refused` tells what a refusal comes to. Raises Ended.
         """
         over = threading.Event()
         threads = self._threads_for(fact.reference.registry)
 
         def one(blob: Blob) -> LayerState:
-            self.delivery.require_running()
+            self._recorder.require_running()
             said = self._moved(fact, blob, partial(move, wanted[blob]), over)
             if isinstance(said, Evidence):
-                raise Ended(declined(wanted[blob], said))
+                raise Ended(refused(wanted[blob], said))
             return said
 
         states = self.each(wanted, one, lambda blob: self._pool if blob.size <= SMALL else threads, over)
@@ -100,7 +105,7 @@ class Transfer:
         over: threading.Event,
     ) -> LayerState | Evidence:
         def on_sent(size: int) -> None:
-            self.delivery.require_running()  # an exception ends the request
+            self._recorder.require_running()  # an exception ends the request
             if over.is_set():
                 raise Ended(_GIVEN_UP)
             self.tell(fact, blob, LayerState.PUSHING, size)
@@ -120,25 +125,25 @@ class Transfer:
         """How a layer stands; of other blobs nobody wants to know."""
         if blob.is_layer:
             short = blob.digest.partition(":")[2][:12]
-            self.delivery.observer.layer(LayerEvent(fact.reference, short, state, size, blob.size))
+            self._recorder.observer.layer(LayerEvent(fact.reference, short, state, size, blob.size))
 
     def put(self, fact: Facts, content: ManifestContent) -> None:
         """Let the repository of a tag hold a manifest by its digest alone; whatever goes wrong with the answer, it does
         where it shows it. Raises Ended."""
-        self.delivery.require_running()
+        self._recorder.require_running()
         reference, credential = repository_of(fact)
-        registry = self.gateways.registry()
+        registry = self._gateways.registry()
         try:
-            said = registry.put(reference, credential, content, self.delivery.patience, tagged=False)
+            said = registry.put(reference, credential, content, self._patience, tagged=False)
             if accepted(said) and not said.code:
                 return
-            if not refused(said):
+            if not refuses(said):
                 found = registry.manifest(reference, credential, content.digest)
                 if isinstance(found, ManifestInfo) and found.digest == content.digest:
                     return
         except RegistryUnreachable as error:
             raise Ended(Failed(unreached(fact, error))) from None
-        raise Ended(self.delivery.declined(fact, said))
+        raise Ended(declined(self._gateways, fact, said))
 
     def each(
         self,

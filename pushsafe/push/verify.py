@@ -6,17 +6,21 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
+from pushsafe.denial.refusal import credential_of
 from pushsafe.model.credentials import Credential
 from pushsafe.model.errors import EngineFailed, EngineUnreachable, RegistryUnreachable
 from pushsafe.model.evidence import NO_MANIFEST, Evidence
-from pushsafe.model.outcomes import Mismatch, Missing, NotChecked, Verification, Verified
+from pushsafe.model.facts import Facts, LocalImage, Upcoming
+from pushsafe.model.outcomes import Layers, Mismatch, Missing, NotChecked, Pushed, Verification, Verified
 from pushsafe.model.plan import Wait
-from pushsafe.model.request import VERIFY_TIMEOUT
+from pushsafe.model.request import VERIFY_TIMEOUT, PushRequest
 from pushsafe.model.retry_policy import BUSY, NO_PATIENCE, Patience
+from pushsafe.model.tag_changes import pushed
 from pushsafe.oci.manifest import ManifestInfo
 from pushsafe.oci.platform import Platform, lacking, listed
 from pushsafe.oci.reference import Reference
-from pushsafe.push.ports import AsksEngine, AsksRegistry
+from pushsafe.push.ports import AsksEngine, AsksRegistry, Gateways
+from pushsafe.push.recorder import Recorder
 
 _FIRST, _LONGEST = 0.25, 4.0
 """Seconds between looks at a registry that does not show a new tag at once: each pause twice the one before."""
@@ -26,6 +30,95 @@ _WORTH_TELLING = 1.0
 _NOT_FOUND = 404
 # distribution 2.8 answers 500 for a manifest whose link is being written anew by another tag's push.
 _SERVER_ERROR = 500
+
+
+class TagVerifier:
+    """Reads the tags of one run back; for any number of threads."""
+
+    def __init__(self, request: PushRequest, gateways: Gateways, recorder: Recorder) -> None:
+        self._seconds = request.verify_timeout
+        self._patience = Patience(request.retries, recorder.waits)
+        self._gateways = gateways
+        self._recorder = recorder
+
+    def read_back(self, fact: Facts, known: ManifestInfo | None = None) -> Verification:
+        """Read a tag back that is in place by what engine or registry say, and tell of it.
+
+        `known` is what another tag of the repository was verified to name.
+        """
+        outcome = self._recorder.results[str(fact.reference)].outcome
+        if not isinstance(outcome, Pushed):
+            raise AssertionError("nothing was pushed that could be read back")
+        unsized = bool(outcome.layers and outcome.layers.unsized)
+        verification = self.confirm(fact, outcome.digest, whole=unsized, known=known)
+        if outcome.layers:
+            outcome = outcome._replace(layers=_sized(outcome.layers, verification))
+        verification = _with_platforms(verification, fact)
+        self._recorder.finish(fact, outcome, verification)
+        return verification
+
+    def confirm(
+        self, fact: Facts, digest: str, *, whole: bool = False, known: ManifestInfo | None = None
+    ) -> Verification:
+        """Whether a tag names a digest, and what a tag of its image has to name besides; no result is recorded."""
+        with self._recorder.phase("verify"):
+            return verify(
+                fact.reference,
+                digest,
+                credential_of(fact),
+                self._gateways.registry(),
+                _Engine(self._gateways),
+                whole=whole,
+                children=_children(fact, digest),
+                known=known,
+                platforms=_asked_for(fact, digest),
+                patience=self._patience,
+                seconds=self._seconds,
+                sleep=self._recorder.rest,
+            )
+
+
+class _Engine(NamedTuple):
+    """The engine, connected to only if it is asked: what is put at a registry directly needs none."""
+
+    gateways: Gateways
+
+    def distribution(self, reference: Reference, credential: Credential) -> ManifestInfo | Evidence:
+        return self.gateways.engine().distribution(reference, credential)
+
+
+def _sized(layers: Layers, verification: Verification) -> Layers:
+    """Fill in the sizes that the engine did not name: the containerd store calls a layer by its digest's start."""
+    if not layers.unsized or not isinstance(verification, Verified):
+        return layers
+    sizes = {digest.partition(":")[2]: number for digest, number in verification.manifest.layers}
+    found = {short: number for short in layers.unsized for full, number in sizes.items() if full.startswith(short)}
+    return layers._replace(
+        bytes_sent=layers.bytes_sent + sum(found.values()),
+        unsized=tuple(short for short in layers.unsized if short not in found),
+    )
+
+
+def _children(fact: Facts, digest: str) -> tuple[str, ...]:
+    """What the pushed index names, if it is the local image still (the containerd store's ID is its digest)."""
+    return fact.image.children if isinstance(fact.image, LocalImage) and fact.image.id == digest else ()
+
+
+def _asked_for(fact: Facts, digest: str) -> tuple[Platform, ...] | None:
+    """The platforms that a tag has to be for; `None` where the digest says it all."""
+    if not isinstance(fact.image, Upcoming) or fact.image.digest == digest:
+        return None
+    return () if fact.image.implied else fact.image.platforms
+
+
+def _with_platforms(verification: Verification, fact: Facts) -> Verification:
+    """A single manifest names no platform; its digest being the pushed one's, it has the local image's."""
+    if not isinstance(verification, Verified) or verification.manifest.is_index or verification.manifest.platforms:
+        return verification
+    ours = pushed(fact)
+    implied = isinstance(fact.image, Upcoming) and fact.image.implied
+    platforms = ours if len(ours) == 1 and not implied else ()
+    return verification._replace(manifest=verification.manifest._replace(platforms=platforms))
 
 
 def verify(

@@ -19,7 +19,7 @@ def origin_of(request: PushRequest, gateways: Gateways, pool: ThreadPoolExecutor
         case None:
             from pushsafe.sources.engine import EngineImages
 
-            return EngineImages(request, pool)
+            return EngineImages(request, gateways, pool)
         case Build():
             from pushsafe.sources.buildx.source import Building
 

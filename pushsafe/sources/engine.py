@@ -10,16 +10,18 @@ from pushsafe.model.plan import PushPlan
 from pushsafe.model.request import PushRequest
 from pushsafe.push.collector import require_one_platform
 from pushsafe.push.planner import plan
+from pushsafe.push.ports import Gateways
 
 if TYPE_CHECKING:
-    from pushsafe.push.recorder import Delivery
+    from pushsafe.push.recorder import Recorder
 
 
 class EngineImages:
     """Images of the engine, which pushes them."""
 
-    def __init__(self, request: PushRequest, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, request: PushRequest, gateways: Gateways, pool: ThreadPoolExecutor) -> None:
         self._request = request
+        self._gateways = gateways
         self._pool = pool
 
     def prepare(self, facts: tuple[Facts, ...], /) -> tuple[Facts, ...]:
@@ -32,7 +34,13 @@ class EngineImages:
         require_one_platform(self._request)
         return plan(facts, push_each=self._request.push_each)
 
-    def carry_out(self, facts: tuple[Facts, ...], planned: PushPlan, delivery: Delivery) -> None:
+    def carry_out(self, facts: tuple[Facts, ...], planned: PushPlan, recorder: Recorder, /) -> None:
+        from pushsafe.push.engine_pusher import EnginePusher
         from pushsafe.push.executor import Pushing
+        from pushsafe.push.manifest_pusher import ManifestPusher
+        from pushsafe.push.verify import TagVerifier
 
-        Pushing(delivery, facts, self._pool).carry_out(planned)
+        engine = EnginePusher(self._request, self._gateways, recorder)
+        pusher = ManifestPusher(self._request, self._gateways, recorder)
+        verifier = TagVerifier(self._request, self._gateways, recorder)
+        Pushing(recorder, engine, pusher, verifier, facts, self._pool).carry_out(planned)

@@ -359,6 +359,7 @@ class World:
             self._stored,
             self.engine_infos.append,
             lambda: self.connected.append("no engine"),
+            lambda: NOW,
         )
 
     def run(
@@ -391,7 +392,7 @@ class World:
             origin,
             verify_timeout=0,
         )
-        return run(request, self.gateways, self.observer, origin_of, lambda: NOW)
+        return run(request, self.gateways, self.observer, origin_of)
 
 
 # ---------------------------------------------------------------------- what a run came to

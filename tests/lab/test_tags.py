@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pushsafe.push.recorder import PAUSE
+from pushsafe.push.engine_pusher import PAUSE
 from tests import lab
 from tests.fakes.latency import Latency
 from tests.fakes.registry import Answer, FakeRegistry, Request, Rule, guarded, jwt, on, ping, wants_basic, wants_bearer

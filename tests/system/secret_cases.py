@@ -160,11 +160,11 @@ echo '{{"ServerURL": "x", "Username": "ada", "Secret": "{PASSWORD}" '
 exit 1
 """
 EXPLODE = """
-import pushsafe.push.recorder as d
+import pushsafe.push.verify as d
 def explode(self, fact, *_):
     secret = fact.credential.secret.reveal()
     raise ValueError("bug " + secret) from KeyError(secret)
-d.Delivery.read_back = explode
+d.TagVerifier.read_back = explode
 """
 
 SCENARIOS: dict[str, Scenario] = {

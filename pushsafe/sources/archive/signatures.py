@@ -11,29 +11,32 @@ from pushsafe.model.evidence import Evidence, accepted
 from pushsafe.model.facts import Facts
 from pushsafe.model.outcomes import Denied, Failed, Mismatch, Missing, NotChecked, Outcome, Verified
 from pushsafe.model.report import Along
+from pushsafe.model.retry_policy import Patience
 from pushsafe.model.verdicts import Failure, FailureKind
 from pushsafe.oci.document import Unusable, document_of
 from pushsafe.oci.manifest import INDEX_TYPES, ManifestContent, entries_of
-from pushsafe.push.ports import RegistryGateway
-from pushsafe.push.recorder import Delivery, unreached
+from pushsafe.push.ports import Gateways
+from pushsafe.push.preflight import declined, unreached
 from pushsafe.push.transfer import Ended, repository_of
+from pushsafe.push.verify import TagVerifier
 
 _NOT_FOUND = 404
 
 
-def accompany(fact: Facts, companion: Companion, registry: RegistryGateway, delivery: Delivery) -> Along:
+def accompany(
+    fact: Facts, companion: Companion, gateways: Gateways, verifier: TagVerifier, patience: Patience
+) -> Along:
     """Let a companion's tag in the repository of a fact name it, and read it back; what the tag names then.
 
     Nothing is lost that the tag names already: a registry whose own holds all of it keeps that, and where each has
     something that the other lacks, neither takes the other's place. Raises Ended.
     """
     own = fact._replace(reference=fact.reference._replace(tag=companion.tag))
-    delivery.require_running()
     try:
-        digest = _kept(own, companion, registry, delivery) or _put(own, companion, registry, delivery)
+        digest = _kept(own, companion, gateways, patience) or _put(own, companion, gateways, patience)
     except RegistryUnreachable as error:
         raise Ended(Failed(unreached(fact, error))) from None
-    match delivery.confirm(own, digest):
+    match verifier.confirm(own._replace(image=None), digest):
         case Verified():
             return Along(companion.tag, digest)
         case Missing(what):
@@ -45,20 +48,20 @@ def accompany(fact: Facts, companion: Companion, registry: RegistryGateway, deli
     raise Ended(_failed(f"{_what(companion)} was pushed, but could not be confirmed: {why}", again(fact)))
 
 
-def _kept(own: Facts, companion: Companion, registry: RegistryGateway, delivery: Delivery) -> str:
+def _kept(own: Facts, companion: Companion, gateways: Gateways, patience: Patience) -> str:
     """The digest of what the tag names if that has all of the companion; empty where it has nothing else. Raises Ended
     where it has."""
-    target, patience = repository_of(own), delivery.patience
+    target, registry = repository_of(own), gateways.registry()
     now = registry.manifest(*target, patience=patience)
     if isinstance(now, Evidence):
         if now.status == _NOT_FOUND:
             return ""
-        raise Ended(about(delivery.declined(own, now), companion))
+        raise Ended(about(declined(gateways, own, now), companion))
     if now.digest == companion.content.digest:
         return now.digest
     held = registry.content(*target, now.digest, patience)
     if isinstance(held, Evidence):
-        raise Ended(about(delivery.declined(own, held), companion))
+        raise Ended(about(declined(gateways, own, held), companion))
     ours, theirs = _parts(companion.content), _parts(held)
     if ours and theirs and ours <= theirs:
         return now.digest
@@ -71,10 +74,10 @@ def _kept(own: Facts, companion: Companion, registry: RegistryGateway, delivery:
     raise Ended(_failed(message, f"docker buildx imagetools inspect --raw {own.reference}"))
 
 
-def _put(own: Facts, companion: Companion, registry: RegistryGateway, delivery: Delivery) -> str:
-    said = registry.put(*repository_of(own), companion.content, delivery.patience)
+def _put(own: Facts, companion: Companion, gateways: Gateways, patience: Patience) -> str:
+    said = gateways.registry().put(*repository_of(own), companion.content, patience)
     if not accepted(said) or said.code:
-        raise Ended(about(delivery.declined(own, said), companion))
+        raise Ended(about(declined(gateways, own, said), companion))
     return companion.content.digest
 
 

@@ -21,9 +21,12 @@ from pushsafe.model.tag_changes import moves, unchanged
 from pushsafe.oci.manifest import ManifestInfo
 from pushsafe.oci.reference import Reference
 from pushsafe.push.executor import Placing
+from pushsafe.push.manifest_pusher import ManifestPusher
 from pushsafe.push.ports import Gateways
-from pushsafe.push.recorder import Delivery, unreached
+from pushsafe.push.preflight import declined, unreached
+from pushsafe.push.recorder import Recorder
 from pushsafe.push.transfer import Ended, Transfer, counted, repository_of
+from pushsafe.push.verify import TagVerifier
 from pushsafe.sources.archive.signatures import about, accompany
 
 _Asked = dict[tuple[str, str], "Future[bool]"]
@@ -61,16 +64,20 @@ class Sending:
             facts = _with_digest(facts, package)
         return PushPlan(placed=tuple(_steps(facts, self._archive.given)))
 
-    def carry_out(self, facts: tuple[Facts, ...], _planned: PushPlan, delivery: Delivery, /) -> None:
-        transfer = Transfer(delivery, self._gateways, self._pool)
+    def carry_out(self, facts: tuple[Facts, ...], _planned: PushPlan, recorder: Recorder, /) -> None:
+        transfer = Transfer(self._request, self._gateways, recorder, self._pool)
         try:
-            package = self._image.package(partial(delivery.observer.reading, self._archive.given))
+            package = self._image.package(partial(recorder.observer.reading, self._archive.given))
             facts = _with_digest(facts, package)
-            sent = _Sent(transfer, package, self._asked)
+            sent = _Sent(self._request, self._gateways, recorder, transfer, package, self._asked)
             sent.look(facts)
-            Placing(delivery, self._pool, package.manifest, sent.bring, How.PUSHED, always=True).put(facts)
+            pusher = ManifestPusher(self._request, self._gateways, recorder)
+            verifier = TagVerifier(self._request, self._gateways, recorder)
+            Placing(recorder, pusher, verifier, self._pool, package.manifest, sent.bring, How.PUSHED, always=True).put(
+                facts
+            )
         except BaseException:
-            delivery.stop()
+            recorder.stop()
             raise
         finally:
             transfer.close()
@@ -79,12 +86,23 @@ class Sending:
 class _Sent:
     """What is at the registries, and what gets there."""
 
-    def __init__(self, transfer: Transfer, package: Package, asked: _Asked) -> None:
+    def __init__(
+        self,
+        request: PushRequest,
+        gateways: Gateways,
+        recorder: Recorder,
+        transfer: Transfer,
+        package: Package,
+        asked: _Asked,
+    ) -> None:
         """`asked` is what was asked for before."""
         self._asked = asked
         self._transfer = transfer
-        self._delivery = transfer.delivery
-        self._registry = transfer.gateways.registry()
+        self._gateways = gateways
+        self._registry = gateways.registry()
+        self._recorder = recorder
+        self._patience = Patience(request.retries, recorder.waits)
+        self._verifier = TagVerifier(request, gateways, recorder)
         self._package = package
         self._missing: dict[str, list[Content]] = {}
         self._unreached: dict[str, RegistryUnreachable] = {}
@@ -106,23 +124,23 @@ class _Sent:
         }
 
     def _look(self, fact: Facts, wanted: Content | str) -> None:
-        target, name, patience = repository_of(fact), fact.reference.name, self._delivery.patience
+        target, name = repository_of(fact), fact.reference.name
         if name in self._unreached:
             return
-        self._delivery.require_running()
+        self._recorder.require_running()
         try:
             if isinstance(wanted, str):
-                found = self._registry.manifest(*target, wanted, patience=patience)
+                found = self._registry.manifest(*target, wanted, patience=self._patience)
                 if isinstance(found, ManifestInfo) and found.digest == wanted:
                     self._held.add((name, wanted))
-            elif self._holds(wanted, name, target, patience):
+            elif self._holds(wanted, name, target):
                 self._hold(fact.reference, wanted)
         except RegistryUnreachable as error:
             self._unreached[name] = error  # what it means is said where its turn comes
 
-    def _holds(self, content: Content, name: str, target: Repository, patience: Patience) -> bool:
+    def _holds(self, content: Content, name: str, target: Repository) -> bool:
         asked = self._asked.get((name, content.blob.digest))
-        return asked.result() if asked else self._registry.holds(content.blob, target, patience)
+        return asked.result() if asked else self._registry.holds(content.blob, target, self._patience)
 
     def _hold(self, reference: Reference, content: Content) -> None:
         self._held.add((reference.name, content.blob.digest))
@@ -136,7 +154,7 @@ class _Sent:
         if error := self._unreached.get(name):
             raise Ended(Failed(unreached(fact, error)))
         missing = self._missing[name]
-        with self._delivery.phase("push"):
+        with self._recorder.phase("push"):
             sent = self._send_in_turn(fact, missing) if missing else Layers()
             for level in self._package.levels[:-1]:
                 wanted = [one for one in level if (name, one.digest) not in self._held]
@@ -157,24 +175,24 @@ class _Sent:
         return self._send(fact, missing)
 
     def _send(self, fact: Facts, missing: Sequence[Content]) -> Layers:
-        target, patience = repository_of(fact), self._delivery.patience
+        target = repository_of(fact)
 
         def move(content: Content, on_sent: Callable[[int], None]) -> LayerState | Evidence:
             holder = self._holders.get((fact.reference.registry, content.blob.digest), "")
-            said = self._registry.send(content, target, holder, on_sent, patience)
+            said = self._registry.send(content, target, holder, on_sent, self._patience)
             if isinstance(said, LayerState):
                 self._hold(fact.reference, content)
             return said
 
-        def declined(_content: Content, said: Evidence) -> Outcome:
-            return self._delivery.declined(fact, said)
+        def refused(_content: Content, said: Evidence) -> Outcome:
+            return declined(self._gateways, fact, said)
 
-        self._delivery.observer.pushing(fact.reference)
+        self._recorder.observer.pushing(fact.reference)
         for content in self._package.contents:
             waits = content in missing
             self._transfer.tell(fact, content.blob, LayerState.WAITING if waits else LayerState.REUSED)
         largest_first = sorted(missing, key=lambda content: -content.blob.size)
-        return self._transfer.blobs(fact, {one.blob: one for one in largest_first}, move, declined)
+        return self._transfer.blobs(fact, {one.blob: one for one in largest_first}, move, refused)
 
     def _refer(self, fact: Facts) -> None:
         """What is about the image, once that is there: whoever finds the tag finds its signatures, too."""
@@ -182,18 +200,21 @@ class _Sent:
             return
         self._transfer.put(fact, self._package.manifest)
         for referrer in self._package.referrers:
-            self._delivery.require_running()
+            self._recorder.require_running()
             if not referrer.subject:
                 self._transfer.put(fact, referrer.content)
                 continue
             try:
-                said = self._registry.refer(referrer, repository_of(fact), self._delivery.patience)
+                said = self._registry.refer(referrer, repository_of(fact), self._patience)
             except RegistryUnreachable as error:
                 raise Ended(Failed(unreached(fact, error))) from None
             if not accepted(said) or said.code:
-                raise Ended(about(self._delivery.declined(fact, said), referrer))
-        along = [accompany(fact, one, self._registry, self._delivery) for one in self._package.companions]
-        self._delivery.went_along(fact, tuple(along))
+                raise Ended(about(declined(self._gateways, fact, said), referrer))
+        along = []
+        for companion in self._package.companions:
+            self._recorder.require_running()
+            along.append(accompany(fact, companion, self._gateways, self._verifier, self._patience))
+        self._recorder.went_along(fact, tuple(along))
 
 
 def _nobody(_done: int, _whole: int) -> None:

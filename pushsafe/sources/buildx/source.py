@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from http import HTTPStatus
 from typing import Any
 
 from pushsafe.denial.classify import foresee
 from pushsafe.denial.refusal import beforehand, credential_of
-from pushsafe.model.errors import EngineFailed, EngineUnreachable, PushsafeError, UsageError
-from pushsafe.model.evidence import Evidence, Stage, TagAbsent, TagHeld
+from pushsafe.model.errors import EngineFailed, EngineUnreachable, PushsafeError, RegistryUnreachable, UsageError
+from pushsafe.model.evidence import Evidence, Stage
 from pushsafe.model.facts import Builder, Buildx, Facts, Upcoming
 from pushsafe.model.outcomes import BuildFailed, Built, Denied, Failed, NotPushed, Pushed
 from pushsafe.model.plan import PushPlan
@@ -17,11 +18,12 @@ from pushsafe.model.request import Asks, Build, PushRequest, Target
 from pushsafe.model.verdicts import Denial, Failure, FailureKind
 from pushsafe.oci.manifest import ImageConfig, ManifestInfo
 from pushsafe.oci.reference import Reference, parse
+from pushsafe.push.aftermath import before, is_known, settle
 from pushsafe.push.ports import Gateways
-from pushsafe.push.preflight import investigate
-from pushsafe.push.recorder import Delivery, before
+from pushsafe.push.preflight import investigate, refused
+from pushsafe.push.recorder import Recorder
 from pushsafe.push.results import outcome_of
-from pushsafe.push.verify import seen_whole
+from pushsafe.push.verify import TagVerifier, seen_whole
 from pushsafe.rules.buildx_commands import INSTALL
 from pushsafe.runtime.redact import clean
 from pushsafe.sources.buildx.build_output import Told, read_text
@@ -33,7 +35,7 @@ class Building:
     """One build."""
 
     def __init__(self, request: PushRequest, build: Build, gateways: Gateways, pool: ThreadPoolExecutor) -> None:
-        self._asks = request.asks
+        self._request = request
         self._build = build
         self._gateways = gateways
         self._pool = pool
@@ -46,7 +48,7 @@ class Building:
         builder = self._require_a_builder(buildx)
         targets = {str(reference): target for target in self._build.targets for reference in target.references}
         images = {name: _upcoming(target, builder) for name, target in targets.items()}
-        if self._asks is not Asks.NOTHING:
+        if self._request.asks is not Asks.NOTHING:
             self._caches = {str(one): self._pool.submit(self._is_image, one) for one in self._build.caches}
         return tuple(fact._replace(image=images[str(fact.reference)], buildx=buildx) for fact in facts)
 
@@ -90,23 +92,44 @@ class Building:
 
     # ------------------------------------------------------------------ the build
 
-    def carry_out(self, facts: tuple[Facts, ...], _planned: PushPlan, delivery: Delivery, /) -> None:
-        tags = {str(fact.reference): fact for fact in facts}
-        for fact in tags.values():
-            delivery.begin(fact, _CUT)
+    def carry_out(self, facts: tuple[Facts, ...], _planned: PushPlan, recorder: Recorder, /) -> None:
+        verifier = TagVerifier(self._request, self._gateways, recorder)
+        tags = _Tags(self._build, self._gateways, self._pool, recorder, verifier, facts)
+        for fact in facts:
+            recorder.begin(fact, _CUT)
         try:
-            with delivery.phase("build"):
+            with recorder.phase("build"):
                 answer = self._gateways.buildx().run(self._build)
             match answer:
                 case Built():
-                    self._read_back(tags, answer, delivery)
+                    tags.read_back(answer)
                 case BuildFailed():
-                    self._explain(tags, answer, delivery)
+                    tags.explain(answer)
         except BaseException:
-            delivery.stop()
+            recorder.stop()
             raise
 
-    def _read_back(self, tags: Mapping[str, Facts], built: Built, delivery: Delivery) -> None:
+
+class _Tags:
+    """What becomes of the tags of one build when that has ended."""
+
+    def __init__(
+        self,
+        build: Build,
+        gateways: Gateways,
+        pool: ThreadPoolExecutor,
+        recorder: Recorder,
+        verifier: TagVerifier,
+        facts: Iterable[Facts],
+    ) -> None:
+        self._build = build
+        self._gateways = gateways
+        self._pool = pool
+        self._recorder = recorder
+        self._verifier = verifier
+        self._tags = {str(fact.reference): fact for fact in facts}
+
+    def read_back(self, built: Built) -> None:
         digests, unlisted = dict(built.digests), _unlisted(built, self._build.targets)
         first: list[Facts] = []
         further: list[tuple[Facts, str]] = []
@@ -114,98 +137,110 @@ class Building:
         for target in self._build.targets:
             digest = digests.get(target.name)
             for name in dict.fromkeys(map(str, target.references)):
-                fact = tags[name]
+                fact = self._tags[name]
                 if target.name in unlisted:
-                    delivery.finish(fact, Failed(_unchecked(unlisted[target.name]), begun=True))
+                    self._recorder.finish(fact, Failed(_unchecked(unlisted[target.name]), begun=True))
                     continue
                 if digest is None:
-                    delivery.finish(fact, Failed(_untold(target, fact.reference), begun=True))
+                    self._recorder.finish(fact, Failed(_untold(target, fact.reference), begun=True))
                     continue
-                delivery.place(fact, Pushed(digest))
+                self._recorder.keep(fact, Pushed(digest))
                 source = seen.setdefault((fact.reference.name, digest), name)
                 if source == name:
                     first.append(fact)
                 else:
                     further.append((fact, source))
-        self._all(delivery.read_back, ((fact,) for fact in first))
-        known = {name: seen_whole(delivery.results[name].verification) for _, name in further}
-        self._all(delivery.read_back, ((fact, known[source]) for fact, source in further))
+        self._all(self._verifier.read_back, ((fact,) for fact in first))
+        known = {name: seen_whole(self._recorder.results[name].verification) for _, name in further}
+        self._all(self._verifier.read_back, ((fact, known[source]) for fact, source in further))
         listed = {target.name for target in self._build.targets}
         if others := [name for target, names in unlisted.items() if target not in listed for name in names]:
             raise EngineFailed(_unchecked(others).message, "docker buildx bake --print")
 
     # ------------------------------------------------------------------ a build that failed
 
-    def _explain(self, tags: Mapping[str, Facts], failed: BuildFailed, delivery: Delivery) -> None:
-        told = read_text(failed.said)
+    def explain(self, failed: BuildFailed) -> None:
         if not failed.said:
-            self._ask(tags, failed, delivery)
+            self._ask(failed)
             return
-        refused = {name: words for name, words in told.refused.items() if name in tags}
-        rest = [fact for name, fact in tags.items() if name not in refused]
+        told = read_text(failed.said)
+        refusals = {name: words for name, words in told.refused.items() if name in self._tags}
+        rest = [fact for name, fact in self._tags.items() if name not in refusals]
         self._all(
             self._finish_refused,
-            ((tags[name], words, told.digests.get(name, ""), delivery) for name, words in refused.items()),
+            ((self._tags[name], words, told.digests.get(name, "")) for name, words in refusals.items()),
         )
-        self._all(self._finish_other, ((fact, told, failed, bool(refused), delivery) for fact in rest))
-        outcomes = [result.outcome for result in delivery.results.values()]
-        all_there = bool(refused) and all(isinstance(outcome, Pushed) for outcome in outcomes)
+        failure = self._failure(failed, told.error)
+        self._all(self._finish_other, ((fact, told, failure, bool(refusals)) for fact in rest))
+        outcomes = [result.outcome for result in self._recorder.results.values()]
+        all_there = bool(refusals) and all(isinstance(outcome, Pushed) for outcome in outcomes)
         if not all_there and not any(isinstance(outcome, Failed | Denied) for outcome in outcomes):
             # No tag's failure tells of it, as where only the cache could not be exported.
-            failure = self._failure(failed, told.error)
             raise EngineFailed(failure.message, *failure.next)
 
-    def _finish_refused(self, fact: Facts, words: str, digest: str, delivery: Delivery) -> None:
+    def _finish_refused(self, fact: Facts, words: str, digest: str) -> None:
         """A tag whose push failed, by what buildx says; `digest` is what it was to name, empty where that is not
         known."""
-        outcome = delivery.refused(fact, Evidence(Stage.PUSH, words))
-        if isinstance(delivery.leave_behind(fact, outcome, lambda now: now.manifest.digest == digest), Pushed):
-            delivery.read_back(fact)
+        outcome = refused(self._gateways, fact, Evidence(Stage.PUSH, words))
+        settled = settle(fact, outcome, lambda now: now.manifest.digest == digest, self._gateways, self._recorder)
+        if isinstance(settled, Pushed):
+            self._verifier.read_back(fact)
 
-    def _finish_other(self, fact: Facts, told: Told, failed: BuildFailed, refused: bool, delivery: Delivery) -> None:
+    def _finish_other(self, fact: Facts, told: Told, failure: Failure, refused: bool) -> None:
         """A tag of a build that failed, but not over this one."""
         digest = told.pushed.get(str(fact.reference))
-        if digest and delivery.names(fact, digest):
-            delivery.place(fact, Pushed(digest))
-            delivery.read_back(fact)
-        elif digest is not None:
-            why = "buildx had begun to push it when the build failed; the registry may hold it"
-            delivery.finish(fact, NotPushed(why, begun=True))
+        if digest and self._digest_now(fact) == digest:
+            self._recorder.keep(fact, Pushed(digest))
+            self._verifier.read_back(fact)
+            return
+        outcome: NotPushed | Failed
+        if digest is not None:
+            outcome = NotPushed(
+                "buildx had begun to push it when the build failed; the registry may hold it", begun=True
+            )
         elif refused and told.progress:
-            delivery.finish(fact, NotPushed("buildx ended before it was pushed: the push of another tag failed"))
+            outcome = NotPushed("buildx ended before it was pushed: the push of another tag failed")
         elif refused:
             why = "the push of another tag failed, and buildx did not tell whether it had pushed this one by then"
-            delivery.finish(fact, NotPushed(why, begun=True))
+            outcome = NotPushed(why, begun=True)
         else:
-            failure = self._failure(failed, told.error)
-            delivery.finish(fact, Failed(failure, begun=not told.progress))
+            outcome = Failed(failure, begun=not told.progress)
+        self._recorder.finish(fact, outcome)
 
-    def _ask(self, tags: Mapping[str, Facts], failed: BuildFailed, delivery: Delivery) -> None:
+    def _ask(self, failed: BuildFailed) -> None:
         """Where only the user has read what buildx said: the registries tell whether they refuse a push."""
-        first = {fact.reference.name: fact for fact in tags.values()}
+        first = {fact.reference.name: fact for fact in self._tags.values()}
         asked = {name: self._pool.submit(self._refusal, fact) for name, fact in first.items()}
         verdicts = {name: future.result() for name, future in asked.items()}
         failure = self._failure(failed, "what it said stands above")
-        self._all(
-            self._look_again, ((fact, verdicts[fact.reference.name], failure, delivery) for fact in tags.values())
-        )
+        self._all(self._look_again, ((fact, verdicts[fact.reference.name], failure) for fact in self._tags.values()))
 
-    def _look_again(self, fact: Facts, verdict: Denial | Failure | None, failure: Failure, delivery: Delivery) -> None:
+    def _look_again(self, fact: Facts, verdict: Denial | Failure | None, failure: Failure) -> None:
         """A tag of a build that failed, over whichever of them: a registry that holds something new was pushed to."""
-        now = delivery.digest_now(fact)
-        known = isinstance(fact.tag_now, TagHeld | TagAbsent)
+        now = self._digest_now(fact)
+        known = is_known(fact)
         if now and now != before(fact) and (known or verdict is None):
             what = f"something new, {now}" if known else f"{now}, of this build or an older one"
             failure = failure._replace(
                 message=f"{failure.message}; the tag names {what}: nobody could compare it with what was built",
                 next=(f"docker buildx imagetools inspect {fact.reference}", *failure.next),
             )
-            delivery.finish(fact, Failed(failure, begun=True))
+            self._recorder.finish(fact, Failed(failure, begun=True))
         elif verdict is not None:
-            delivery.finish(fact, outcome_of(verdict))
+            self._recorder.finish(fact, outcome_of(verdict))
         else:
             # Where it names what it named, that may have been pushed once more.
-            delivery.finish(fact, Failed(failure, begun=now != ""))
+            self._recorder.finish(fact, Failed(failure, begun=now != ""))
+
+    def _digest_now(self, fact: Facts) -> str | None:
+        """What the registry says that the tag names; empty for nothing, `None` where it does not say."""
+        try:
+            found = self._gateways.registry().manifest(fact.reference, credential_of(fact))
+        except RegistryUnreachable:
+            return None
+        if isinstance(found, ManifestInfo):
+            return found.digest
+        return "" if found.status == HTTPStatus.NOT_FOUND else None
 
     def _refusal(self, fact: Facts) -> Denial | Failure | None:
         preflight = investigate(self._gateways, fact.reference, credential_of(fact))
@@ -215,8 +250,6 @@ class Building:
         command = f"docker buildx {self._build.command} --progress=plain ...   (the build alone, and all that it says)"
         message = f"buildx ended with status {failed.status}: {said or 'it does not say why'}"
         return Failure(FailureKind.LOCAL, message, next=(command,))
-
-    # ------------------------------------------------------------------ small parts
 
     def _all(self, do: Callable[..., object], arguments: Iterable[tuple[Any, ...]]) -> None:
         for future in [self._pool.submit(do, *one) for one in arguments]:

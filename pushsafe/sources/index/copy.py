@@ -10,11 +10,15 @@ from pushsafe.model.errors import RegistryUnreachable
 from pushsafe.model.evidence import Evidence, Stage
 from pushsafe.model.facts import Facts
 from pushsafe.model.outcomes import Failed, Layers, LayerState, Outcome
+from pushsafe.model.request import PushRequest
+from pushsafe.model.retry_policy import Patience
 from pushsafe.model.verdicts import Failure, FailureKind
 from pushsafe.oci.document import Unusable
 from pushsafe.oci.manifest import Blob, Descriptor, ManifestContent, ManifestInfo, blobs, in_levels, subject_of
 from pushsafe.oci.reference import Reference
-from pushsafe.push.recorder import unreached
+from pushsafe.push.ports import Gateways
+from pushsafe.push.preflight import declined, unreached
+from pushsafe.push.recorder import Recorder
 from pushsafe.push.transfer import Ended, Transfer, repository_of
 
 
@@ -28,10 +32,11 @@ class Part(NamedTuple):
 class Bringing:
     """For one run."""
 
-    def __init__(self, transfer: Transfer) -> None:
+    def __init__(self, request: PushRequest, gateways: Gateways, recorder: Recorder, transfer: Transfer) -> None:
+        self._patience = Patience(request.retries, recorder.waits)
+        self._gateways = gateways
+        self._recorder = recorder
         self._transfer = transfer
-        self._delivery = transfer.delivery
-        self._gateways = transfer.gateways
 
     def bring(self, fact: Facts, parts: Sequence[Part]) -> Layers | None:
         """Let the repository of a tag hold all parts; what became of their blobs, `None` where all was there.
@@ -51,22 +56,22 @@ class Bringing:
                 wanted.setdefault(blob, (blob, part.held))
 
         def move(found: tuple[Blob, Repository], on_sent: Callable[[int], None]) -> LayerState | Evidence:
-            return self._gateways.registry().bring(*found, target, on_sent, self._delivery.patience)
+            return self._gateways.registry().bring(*found, target, on_sent, self._patience)
 
-        def declined(found: tuple[Blob, Repository], said: Evidence) -> Outcome:
+        def refused(found: tuple[Blob, Repository], said: Evidence) -> Outcome:
             source = said.stage is Stage.VERIFY
-            return _unread(found[1].reference, said) if source else self._delivery.declined(fact, said)
+            return _unread(found[1].reference, said) if source else declined(self._gateways, fact, said)
 
-        self._delivery.observer.pushing(fact.reference)
-        with self._delivery.phase("push"):
-            layers = self._transfer.blobs(fact, wanted, move, declined)
+        self._recorder.observer.pushing(fact.reference)
+        with self._recorder.phase("push"):
+            layers = self._transfer.blobs(fact, wanted, move, refused)
         by_digest = {content.digest: content for content in contents}
         for level in in_levels({content.digest: {_subject(content)} for content in contents}):
             self._transfer.each(level, lambda digest: self._transfer.put(fact, by_digest[digest]))
         return layers
 
     def _holds(self, fact: Facts, part: Part) -> bool:
-        digest, patience = part.descriptor.digest, self._delivery.patience
+        digest, patience = part.descriptor.digest, self._patience
         try:
             found = self._gateways.registry().manifest(*repository_of(fact), digest, patience=patience)
         except RegistryUnreachable as error:
@@ -74,9 +79,9 @@ class Bringing:
         return isinstance(found, ManifestInfo)
 
     def _content(self, fact: Facts, part: Part) -> ManifestContent:
-        self._delivery.require_running()
+        self._recorder.require_running()
         try:
-            found = self._gateways.registry().content(*part.held, part.descriptor.digest, self._delivery.patience)
+            found = self._gateways.registry().content(*part.held, part.descriptor.digest, self._patience)
         except RegistryUnreachable as error:
             raise Ended(Failed(unreached(fact, error))) from None
         if isinstance(found, Evidence):

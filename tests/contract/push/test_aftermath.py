@@ -31,7 +31,7 @@ AWAY = RegistryUnreachable("registry.test: connection refused")
 
 @pytest.fixture(autouse=True)
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pushsafe.push.recorder.PAUSE", 0.0)
+    monkeypatch.setattr("pushsafe.push.engine_pusher.PAUSE", 0.0)
 
 
 # ---------------------------------------------------------------------- what is decided

@@ -7,16 +7,23 @@ import pytest
 from pushsafe.model.errors import ProxyAnswers, RegistryUnreachable
 from pushsafe.model.evidence import Access, Evidence, Preflight, RegistryPing, Stage
 from pushsafe.model.facts import Facts
+from pushsafe.model.request import PushRequest
 from pushsafe.model.verdicts import Failure, FailureKind
 from pushsafe.oci.manifest import ManifestInfo
-from pushsafe.push.circuit_breaker import Availability
+from pushsafe.push.engine_pusher import EnginePusher
+from pushsafe.push.recorder import Recorder
+from pushsafe.runtime.phase_timer import Stopwatch
 from tests.fakes.gateways import NOT_THERE, Registry, World, single
 from tests.values import logged_in, ref
 
 ONE, OTHER = ref("registry.test/team/app:1"), ref("other.test/team/app:1")
 AWAY = RegistryUnreachable("https://registry.test: connection refused")
 FAILURE = Failure(FailureKind.NETWORK, "EOF", next=("curl -sSi https://registry.test/v2/",))
-REACHED = Facts(ONE, preflight=Preflight())
+REACHED = Facts(ONE, credential=logged_in(), preflight=Preflight())
+
+
+def pusher(world: World) -> EnginePusher:
+    return EnginePusher(PushRequest((ONE,)), world.gateways, Recorder(world.observer, Stopwatch()))
 
 
 def told(answer: ManifestInfo | Evidence | Exception, fact: Facts, *, noted: bool = True) -> tuple[str, list[int]]:
@@ -30,10 +37,10 @@ def told(answer: ManifestInfo | Evidence | Exception, fact: Facts, *, noted: boo
                 raise answer
             return answer
 
-    found = Availability(World(registry=Asked()).gateways)
+    found = pusher(World(registry=Asked()))
     if noted:
         found.note("registry.test", FAILURE)
-    gone = found.gone(fact, logged_in())
+    gone = found.gone(fact._replace(credential=logged_in()))
     return (gone.message if gone else ""), retries
 
 
@@ -82,8 +89,6 @@ def test_without_a_failure_nobody_is_asked() -> None:
 )
 def test_what_is_said_of_it(failure: Failure, commands: tuple[str, ...]) -> None:
     world = World(registry=Registry(held={str(ONE): AWAY}))
-    found = Availability(world.gateways)
+    found = pusher(world)
     found.note("registry.test", failure)
-    assert found.gone(REACHED, logged_in()) == Failure(
-        FailureKind.NETWORK, GONE, (Evidence(Stage.PING, AWAY.message),), commands
-    )
+    assert found.gone(REACHED) == Failure(FailureKind.NETWORK, GONE, (Evidence(Stage.PING, AWAY.message),), commands)

@@ -67,7 +67,7 @@ class Near(Engine):
 
 def diagnose(world: World, given: str = REF, *platforms: Platform, immutable: tuple[str, ...] = ()) -> Diagnosis:
     request = PushRequest((ref(given),), platforms=platforms, policy=TagPolicy(immutable=immutable), pushes=False)
-    found = run(request, world.gateways, lambda: NOW)
+    found = run(request, world.gateways)
     assert [step.name for step in found.steps if step.name in STEPS] == list(STEPS)
     assert all(step.detail.strip() for step in found.steps)
     document = json.loads(json_report.render_diagnosis(found))

@@ -61,7 +61,7 @@ PUSHED = Pushed(DIGEST, Layers(reused=1))
 
 @pytest.fixture(autouse=True)
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pushsafe.push.recorder.PAUSE", 0.0)
+    monkeypatch.setattr("pushsafe.push.engine_pusher.PAUSE", 0.0)
 
 
 def push(world: World, *given: str, asks: Asks = Asks.PREFLIGHT, retries: int = 3, push_each: bool = False) -> Report:

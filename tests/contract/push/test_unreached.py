@@ -7,7 +7,7 @@ import pytest
 from pushsafe.model.errors import ProxyAnswers, RegistryAstray, RegistryFailed, RegistryUnreachable, TlsFailed
 from pushsafe.model.facts import Facts
 from pushsafe.model.verdicts import FailureKind
-from pushsafe.push.recorder import unreached
+from pushsafe.push.preflight import unreached
 from tests.values import ref
 
 # The error, what kind of failure it is, and what the first thing to do says.

@@ -1,0 +1,173 @@
+"""Tags that the engine pushes, and a circuit breaker for the registries that go away meanwhile."""
+
+from __future__ import annotations
+
+import random
+
+from pushsafe.denial.messages import is_dropped, may_pass
+from pushsafe.denial.refusal import credential_of, pushing_store
+from pushsafe.model.errors import EngineFailed, EngineUnreachable, ProxyAnswers, RegistryUnreachable
+from pushsafe.model.evidence import Evidence, Stage
+from pushsafe.model.facts import Facts, StoreKind
+from pushsafe.model.outcomes import (
+    Denied,
+    EngineAccepted,
+    EngineAnswer,
+    EngineReduced,
+    EngineRefused,
+    Failed,
+    LayerEvent,
+    NotPushed,
+    Outcome,
+    Pushed,
+)
+from pushsafe.model.plan import How, Wait
+from pushsafe.model.request import PushRequest
+from pushsafe.model.retry_policy import Patience
+from pushsafe.model.tag_changes import is_ours
+from pushsafe.model.verdicts import Failure, FailureKind
+from pushsafe.push.aftermath import before, settle
+from pushsafe.push.ports import Gateways
+from pushsafe.push.preflight import refused, was_reached
+from pushsafe.push.recorder import Recorder
+from pushsafe.push.results import UNPUSHED
+
+PAUSE = 1.0
+"""Seconds, and up to twice as many, before the engine tries again; a busy registry gets three times as long."""
+
+_ONCE_MORE = Patience(1)
+"""A connection that was kept may have been closed while it was idle, which says nothing of the registry."""
+_Answer = EngineAnswer | EngineUnreachable | EngineFailed
+
+
+class EnginePusher:
+    """The engine's pushes of one run; for any number of threads."""
+
+    def __init__(self, request: PushRequest, gateways: Gateways, recorder: Recorder) -> None:
+        self._push_each = request.push_each
+        self._patience = Patience(request.retries, recorder.waits)
+        self._gateways = gateways
+        self._recorder = recorder
+        self._unsent: set[str] = set()
+        self._failed: dict[str, Failure] = {}
+
+    def push(self, fact: Facts, because: str = "") -> Outcome:
+        """Let the engine push a tag: what came of it, not read back yet. `because`: why it was not tagged directly.
+
+        A registry that has gone away is not tried.
+        """
+        if gone := self.gone(fact):
+            self._recorder.finish(fact, Failed(gone))
+            return Failed(gone)
+        self._recorder.begin(fact)
+        with self._recorder.phase("push"):
+            answer = self._ask(fact)
+        outcome: Denied | Failed
+        match answer:
+            case EngineAccepted(digest, layers):
+                there = before(fact) == digest and not self._push_each
+                pushed = Pushed(digest, layers, How.ALREADY_THERE if there else How.PUSHED, because)
+                self._recorder.keep(fact, pushed)
+                return pushed
+            case EngineReduced(original, left, platform):
+                outcome = Failed(_reduced(fact.carrier or str(fact.reference), original, left, platform))
+            case EngineUnreachable() | EngineFailed():
+                kind = FailureKind.NETWORK if isinstance(answer, EngineUnreachable) else FailureKind.LOCAL
+                outcome = Failed(Failure(kind, answer.message, next=(answer.hint,) if answer.hint else ()))
+            case EngineRefused(evidence):
+                outcome = self._refused(fact, evidence)
+        if isinstance(answer, EngineReduced) or self.is_unsent(fact):
+            self._recorder.finish(fact, outcome)
+            return outcome
+        return settle(
+            fact, outcome, lambda now: is_ours(fact, now), self._gateways, self._recorder, because=because, closely=True
+        )
+
+    def is_unsent(self, fact: Facts) -> bool:
+        """Whether the engine's push of a tag has failed over a layer: no manifest was put then, under any tag."""
+        return str(fact.reference) in self._unsent
+
+    def _refused(self, fact: Facts, evidence: Evidence) -> Denied | Failed:
+        why = f"refused ({evidence.message}); cut off before the registry was asked why"
+        self._recorder.keep(fact, NotPushed(why, begun=True), UNPUSHED)
+        outcome = refused(self._gateways, fact, evidence)
+        if isinstance(outcome, Failed):
+            self.note(fact.reference.registry, outcome.failure)
+        return outcome
+
+    # ------------------------------------------------------------------ asking the engine
+
+    def _ask(self, fact: Facts) -> _Answer:
+        """The engine's answer; asked again once, where a busy registry or a dropped connection may be over by then."""
+        answers = [self._ask_once(fact)]
+        if self._is_worth_again(fact, answers[0]):
+            answers.append(self._ask_once(fact))
+        unsent = all(isinstance(one, EngineRefused) and one.unsent for one in answers)
+        # The classic store puts a manifest after all its layers; of the other one's progress the end may be missing.
+        if unsent and pushing_store(fact) is StoreKind.CLASSIC:
+            self._unsent.add(str(fact.reference))
+        return answers[-1]
+
+    def _is_worth_again(self, fact: Facts, answer: _Answer) -> bool:
+        """Wait for a while where another try may succeed; whether the registry is there then."""
+        if not isinstance(answer, EngineRefused) or not self._patience.retries:
+            return False
+        if not may_pass(answer.evidence.message):
+            return False
+        dropped = is_dropped(answer.evidence.message)
+        seconds = PAUSE * (1 if dropped else 3) * (1 + random.random())  # noqa: S311 - only spreads the load
+        why = "dropped the engine's connection" if dropped else f"told the engine: {answer.evidence.message}"
+        self._recorder.waits(Wait(fact.reference.registry, why, seconds))
+        self._recorder.sleep(seconds)
+        # An engine that finds nobody there may try for a minute on its own account.
+        return not self._silence(fact, self._patience)
+
+    def _ask_once(self, fact: Facts) -> _Answer:
+        self._recorder.require_running()
+        self._recorder.observer.pushing(fact.reference)
+        platform = fact.platforms[0] if fact.platforms else None
+
+        def on_layer(event: LayerEvent) -> None:
+            self._recorder.require_running()  # an exception ends the request, and so the engine's push
+            self._recorder.observer.layer(event)
+
+        try:
+            return self._gateways.engine().push(fact.reference, credential_of(fact), platform, on_layer)
+        except (EngineUnreachable, EngineFailed) as error:
+            return error
+
+    # ------------------------------------------------------------------ the circuit breaker
+
+    def note(self, registry: str, failure: Failure) -> None:
+        """A push there has failed, which may be because nobody answers any more."""
+        self._failed[registry] = failure
+
+    def gone(self, fact: Facts) -> Failure | None:
+        """Why there is no use in trying: the last push to the registry failed, and it does not answer us any more."""
+        failure = self._failed.get(fact.reference.registry)
+        why = self._silence(fact, _ONCE_MORE) if failure is not None else ""
+        if failure is None or not why:
+            return None
+        said = f"{fact.reference.registry} does not answer any more: {why}"
+        commands = failure.next if failure.kind is FailureKind.NETWORK else ()
+        return Failure(FailureKind.NETWORK, said, (Evidence(Stage.PING, why),), commands)
+
+    def _silence(self, fact: Facts, patience: Patience) -> str:
+        """Why a registry that answered us before does not do so now; empty where it does, or never did."""
+        if was_reached(fact):
+            try:
+                self._gateways.registry().manifest(fact.reference, credential_of(fact), patience=patience)
+            except ProxyAnswers:
+                return ""  # which says nothing of an engine's way there
+            except RegistryUnreachable as error:
+                return error.message
+        return ""
+
+
+def _reduced(name: str, original: str, left: str, platform: str) -> Failure:
+    return Failure(
+        FailureKind.REDUCED,
+        f"the engine pushed one platform ({platform or left}) in place of the multi-platform image {original}, "
+        "because the content of the others is not in its store",
+        next=(f"docker pull --platform PLATFORM {name}   (for each missing platform, then push again)",),
+    )

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from pushsafe.model.content import Content, Package, Referrer
 from pushsafe.model.credentials import Credential, Repository
 from pushsafe.model.evidence import Evidence, Preflight, RegistryPing
 from pushsafe.model.facts import Buildx, ConfiguredRegistry, EngineInfo, ImageMissing, LocalImage, Upcoming
@@ -17,6 +16,7 @@ from pushsafe.model.report import TagResult
 from pushsafe.model.request import Archive, BakeTarget, Build
 from pushsafe.model.retry_policy import NO_PATIENCE, Patience
 from pushsafe.model.verdicts import Finding
+from pushsafe.oci.content import Content, Package, Referrer
 from pushsafe.oci.manifest import Blob, ImageConfig, ManifestContent, ManifestInfo
 from pushsafe.oci.platform import Platform
 from pushsafe.oci.reference import Reference

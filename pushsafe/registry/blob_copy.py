@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from pushsafe.model.content import Checksum
 from pushsafe.model.credentials import Repository
 from pushsafe.model.evidence import Evidence, Stage
 from pushsafe.model.outcomes import LayerState
 from pushsafe.model.retry_policy import BUSY, Patience
+from pushsafe.oci.content import Checksum
 from pushsafe.oci.manifest import Blob
 from pushsafe.registry.authorized import Asking
 from pushsafe.registry.http.retry import Retries

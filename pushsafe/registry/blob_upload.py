@@ -6,12 +6,12 @@ import threading
 from collections.abc import Callable
 from contextlib import closing, suppress
 
-from pushsafe.model.content import Content
 from pushsafe.model.credentials import Repository
 from pushsafe.model.errors import RegistryAstray, RegistryUnreachable
 from pushsafe.model.evidence import Evidence
 from pushsafe.model.outcomes import LayerState
 from pushsafe.model.retry_policy import BUSY, NO_PATIENCE, Patience
+from pushsafe.oci.content import Content
 from pushsafe.oci.manifest import Blob
 from pushsafe.registry.authorized import Asking
 from pushsafe.registry.checksum import Reading

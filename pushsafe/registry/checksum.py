@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 
-from pushsafe.model.content import Checksum, Content
 from pushsafe.model.errors import ContentBroken
+from pushsafe.oci.content import Checksum, Content
 
 
 class Reading:

@@ -6,12 +6,12 @@ import queue
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
-from pushsafe.model.content import Content, Referrer
 from pushsafe.model.credentials import Credential, Repository, secrets_of
 from pushsafe.model.errors import RegistryAstray, RegistryUnreachable, TlsFailed
 from pushsafe.model.evidence import NO_MANIFEST, WRONG_ADDRESS, Access, Evidence, Preflight, RegistryPing, Stage
 from pushsafe.model.outcomes import LayerState
 from pushsafe.model.retry_policy import BUSY, NO_PATIENCE, Patience
+from pushsafe.oci.content import Content, Referrer
 from pushsafe.oci.manifest import MANIFEST_TYPES, Blob, ImageConfig, ManifestContent, ManifestInfo, digest_of
 from pushsafe.oci.reference import Reference
 from pushsafe.registry import responses

@@ -8,10 +8,10 @@ import threading
 from collections import defaultdict
 from typing import Any
 
-from pushsafe.model.content import Referrer
 from pushsafe.model.credentials import Repository
 from pushsafe.model.evidence import Evidence, Stage, accepted
 from pushsafe.model.retry_policy import Patience
+from pushsafe.oci.content import Referrer
 from pushsafe.oci.document import field
 from pushsafe.oci.manifest import OCI_INDEX, ManifestContent, digest_of
 from pushsafe.registry import responses

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn, Protocol, TypeAlias, TypeVar, overload
 
-from pushsafe.model.content import Content, Referrer
 from pushsafe.model.credentials import Credential, Repository
 from pushsafe.model.evidence import Access, Evidence, Preflight, RegistryPing, Stage
 from pushsafe.model.facts import Builder, Buildx, ConfiguredRegistry, EngineInfo, ImageMissing, LocalImage, StoreKind
@@ -17,6 +16,7 @@ from pushsafe.model.report import Report, TagResult
 from pushsafe.model.request import Archive, Asks, Assembly, BakeTarget, Build, PushRequest, TagPolicy
 from pushsafe.model.retry_policy import NO_PATIENCE, Patience
 from pushsafe.model.verdicts import Finding
+from pushsafe.oci.content import Content, Referrer
 from pushsafe.oci.manifest import Blob, ImageConfig, ManifestContent, ManifestInfo
 from pushsafe.oci.platform import Platform
 from pushsafe.oci.reference import Reference

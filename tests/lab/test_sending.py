@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from pushsafe.model.content import Referrer
 from pushsafe.model.credentials import Credential, CredentialKind, CredentialSource, Repository, Secret, SourceKind
 from pushsafe.model.evidence import Evidence
 from pushsafe.model.outcomes import LayerState
 from pushsafe.model.retry_policy import NO_PATIENCE, Patience
+from pushsafe.oci.content import Referrer
 from pushsafe.oci.manifest import ManifestContent
 from pushsafe.oci.reference import Reference
 from pushsafe.registry import blob_upload

@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from pushsafe.model.content import Companion, Package, Referrer
 from pushsafe.model.errors import UsageError
+from pushsafe.oci.content import Companion, Package, Referrer
 from pushsafe.oci.manifest import Blob, Descriptor, Manifest, in_levels, is_manifest
 from pushsafe.oci.platform import listed
 from pushsafe.sources.archive.files import AGAIN, BY_DIGEST, StoredBlob

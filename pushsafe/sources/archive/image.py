@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 
-from pushsafe.model.content import Checksum, Content, Package
 from pushsafe.model.errors import ContentBroken, UsageError
 from pushsafe.model.facts import Upcoming
+from pushsafe.oci.content import Checksum, Content, Package
 from pushsafe.oci.manifest import (
     DOCKER_CONFIG,
     DOCKER_LAYER,

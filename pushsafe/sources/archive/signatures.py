@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 from pushsafe.denial.reasons import again
-from pushsafe.model.content import Companion, Referrer
 from pushsafe.model.errors import RegistryUnreachable
 from pushsafe.model.evidence import Evidence, accepted
 from pushsafe.model.facts import Facts
@@ -13,6 +12,7 @@ from pushsafe.model.outcomes import Denied, Failed, Mismatch, Missing, NotChecke
 from pushsafe.model.report import Along
 from pushsafe.model.retry_policy import Patience
 from pushsafe.model.verdicts import Failure, FailureKind
+from pushsafe.oci.content import Companion, Referrer
 from pushsafe.oci.document import Unusable, document_of
 from pushsafe.oci.manifest import INDEX_TYPES, ManifestContent, entries_of
 from pushsafe.push.ports import Gateways

@@ -8,7 +8,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import product
 
-from pushsafe.model.content import Content, Package
 from pushsafe.model.credentials import Repository
 from pushsafe.model.errors import RegistryUnreachable
 from pushsafe.model.evidence import Evidence, accepted
@@ -18,6 +17,7 @@ from pushsafe.model.plan import How, PushPlan, Step
 from pushsafe.model.request import Archive, PushRequest
 from pushsafe.model.retry_policy import Patience
 from pushsafe.model.tag_changes import moves, unchanged
+from pushsafe.oci.content import Content, Package
 from pushsafe.oci.manifest import ManifestInfo
 from pushsafe.oci.reference import Reference
 from pushsafe.push.executor import Placing

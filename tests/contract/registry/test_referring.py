@@ -13,11 +13,11 @@ from urllib.request import urlopen
 import pytest
 
 from pushsafe.demo.registry import EmbeddedRegistry
-from pushsafe.model.content import Referrer
 from pushsafe.model.credentials import Repository
 from pushsafe.model.evidence import Evidence, Stage
 from pushsafe.model.outcomes import LayerState
 from pushsafe.model.retry_policy import NO_PATIENCE, Patience
+from pushsafe.oci.content import Referrer
 from pushsafe.oci.manifest import ManifestContent
 from pushsafe.oci.reference import Reference
 from pushsafe.registry import manifests

@@ -20,12 +20,12 @@ from typing import Any
 import pytest
 
 from pushsafe.demo.registry import EmbeddedRegistry
-from pushsafe.model.content import Content
 from pushsafe.model.credentials import Credential, Repository
 from pushsafe.model.errors import ContentBroken, RegistryAstray, RegistryUnreachable
 from pushsafe.model.evidence import Evidence, Stage
 from pushsafe.model.outcomes import LayerState
 from pushsafe.model.retry_policy import NO_PATIENCE, Patience
+from pushsafe.oci.content import Content
 from pushsafe.oci.reference import Reference
 from pushsafe.registry import blob_upload
 from pushsafe.registry.client import Registry

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from pushsafe.model.content import Package
 from pushsafe.model.errors import ContentBroken
 from pushsafe.model.facts import Upcoming
 from pushsafe.model.request import Archive, ArchiveKind
+from pushsafe.oci.content import Package
 from pushsafe.oci.platform import Platform
 from pushsafe.sources.archive.open import open_image
 from tests.fakes.archives import CONFIG, LAYER, Entry, Making, config_of, digest_of, nobody, path_of, read, refused

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from pushsafe.model.content import Companion, Content, Package, Referrer
 from pushsafe.model.errors import ContentBroken, RegistryUnreachable, UsageError
 from pushsafe.model.evidence import Evidence, Preflight, Stage
 from pushsafe.model.facts import Upcoming
@@ -19,6 +18,7 @@ from pushsafe.model.plan import How
 from pushsafe.model.report import Along, Report
 from pushsafe.model.request import Archive, ArchiveKind, Asks
 from pushsafe.model.verdicts import DenialReason, FailureKind
+from pushsafe.oci.content import Companion, Content, Package, Referrer
 from pushsafe.oci.manifest import Blob, ManifestContent, ManifestInfo
 from pushsafe.oci.platform import Platform
 from pushsafe.report import human

@@ -12,7 +12,7 @@ class Content(Protocol):
     """The bytes of one blob that lie in a file; for any number of threads.
 
     `file` names it for people. `parts` reads it from its beginning, as often as is wanted; each part holds until the
-    next one is asked for. Raises ContentBroken where the file cannot be read, or holds more or fewer bytes.
+    next one is asked for. It raises ContentBroken where the file cannot be read, or holds more or fewer bytes.
     """
 
     @property

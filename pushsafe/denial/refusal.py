@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from http import HTTPStatus
 from typing import NamedTuple
 
 from pushsafe.denial.messages import Undecided, meaning
@@ -11,8 +12,6 @@ from pushsafe.model.evidence import WRONG_ADDRESS, Evidence, Stage, TagHeld
 from pushsafe.model.facts import PUSHSAFE, Facts, StoreKind, Upcoming
 from pushsafe.model.verdicts import DenialReason, FailureKind
 from pushsafe.oci.reference import Reference
-
-_TOO_MANY = 429
 
 
 class Refusal(NamedTuple):
@@ -124,7 +123,7 @@ def led_astray(refusal: Refusal) -> str:
 
 def trouble_of(item: Evidence) -> FailureKind:
     """What an answer is that is neither a yes nor a refusal."""
-    return FailureKind.RATE_LIMITED if item.status == _TOO_MANY else FailureKind.REGISTRY_ERROR
+    return FailureKind.RATE_LIMITED if item.status == HTTPStatus.TOO_MANY_REQUESTS else FailureKind.REGISTRY_ERROR
 
 
 def grants_push(actions: tuple[str, ...] | None) -> bool:

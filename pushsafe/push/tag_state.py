@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from http import HTTPStatus
 from typing import NamedTuple
 
 from pushsafe.model.credentials import Credential
@@ -15,7 +16,6 @@ from pushsafe.model.versions import higher, local_version
 from pushsafe.oci.manifest import ImageConfig, ManifestInfo
 from pushsafe.push.ports import Gateways
 
-_NOT_FOUND = 404
 _CANDIDATES = 5
 """Tags of higher versions, the highest ones, that are looked at for the one that a moving tag names."""
 
@@ -125,7 +125,7 @@ class Look(NamedTuple):
 
 
 def _not_held(answer: Evidence, who: str) -> TagState:
-    if answer.status == _NOT_FOUND:
+    if answer.status == HTTPStatus.NOT_FOUND:
         return TagAbsent()
     if answer.code == NO_MANIFEST:
         return TagUnknown(f"{who} with {answer.message}", answer.message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from typing import Literal, NamedTuple
 
 from pushsafe.denial.refusal import credential_of
@@ -27,9 +28,7 @@ _FIRST, _LONGEST = 0.25, 4.0
 _WORTH_TELLING = 1.0
 """Seconds of a pause that a person would wonder about."""
 
-_NOT_FOUND = 404
 # distribution 2.8 answers 500 for a manifest whose link is being written anew by another tag's push.
-_SERVER_ERROR = 500
 
 
 class TagVerifier:
@@ -193,7 +192,7 @@ class _Look(NamedTuple):
                     return Verified(self.known, "registry")
                 children = answer.children
                 return self._compare(digest, answer, "registry", self._ask_registry)
-            if answer.status == _NOT_FOUND:
+            if answer.status == HTTPStatus.NOT_FOUND:
                 return Missing(str(self.reference))
             said = "with" if answer.code == NO_MANIFEST else answer.status
             why = f"the registry answers {said} {answer.message}".strip()
@@ -244,7 +243,7 @@ class _Look(NamedTuple):
                 return self._compare(digest, answer._replace(children=children), "engine", self._ask_engine)
         except (EngineUnreachable, EngineFailed) as error:
             return NotChecked(f"{why}; {error.message}")
-        if answer.status == _NOT_FOUND:
+        if answer.status == HTTPStatus.NOT_FOUND:
             return Missing(str(self.reference))
         return NotChecked(f"{why}; through the engine: {answer.message}", _is_server_error(answer))
 
@@ -263,7 +262,7 @@ class _Look(NamedTuple):
         for child in wanted:  # which grows as it goes
             answer = ask(child)
             if isinstance(answer, Evidence):
-                if answer.status == _NOT_FOUND:
+                if answer.status == HTTPStatus.NOT_FOUND:
                     return Missing(f"{child}, which the index of {self.reference} names")
                 who = "the registry answers" if via == "registry" else "through the engine the answer is"
                 return NotChecked(f"{who} {answer.status} for {child}", _is_server_error(answer))
@@ -308,4 +307,4 @@ def _may_change(found: Verification) -> bool:
 
 
 def _is_server_error(answer: Evidence) -> bool:
-    return answer.status is not None and answer.status >= _SERVER_ERROR and answer.status not in BUSY
+    return answer.status is not None and answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR and answer.status not in BUSY

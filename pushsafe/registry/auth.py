@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
@@ -26,7 +27,6 @@ from pushsafe.runtime.redact import clean, remember
 TOKEN_LIMIT = 1024 * 1024
 """Bytes of a token answer that are read."""
 
-_TOO_MANY, _SERVER_ERROR = 429, 500
 _OAUTH_REFUSES = ("invalid_client", "invalid_grant", "unauthorized_client", "access_denied")
 """With status 400 (RFC 6749 sections 4.1.2.1 and 5.2)."""
 _HOLDS_NONE = "the token server's answer holds no token"
@@ -237,7 +237,7 @@ def _read_token(response: Response, repository: str) -> Token:
     success = 200 <= response.status < 300
     code, message = ("", "") if success else read_error(response)
     refused = response.status in REFUSED or code in _OAUTH_REFUSES
-    if refused or response.status == _TOO_MANY or response.status >= _SERVER_ERROR:
+    if refused or _out_of_service(response.status):
         return Token(response.status, code=code, message=message)
     value = (answer.get("token") or answer.get("access_token")) if isinstance(answer, dict) else None
     if not success or not isinstance(value, str) or not value:
@@ -263,6 +263,11 @@ def read_error(response: Response) -> tuple[str, str]:
     return _text(answer.get("code") or answer.get("error"), 60), _text(message, 300)
 
 
+def _out_of_service(status: int) -> bool:
+    """Whether an answer says nothing of who asked."""
+    return status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
+
 def _text(value: object, limit: int) -> str:
     """A value as the server wrote it; empty for nothing."""
     said = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -271,8 +276,6 @@ def _text(value: object, limit: int) -> str:
 
 PULL, PUSH = "pull", "pull,push"
 """The actions of a token's scope (distribution `spec/auth/scope.md`)."""
-_REFUSED = (401, 403)
-_TOKEN_TOO_MANY, _TOKEN_SERVER_ERROR = 429, 500
 _LIFE = 45.0
 """Seconds for which a token is used again: one that names no lifetime has 60 (distribution `spec/auth/token.md`)."""
 
@@ -346,7 +349,7 @@ class Tokens:
             )
             if token.odd:
                 raise RegistryFailed(f"{said}: {token.message}")
-            if not token.value and (token.status == _TOKEN_TOO_MANY or token.status >= _TOKEN_SERVER_ERROR):
+            if not token.value and _out_of_service(token.status):
                 raise RegistryUnreachable(said)
             return {"Authorization": f"Bearer {token.value}"} if token.value else {}
         if challenge.scheme == "basic" and credential is not None and credential.kind is CredentialKind.BASIC:
@@ -374,7 +377,7 @@ class Tokens:
         """A token, or a refusal, while it is young; a server that was busy may answer the next time."""
         with self._lock:
             answer, fetched = self._answers.get(key, (None, 0.0))
-        if not isinstance(answer, Token) or not (answer.value or answer.status in _REFUSED):
+        if not isinstance(answer, Token) or not (answer.value or answer.status in REFUSED):
             return None
         return answer if time.monotonic() - fetched < _LIFE else None
 

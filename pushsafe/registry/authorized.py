@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -17,7 +18,6 @@ from pushsafe.registry.responses import of_registry
 from pushsafe.registry.uploads import Upload
 from pushsafe.runtime.redact import remember
 
-_UNAUTHORIZED = 401
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -90,7 +90,7 @@ class Asking:
         who = _Who(self._tokens, endpoint, reference.repository, credential, PULL, patience)
         sent = who.authorization(endpoint.ping)
         with self._stream(who.url(path), endpoint, sent, room) as answer:
-            if answer.status != _UNAUTHORIZED or answer.elsewhere:
+            if answer.status != HTTPStatus.UNAUTHORIZED or answer.elsewhere:
                 yield answer
                 return
             again = who.answering(answer.whole(), sent)
@@ -121,8 +121,8 @@ class Asking:
             return of_registry(who.endpoint, method, response), authorized
 
         response, sent = send(who.authorization(who.endpoint.ping))
-        if response.status != _UNAUTHORIZED or response.elsewhere:  # no credential goes there, nor where it points to
-            return response, sent
+        if response.status != HTTPStatus.UNAUTHORIZED or response.elsewhere:
+            return response, sent  # no credential goes there, nor where it points to
         again = who.answering(response, sent)
         return (response, sent) if again is None else send(again)
 

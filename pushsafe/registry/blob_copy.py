@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 
 from pushsafe.model.credentials import Repository
 from pushsafe.model.evidence import Evidence, Stage
@@ -16,8 +17,6 @@ from pushsafe.registry.http.unreachable import Dropped
 from pushsafe.registry.probe import evidence, untaken
 from pushsafe.registry.upload_start import Opening
 from pushsafe.registry.uploads import DONE, Upload
-
-_OK = 200
 
 
 class Blobs:
@@ -37,7 +36,7 @@ class Blobs:
         of stage PUSH is what the target said, one of stage VERIFY the source.
         """
         there = self._asking.ask("HEAD", target.reference, f"blobs/{blob.digest}", target.credential, patience)
-        if there.status == _OK:
+        if there.status == HTTPStatus.OK:
             return LayerState.REUSED
         upload = None
         if target.reference.registry == source.reference.registry:
@@ -96,7 +95,7 @@ class Blobs:
         path = f"blobs/{blob.digest}"
         while True:
             with self._asking.stream(source.reference, path, source.credential, patience, blob.size) as answer:
-                if answer.status != _OK:
+                if answer.status != HTTPStatus.OK:
                     refusal = answer.whole()
                     said = evidence(Stage.VERIFY, refusal, sent=source.credential.present)
                     return said, refusal.header("retry-after")
@@ -134,7 +133,7 @@ def _checked(blob: Blob, parts: Iterator[bytes], on_sent: Callable[[int], None],
         size = summed.size
         wrong = f"{size} bytes of {summed.digest}" if size <= blob.size else f"more than {blob.size} bytes"
         message = f"asked for {blob.digest} of {blob.size} bytes, it sent {wrong}"
-        raise _Odd(Evidence(Stage.VERIFY, message, status=_OK, code="DIGEST_MISMATCH", sent=sent))
+        raise _Odd(Evidence(Stage.VERIFY, message, status=HTTPStatus.OK, code="DIGEST_MISMATCH", sent=sent))
     if held:
         yield held
     on_sent(summed.size)

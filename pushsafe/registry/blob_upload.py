@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import closing, suppress
+from http import HTTPStatus
 
 from pushsafe.model.credentials import Repository
 from pushsafe.model.errors import RegistryAstray, RegistryUnreachable
@@ -31,7 +32,6 @@ Cloudflare lets 100 MB pass, nginx 1 MiB unless it is told otherwise (`client_ma
 WORTH_ASKING = 4 * _MIB
 """Bytes that are sent anew sooner than the registry is asked what it has of them; and that are some progress."""
 
-_OK, _UNAUTHORIZED, _FORBIDDEN, _TOO_LARGE, _BAD_RANGE, _SERVER_ERROR = 200, 401, 403, 413, 416, 500
 _ODD_ANSWERS = 3  # that are put up with while nothing goes on
 _FRESH_TRIES = 100  # how often progress earns the whole patience anew
 
@@ -59,7 +59,7 @@ class Sender:
     def holds(self, blob: Blob, target: Repository, patience: Patience) -> bool:
         """Whether the target says that it has a blob: who may not look may yet upload. Raises RegistryUnreachable."""
         reference, credential = target
-        return self._asking.ask("HEAD", reference, f"blobs/{blob.digest}", credential, patience).status == _OK
+        return self._asking.ask("HEAD", reference, f"blobs/{blob.digest}", credential, patience).status == HTTPStatus.OK
 
     def send(
         self,
@@ -236,7 +236,7 @@ class _Sending:
     def _after_answer(self, upload: Upload, refusal: Response) -> LayerState | Evidence | None:
         """A server that fails may have put the blob away before; or its proxy did not wait for it."""
         again = self._retries.after_answer(refusal.status, refusal.header("retry-after"))
-        if refusal.status >= _SERVER_ERROR:
+        if refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             with suppress(RegistryUnreachable):  # what comes next meets that as well, or the refusal is told
                 if self._came_through(NO_PATIENCE):  # there is a patience around it
                     return LayerState.SENT
@@ -252,23 +252,27 @@ class _Sending:
         status = refusal.status
         if upload.follow(refusal):
             return True
-        if status == _UNAUTHORIZED:  # tokens live for a minute or a few, and a large layer may take longer
+        if status == HTTPStatus.UNAUTHORIZED:  # tokens live for a minute or a few, and a large layer may take longer
             if self._renewed == self._kept or not upload.renew(refusal):
                 return False
             self._renewed = self._kept
             self._resume(upload)
             return True
-        if status == _TOO_LARGE:
+        if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             return self._cut_smaller(upload.least)
         return self._after_oddity(upload, status)
 
     def _after_oddity(self, upload: Upload, status: int) -> bool:
         """A registry may not take pieces, or not go on where it said itself that it was."""
-        ours = self._resumed or status == _BAD_RANGE or (self._in_pieces and self._limit < self._piece)
+        ours = (
+            self._resumed
+            or status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+            or (self._in_pieces and self._limit < self._piece)
+        )
         self._odd += ours
-        if not ours or status in (_FORBIDDEN, *BUSY) or self._odd > _ODD_ANSWERS:
+        if not ours or status in (HTTPStatus.FORBIDDEN, *BUSY) or self._odd > _ODD_ANSWERS:
             return False
-        if status == _BAD_RANGE:
+        if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             self._resume(upload)
             return True
         self._kept = 0

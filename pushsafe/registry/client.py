@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from http import HTTPStatus
 
 from pushsafe.model.credentials import Credential, Repository, secrets_of
 from pushsafe.model.errors import RegistryAstray, RegistryUnreachable, TlsFailed
@@ -27,7 +28,6 @@ from pushsafe.registry.upload_start import Opening
 from pushsafe.registry.uploads import CANCEL_TIME
 from pushsafe.runtime.redact import clean, remember
 
-_OK, _UNAUTHORIZED, _TOO_MANY = 200, 401, 429
 _MISMATCH = "DIGEST_MISMATCH"
 _ACCEPT = {"Accept": responses.ACCEPT}
 CONFIG_LIMIT = 32 * 1024 * 1024
@@ -85,10 +85,10 @@ class Registry:
         plain = endpoint.base.startswith("http://")
         cleartext = plain and not is_loopback(registry)
         status = endpoint.ping.status
-        if status == _OK:
+        if status == HTTPStatus.OK:
             page = responses.described(endpoint.ping) if responses.is_page(endpoint.ping) else ""
             return RegistryPing(Access.OPEN, "/v2/ answers 200 without a login", cleartext, page, plain)
-        if status == _UNAUTHORIZED:
+        if status == HTTPStatus.UNAUTHORIZED:
             return RegistryPing(Access.LOGIN_WANTED, "/v2/ answers 401 without one", cleartext, plain=plain)
         return RegistryPing(Access.UNKNOWN, f"{endpoint.base}/v2/ answers {status}", cleartext, plain=plain)
 
@@ -133,9 +133,9 @@ class Registry:
         refused = 0
         if (known is not None or not whole) and reference.registry not in self._without_head:
             response = self._asking.ask("HEAD", reference, path, credential, patience, headers=_ACCEPT)
-            if response.status == _TOO_MANY:
+            if response.status == HTTPStatus.TOO_MANY_REQUESTS:
                 return evidence(Stage.VERIFY, response, sent=credential.present)
-            if response.status == _OK:
+            if response.status == HTTPStatus.OK:
                 found, media_type = response.header("docker-content-digest"), responses.media_type(response)
                 if known is not None and found == known.digest:
                     return known
@@ -147,7 +147,7 @@ class Registry:
         # Who was busy for HEAD was given time enough.
         patience = NO_PATIENCE if refused in BUSY else patience
         response = self._asking.ask("GET", reference, path, credential, patience, headers=_ACCEPT)
-        if response.status != _OK:
+        if response.status != HTTPStatus.OK:
             return evidence(Stage.VERIFY, response, sent=credential.present)
         if refused:
             self._without_head.add(reference.registry)
@@ -161,7 +161,7 @@ class Registry:
         An Evidence is the refusal, or tells that what came has another digest (its code is DIGEST_MISMATCH).
         """
         response = self._asking.ask("GET", reference, f"blobs/{digest}", credential, patience, limit=CONFIG_LIMIT)
-        if response.status != _OK:
+        if response.status != HTTPStatus.OK:
             return evidence(Stage.VERIFY, response, sent=credential.present)
         found = digest_of(response.body, digest)
         return responses.read_config(response) if found == digest else _mismatch(digest, found, credential)
@@ -169,7 +169,7 @@ class Registry:
     def tags(self, reference: Reference, credential: Credential) -> tuple[str, ...] | Evidence:
         """Up to a thousand tags of the repository, the first page of its list."""
         response = self._asking.ask("GET", reference, "tags/list?n=1000", credential)
-        if response.status != _OK:
+        if response.status != HTTPStatus.OK:
             return evidence(Stage.VERIFY, response, sent=credential.present)
         return responses.read_tags(response)
 
@@ -186,7 +186,7 @@ class Registry:
         """
         path = f"manifests/{digest or reference.tag}"
         response = self._asking.ask("GET", reference, path, credential, patience, headers=_ACCEPT)
-        if response.status != _OK:
+        if response.status != HTTPStatus.OK:
             return evidence(Stage.VERIFY, response, sent=credential.present)
         digest = digest or digest_of(response.body, response.header("docker-content-digest"))
         found = digest_of(response.body, digest)
@@ -198,7 +198,7 @@ class Registry:
         if not media_type:
             named = responses.media_type(response) or "nothing"
             said = f"what {digest} names is not an image or index: its type is {named}"
-            return Evidence(Stage.VERIFY, said, status=_OK, sent=credential.present)
+            return Evidence(Stage.VERIFY, said, status=HTTPStatus.OK, sent=credential.present)
         return ManifestContent(digest, media_type, response.body)
 
     def put(
@@ -246,9 +246,9 @@ class Registry:
 
 def _no_manifest(response: Response, credential: Credential) -> Evidence:
     said = f"{responses.described(response)} in place of a manifest"
-    return Evidence(Stage.VERIFY, said, status=_OK, code=NO_MANIFEST, sent=credential.present)
+    return Evidence(Stage.VERIFY, said, status=HTTPStatus.OK, code=NO_MANIFEST, sent=credential.present)
 
 
 def _mismatch(digest: str, found: str, credential: Credential) -> Evidence:
     said = f"asked for {clean(digest, limit=200)}, it sent {found}"
-    return Evidence(Stage.VERIFY, said, status=_OK, code=_MISMATCH, sent=credential.present)
+    return Evidence(Stage.VERIFY, said, status=HTTPStatus.OK, code=_MISMATCH, sent=credential.present)

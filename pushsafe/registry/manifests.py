@@ -6,6 +6,7 @@ import json
 import re
 import threading
 from collections import defaultdict
+from http import HTTPStatus
 from typing import Any
 
 from pushsafe.model.credentials import Repository
@@ -20,7 +21,6 @@ from pushsafe.registry.http.transport import BODY_LIMIT, Response
 from pushsafe.registry.probe import evidence
 from pushsafe.runtime.redact import clean
 
-_OK, _CREATED, _NOT_FOUND = 200, 201, 404
 _MISMATCH, _NO_LIST, _UNTAGGED = "DIGEST_MISMATCH", "NO_REFERRERS_LIST", "NOT_TAGGED"
 _DIGEST_INVALID = "DIGEST_INVALID"
 _CANONICAL = "sha256:"
@@ -79,17 +79,17 @@ class Putter:
         reference, credential = target
         headers = {"Accept": responses.ACCEPT}
         response = self._asking.ask("GET", reference, f"manifests/{tag}", credential, patience, headers=headers)
-        if response.status not in (_OK, _NOT_FOUND):
+        if response.status not in (HTTPStatus.OK, HTTPStatus.NOT_FOUND):
             return evidence(Stage.PUSH, response, sent=credential.present)
-        known = response.body if response.status == _OK else None
+        known = response.body if response.status == HTTPStatus.OK else None
         is_index = known is None or responses.putable_type(response) == OCI_INDEX
         index = _with(_entry_of(referrer.content), known) if is_index else None
         if index is None or len(index) > BODY_LIMIT:
             kept = "is no OCI index" if index is None else "would get too large"
             said = f"the tag {tag} has to list what refers to {referrer.subject}, and what it names {kept}"
-            return Evidence(Stage.PUSH, said, status=_OK, code=_NO_LIST, sent=credential.present)
+            return Evidence(Stage.PUSH, said, status=HTTPStatus.OK, code=_NO_LIST, sent=credential.present)
         if index == known:
-            return Evidence(Stage.PUSH, "", status=_CREATED, sent=credential.present)
+            return Evidence(Stage.PUSH, "", status=HTTPStatus.CREATED, sent=credential.present)
         content = ManifestContent(digest_of(index), OCI_INDEX, index)
         return self.put(tag, target, content, patience)[0]
 

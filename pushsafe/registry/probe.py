@@ -8,20 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from http import HTTPStatus
 
 from pushsafe.model.credentials import Credential, CredentialKind
 from pushsafe.model.errors import RegistryAstray, RegistryUnreachable, UnsafeRealm
-from pushsafe.model.evidence import WRONG_ADDRESS, Evidence, Preflight, Stage, accepted
+from pushsafe.model.evidence import REFUSED, WRONG_ADDRESS, Evidence, Preflight, Stage, accepted
 from pushsafe.registry.auth import PULL, PUSH, Challenge, Token, Tokens, basic, parse_challenge, read_error
 from pushsafe.registry.hosts import origin_of
-from pushsafe.registry.http.transport import Endpoint, Response, Transport
+from pushsafe.registry.http.transport import REDIRECTS, Endpoint, Response, Transport
 from pushsafe.registry.responses import ACCEPT, of_registry
 from pushsafe.registry.uploads import Upload
-
-_OK, _CREATED, _ACCEPTED, _UNAUTHORIZED, _FORBIDDEN = 200, 201, 202, 401, 403
-_REFUSED = (_UNAUTHORIZED, _FORBIDDEN)
-_TOO_LARGE = 413
-_REDIRECTS = (301, 302, 303, 307, 308)
 
 
 class Probe:
@@ -72,9 +68,9 @@ class Probe:
 
     def _ask(self) -> None:
         challenge = parse_challenge(self._endpoint.ping.header("www-authenticate"))
-        if self._endpoint.ping.status == _OK:
+        if self._endpoint.ping.status == HTTPStatus.OK:
             first = self._upload("", sent=False)
-            if first.status not in _REFUSED or self._credential is None:
+            if first.status not in REFUSED or self._credential is None:
                 return
             challenge = parse_challenge(first.header("www-authenticate"))
         if self._credential is not None and self._credential.kind is CredentialKind.REGISTRY_TOKEN:
@@ -90,9 +86,9 @@ class Probe:
         token = self._token(challenge, self._actions, self._credential, Stage.TOKEN)
         if token.value:
             response = self._upload(f"Bearer {token.value}", sent=self._credential is not None)
-            if response.status in _REFUSED and token.granted is None and self._credential is not None:
+            if response.status in REFUSED and token.granted is None and self._credential is not None:
                 self._compare_with_nobody(challenge, token, response)
-        elif token.status == _FORBIDDEN and self._credential is not None:
+        elif token.status == HTTPStatus.FORBIDDEN and self._credential is not None:
             # GitLab's token server answers so to whoever lacks the right; `docker login` succeeds there all the same.
             self._token(challenge, "", self._credential, Stage.LOGIN)
 
@@ -100,15 +96,15 @@ class Probe:
         """An opaque token says nothing of itself: does having the credential make any difference?"""
         if "insufficient_scope" in refused.header("www-authenticate"):
             return
-        if refused.status == _UNAUTHORIZED and self._endpoint.ping.status == _OK:
+        if refused.status == HTTPStatus.UNAUTHORIZED and self._endpoint.ping.status == HTTPStatus.OK:
             return  # its /v2/ would say yes to everybody
         nobodys = self._token(challenge, self._actions, None, Stage.TOKEN)
         if not nobodys.value:
             return
-        if refused.status == _FORBIDDEN:
-            if self._upload(f"Bearer {nobodys.value}", sent=False).status != _FORBIDDEN:
+        if refused.status == HTTPStatus.FORBIDDEN:
+            if self._upload(f"Bearer {nobodys.value}", sent=False).status != HTTPStatus.FORBIDDEN:
                 return
-        elif self._base(token, sent=True).status == _OK:
+        elif self._base(token, sent=True).status == HTTPStatus.OK:
             self._base(nobodys, sent=False)
 
     def _token(self, challenge: Challenge, actions: str, credential: Credential | None, stage: Stage) -> Token:
@@ -134,7 +130,7 @@ class Probe:
     # ------------------------------------------------------------------ Basic, or nothing that we can answer
 
     def _ask_with_password(self, challenge: Challenge) -> None:
-        credential, is_open = self._credential, self._endpoint.ping.status == _OK
+        credential, is_open = self._credential, self._endpoint.ping.status == HTTPStatus.OK
         # A registry that answers everybody may refuse without a challenge; ours is tried all the same.
         asked = challenge.scheme == "basic" or is_open
         if not asked or credential is None or credential.kind is not CredentialKind.BASIC:
@@ -143,9 +139,9 @@ class Probe:
             return
         authorization = basic(credential)
         response = self._get_base(authorization)
-        if not (is_open and response.status == _OK):  # else it says so to everybody, whatever the password
+        if not (is_open and response.status == HTTPStatus.OK):  # else it says so to everybody, whatever the password
             self._note_login(response, Stage.TOKEN, sent=True)
-        if response.status != _UNAUTHORIZED:
+        if response.status != HTTPStatus.UNAUTHORIZED:
             self._upload(authorization, sent=True)
 
     def _get_base(self, authorization: str) -> Response:
@@ -168,10 +164,10 @@ class Probe:
         with self._asking():
             response = self._send("POST", url, headers, b"")
             upload = Upload(*started, url, response.header("location"), headers)
-            if response.status == _ACCEPTED:
+            if response.status == HTTPStatus.ACCEPTED:
                 self._later(upload.cancel)
         self._evidence.append(evidence(Stage.PROBE, response, sent=sent))
-        if response.status == _ACCEPTED and (trouble := upload.trouble()):
+        if response.status == HTTPStatus.ACCEPTED and (trouble := upload.trouble()):
             self._evidence.append(Evidence(Stage.PROBE, trouble, code=WRONG_ADDRESS, sent=sent))
         return response
 
@@ -218,11 +214,11 @@ def evidence(stage: Stage, response: Response, *, sent: bool, size: int = 0) -> 
 
 def _unsaid(response: Response, size: int) -> str:
     """What an answer without words is; empty where its status says as much."""
-    if response.status == _TOO_LARGE:
+    if response.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         limit = "a proxy in front of the registry usually sets the limit"
         return f"request entity too large: a body of {size} bytes does not pass; {limit}"
     location = response.header("location")
-    if response.status not in _REDIRECTS or not location:
+    if response.status not in REDIRECTS or not location:
         return ""
     there = origin_of(location) if "://" in location[:9] else "another path of its own"
     return f"a redirect to {there}, which is not followed"
@@ -230,8 +226,10 @@ def _unsaid(response: Response, size: int) -> str:
 
 def untaken(response: Response, *, sent: bool, whole: bool = True, size: int = 0) -> Evidence:
     """The answer to a blob, or to a piece of one, that did not take it: a yes that is none has no words for that."""
-    what, due = ("a blob that was sent whole", _CREATED) if whole else ("a piece of a blob", _ACCEPTED)
-    return undue(evidence(Stage.PUSH, response, sent=sent, size=size), what, due)
+    said = evidence(Stage.PUSH, response, sent=sent, size=size)
+    if whole:
+        return undue(said, "a blob that was sent whole", HTTPStatus.CREATED)
+    return undue(said, "a piece of a blob", HTTPStatus.ACCEPTED)
 
 
 def undue(said: Evidence, what: str, due: int) -> Evidence:

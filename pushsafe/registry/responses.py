@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 from pushsafe.model.errors import ProxyAnswers
@@ -100,8 +101,7 @@ def _is_manifest(document: dict[str, Any], kind: str) -> bool:
     return bool(document) and (said or is_manifest(kind))
 
 
-_REFUSED, _WANTS_PROXY_LOGIN = 400, 407
-_FROM_ANYBODY = (401, 413, 429)
+_FROM_ANYBODY = (HTTPStatus.UNAUTHORIZED, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.TOO_MANY_REQUESTS)
 """Statuses whose meaning, and what to do about it, is the same whoever gives them."""
 
 
@@ -122,8 +122,8 @@ def _is_a_registrys(method: str, said: Response) -> bool:
         return True
     if is_page(said):
         return said.status in _FROM_ANYBODY[1:]
-    if said.status < _REFUSED or said.status in _FROM_ANYBODY:
+    if said.status < HTTPStatus.BAD_REQUEST or said.status in _FROM_ANYBODY:
         return True
     if method == "HEAD":  # no answer to it has a body
-        return said.status not in (_WANTS_PROXY_LOGIN, *BUSY)
+        return said.status not in (HTTPStatus.PROXY_AUTHENTICATION_REQUIRED, *BUSY)
     return object_in(said.body) is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from urllib.parse import urlencode
 
 from pushsafe.model.credentials import Repository
@@ -15,8 +16,6 @@ from pushsafe.oci.manifest import Blob
 from pushsafe.registry.authorized import Asking
 from pushsafe.registry.probe import evidence, undue
 from pushsafe.registry.uploads import NOWHERE, Upload
-
-_CREATED, _ACCEPTED = 201, 202
 
 
 class Opening:
@@ -64,13 +63,13 @@ class Opening:
             response, upload = self._asking.start_upload(
                 reference, credential, patience, query=query, also_from=also_from
             )
-            if response.status == _ACCEPTED and upload.place():
+            if response.status == HTTPStatus.ACCEPTED and upload.place():
                 self._open.add(upload)
                 return upload
         said = evidence(Stage.PUSH, response, sent=credential.present)
-        if response.status == _ACCEPTED:
+        if response.status == HTTPStatus.ACCEPTED:
             return said._replace(code="", message=NOWHERE)
-        return said if query else undue(said, "the start of an upload", _ACCEPTED)
+        return said if query else undue(said, "the start of an upload", HTTPStatus.ACCEPTED)
 
     def mount(self, blob: Blob, origin: str, target: Repository, patience: Patience) -> tuple[bool, Upload | None]:
         """Whether a blob of the repository `origin` is mounted; else the upload that a registry may open in its place.
@@ -85,7 +84,7 @@ class Opening:
             return False, None
         if isinstance(said, Upload):
             return False, said
-        return said.status == _CREATED, None
+        return said.status == HTTPStatus.CREATED, None
 
     def end(self, upload: Upload, *, used: bool = False) -> None:
         self._open.discard(upload)

@@ -6,10 +6,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from urllib.parse import urldefrag, urlencode, urljoin
 
 from pushsafe.model.credentials import Credential
 from pushsafe.model.errors import RegistryAstray, RegistryUnreachable, TlsFailed
+from pushsafe.model.evidence import REFUSED
 from pushsafe.model.retry_policy import Patience
 from pushsafe.registry.auth import Tokens, parse_challenge
 from pushsafe.registry.http.destinations import Lead, astray
@@ -17,9 +19,9 @@ from pushsafe.registry.http.transport import SAME_AGAIN, Endpoint, Response, Tra
 from pushsafe.registry.http.unreachable import NobodyThere
 from pushsafe.registry.responses import of_registry
 
-TAKEN = (201, 202, 204)
+TAKEN = (HTTPStatus.CREATED, HTTPStatus.ACCEPTED, HTTPStatus.NO_CONTENT)
 """Statuses of a piece that was taken: 202 by the specification; crane (`pkg/v1/remote/write.go`) knows the others."""
-DONE = (200, 201, 204)
+DONE = (HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.NO_CONTENT)
 """Statuses of a blob that was taken: 201 by the specification; containerd takes all three
 (`core/remotes/docker/pusher.go`)."""
 CANCEL_TIME = 0.5
@@ -28,9 +30,7 @@ _NO_PLACE = (NobodyThere, TlsFailed)
 """What shows that an address is none for uploads, now and later."""
 NOWHERE = "it opens an upload, but does not say where to send it"
 _MOST_REDIRECTS = 3  # of one request
-_REFUSED = (401, 403)
-_UNAUTHORIZED = 401
-_TOLD = (200, 202, 204)
+_TOLD = (HTTPStatus.OK, HTTPStatus.ACCEPTED, HTTPStatus.NO_CONTENT)
 _RANGE = re.compile(r"(?:bytes=)?0-(\d{1,18})")
 
 
@@ -147,7 +147,7 @@ class Upload:
         """
         place = self._needed_place()
         response = self._ask(place, patience)
-        if response.status == _UNAUTHORIZED and self.renew(response):
+        if response.status == HTTPStatus.UNAUTHORIZED and self.renew(response):
             response = self._ask(place, patience)
         found = _RANGE.fullmatch(response.header("range"))
         if response.status not in _TOLD or found is None or found[1] == "0":
@@ -216,7 +216,7 @@ class Upload:
         verify = self.endpoint.verify
         response = self.transport.send("DELETE", place, verify=verify, headers=self.headers)
         challenge = parse_challenge(response.header("www-authenticate"))
-        if response.status not in _REFUSED or not self.headers or "delete" not in challenge.parameters.get("scope", ""):
+        if response.status not in REFUSED or not self.headers or "delete" not in challenge.parameters.get("scope", ""):
             return
         # distribution wants a right for this that a push does not need (`registry/handlers/app.go`).
         token = self.tokens.token(self.endpoint, challenge, self.repository, "delete", self.credential)

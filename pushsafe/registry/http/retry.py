@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from time import sleep
 
 import urllib3  # never a part of it first: see auth.py
@@ -13,7 +14,7 @@ from pushsafe.model.plan import Wait
 from pushsafe.model.retry_policy import BUSY, LONGEST_WAIT, Patience
 from pushsafe.registry.http.unreachable import Dropped
 
-_SAID = {429: " (too many requests)"}
+_SAID: Mapping[int, str] = {HTTPStatus.TOO_MANY_REQUESTS: " (too many requests)"}
 # The pauses of a busy server, in seconds: 0.25 to 0.5, 0.5 to 0.75, 1 to 1.25, and so on.
 _FACTOR, _JITTER, _LONGEST_BACKOFF = 0.125, 0.25, 30.0
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import NamedTuple, cast
 from urllib.parse import urljoin
@@ -47,14 +48,13 @@ STREAM_TIMEOUT = 120.0
 _HUB_HOST = "registry-1.docker.io"
 _RUN_IS_OVER = "the time for the whole run is over"
 _USER_AGENT = f"docker-pushsafe/{__version__}"
-_BAD_REQUEST = 400
 _LISTS = ("www-authenticate", "oci-tag")  # of the headers that are read here
 _MOST_LINES = 16  # of one list
 _PART = 64 * 1024  # bytes read at once: some versions of urllib3 unpack a part whole, to a thousand times its size
 _MOST_REDIRECTS = 3
-_REDIRECTS = (301, 302, 303, 307, 308)
-SAME_AGAIN = (307, 308)
+SAME_AGAIN = (HTTPStatus.TEMPORARY_REDIRECT, HTTPStatus.PERMANENT_REDIRECT)
 """Redirects of a request with its method and its body (RFC 9110 section 15.4)."""
+REDIRECTS = (HTTPStatus.MOVED_PERMANENTLY, HTTPStatus.FOUND, HTTPStatus.SEE_OTHER, *SAME_AGAIN)
 _ERRORS = (urllib3.exceptions.HTTPError, OSError, ValueError)
 _NO_RETRY = Retry(total=None, connect=0, read=0, redirect=0, status=0, other=0, raise_on_redirect=False)
 
@@ -362,7 +362,7 @@ class Transport:
         """The next request where the answer is a redirect that is followed. Raises RegistryUnreachable where it would
         be, but for where it leads."""
         location = _headers(response).get("location", "")
-        if not request.follow or response.status not in _REDIRECTS or not location:
+        if not request.follow or response.status not in REDIRECTS or not location:
             return None
         try:
             url = urljoin(request.url, location)
@@ -443,7 +443,7 @@ class Transport:
             except RegistryUnreachable as error:
                 failure = failure or error
                 continue
-            if endpoint.ping.status != _BAD_REQUEST:
+            if endpoint.ping.status != HTTPStatus.BAD_REQUEST:
                 return endpoint
             refused = endpoint
         if refused:
@@ -487,7 +487,7 @@ def _read(response: urllib3.BaseHTTPResponse, url: str, limit: int) -> bytes:
 
     What was not read must not be taken for the next answer, so its connection is closed.
     """
-    refused = response.status >= _BAD_REQUEST
+    refused = response.status >= HTTPStatus.BAD_REQUEST
     limit = ERROR_LIMIT if refused else limit
     content = bytearray()
     try:

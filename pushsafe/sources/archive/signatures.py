@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from http import HTTPStatus
 
 from pushsafe.denial.reasons import again
 from pushsafe.model.errors import RegistryUnreachable
@@ -19,8 +20,6 @@ from pushsafe.push.ports import Gateways
 from pushsafe.push.preflight import declined, unreached
 from pushsafe.push.transfer import Ended, repository_of
 from pushsafe.push.verify import TagVerifier
-
-_NOT_FOUND = 404
 
 
 def accompany(
@@ -54,7 +53,7 @@ def _kept(own: Facts, companion: Companion, gateways: Gateways, patience: Patien
     target, registry = repository_of(own), gateways.registry()
     now = registry.manifest(*target, patience=patience)
     if isinstance(now, Evidence):
-        if now.status == _NOT_FOUND:
+        if now.status == HTTPStatus.NOT_FOUND:
             return ""
         raise Ended(about(declined(gateways, own, now), companion))
     if now.digest == companion.content.digest:

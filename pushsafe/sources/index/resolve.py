@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from typing import NamedTuple
 
 from pushsafe.denial.classify import foresee
@@ -24,8 +25,6 @@ from pushsafe.oci.platform import Platform, lacking
 from pushsafe.oci.reference import Implied, Reference
 from pushsafe.push.ports import Gateways, Refused
 from pushsafe.push.preflight import investigate
-
-_OK, _NOT_FOUND = 200, 404
 
 
 class AtRegistry(NamedTuple):
@@ -137,7 +136,7 @@ class Sources:
                 credential = self._gateways.credentials.lookup(name.registry)
                 if same := self.same(found, Repository(name, credential), there):
                     return same
-            elif _is_absent(there) or (name is names[-1] and there.status != _OK):
+            elif _is_absent(there) or (name is names[-1] and there.status != HTTPStatus.OK):
                 return name
         taken = f": {', '.join(map(str, names))} are taken" if names else ""
         raise UsageError(
@@ -201,7 +200,7 @@ class Sources:
         commands = (again_with(either),) if isinstance(here, LocalImage) else ()
         if isinstance(there, RegistryUnreachable):
             return Refused(Failed(Failure(FailureKind.NETWORK, said, (), commands)))
-        if there.status == _OK and not there.code:  # it sent what is neither image nor index
+        if there.status == HTTPStatus.OK and not there.code:  # it sent what is neither image nor index
             return UsageError(said, *commands)
         if refused(there):
             return Refused(self._denied(source, there, besides, commands))
@@ -248,7 +247,7 @@ def _is_same(source: Source, image: LocalImage, content: ManifestContent) -> boo
 
 def _is_absent(there: _Unread) -> bool:
     """Whether a registry says that it does not hold it; every other refusal leaves that open."""
-    return isinstance(there, Evidence) and there.status == _NOT_FOUND
+    return isinstance(there, Evidence) and there.status == HTTPStatus.NOT_FOUND
 
 
 def _besides(source: Source, here: _Local) -> str:

@@ -12,6 +12,7 @@ from pushsafe.model.evidence import Stage, refused
 from pushsafe.model.facts import Facts, LocalImage
 from pushsafe.model.outcomes import Denied, Failed, Layers, NotPushed, Outcome, Pushed, Verification
 from pushsafe.model.plan import Batch, How, Lane, PushPlan
+from pushsafe.model.request import PushRequest
 from pushsafe.model.tag_changes import moves
 from pushsafe.model.verdicts import DenialKind, Failure, FailureKind
 from pushsafe.oci.manifest import INDEX_TYPES, ManifestContent, ManifestInfo
@@ -20,6 +21,7 @@ from pushsafe.push.aftermath import before, of_others
 from pushsafe.push.engine_pusher import EnginePusher
 from pushsafe.push.manifest_pusher import ManifestPusher
 from pushsafe.push.planner import promoted
+from pushsafe.push.ports import Gateways
 from pushsafe.push.recorder import Recorder
 from pushsafe.push.transfer import Ended
 from pushsafe.push.verify import TagVerifier, seen_whole
@@ -28,11 +30,28 @@ LANES = 8
 """Registries that are pushed to at the same time."""
 _SPREADING = 8
 """Images whose further tags are put in place at the same time, while their registry's next push goes on."""
+_REPOSITORIES = 32
+"""Repositories that are served, or wait for another one of their registry, at the same time."""
 LAST_ANSWERS = 2.0
 """Seconds that an interrupted run waits for what it asked already."""
 
-
 _OF_EVERY_TAG = (FailureKind.REPOSITORY_MISSING, FailureKind.REDUCED, FailureKind.RATE_LIMITED)
+
+Bring = Callable[[Facts], Layers | None]
+"""Lets the repository of a tag hold all that a manifest names: what became of its layers. Raises Ended."""
+
+
+class KnownManifest(NamedTuple):
+    """A manifest that is known before a repository holds it; `bring` is called once for each that needs it.
+
+    `how` is what is said of the first tag of a repository where none names the manifest yet. With `always` something
+    may have to be brought where a tag names it already.
+    """
+
+    content: ManifestContent
+    bring: Bring
+    how: How = How.TAGGED
+    always: bool = False
 
 
 class _Brought(NamedTuple):
@@ -42,34 +61,82 @@ class _Brought(NamedTuple):
     digest: str
 
 
-class Pushing:
-    """One run's pushes. `pool` runs the many short questions, never anything that waits for another part of them."""
+class Executor:
+    """Gives every tag its result: the fixed ones, then the moving ones, and those only if all others are in place.
+
+    `pool` runs the many short questions, never anything that waits for another part of them.
+    """
 
     def __init__(
         self,
+        request: PushRequest,
+        gateways: Gateways,
         recorder: Recorder,
-        engine: EnginePusher,
-        pusher: ManifestPusher,
-        verifier: TagVerifier,
-        facts: Iterable[Facts],
         pool: ThreadPoolExecutor,
+        facts: Iterable[Facts],
     ) -> None:
         self._recorder = recorder
-        self._engine = engine
-        self._pusher = pusher
-        self._verifier = verifier
-        self._facts: Mapping[str, Facts] = {str(fact.reference): fact for fact in facts}
+        self._engine = EnginePusher(request, gateways, recorder)
+        self._manifests = ManifestPusher(request, gateways, recorder)
+        self._verifier = TagVerifier(request, gateways, recorder)
         self._pool = pool
+        self._facts: Mapping[str, Facts] = {str(fact.reference): fact for fact in facts}  # one listed twice is one tag
         self._reading: dict[str, Future[Verification]] = {}
+        self._served: set[str] = set()
+        self._known: dict[str, ManifestInfo] = {}
 
-    def carry_out(self, plan: PushPlan) -> None:
-        """Give every tag of the plan its result. Raises KeyboardInterrupt with what is known by then in `results`."""
-        lanes = max(len(plan.lanes), len(plan.last), 1)
-        threads = ThreadPoolExecutor(min(lanes, LANES) + _SPREADING, thread_name_prefix="pushsafe-push")
+    def push(self, plan: PushPlan) -> None:
+        """Let the engine bring each image, and put the image's further tags."""
+        room = min(max(len(plan.lanes), len(plan.last), 1), LANES)
+        threads = ThreadPoolExecutor(room + _SPREADING, thread_name_prefix="pushsafe-push")
+
+        def go(lanes: Sequence[Lane]) -> None:
+            # More lanes than there is room for wait for their turn, so that the spreading always has threads.
+            turns = [lanes[number::LANES] for number in range(min(len(lanes), LANES))]
+            finish([threads.submit(self._follow, threads, turn) for turn in turns])
+            finish(tuple(self._reading.values()))
+
+        def first() -> None:
+            for fact in map(self._fact, plan.kept):
+                self._recorder.keep(fact, _already_there(before(fact)))
+                self._read_back(fact)
+            go(plan.lanes)
+
+        steps = [(self._fact(step.reference), step.last) for step in plan.steps]
+        self._in_order(threads, first, lambda: go(plan.last), steps)
+
+    def put(self, known: KnownManifest) -> None:
+        """Put a manifest under every tag, once its repository holds what it names."""
+        threads = ThreadPoolExecutor(_REPOSITORIES, thread_name_prefix="pushsafe-repository")
+        steps = [(fact, moves(fact)) for fact in self._facts.values()]
+
+        def go(*, last: bool) -> None:
+            repositories: dict[str, list[Facts]] = {}
+            for fact in (fact for fact, is_last in steps if is_last is last):
+                repositories.setdefault(fact.reference.name, []).append(fact)
+            finish([threads.submit(self._serve, known, of_one) for of_one in repositories.values()])
+            finish([threads.submit(self._read_all_back, known, of_one) for of_one in repositories.values()])
+
+        self._in_order(threads, lambda: go(last=False), lambda: go(last=True), steps)
+
+    def _in_order(
+        self,
+        threads: ThreadPoolExecutor,
+        first: Callable[[], None],
+        last: Callable[[], None],
+        steps: Sequence[tuple[Facts, bool]],
+    ) -> None:
+        """The fixed tags, then those that go last. Raises KeyboardInterrupt with what is known by then recorded."""
         try:
-            self._go(threads, plan.lanes, plan.kept)
-            if plan.last:
-                self._go_last(threads, plan)
+            first()
+            results, others = self._recorder.results, (fact.reference for fact, is_last in steps if not is_last)
+            late = next((one for one in others if not results[str(one)].confirmed), None)
+            if late is None:
+                last()
+                return
+            why = NotPushed(f"it moves only when every other tag is in place, and {late} is not")
+            for fact in (fact for fact, is_last in steps if is_last):
+                self._recorder.finish(fact, why)
         except BaseException as error:
             self._recorder.stop()
             if isinstance(error, KeyboardInterrupt):
@@ -78,26 +145,7 @@ class Pushing:
         finally:
             threads.shutdown(wait=False, cancel_futures=True)
 
-    def _go(self, threads: ThreadPoolExecutor, lanes: Sequence[Lane], kept: Iterable[Reference] = ()) -> None:
-        for reference in kept:
-            self._recorder.keep(self._fact(reference), _already_there(before(self._fact(reference))))
-            self._read_back(self._fact(reference))
-        # More lanes than there is room for wait for their turn, so that the spreading always has threads.
-        turns = [lanes[number::LANES] for number in range(min(len(lanes), LANES))]
-        finish([threads.submit(self._follow, threads, turn) for turn in turns])
-        finish(tuple(self._reading.values()))
-
-    def _go_last(self, threads: ThreadPoolExecutor, plan: PushPlan) -> None:
-        """The moving tags: only if every other one is in place."""
-        why = held_back(self._recorder, (step.reference for step in plan.steps if not step.last))
-        if why is None:
-            self._go(threads, plan.last)
-            return
-        for step in plan.steps:
-            if step.last:
-                self._recorder.finish(self._fact(step.reference), why)
-
-    # ------------------------------------------------------------------ one registry
+    # ------------------------------------------------------------------ images that the engine brings
 
     def _follow(self, threads: ThreadPoolExecutor, lanes: Iterable[Lane]) -> None:
         """One batch after the other; the further tags of one are put in place while the next one is pushed."""
@@ -135,8 +183,6 @@ class Pushing:
             batch = promoted(batch)
         return None
 
-    # ------------------------------------------------------------------ further tags
-
     def _spread(self, brought: _Brought) -> None:
         """Put the other tags of an image in place: directly and side by side, or else through the engine."""
         batch, digest = brought
@@ -149,7 +195,7 @@ class Pushing:
         results = self._recorder.results
         put = [fact for name, fact in facts.items() if name not in closed and isinstance(results[name].outcome, Pushed)]
         if put:
-            known = self._known(batch.source)
+            known = self._known_of(batch.source)
             # Only now: distribution 2.8 answers 500 for a manifest while another tag's push writes its link anew.
             finish([self._read_back(fact, known) for fact in put])
         for name, because in closed.items():
@@ -159,20 +205,55 @@ class Pushing:
         """Put the manifest under each tag; those where that way is closed, and why."""
         if not facts:
             return {}
-        content = self._pusher.content(self._fact(batch.source), digest)
+        content = self._manifests.content(self._fact(batch.source), digest)
         if isinstance(content, str):
             return dict.fromkeys(facts, content)
         if isinstance(content, Failure):
             for fact in facts.values():
                 self._recorder.finish(fact, Failed(content))
             return {}
-        put = {name: self._pool.submit(self._pusher.tag, fact, content) for name, fact in facts.items()}
+        put = {name: self._pool.submit(self._manifests.tag, fact, content) for name, fact in facts.items()}
         _await(put.values())
         return {name: why for name, future in put.items() if (why := future.result())}
 
     def _push_instead(self, fact: Facts, because: str) -> None:
         if isinstance(self._engine.push(fact, because), Pushed):
             self._read_back(fact)
+
+    # ------------------------------------------------------------------ a manifest that is known
+
+    def _serve(self, known: KnownManifest, facts: Sequence[Facts]) -> None:
+        """The tags of one repository."""
+        name, layers = facts[0].reference.name, None
+        kept = [fact for fact in facts if before(fact) == known.content.digest]
+        wanted = [fact for fact in facts if fact not in kept]
+        there = bool(kept) or name in self._served
+        try:
+            if name not in self._served and (known.always or not there):
+                layers = known.bring(facts[0])
+        except Ended as ended:
+            for fact in facts:
+                self._recorder.finish(fact, ended.outcome)
+            return
+        self._served.add(name)
+        lacked = layers if layers and (layers.sent or layers.mounted) else None
+        for number, fact in enumerate(kept):
+            self._recorder.keep(fact, _already_there(known.content.digest, None if number else lacked))
+        # The blobs are counted once, with the first tag.
+        first = [] if there else [self._pool.submit(self._manifests.put, wanted[0], known.content, layers, known.how)]
+        others = wanted[len(first) :]
+        finish([*first, *(self._pool.submit(self._manifests.put, fact, known.content) for fact in others)])
+
+    def _read_all_back(self, manifest: KnownManifest, facts: Sequence[Facts]) -> None:
+        """The tags of one repository; what the manifest names is looked at there once, with the first of them."""
+        results = self._recorder.results
+        put = [fact for fact in facts if isinstance(results[str(fact.reference)].outcome, Pushed)]
+        if put and put[0].reference.name not in self._known and manifest.content.media_type in INDEX_TYPES:
+            first, *put = put
+            if found := seen_whole(self._verifier.read_back(first)):
+                self._known[first.reference.name] = found
+        known = self._known.get(facts[0].reference.name)
+        finish([self._read_back(fact, known) for fact in put])
 
     # ------------------------------------------------------------------ small parts
 
@@ -181,7 +262,7 @@ class Pushing:
         self._reading[str(fact.reference)] = future
         return future
 
-    def _known(self, source: Reference) -> ManifestInfo | None:
+    def _known_of(self, source: Reference) -> ManifestInfo | None:
         """The index that the source was verified to name: what that names needs no second look under another tag."""
         reading = self._reading.get(str(source))
         fact = self._fact(source)
@@ -192,12 +273,6 @@ class Pushing:
 
     def _fact(self, reference: Reference) -> Facts:
         return self._facts[str(reference)]
-
-
-def held_back(recorder: Recorder, others: Iterable[Reference]) -> NotPushed | None:
-    """Why a moving tag stays where it is; `None` where every other tag is in place."""
-    late = next((one for one in others if not recorder.results[str(one)].confirmed), None)
-    return None if late is None else NotPushed(f"it moves only when every other tag is in place, and {late} is not")
 
 
 def _already_there(digest: str, layers: Layers | None = None) -> Pushed:
@@ -260,96 +335,3 @@ def _await(work: Iterable[Future[Any]]) -> None:
     for future in work:
         with suppress(CancelledError):
             future.exception()
-
-
-_REPOSITORIES = 32
-"""Repositories that are served, or wait for another one of their registry, at the same time."""
-
-Bring = Callable[[Facts], Layers | None]
-"""Lets the repository of a tag hold all that the manifest names: what became of its layers. Raises Ended."""
-
-
-class Placing:
-    """`bring` is called once for each repository that needs it, in several threads. `pool` runs short questions."""
-
-    def __init__(
-        self,
-        recorder: Recorder,
-        pusher: ManifestPusher,
-        verifier: TagVerifier,
-        pool: ThreadPoolExecutor,
-        content: ManifestContent,
-        bring: Bring,
-        how: How = How.TAGGED,
-        *,
-        always: bool = False,
-    ) -> None:
-        """`how` is what is said of the first tag of a repository where none names the manifest yet. With `always`
-        something may have to be brought where a tag names it already."""
-        self._how = how
-        self._always = always
-        self._served: set[str] = set()
-        self._recorder = recorder
-        self._pusher = pusher
-        self._verifier = verifier
-        self._pool = pool
-        self._content = content
-        self._bring = bring
-        self._known: dict[str, ManifestInfo] = {}
-
-    def put(self, facts: Sequence[Facts]) -> None:
-        """Give every tag its result; the moving ones last, and only if all others are in place."""
-        facts = list({str(fact.reference): fact for fact in facts}.values())  # one listed twice is one tag
-        fixed = [fact for fact in facts if not moves(fact)]
-        moving = [fact for fact in facts if moves(fact)]
-        threads = ThreadPoolExecutor(_REPOSITORIES, thread_name_prefix="pushsafe-repository")
-        try:
-            self._put(threads, fixed)
-            why = held_back(self._recorder, (fact.reference for fact in fixed))
-            if why is None:
-                self._put(threads, moving)
-                return
-            for fact in moving:
-                self._recorder.finish(fact, why)
-        finally:
-            threads.shutdown(wait=False, cancel_futures=True)
-
-    def _put(self, threads: ThreadPoolExecutor, facts: Sequence[Facts]) -> None:
-        repositories: dict[str, list[Facts]] = {}
-        for fact in facts:
-            repositories.setdefault(fact.reference.name, []).append(fact)
-        finish([threads.submit(self._serve, of_one) for of_one in repositories.values()])
-        finish([threads.submit(self._read_back, of_one) for of_one in repositories.values()])
-
-    def _serve(self, facts: Sequence[Facts]) -> None:
-        """The tags of one repository."""
-        name, layers = facts[0].reference.name, None
-        kept = [fact for fact in facts if before(fact) == self._content.digest]
-        wanted = [fact for fact in facts if fact not in kept]
-        there = bool(kept) or name in self._served
-        try:
-            if name not in self._served and (self._always or not there):
-                layers = self._bring(facts[0])
-        except Ended as ended:
-            for fact in facts:
-                self._recorder.finish(fact, ended.outcome)
-            return
-        self._served.add(name)
-        lacked = layers if layers and (layers.sent or layers.mounted) else None
-        for number, fact in enumerate(kept):
-            self._recorder.keep(fact, _already_there(self._content.digest, None if number else lacked))
-        # The blobs are counted once, with the first tag.
-        first = [] if there else [self._pool.submit(self._pusher.put, wanted[0], self._content, layers, self._how)]
-        others = wanted[len(first) :]
-        finish([*first, *(self._pool.submit(self._pusher.put, fact, self._content) for fact in others)])
-
-    def _read_back(self, facts: Sequence[Facts]) -> None:
-        """The tags of one repository; what the manifest names is looked at there once, with the first of them."""
-        results = self._recorder.results
-        put = [fact for fact in facts if isinstance(results[str(fact.reference)].outcome, Pushed)]
-        if put and put[0].reference.name not in self._known and self._content.media_type in INDEX_TYPES:
-            first, *put = put
-            if found := seen_whole(self._verifier.read_back(first)):
-                self._known[first.reference.name] = found
-        known = self._known.get(facts[0].reference.name)
-        finish([self._pool.submit(self._verifier.read_back, fact, known) for fact in put])

@@ -35,12 +35,6 @@ class EngineImages:
         return plan(facts, push_each=self._request.push_each)
 
     def carry_out(self, facts: tuple[Facts, ...], planned: PushPlan, recorder: Recorder, /) -> None:
-        from pushsafe.push.engine_pusher import EnginePusher
-        from pushsafe.push.executor import Pushing
-        from pushsafe.push.manifest_pusher import ManifestPusher
-        from pushsafe.push.verify import TagVerifier
+        from pushsafe.push.executor import Executor
 
-        engine = EnginePusher(self._request, self._gateways, recorder)
-        pusher = ManifestPusher(self._request, self._gateways, recorder)
-        verifier = TagVerifier(self._request, self._gateways, recorder)
-        Pushing(recorder, engine, pusher, verifier, facts, self._pool).carry_out(planned)
+        Executor(self._request, self._gateways, recorder, self._pool, facts).push(planned)

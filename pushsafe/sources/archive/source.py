@@ -20,8 +20,7 @@ from pushsafe.model.tag_changes import moves, unchanged
 from pushsafe.oci.content import Content, Package
 from pushsafe.oci.manifest import ManifestInfo
 from pushsafe.oci.reference import Reference
-from pushsafe.push.executor import Placing
-from pushsafe.push.manifest_pusher import ManifestPusher
+from pushsafe.push.executor import Executor, KnownManifest
 from pushsafe.push.ports import Gateways
 from pushsafe.push.preflight import declined, unreached
 from pushsafe.push.recorder import Recorder
@@ -71,11 +70,8 @@ class Sending:
             facts = _with_digest(facts, package)
             sent = _Sent(self._request, self._gateways, recorder, transfer, package, self._asked)
             sent.look(facts)
-            pusher = ManifestPusher(self._request, self._gateways, recorder)
-            verifier = TagVerifier(self._request, self._gateways, recorder)
-            Placing(recorder, pusher, verifier, self._pool, package.manifest, sent.bring, How.PUSHED, always=True).put(
-                facts
-            )
+            executor = Executor(self._request, self._gateways, recorder, self._pool, facts)
+            executor.put(KnownManifest(package.manifest, sent.bring, How.PUSHED, always=True))
         except BaseException:
             recorder.stop()
             raise

@@ -18,14 +18,12 @@ from pushsafe.model.verdicts import Failure, FailureKind
 from pushsafe.oci.manifest import ManifestContent, clash, index_of
 from pushsafe.oci.platform import listed
 from pushsafe.oci.reference import MAX_TAG, Reference
-from pushsafe.push.engine_pusher import EnginePusher
-from pushsafe.push.executor import Placing, Pushing
+from pushsafe.push.executor import Executor, KnownManifest
 from pushsafe.push.manifest_pusher import ManifestPusher
 from pushsafe.push.planner import plan
 from pushsafe.push.ports import Gateways, Refused
 from pushsafe.push.recorder import Recorder
 from pushsafe.push.transfer import Ended, Transfer, repository_of
-from pushsafe.push.verify import TagVerifier
 from pushsafe.sources.index.copy import Bringing, Part
 from pushsafe.sources.index.resolve import AtRegistry, Found, InEngine, Sources, unreached
 
@@ -122,17 +120,14 @@ class Assembling:
     def carry_out(self, facts: tuple[Facts, ...], planned: PushPlan, recorder: Recorder) -> None:
         targets, carriers = _split(facts)
         transfer = Transfer(self._request, self._gateways, recorder, self._pool)
-        pusher = ManifestPusher(self._request, self._gateways, recorder)
-        verifier = TagVerifier(self._request, self._gateways, recorder)
         try:
             if carriers:
-                self._push(carriers, planned, recorder, pusher, verifier)
-            found = self._all_at_registries(carriers, recorder, pusher)
+                self._push(carriers, planned, recorder)
+            found = self._all_at_registries(carriers, recorder)
             parts = tuple(Part(part, one.repository) for one in found for part in one.parts)
             bringing = Bringing(self._request, self._gateways, recorder, transfer)
-            Placing(
-                recorder, pusher, verifier, self._pool, _index(found), lambda fact: bringing.bring(fact, parts)
-            ).put(targets)
+            executor = Executor(self._request, self._gateways, recorder, self._pool, targets)
+            executor.put(KnownManifest(_index(found), lambda fact: bringing.bring(fact, parts)))
         except (Ended, Refused) as ended:
             for fact in targets:
                 recorder.finish(fact, ended.outcome)
@@ -142,35 +137,27 @@ class Assembling:
         finally:
             transfer.close()
 
-    def _push(
-        self,
-        carriers: Sequence[Facts],
-        planned: PushPlan,
-        recorder: Recorder,
-        pusher: ManifestPusher,
-        verifier: TagVerifier,
-    ) -> None:
+    def _push(self, carriers: Sequence[Facts], planned: PushPlan, recorder: Recorder) -> None:
         """Let the engine push them, under names that it has for no longer than that."""
         given: list[Reference] = []
         try:
             for image, name in self._lent:
                 given.append(name)
                 self._gateways.engine().tag(image, name)
-            engine = EnginePusher(self._request, self._gateways, recorder)
-            Pushing(recorder, engine, pusher, verifier, carriers, self._pool).carry_out(planned._replace(placed=()))
+            executor = Executor(self._request, self._gateways, recorder, self._pool, carriers)
+            executor.push(planned._replace(placed=()))
         finally:
             for name in given:
                 with suppress(EngineUnreachable, EngineFailed):
                     self._gateways.engine().untag(name)
 
-    def _all_at_registries(
-        self, carriers: Sequence[Facts], recorder: Recorder, pusher: ManifestPusher
-    ) -> tuple[AtRegistry, ...]:
+    def _all_at_registries(self, carriers: Sequence[Facts], recorder: Recorder) -> tuple[AtRegistry, ...]:
         """Every source, by now at a registry. Raises Ended where one is not in place, or cannot be read back."""
         for fact in carriers:
             if not recorder.results[str(fact.reference)].confirmed:
                 raise Ended(NotPushed(f"its index would name {fact.reference}, which is not in place"))
         pushed = {self._carriers[str(fact.reference)]: fact for fact in carriers}
+        pusher = ManifestPusher(self._request, self._gateways, recorder)
         return tuple(
             self._carried(found, pushed[found], recorder, pusher) if isinstance(found, InEngine) else found
             for found in self._found

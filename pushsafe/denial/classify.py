@@ -6,7 +6,7 @@ from pushsafe.denial.messages import Undecided, is_dropped, meaning
 from pushsafe.denial.reasons import astray, denial, failure
 from pushsafe.denial.refusal import Refusal, grants_push, led_astray
 from pushsafe.known_registries import own_namespace
-from pushsafe.model.evidence import NO_TOKEN, REFUSED, Evidence, Stage, accepted, refused
+from pushsafe.model.evidence import NO_TOKEN, REFUSED, Evidence, Stage
 from pushsafe.model.facts import StoreKind
 from pushsafe.model.verdicts import Denial, DenialReason, Failure, FailureKind
 
@@ -81,7 +81,7 @@ def _by_evidence(refusal: Refusal) -> DenialReason | FailureKind | None:
     login = token or refusal.of(Stage.ENGINE_AUTH)
     answers = tuple(item for item in (login, probe) if item is not None)
     told = next((found for item in answers if (found := _told(item)) is not None), None)
-    if refusal.expired and (told is DenialReason.CREDENTIAL_REJECTED or any(map(refused, answers))):
+    if refusal.expired and (told is DenialReason.CREDENTIAL_REJECTED or any(item.refused for item in answers)):
         return DenialReason.CREDENTIAL_EXPIRED
     if told is not None:
         return told
@@ -89,15 +89,15 @@ def _by_evidence(refusal: Refusal) -> DenialReason | FailureKind | None:
     if any(item is not None and item.status == 401 for item in (login, again)):
         return DenialReason.CREDENTIAL_REJECTED
     if token is not None and token.status == 403:
-        if token.message == _GITLAB_KNOWS_YOU or accepted(again):
+        if token.message == _GITLAB_KNOWS_YOU or (again and again.accepted):
             return _missing_right(refusal, None)
-        return DenialReason.CREDENTIAL_REJECTED if refused(again) else None
+        return DenialReason.CREDENTIAL_REJECTED if again and again.refused else None
     if token is not None and token.granted is not None and not grants_push(token.granted):
         # A probe that succeeds all the same contradicts the grant: then neither decides.
-        return None if accepted(probe) else _missing_right(refusal, token.granted)
+        return None if probe and probe.accepted else _missing_right(refusal, token.granted)
     if probe is not None:
         return _by_probe(refusal, probe, login)
-    if login is not None and login.stage is Stage.ENGINE_AUTH and accepted(login) and refusal.by_words:
+    if login is not None and login.stage is Stage.ENGINE_AUTH and login.accepted and refusal.by_words:
         return _missing_right(refusal, None)
     return None
 
@@ -107,21 +107,22 @@ def _anonymous(refusal: Refusal) -> DenialReason | FailureKind | None:
     registry, in the words that registries have for it."""
     probe, ping, push = refusal.of(Stage.PROBE), refusal.of(Stage.PING), refusal.of(Stage.PUSH)
     token = refusal.of(Stage.TOKEN)
-    if accepted(probe):
+    if probe and probe.accepted:
         return None
     for item in (token, probe):
         if item is not None and isinstance(told := _told(item), FailureKind):
             return told
     if ping is not None and ping.status is not None:
         asked = any(item is not None and (item.status == 401 or item.challenge) for item in (probe, token, ping))
-        known = push is not None or refused(probe or token)
+        answer = probe or token
+        known = push is not None or (answer is not None and answer.refused)
         return DenialReason.NOT_LOGGED_IN if asked and known else None
     said = push.message.lower() if push else ""
     return DenialReason.NOT_LOGGED_IN if any(words in said for words in _REGISTRIES_WORDS) else None
 
 
 def _by_probe(refusal: Refusal, probe: Evidence, login: Evidence | None) -> DenialReason | FailureKind | None:
-    if accepted(probe):
+    if probe.accepted:
         return _not_sent(refusal, probe)
     if probe.status in REFUSED and probe.sent:
         return _by_refused_probe(refusal, probe, login)
@@ -138,8 +139,8 @@ def _not_sent(refusal: Refusal, probe: Evidence) -> DenialReason | None:
     moby `registry/auth.go`; the containerd store answers the later challenge.
     """
     nobodys = refusal.of(Stage.PROBE, sent=False)
-    because = refusal.by_words if refusal.of(Stage.PUSH) else refused(nobodys)
-    if accepted(refusal.of(Stage.PING)) and probe.sent and refusal.store is StoreKind.CLASSIC and because:
+    because = refusal.by_words if refusal.of(Stage.PUSH) else nobodys is not None and nobodys.refused
+    if refusal.accepted(Stage.PING) and probe.sent and refusal.store is StoreKind.CLASSIC and because:
         return DenialReason.CREDENTIAL_NOT_SENT
     return None
 
@@ -155,7 +156,7 @@ def _by_refused_probe(refusal: Refusal, probe: Evidence, login: Evidence | None)
         return DenialReason.CREDENTIAL_REJECTED
     if grants_push(granted) and not (probe.status == 403 and probe.code):
         return None  # the registry does not trust its own token server, or whoever stands before it refused
-    if probe.status == 403 or accepted(login) or "insufficient_scope" in probe.challenge:
+    if probe.status == 403 or (login and login.accepted) or "insufficient_scope" in probe.challenge:
         return _missing_right(refusal, granted)
     return None
 
@@ -168,17 +169,17 @@ def _may_be_anybodys(refusal: Refusal, probe: Evidence, login: Evidence | None) 
 
 def _differs_from_nobody(refusal: Refusal, probe: Evidence) -> bool:
     """Whether registry or token server treat the credential otherwise than nobody's request: then they know it."""
-    if refused(refusal.of(Stage.TOKEN, sent=False)):
+    if refusal.refused(Stage.TOKEN, sent=False):
         return True
-    if accepted(refusal.of(Stage.LOGIN, sent=True)) and refused(refusal.of(Stage.LOGIN, sent=False)):
+    if refusal.accepted(Stage.LOGIN, sent=True) and refusal.refused(Stage.LOGIN, sent=False):
         return True
     nobodys = refusal.of(Stage.PROBE, sent=False)
-    return nobodys is not None and refused(nobodys) and nobodys.status != probe.status
+    return nobodys is not None and nobodys.refused and nobodys.status != probe.status
 
 
 def _told(item: Evidence) -> DenialReason | FailureKind | None:
     """A cause that the registry itself names in an answer to us, where its words mean one thing only."""
-    if accepted(item) and item.code != NO_TOKEN:
+    if item.accepted and item.code != NO_TOKEN:
         return None
     found = meaning(f"{item.code}: {item.message}")
     return None if isinstance(found, Undecided) or found is DenialReason.NOT_LOGGED_IN else found

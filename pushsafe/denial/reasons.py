@@ -8,7 +8,7 @@ from pushsafe.denial.refusal import Refusal
 from pushsafe.denial.tls_advice import speaks_plain_http, tls_advice
 from pushsafe.known_registries import creation_command, known, near_miss, own_namespace
 from pushsafe.model.credentials import SourceKind
-from pushsafe.model.evidence import Stage, accepted
+from pushsafe.model.evidence import Stage
 from pushsafe.model.facts import Facts
 from pushsafe.model.verdicts import Denial, DenialKind, DenialReason, Failure, FailureKind
 from pushsafe.oci.reference import hostname
@@ -177,7 +177,7 @@ def _small_scope(refusal: Refusal) -> tuple[str, tuple[str, ...]]:
 def _unclear(refusal: Refusal) -> tuple[str, tuple[str, ...]]:
     registry = refusal.reference.registry
     probe = refusal.of(Stage.PROBE)
-    if probe is not None and accepted(probe):
+    if probe is not None and probe.accepted:
         login = (
             f"lets {_who(refusal)} start an upload now, so it is not the login"
             if probe.sent

@@ -54,6 +54,16 @@ class Refusal(NamedTuple):
         asked = (item for item in reversed(self.evidence) if item.stage is stage)
         return next((item for item in asked if sent is None or item.sent is sent), None)
 
+    def accepted(self, stage: Stage, *, sent: bool | None = None) -> bool:
+        """Whether the last evidence of a stage is a yes."""
+        item = self.of(stage, sent=sent)
+        return item is not None and item.accepted
+
+    def refused(self, stage: Stage, *, sent: bool | None = None) -> bool:
+        """Whether it is a refusal."""
+        item = self.of(stage, sent=sent)
+        return item is not None and item.refused
+
 
 def beforehand(fact: Facts, now: float) -> Refusal:
     """What a preflight learnt, as if of a refusal."""

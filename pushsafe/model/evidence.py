@@ -96,6 +96,21 @@ class Evidence(NamedTuple):
     sent: bool | None = None
     granted: tuple[str, ...] | None = None
 
+    @property
+    def accepted(self) -> bool:
+        """Whether a server was asked and said yes."""
+        return self.status is not None and 200 <= self.status < 300
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it said yes, and nothing shows that the yes is none."""
+        return self.accepted and not self.code
+
+    @property
+    def refused(self) -> bool:
+        """Whether a server was asked and refused, for want of a login or of a right."""
+        return self.status in REFUSED
+
     def __str__(self) -> str:
         """All of it but the stage, on one line."""
         parts = ["" if self.status is None else str(self.status), self.code, self.message]
@@ -121,13 +136,3 @@ NO_TOKEN = "NO_TOKEN"
 """The code of an Evidence that tells of a token server which said yes, and gave no token."""
 WRONG_ADDRESS = "WRONG_ADDRESS"
 """The code of an Evidence that tells of a registry which leads to where nothing may be sent, or where nobody is."""
-
-
-def accepted(item: Evidence | None) -> bool:
-    """Whether a server was asked and said yes."""
-    return item is not None and item.status is not None and 200 <= item.status < 300
-
-
-def refused(item: Evidence | None) -> bool:
-    """Whether a server was asked and refused, for want of a login or of a right."""
-    return item is not None and item.status in REFUSED

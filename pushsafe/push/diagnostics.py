@@ -12,7 +12,7 @@ from pushsafe.denial.reasons import denial, failure
 from pushsafe.denial.refusal import Refusal, beforehand, credential_evidence, grants_push
 from pushsafe.model.credentials import CredentialKind, SourceKind
 from pushsafe.model.errors import PushsafeError
-from pushsafe.model.evidence import Evidence, Stage, TagAbsent, TagHeld, TagUnknown, accepted, refused
+from pushsafe.model.evidence import Evidence, Stage, TagAbsent, TagHeld, TagUnknown
 from pushsafe.model.facts import DOCKER, EngineInfo, Facts, ImageMissing, LocalImage
 from pushsafe.model.inquiry import STEPS, Diagnosis, Step, StepStatus
 from pushsafe.model.outcomes import NotPushed, Outcome, Ready
@@ -97,7 +97,8 @@ def _outcome(
 
 def _is_refused(refusal: Refusal) -> bool:
     """Whether what a push asks for was refused, for a reason that nothing tells."""
-    return refused(refusal.probe) or refused(refusal.of(Stage.TOKEN, sent=refusal.credential.present))
+    probe = refusal.probe
+    return (probe is not None and probe.refused) or refusal.refused(Stage.TOKEN, sent=refusal.credential.present)
 
 
 def _out_of_reach(fact: Facts, refusal: Refusal) -> Failure | None:
@@ -106,7 +107,7 @@ def _out_of_reach(fact: Facts, refusal: Refusal) -> Failure | None:
     if ping is None or ping.status is not None:
         return None
     login = refusal.of(Stage.ENGINE_AUTH)
-    for said in ("" if login is None or accepted(login) else login.message, _unknown_tag(fact)):
+    for said in ("" if login is None or login.accepted else login.message, _unknown_tag(fact)):
         kind = meaning(said)
         if kind in (FailureKind.NETWORK, FailureKind.TLS):
             return failure(refusal, FailureKind(kind))._replace(message=f"{said}; {ping.message}")
@@ -148,7 +149,7 @@ def _of_credential(refusal: Refusal) -> Step:
     match credential.source.kind:
         case SourceKind.BROKEN:
             return Step("credential", StepStatus.FAILED, f"cannot be read, so none is sent: {credential.source}")
-        case SourceKind.NONE if accepted(refusal.of(Stage.PROBE)):
+        case SourceKind.NONE if refusal.accepted(Stage.PROBE):
             return Step("credential", StepStatus.OK, f"none was found for {credential.registry}, and none is needed")
         case SourceKind.NONE:
             return Step("credential", StepStatus.UNKNOWN, f"none was found for {credential.registry}, so none is sent")
@@ -191,7 +192,7 @@ def _of_registry(fact: Facts, refusal: Refusal, verdict: Denial | Failure | None
 
 
 def _wants_token(refusal: Refusal) -> bool:
-    return not accepted(refusal.of(Stage.PING)) and refusal.credential.kind is not CredentialKind.REGISTRY_TOKEN
+    return not refusal.accepted(Stage.PING) and refusal.credential.kind is not CredentialKind.REGISTRY_TOKEN
 
 
 def _why_not(name: str, found: Mapping[str, Step], refusal: Refusal) -> str:
@@ -201,7 +202,7 @@ def _why_not(name: str, found: Mapping[str, Step], refusal: Refusal) -> str:
             return f"not asked: the {earlier} comes first"
     if name == "grant":
         return "no token tells of it"
-    if accepted(refusal.of(Stage.PING)):
+    if refusal.accepted(Stage.PING):
         return "not asked: /v2/ wants no login"
     if refusal.credential.kind is CredentialKind.REGISTRY_TOKEN:
         return "not asked: the credential is a token itself"
@@ -211,7 +212,7 @@ def _why_not(name: str, found: Mapping[str, Step], refusal: Refusal) -> str:
 def _of_evidence(item: Evidence, present: bool, bearer: bool) -> Iterator[Step]:
     """One answer; what nobody was told is only there to compare, if there is a credential."""
     as_nobody = " as nobody" if present and item.sent is False else ""
-    status = StepStatus.OK if accepted(item) else StepStatus.FAILED if refused(item) else StepStatus.UNKNOWN
+    status = StepStatus.OK if item.accepted else StepStatus.FAILED if item.refused else StepStatus.UNKNOWN
     if as_nobody:
         status = StepStatus.COMPARED
     match item.stage:
@@ -221,12 +222,12 @@ def _of_evidence(item: Evidence, present: bool, bearer: bool) -> Iterator[Step]:
             yield Step("token", status, f"none with Basic; the password goes along: {item}")
         case Stage.TOKEN:
             yield Step(f"token{as_nobody}", status, str(item._replace(granted=None)))
-            if accepted(item):
+            if item.accepted:
                 yield _of_grant(f"grant{as_nobody}", item.granted, compared=bool(as_nobody))
         case Stage.LOGIN:
             yield Step(f"login{as_nobody}", status, f"what docker login asks: {item}")
         case Stage.PROBE:
-            done = "; an upload was started" if accepted(item) else ""
+            done = "; an upload was started" if item.accepted else ""
             yield Step(f"push probe{as_nobody}", status, f"{item}{done}")
         case Stage.ENGINE_AUTH:
             yield Step("login (engine)", status, str(item))

@@ -8,7 +8,7 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
-from pushsafe.model.evidence import Stage, refused
+from pushsafe.model.evidence import Stage
 from pushsafe.model.facts import Facts, LocalImage
 from pushsafe.model.outcomes import Denied, Failed, Layers, NotPushed, Outcome, Pushed, Verification
 from pushsafe.model.plan import Batch, How, Lane, PushPlan
@@ -289,7 +289,7 @@ def _holds_for_all(outcome: Outcome) -> bool:
         case Denied(denial):
             asked = [item for item in denial.evidence if item.stage in (Stage.TOKEN, Stage.PROBE)]
             told = [item for item in asked if item.sent] or asked  # what nobody met says nothing of the account
-            return denial.kind is DenialKind.NO_AUTHENTICATION or any(map(refused, told[-1:]))
+            return denial.kind is DenialKind.NO_AUTHENTICATION or any(item.refused for item in told[-1:])
         case Failed(failure) if failure.kind is FailureKind.NETWORK:
             return bool(failure.evidence)  # else it was the engine that went away, and may be back
         case Failed(failure):

@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 from pushsafe.denial.refusal import credential_of
 from pushsafe.model.errors import RegistryUnreachable
-from pushsafe.model.evidence import Evidence, TagAbsent, TagHeld, TagState, accepted
-from pushsafe.model.evidence import refused as refuses
+from pushsafe.model.evidence import Evidence, TagAbsent, TagHeld, TagState
 from pushsafe.model.facts import Facts
 from pushsafe.model.outcomes import Denied, Failed, Layers, Pushed
 from pushsafe.model.plan import How
@@ -76,7 +75,7 @@ class ManifestPusher:
             said: Evidence | RegistryUnreachable
             try:
                 said = self._gateways.registry().put(fact.reference, credential_of(fact), content, self._patience)
-                why = "" if accepted(said) and not said.code else f"the registry answers {said} to the manifest"
+                why = "" if said.succeeded else f"the registry answers {said} to the manifest"
             except RegistryUnreachable as error:
                 said, why = error, error.message
             if not why or (isinstance(said, Evidence) and said.status == HTTPStatus.TOO_MANY_REQUESTS):
@@ -84,7 +83,7 @@ class ManifestPusher:
             now = tag_afterwards(fact, self._gateways, self._recorder)
             # Who may not put it has not put it, unless the tag is known to have named something else before.
             there = isinstance(now, TagHeld) and now.manifest.digest == content.digest
-            if there and (is_known(fact) or not (isinstance(said, Evidence) and refuses(said))):
+            if there and (is_known(fact) or not (isinstance(said, Evidence) and said.refused)):
                 why = ""
         return _Put(said, why, now)
 

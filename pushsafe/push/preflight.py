@@ -16,7 +16,7 @@ from pushsafe.model.errors import (
     RegistryUnreachable,
     TlsFailed,
 )
-from pushsafe.model.evidence import Access, Evidence, Preflight, Stage, accepted
+from pushsafe.model.evidence import Access, Evidence, Preflight, Stage
 from pushsafe.model.facts import Facts
 from pushsafe.model.outcomes import Denied, Failed
 from pushsafe.model.report import PreflightVerdict, RepositoryCheck
@@ -50,7 +50,7 @@ def check_of(fact: Facts, verdict: Denial | Failure | None) -> RepositoryCheck:
     if verdict is not None:
         return RepositoryCheck(name, PreflightVerdict.REFUSED, verdict.message, preflight.evidence)
     refusal = beforehand(fact, fact.now)
-    if preflight.problem or not accepted(refusal.probe):
+    if preflight.problem or refusal.probe is None or not refusal.probe.accepted:
         detail = preflight.problem or f"its answers do not say ({refusal.evidence[-1]})"
         return RepositoryCheck(name, PreflightVerdict.UNKNOWN, detail, preflight.evidence)
     return RepositoryCheck(name, PreflightVerdict.ACCEPTED, "", preflight.evidence)

@@ -12,8 +12,7 @@ from pushsafe.denial.reasons import again_with
 from pushsafe.denial.refusal import credential_of
 from pushsafe.model.credentials import Repository
 from pushsafe.model.errors import ContentBroken, RegistryUnreachable
-from pushsafe.model.evidence import Evidence, accepted
-from pushsafe.model.evidence import refused as refuses
+from pushsafe.model.evidence import Evidence
 from pushsafe.model.facts import Facts
 from pushsafe.model.outcomes import Failed, LayerEvent, Layers, LayerState, NotPushed, Outcome
 from pushsafe.model.request import PushRequest
@@ -135,9 +134,9 @@ class Transfer:
         registry = self._gateways.registry()
         try:
             said = registry.put(reference, credential, content, self._patience, tagged=False)
-            if accepted(said) and not said.code:
+            if said.succeeded:
                 return
-            if not refuses(said):
+            if not said.refused:
                 found = registry.manifest(reference, credential, content.digest)
                 if isinstance(found, ManifestInfo) and found.digest == content.digest:
                     return

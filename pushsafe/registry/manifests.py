@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 from pushsafe.model.credentials import Repository
-from pushsafe.model.evidence import Evidence, Stage, accepted
+from pushsafe.model.evidence import Evidence, Stage
 from pushsafe.model.retry_policy import Patience
 from pushsafe.oci.content import Referrer
 from pushsafe.oci.document import field
@@ -52,7 +52,7 @@ class Putter:
         reference, credential = target
         response = self._asking.ask("PUT", reference, path, credential, patience, headers=headers, body=content.body)
         said = evidence(Stage.PUSH, response, sent=credential.present, size=len(content.body))
-        if not accepted(said):
+        if not said.accepted:
             return _refused(said, content), False
         # What the body of a success says is no error, whatever it looks like.
         said = Evidence(Stage.PUSH, "", status=response.status, sent=credential.present)
@@ -67,7 +67,7 @@ class Putter:
         code is then NO_REFERRERS_LIST. It is held and listed if the Evidence is a yes whose code is empty.
         """
         said, listed = self.put("", target, referrer.content, patience)
-        if not accepted(said) or said.code or listed:
+        if not said.succeeded or listed:
             return said
         tag = tag_of(referrer.subject)
         reference = target.reference

@@ -12,7 +12,7 @@ from http import HTTPStatus
 
 from pushsafe.model.credentials import Credential, CredentialKind
 from pushsafe.model.errors import RegistryAstray, RegistryUnreachable, UnsafeRealm
-from pushsafe.model.evidence import REFUSED, WRONG_ADDRESS, Evidence, Preflight, Stage, accepted
+from pushsafe.model.evidence import REFUSED, WRONG_ADDRESS, Evidence, Preflight, Stage
 from pushsafe.registry.auth import PULL, PUSH, Challenge, Token, Tokens, basic, parse_challenge, read_error
 from pushsafe.registry.hosts import origin_of
 from pushsafe.registry.http.transport import REDIRECTS, Endpoint, Response, Transport
@@ -234,6 +234,6 @@ def untaken(response: Response, *, sent: bool, whole: bool = True, size: int = 0
 
 def undue(said: Evidence, what: str, due: int) -> Evidence:
     """An answer that is a yes, and not the one that is due."""
-    if not accepted(said):
+    if not said.accepted:
         return said
     return said._replace(code="", message=f"it answers {said.status} to {what}, where {due} is due")

@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from pushsafe.denial.reasons import again
 from pushsafe.model.errors import RegistryUnreachable
-from pushsafe.model.evidence import Evidence, accepted
+from pushsafe.model.evidence import Evidence
 from pushsafe.model.facts import Facts
 from pushsafe.model.outcomes import Denied, Failed, Mismatch, Missing, NotChecked, Outcome, Verified
 from pushsafe.model.report import Along
@@ -75,7 +75,7 @@ def _kept(own: Facts, companion: Companion, gateways: Gateways, patience: Patien
 
 def _put(own: Facts, companion: Companion, gateways: Gateways, patience: Patience) -> str:
     said = gateways.registry().put(*repository_of(own), companion.content, patience)
-    if not accepted(said) or said.code:
+    if not said.succeeded:
         raise Ended(about(declined(gateways, own, said), companion))
     return companion.content.digest
 

@@ -10,7 +10,7 @@ from itertools import product
 
 from pushsafe.model.credentials import Repository
 from pushsafe.model.errors import RegistryUnreachable
-from pushsafe.model.evidence import Evidence, accepted
+from pushsafe.model.evidence import Evidence
 from pushsafe.model.facts import Facts, Upcoming
 from pushsafe.model.outcomes import Failed, Layers, LayerState, Outcome
 from pushsafe.model.plan import How, PushPlan, Step
@@ -204,7 +204,7 @@ class _Sent:
                 said = self._registry.refer(referrer, repository_of(fact), self._patience)
             except RegistryUnreachable as error:
                 raise Ended(Failed(unreached(fact, error))) from None
-            if not accepted(said) or said.code:
+            if not said.succeeded:
                 raise Ended(about(declined(self._gateways, fact, said), referrer))
         along = []
         for companion in self._package.companions:

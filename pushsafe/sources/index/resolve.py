@@ -12,7 +12,7 @@ from pushsafe.denial.reasons import again_with, of_reading
 from pushsafe.denial.refusal import Refusal, credential_evidence, trouble_of
 from pushsafe.model.credentials import Repository
 from pushsafe.model.errors import EngineFailed, EngineUnreachable, RegistryUnreachable, UsageError
-from pushsafe.model.evidence import Evidence, Stage, TagHeld, refused
+from pushsafe.model.evidence import Evidence, Stage, TagHeld
 from pushsafe.model.facts import EngineInfo, Facts, ImageMissing, LocalImage
 from pushsafe.model.outcomes import Denied, Failed
 from pushsafe.model.request import Place, Source
@@ -202,7 +202,7 @@ class Sources:
             return Refused(Failed(Failure(FailureKind.NETWORK, said, (), commands)))
         if there.status == HTTPStatus.OK and not there.code:  # it sent what is neither image nor index
             return UsageError(said, *commands)
-        if refused(there):
+        if there.refused:
             return Refused(self._denied(source, there, besides, commands))
         busy = () if there.status not in BUSY else (again_with("", "in a while"),)
         return Refused(Failed(Failure(trouble_of(there), said, (there,), commands or busy)))

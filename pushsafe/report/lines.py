@@ -14,8 +14,8 @@ from pushsafe.model.plan import How, Wait
 from pushsafe.model.report import TagResult
 from pushsafe.model.verdicts import Finding
 from pushsafe.oci.reference import Reference
-from pushsafe.report.progress_state import Underway, pause, plain, standing
-from pushsafe.report.style import size
+from pushsafe.report.progress_state import Underway, pause, standing
+from pushsafe.report.style import plain, size
 
 INTERVAL = 10.0
 """Seconds that pass at least between two lines of one kind that tell of no result."""

@@ -15,8 +15,8 @@ from pushsafe.model.verdicts import Finding
 from pushsafe.oci.reference import Reference
 from pushsafe.report.human import render_findings
 from pushsafe.report.lines import Patient
-from pushsafe.report.progress_state import Push, Underway, many, pause, plain
-from pushsafe.report.style import size
+from pushsafe.report.progress_state import Push, Underway, pause
+from pushsafe.report.style import many, plain, size
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

@@ -10,7 +10,7 @@ from pushsafe.model.outcomes import LayerEvent, LayerState
 from pushsafe.model.plan import Wait
 from pushsafe.model.report import TagResult
 from pushsafe.oci.reference import Reference
-from pushsafe.report.style import size
+from pushsafe.report.style import many, plain, size
 
 _ORDER = (LayerState.REUSED, LayerState.MOUNTED, LayerState.SENT, LayerState.PUSHING, LayerState.WAITING)
 _IN_PLACE = frozenset((LayerState.REUSED, LayerState.MOUNTED, LayerState.SENT))
@@ -97,16 +97,6 @@ def _sent(event: LayerEvent) -> int:
 
 
 # ---------------------------------------------------------------------- words
-
-
-def plain(text: str) -> str:
-    """A text that no terminal takes for an order, and that stays on its line."""
-    return "".join(character if character.isprintable() else " " for character in text)
-
-
-def many(number: int, what: str) -> str:
-    """The noun, in the plural unless there is one."""
-    return what if number == 1 else f"{what}s"
 
 
 def pause(wait: Wait, seconds: float) -> str:

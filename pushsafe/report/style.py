@@ -1,4 +1,4 @@
-"""Colours, and numbers as a person reads them."""
+"""Colours, and words and numbers as a person reads them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,16 @@ class Ink:
 
     def __call__(self, text: str, *codes: str) -> str:
         return f"\x1b[{';'.join(codes)}m{text}\x1b[0m" if self._color and codes else text
+
+
+def plain(text: str) -> str:
+    """A text that no terminal takes for an order, and that stays on its line."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def many(number: int, what: str) -> str:
+    """The noun, in the plural unless there is one."""
+    return what if number == 1 else f"{what}s"
 
 
 def size(count: int) -> str:
@@ -36,4 +46,4 @@ def layers_line(layers: Layers) -> str:
     total = layers.reused + layers.mounted + layers.sent
     least = "at least " if layers.unsized else ""
     sent = f" ({least}{size(layers.bytes_sent)})" if layers.bytes_sent else ""
-    return f"{total} layer{'' if total == 1 else 's'}: {', '.join(parts) or 'none'}{sent}"
+    return f"{total} {many(total, 'layer')}: {', '.join(parts) or 'none'}{sent}"

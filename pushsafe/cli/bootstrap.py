@@ -138,7 +138,7 @@ def _registry(
 
 
 def _stored(archive: Archive, platforms: tuple[Platform, ...], stack: ExitStack) -> StoredImage:
-    from pushsafe.sources.archive.open import open_image
+    from pushsafe.sources import open_image
 
     image = open_image(archive, platforms)
     stack.callback(image.close)

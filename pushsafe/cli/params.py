@@ -17,13 +17,14 @@ from pushsafe.cli.commands import COMMANDS
 from pushsafe.model.errors import PushsafeError, UsageError
 from pushsafe.model.facts import PUSHSAFE
 from pushsafe.model.report import ErrorKind, RunError
-from pushsafe.model.request import Archive, ArchiveKind, Place, Source
+from pushsafe.model.request import Archive, Place, Source
 from pushsafe.oci.platform import Platform, read
 from pushsafe.oci.reference import BadReference, parse
 from pushsafe.push.results import error_of
 from pushsafe.rules import RULES, Rule
 from pushsafe.runtime import small_file
 from pushsafe.runtime.redact import clean
+from pushsafe.sources import TRANSPORTS, transport_list
 
 _LARGEST_LIST = 1 << 20
 """Bytes of a file of references: more than ten thousand of them."""
@@ -129,17 +130,12 @@ def platforms(texts: Iterable[str]) -> tuple[Platform, ...]:
     return tuple(dict.fromkeys(found))
 
 
-_KINDS = {one.value: one for one in ArchiveKind}
-_TARS = (".tar", ".tgz", ".tar.gz")
-
-
 def archive(text: str) -> Archive:
     """Images in files: `KIND:PATH[:REF]`."""
     kind, colon, place = text.partition(":")
-    found = _KINDS.get(kind)
-    if found is not None and place:
+    if kind in TRANSPORTS and place:
         # A shell leaves the ~ of such a word alone.
-        return Archive(found, os.path.expanduser(place) if place.startswith("~/") else place)  # noqa: PTH111 - as typed
+        return Archive(kind, os.path.expanduser(place) if place.startswith("~/") else place)  # noqa: PTH111 - as typed
     if guess := _likely_archive(text):
         raise UsageError(f"{text!r} names no kind of archive", f"--from {guess}")
     if kind == "dir" and place:
@@ -148,8 +144,12 @@ def archive(text: str) -> Archive:
             f"{text!r} is a folder in skopeo's own form",
             f"skopeo copy {shlex.quote(text)} {copied}   (then push --from {copied})",
         )
-    why = "names no path" if found else f"names no kind of archive that we know{f': {kind!r}' if colon else ''}"
-    raise UsageError(f"{text!r} {why}", "--from oci:DIR[:REF], oci-archive:FILE[:REF] or docker-archive:FILE[:REF]")
+    why = (
+        "names no path"
+        if kind in TRANSPORTS
+        else f"names no kind of archive that we know{f': {kind!r}' if colon else ''}"
+    )
+    raise UsageError(f"{text!r} {why}", f"--from {transport_list()}")
 
 
 def no_command(text: str) -> None:
@@ -164,7 +164,7 @@ def no_command(text: str) -> None:
 def no_archive(text: str) -> None:
     """Raise UsageError for what is given as a reference, and names an image in files."""
     kind, colon, _ = text.partition(":")
-    meant = text if colon and kind in _KINDS else _likely_archive(text)
+    meant = text if colon and kind in TRANSPORTS else _likely_archive(text)
     if meant:
         raise UsageError(
             f"{text!r} is no reference, but where an image lies in files", f"{PUSHSAFE} --from {quote(meant)} REF"
@@ -173,9 +173,7 @@ def no_archive(text: str) -> None:
 
 def _likely_archive(text: str) -> str:
     """What names an image in files by its kind, where the path alone shows that there is one."""
-    if text.endswith(_TARS) and Path(text).is_file():
-        return f"{ArchiveKind.DOCKER_ARCHIVE.value}:{text}"
-    return f"{ArchiveKind.OCI.value}:{text}" if text and Path(text, "oci-layout").is_file() else ""
+    return next((f"{kind}:{text}" for kind, transport in TRANSPORTS.items() if transport.is_likely(text)), "")
 
 
 _PLACES = {"docker-daemon:": Place.ENGINE, "docker://": Place.REGISTRY}

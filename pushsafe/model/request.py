@@ -129,26 +129,18 @@ class Assembly(NamedTuple):
     sources: tuple[Source, ...]
 
 
-class ArchiveKind(Enum):
-    """How images lie in files; the names are those of skopeo (containers/image `containers-transports(5)`)."""
-
-    OCI = "oci"
-    """A folder in the OCI image layout."""
-    OCI_ARCHIVE = "oci-archive"
-    """The same in a tar file."""
-    DOCKER_ARCHIVE = "docker-archive"
-    """What `docker save` writes."""
-
-
 class Archive(NamedTuple):
-    """Images in files, `PATH[:REF]`; REF says which of them is meant. What the path is only its reader can tell."""
+    """Images in files, `PATH[:REF]`; REF says which of them is meant. What the path is only its reader can tell.
 
-    kind: ArchiveKind
+    `kind` names the transport that opens them.
+    """
+
+    kind: str
     place: str
 
     @property
     def given(self) -> str:
-        return f"{self.kind.value}:{self.place}"
+        return f"{self.kind}:{self.place}"
 
 
 VERIFY_TIMEOUT = 15.0

@@ -2,15 +2,69 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from pushsafe.model.request import Archive, Assembly, Build, PushRequest
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
+    from pushsafe.oci.platform import Platform
     from pushsafe.push.pipeline import Origin
-    from pushsafe.push.ports import Gateways
+    from pushsafe.push.ports import Gateways, StoredImage
+
+
+class Transport(NamedTuple):
+    """A kind of `--from KIND:PLACE`: how a place is written, what is there, and who opens it (`MODULE:FUNCTION`).
+
+    `is_likely` says of a path without a kind whether this one is meant.
+    """
+
+    place: str
+    meaning: str
+    opener: str
+    is_likely: Callable[[str], bool] = lambda _path: False
+
+
+_TARS = (".tar", ".tgz", ".tar.gz")
+
+TRANSPORTS = {
+    "oci": Transport(
+        "DIR[:REF]",
+        "the folder of an OCI image layout",
+        "archive.open:open_folder",
+        lambda path: bool(path) and Path(path, "oci-layout").is_file(),
+    ),
+    "oci-archive": Transport("FILE[:REF]", "the tar file of an OCI image layout", "archive.open:open_tar"),
+    "docker-archive": Transport(
+        "FILE[:REF]",
+        "the file that docker save wrote",
+        "archive.open:open_saved",
+        lambda path: path.endswith(_TARS) and Path(path).is_file(),
+    ),
+}
+"""How images lie in files; the names are those of skopeo (containers/image `containers-transports(5)`)."""
+
+
+def transport_list() -> str:
+    """Every kind with its place, for a sentence."""
+    *others, last = (f"{kind}:{transport.place}" for kind, transport in TRANSPORTS.items())
+    return f"{', '.join(others)} or {last}"
+
+
+def open_image(archive: Archive, platforms: tuple[Platform, ...] = ()) -> StoredImage:
+    """Open the image that is meant; `platforms` are those asked for.
+
+    Raises UsageError, whose message names the file at fault and whose hint says what mends it.
+    """
+    transport = TRANSPORTS[archive.kind]
+    module, _, opener = transport.opener.partition(":")
+    hint = f"name {transport.meaning}: {archive.kind}:PATH[:REF]"
+    image: StoredImage = getattr(import_module(f"{__name__}.{module}"), opener)(archive, platforms, hint)
+    return image
 
 
 def origin_of(request: PushRequest, gateways: Gateways, pool: ThreadPoolExecutor) -> Origin:

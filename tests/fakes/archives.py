@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from pushsafe.model.errors import UsageError
-from pushsafe.model.request import Archive, ArchiveKind
+from pushsafe.model.request import Archive
 from pushsafe.oci.platform import Platform
 from pushsafe.push.ports import StoredImage
-from pushsafe.sources.archive.open import open_image
+from pushsafe.sources import open_image
 from tests.values import OCI_INDEX, OCI_MANIFEST
 
 if sys.version_info >= (3, 14):
@@ -89,11 +89,11 @@ class Making:
             file = path / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
-        return Archive(ArchiveKind.OCI, str(path))
+        return Archive("oci", str(path))
 
     def tar(self, path: Path) -> Archive:
         path.write_bytes(tar_of(self.whole()))
-        return Archive(ArchiveKind.OCI_ARCHIVE, str(path))
+        return Archive("oci-archive", str(path))
 
 
 def config_of(platform: str = "linux/amd64", layers: Iterable[bytes] = (), version: str = "1.2.3") -> bytes:
@@ -142,7 +142,7 @@ def saved(*layers: bytes, tags: list[str] | None = None, platform: str = "linux/
 
 def written(path: Path, files: Mapping[str, Member]) -> Archive:
     path.write_bytes(tar_of(files))
-    return Archive(ArchiveKind.DOCKER_ARCHIVE, str(path))
+    return Archive("docker-archive", str(path))
 
 
 def nobody(_done: int, _whole: int) -> None:

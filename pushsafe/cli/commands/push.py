@@ -17,6 +17,7 @@ from pushsafe.model.errors import PushsafeError, UsageError
 from pushsafe.model.request import Asks, PushRequest
 from pushsafe.oci.reference import parse, parse_repository
 from pushsafe.report.output import Output, show
+from pushsafe.sources import transport_list
 
 _EPILOG = f"""\b
 Examples:
@@ -60,8 +61,7 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
                 "origins",
                 multiple=True,
                 metavar="KIND:PATH",
-                help="Take an image that lies in files, without an engine: oci:DIR[:REF], oci-archive:FILE[:REF] or "
-                "docker-archive:FILE[:REF].",
+                help=f"Take an image that lies in files, without an engine: {transport_list()}.",
             ),
             click.option(
                 "--platform",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from pushsafe.model.errors import UsageError, reason
-from pushsafe.model.request import Archive, ArchiveKind
+from pushsafe.model.request import Archive
 from pushsafe.oci.manifest import Descriptor
 from pushsafe.oci.platform import Platform, lacking
 from pushsafe.push.ports import StoredImage
@@ -25,34 +25,48 @@ _OF_SKOPEO = ("version", "manifest.json")
 """What such a folder has (containers/image `directory/directory_dest.go`)."""
 
 
-def open_image(archive: Archive, platforms: tuple[Platform, ...] = ()) -> StoredImage:
-    """Open the image that is meant; `platforms` are those asked for.
+def open_folder(archive: Archive, platforms: tuple[Platform, ...], hint: str) -> StoredImage:
+    """An image of an OCI image layout. `hint` says how a place of this kind is named."""
+    return _opened(archive, platforms, hint, _folder, _layout_image)
 
-    Raises UsageError, whose message names the file at fault and whose hint says what mends it.
-    """
-    path, ref = split(archive)
-    store = _store(archive.kind, path)
+
+def open_tar(archive: Archive, platforms: tuple[Platform, ...], hint: str) -> StoredImage:
+    """The same of a layout in a tar file."""
+    return _opened(archive, platforms, hint, _tar, _layout_image)
+
+
+def open_saved(archive: Archive, platforms: tuple[Platform, ...], hint: str) -> StoredImage:
+    """The same of what `docker save` wrote."""
+    return _opened(archive, platforms, hint, _tar, saved_image)
+
+
+def _opened(
+    archive: Archive,
+    platforms: tuple[Platform, ...],
+    hint: str,
+    store_at: Callable[[Path], Store],
+    image_in: Callable[[Store, str, Archive, str, Sequence[Platform]], StoredImage],
+) -> StoredImage:
+    path, ref = split(archive, hint)
+    _refuse_skopeos(path)
+    store = store_at(path)
     try:
-        if archive.kind is ArchiveKind.DOCKER_ARCHIVE:
-            return saved_image(store, ref, archive, str(path), platforms)
-        layout = Layout(store)
-        return LayoutImage(layout, entry_of(layout, ref, archive, str(path), platforms), platforms)
+        return image_in(store, ref, archive, str(path), platforms)
     except BaseException:
         store.close()
         raise
 
 
-def _store(kind: ArchiveKind, path: Path) -> Store:
+def _refuse_skopeos(path: Path) -> None:
     if all((path / name).is_file() for name in _OF_SKOPEO) and not (path / MARKER).exists():
         layout = shlex.quote(f"oci:{clean(str(path))}-layout:latest")
         raise UsageError(
             f"{shown(path)}: it is a folder as skopeo's dir: transport writes it, not an OCI image layout",
             f"skopeo copy {shlex.quote(f'dir:{clean(str(path))}')} {layout}   (then push --from {layout})",
         )
-    if kind is not ArchiveKind.OCI:
-        from pushsafe.sources.archive.tar import Tar
 
-        return Tar(path)
+
+def _folder(path: Path) -> Store:
     if not path.is_dir():
         raise UsageError(
             f"{shown(path)}: it is no folder",
@@ -61,18 +75,17 @@ def _store(kind: ArchiveKind, path: Path) -> Store:
     return Folder(path)
 
 
-_WHAT = {
-    ArchiveKind.OCI: "the folder of an OCI image layout",
-    ArchiveKind.OCI_ARCHIVE: "the tar file of an OCI image layout",
-    ArchiveKind.DOCKER_ARCHIVE: "the file that docker save wrote",
-}
+def _tar(path: Path) -> Store:
+    from pushsafe.sources.archive.tar import Tar
+
+    return Tar(path)
 
 
-def split(archive: Archive) -> tuple[Path, str]:
+def split(archive: Archive, hint: str) -> tuple[Path, str]:
     """The longest path that is there, and the REF after it, which may be empty. Raises UsageError."""
     kind, place = archive
     if not place.strip():
-        raise UsageError(f"{kind.value}: names no file", f"name {_WHAT[kind]}: {kind.value}:PATH[:REF]")
+        raise UsageError(f"{kind}: names no file", hint)
     denied = ""
     for path, ref in _ways(place):
         try:
@@ -84,7 +97,7 @@ def split(archive: Archive) -> tuple[Path, str]:
             continue  # A name that no file can have is one that is not there.
     if denied:
         raise UsageError(f"{shown(place)}: it cannot be read: {denied}", "let this user read it, and its folders")
-    raise UsageError(f"{shown(place)}: there is no such file or folder", f"name {_WHAT[kind]}: {kind.value}:PATH[:REF]")
+    raise UsageError(f"{shown(place)}: there is no such file or folder", hint)
 
 
 def _ways(place: str) -> Iterator[tuple[str, str]]:
@@ -93,6 +106,12 @@ def _ways(place: str) -> Iterator[tuple[str, str]]:
     end = len(place)
     while (end := place.rfind(":", 0, end)) >= 0:
         yield place[:end], place[end + 1 :]
+
+
+def _layout_image(store: Store, ref: str, archive: Archive, place: str, wanted: Sequence[Platform]) -> LayoutImage:
+    """The image that REF names, or the only one; `place` is the path. Raises UsageError."""
+    layout = Layout(store)
+    return LayoutImage(layout, entry_of(layout, ref, archive, place, wanted), wanted)
 
 
 class _Indexed(NamedTuple):

@@ -75,7 +75,7 @@ def _whole(layout: Layout) -> Descriptor | None:
 
 def form_of(archive: Archive, place: str, ref: str = "REF") -> str:
     """How an image of it is named, fit for a shell."""
-    return f"--from {shlex.quote(f'{archive.kind.value}:{clean(place)}:{ref}')}"
+    return f"--from {shlex.quote(f'{archive.kind}:{clean(place)}:{ref}')}"
 
 
 def _named(entries: Sequence[Descriptor], ref: str) -> Iterator[Descriptor]:

@@ -12,7 +12,7 @@ import pytest
 
 from pushsafe.model.request import Archive
 from pushsafe.oci.content import Package
-from pushsafe.sources.archive.open import open_image
+from pushsafe.sources import open_image
 from tests.fakes.archives import NAME, Entry, Making, nobody, path_of, refused
 from tests.values import AMD64
 

@@ -10,7 +10,7 @@ import pytest
 
 from pushsafe.model.errors import ContentBroken, UsageError
 from pushsafe.model.request import Archive
-from pushsafe.sources.archive.open import open_image
+from pushsafe.sources import open_image
 from tests.fakes.archives import Making, gzipped, read, saved, written
 
 ROUNDS = 400

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pushsafe.model.request import Archive
-from pushsafe.sources.archive.open import open_image
+from pushsafe.sources import open_image
 from tests.fakes.archives import (
     CONFIG,
     LAYER,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pushsafe.sources.archive.open import open_image
+from pushsafe.sources import open_image
 from tests.fakes.archives import Making, saved, written
 
 ROOT = Path(__file__).parents[4]
@@ -59,9 +59,9 @@ def test_a_process_ends_when_it_wants_to(tmp_path: Path, kind: str) -> None:
     else:
         written(tmp_path / "image", saved(layer))
     code = (
-        "import os, time\nfrom pushsafe.sources.archive.open import open_image\n"
-        "from pushsafe.model.request import Archive, ArchiveKind\n"
-        f"open_image(Archive(ArchiveKind({kind!r}), {str(tmp_path / 'image')!r}))\n"
+        "import os, time\nfrom pushsafe.sources import open_image\n"
+        "from pushsafe.model.request import Archive\n"
+        f"open_image(Archive({kind!r}, {str(tmp_path / 'image')!r}))\n"
         "import atexit\nstarted = time.monotonic()\n"
         "atexit.register(lambda: print(time.monotonic() - started))\n"
     )

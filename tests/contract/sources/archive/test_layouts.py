@@ -13,10 +13,10 @@ import pytest
 
 from pushsafe.model.errors import ContentBroken
 from pushsafe.model.facts import Upcoming
-from pushsafe.model.request import Archive, ArchiveKind
+from pushsafe.model.request import Archive
 from pushsafe.oci.content import Package
 from pushsafe.oci.platform import Platform
-from pushsafe.sources.archive.open import open_image
+from pushsafe.sources import open_image
 from tests.fakes.archives import CONFIG, LAYER, Entry, Making, config_of, digest_of, nobody, path_of, read, refused
 from tests.values import AMD64, ARM64, OCI_INDEX, OCI_MANIFEST
 
@@ -717,7 +717,7 @@ def test_a_layout_of_links(tmp_path: Path) -> None:
     made = Making()
     archive = made.tagged(made.image(), "1").folder(tmp_path / "real")
     (tmp_path / "linked").symlink_to("real")
-    assert digests(Archive(ArchiveKind.OCI, f"{tmp_path}/linked:1")) == digests(archive)
+    assert digests(Archive("oci", f"{tmp_path}/linked:1")) == digests(archive)
 
 
 def test_parts_are_of_a_mebibyte_and_read_again(tmp_path: Path) -> None:

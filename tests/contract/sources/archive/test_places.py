@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from pushsafe.model.errors import UsageError
-from pushsafe.model.request import Archive, ArchiveKind
+from pushsafe.model.request import Archive
+from pushsafe.sources import open_image
 from pushsafe.sources.archive.open import split
 
 THERE = ["a", "a:b", "c:d"]
@@ -34,7 +35,7 @@ def test_the_longest_path_that_is_there(
     monkeypatch.chdir(tmp_path)
     for name in THERE:
         Path(name).touch()
-    path, ref = split(Archive(ArchiveKind.OCI_ARCHIVE, place))
+    path, ref = split(Archive("oci-archive", place), "")
     assert (str(path), ref) == expected
 
 
@@ -52,7 +53,7 @@ REFUSED = {
 def test_what_is_not_there(place: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError) as error:
-        split(Archive(ArchiveKind.OCI, place))
+        open_image(Archive("oci", place))
     assert error.value.message == message
     assert error.value.hint == "name the folder of an OCI image layout: oci:PATH[:REF]"
 
@@ -64,6 +65,6 @@ def test_what_may_not_be_looked_at(ref: str, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr("pushsafe.sources.archive.open.os", SimpleNamespace(stat=denied))
     with pytest.raises(UsageError) as error:
-        split(Archive(ArchiveKind.OCI, f"/root/layout{ref}"))
+        open_image(Archive("oci", f"/root/layout{ref}"))
     assert error.value.message == f"/root/layout{ref}: it cannot be read: permission denied"
     assert error.value.hint == "let this user read it, and its folders"

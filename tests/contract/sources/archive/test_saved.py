@@ -17,8 +17,8 @@ from pushsafe.model.facts import Upcoming
 from pushsafe.model.request import Archive
 from pushsafe.oci.manifest import DOCKER_MANIFEST, OCI_MANIFEST
 from pushsafe.oci.platform import Platform
+from pushsafe.sources import open_image
 from pushsafe.sources.archive.compress import Workers
-from pushsafe.sources.archive.open import open_image
 from tests.fakes.archives import (
     SKIPPED,
     TAR,

@@ -12,7 +12,7 @@ import pytest
 from pushsafe.model.request import Archive
 from pushsafe.oci.manifest import ManifestContent
 from pushsafe.oci.platform import Platform
-from pushsafe.sources.archive.open import open_image
+from pushsafe.sources import open_image
 from tests.fakes.archives import Entry, Making, nobody, path_of, read, refused, saved, written
 from tests.values import AMD64, ARM64, OCI_INDEX
 

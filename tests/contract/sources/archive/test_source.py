@@ -16,7 +16,7 @@ from pushsafe.model.facts import Upcoming
 from pushsafe.model.outcomes import Denied, Failed, Layers, LayerState, NotPushed, Outcome, Pushed, Verified
 from pushsafe.model.plan import How
 from pushsafe.model.report import Along, Report
-from pushsafe.model.request import Archive, ArchiveKind, Asks
+from pushsafe.model.request import Archive, Asks
 from pushsafe.model.verdicts import DenialReason, FailureKind
 from pushsafe.oci.content import Companion, Content, Package, Referrer
 from pushsafe.oci.manifest import Blob, ManifestContent, ManifestInfo
@@ -26,7 +26,7 @@ from pushsafe.report.exit_codes import ExitCode, exit_code
 from tests.fakes.gateways import NOT_THERE, Registry, Scripted, World, codes, give
 from tests.values import AMD64, ARM64, OCI_INDEX, OCI_MANIFEST, nobody, ref, sha
 
-PLACE = Archive(ArchiveKind.OCI, "out/image")
+PLACE = Archive("oci", "out/image")
 NAME, OTHER, ELSEWHERE = "registry.test/acme/app", "registry.test/acme/other", "elsewhere.test/acme/app"
 TAG = f"{NAME}:1.4.2"
 CONFIG, ONE, TWO = Blob(sha("c"), 30, is_layer=False), Blob(sha("1"), 1000), Blob(sha("2"), 2_000_000)

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from pushsafe.model.errors import UsageError
-from pushsafe.model.request import Archive, ArchiveKind
-from pushsafe.sources.archive.open import open_image
+from pushsafe.model.request import Archive
+from pushsafe.sources import TRANSPORTS, open_image
 from pushsafe.sources.archive.tar import Tar
 from tests.fakes.archives import SKIPPED, Making, link, read, refused, tar_of, zstd
 
@@ -174,11 +174,11 @@ def test_what_is_no_tar_file(tmp_path: Path) -> None:
         ("", "it is a folder, and a tar file is expected"),
     ):
         path = tmp_path / name
-        assert refused(Archive(ArchiveKind.OCI_ARCHIVE, str(path)))[0] == f"{path}: {why}"
+        assert refused(Archive("oci-archive", str(path)))[0] == f"{path}: {why}"
 
 
-@pytest.mark.parametrize("kind", ArchiveKind)
-def test_a_folder_of_skopeos(tmp_path: Path, kind: ArchiveKind) -> None:
+@pytest.mark.parametrize("kind", TRANSPORTS)
+def test_a_folder_of_skopeos(tmp_path: Path, kind: str) -> None:
     folder = tmp_path / "my image"
     folder.mkdir()
     (folder / "version").write_text("Directory Transport Version: 1.1\n")
@@ -191,7 +191,7 @@ def test_a_folder_of_skopeos(tmp_path: Path, kind: ArchiveKind) -> None:
 
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
-    archive = layout().tar(tmp_path / "a.tar")._replace(kind=ArchiveKind.OCI)
+    archive = layout().tar(tmp_path / "a.tar")._replace(kind="oci")
     hint = "a layout in a tar file is named as oci-archive:FILE, what docker save wrote as docker-archive:FILE"
     assert refused(archive) == (f"{archive.place}: it is no folder", hint)
 

@@ -7,7 +7,6 @@ from pushsafe.denial.reasons import astray, denial, failure
 from pushsafe.denial.refusal import Refusal, grants_push, led_astray
 from pushsafe.known_registries import own_namespace
 from pushsafe.model.evidence import NO_TOKEN, REFUSED, Evidence, Stage
-from pushsafe.model.facts import StoreKind
 from pushsafe.model.verdicts import Denial, DenialReason, Failure, FailureKind
 
 # What registries and engines say to nobody in particular; a denial in other words may have any other cause.
@@ -140,7 +139,8 @@ def _not_sent(refusal: Refusal, probe: Evidence) -> DenialReason | None:
     """
     nobodys = refusal.of(Stage.PROBE, sent=False)
     because = refusal.by_words if refusal.of(Stage.PUSH) else nobodys is not None and nobodys.refused
-    if refusal.accepted(Stage.PING) and probe.sent and refusal.store is StoreKind.CLASSIC and because:
+    withheld = refusal.engine is not None and not refusal.engine.answers_late_challenge
+    if refusal.accepted(Stage.PING) and probe.sent and withheld and because:
         return DenialReason.CREDENTIAL_NOT_SENT
     return None
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from pushsafe.denial.messages import Undecided, meaning
 from pushsafe.model.credentials import Credential, SourceKind
 from pushsafe.model.evidence import WRONG_ADDRESS, Evidence, Stage, TagHeld
-from pushsafe.model.facts import PUSHSAFE, Facts, StoreKind, Upcoming
+from pushsafe.model.facts import PUSHSAFE, EngineKind, Facts, Upcoming
 from pushsafe.model.verdicts import DenialReason, FailureKind
 from pushsafe.oci.reference import Reference
 
@@ -17,8 +17,8 @@ from pushsafe.oci.reference import Reference
 class Refusal(NamedTuple):
     """One push that was or would be refused: the reference, the credential that docker would send, all that was learnt.
 
-    `now` is seconds since the epoch. `store` is the engine's, which decides whether it sends a credential to a registry
-    that does not ask for one. The evidence of stage PUSH is the engine's own message; beforehand there is none.
+    `now` is seconds since the epoch. `engine` is the kind of engine that pushes: not all send a credential to a
+    registry that asks for it late. The evidence of stage PUSH is the engine's own message; beforehand there is none.
     `command` and `by_name` are those of the facts. `replaces` tells that the tag is known to have existed before.
     """
 
@@ -26,7 +26,7 @@ class Refusal(NamedTuple):
     credential: Credential
     evidence: tuple[Evidence, ...]
     now: float
-    store: StoreKind | None = None
+    engine: EngineKind | None = None
     command: str = PUSHSAFE
     by_name: bool = True
     replaces: bool = False
@@ -75,8 +75,8 @@ def beforehand(fact: Facts, now: float) -> Refusal:
 def refusal_of(fact: Facts, evidence: tuple[Evidence, ...], now: float) -> Refusal:
     """A refusal of what a fact is about; `now` is in seconds since the epoch."""
     credential = credential_of(fact)
-    store, replaces = pushing_store(fact), isinstance(fact.tag_now, TagHeld)
-    return Refusal(fact.reference, credential, evidence, now, store, fact.command, fact.by_name, replaces)
+    engine, replaces = pushing_engine(fact), isinstance(fact.tag_now, TagHeld)
+    return Refusal(fact.reference, credential, evidence, now, engine, fact.command, fact.by_name, replaces)
 
 
 def credential_of(fact: Facts) -> Credential:
@@ -86,11 +86,11 @@ def credential_of(fact: Facts) -> Credential:
     return fact.credential
 
 
-def pushing_store(fact: Facts) -> StoreKind | None:
-    """The store of the engine that pushes; `None` where that is not known, or BuildKit or nobody else but us pushes."""
+def pushing_engine(fact: Facts) -> EngineKind | None:
+    """The kind of engine that pushes; `None` where that is not known, or BuildKit or nobody else but us pushes."""
     builder = fact.buildx.current if fact.buildx else None
     by_engine = not isinstance(fact.image, Upcoming) or (builder is not None and builder.driver == "docker")
-    return fact.engine.store if fact.engine and by_engine else None
+    return fact.engine.kind if fact.engine and by_engine else None
 
 
 def credential_evidence(credential: Credential) -> Evidence:

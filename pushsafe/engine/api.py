@@ -23,11 +23,12 @@ from docker.tls import TLSConfig
 from pushsafe.credentials.store import auth_config
 from pushsafe.engine import http_stream as stream
 from pushsafe.engine import payloads as answers
+from pushsafe.engine.kinds import kind_of
 from pushsafe.engine.push_stream import BrokenOff, Garbled, lines, read_push_stream
 from pushsafe.model.credentials import Credential, secrets_of
 from pushsafe.model.errors import EngineFailed, EngineUnreachable, UsageError
 from pushsafe.model.evidence import Evidence, Stage
-from pushsafe.model.facts import DOCKER, EngineInfo, ImageMissing, LocalImage, StoreKind
+from pushsafe.model.facts import DOCKER, EngineInfo, ImageMissing, LocalImage
 from pushsafe.model.outcomes import EngineAnswer, EngineRefused, LayerEvent
 from pushsafe.model.request import EngineAddress
 from pushsafe.model.versions import at_least
@@ -139,18 +140,19 @@ class Engine:
         with _understood("/info"):
             answer = self._json("/info", self._get("/info", {}))
             status = {str(row[0]): row[1] for row in answer.get("DriverStatus") or () if len(row) > 1}
-            containerd = status.get("driver-type") == "io.containerd.snapshotter.v1"
             version = answers.shown(answer.get("ServerVersion"))
+            product = DOCKER if _DOCKERS_VERSION.match(version) else self._product()
             return EngineInfo(
                 version=version,
                 api_version=self.api_version,
-                store=StoreKind.CONTAINERD if containerd else StoreKind.CLASSIC,
+                kind=kind_of(answers.shown(status.get("driver-type")), product),
                 platform=Platform(
                     answers.shown(answer.get("OSType")) or "linux",
                     answers.architecture(answers.shown(answer.get("Architecture"))),
                 ),
                 insecure_registries=answers.insecure_registries(answer.get("RegistryConfig") or {}),
-                product=DOCKER if _DOCKERS_VERSION.match(version) else self._product(),
+                product=product,
+                push_takes_platform=at_least(self.api_version, _PLATFORM_API),
             )
 
     def _product(self) -> str:
@@ -158,18 +160,6 @@ class Engine:
         reply = self._get("/version", {})
         with _understood("/version"):
             return (answers.product(self._json("/version", reply)) if reply.ok else "") or DOCKER
-
-    def require_platform_option(self) -> None:
-        """Raise UsageError where this engine's push cannot be told a platform."""
-        if not self._speaks(_PLATFORM_API):
-            raise UsageError(
-                f"--platform needs an engine with API {_PLATFORM_API} (Docker 27), and this one speaks "
-                f"{self.api_version}",
-                "leave --platform out: this engine's image store holds one platform of each image, and pushes that",
-            )
-
-    def _speaks(self, api_version: str) -> bool:
-        return at_least(self.api_version, api_version)
 
     # ------------------------------------------------------------------ images
 

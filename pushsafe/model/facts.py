@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from shlex import quote
 from typing import NamedTuple
 
@@ -16,11 +15,22 @@ from pushsafe.oci.reference import Reference
 PUSHSAFE = "docker pushsafe"
 
 
-class StoreKind(Enum):
-    """Which image store the engine uses; the two push, name digests and fail differently."""
+class EngineKind(NamedTuple):
+    """What engines of one kind do, as far as anything depends on it; docker's two image stores make two kinds of it.
 
-    CLASSIC = "classic"
-    CONTAINERD = "containerd"
+    `store` is what reports call the image store; empty where there is no other. `holds_indexes`: it keeps all platforms
+    of an image, and can push their index. `answers_late_challenge`: a registry gets the credential also where it asks
+    for it at the upload only, and not at `/v2/`. `writes_docker_manifests`: every manifest that it pushes is of
+    docker's own type, whatever type the image had before. `ends_with_manifest`: its progress names the end of every
+    layer before it puts the manifest. `reads_insecure_registries`: its pushes heed the list that it tells.
+    """
+
+    store: str = ""
+    holds_indexes: bool = False
+    answers_late_challenge: bool = False
+    writes_docker_manifests: bool = False
+    ends_with_manifest: bool = False
+    reads_insecure_registries: bool = False
 
 
 DOCKER = "docker"
@@ -29,23 +39,20 @@ DOCKER = "docker"
 class EngineInfo(NamedTuple):
     """What the engine says of itself (`GET /info`; the API version is `GET /_ping`'s `Api-Version` header).
 
-    `product` is what it calls itself where it is not docker's: podman serves docker's API too.
+    `product` is what it calls itself where it is not docker's: podman serves docker's API too. `push_takes_platform`
+    tells whether one platform of an image can be pushed, which depends on the API version.
     """
 
     version: str
     api_version: str
-    store: StoreKind
+    kind: EngineKind
     platform: Platform
     insecure_registries: tuple[str, ...] = ()
     product: str = DOCKER
-
-    @property
-    def writes_docker_manifests(self) -> bool:
-        """Whether every manifest that it pushes is of docker's own type, whatever type the image had before."""
-        return self.store is StoreKind.CLASSIC and self.product == DOCKER
+    push_takes_platform: bool = True
 
     def __str__(self) -> str:
-        store = f", {self.store.value} image store" if self.product == DOCKER else ""
+        store = f", {self.kind.store} image store" if self.kind.store else ""
         return f"{self.product} {self.version}{store}"
 
 
@@ -170,6 +177,11 @@ class Facts(NamedTuple):
     buildx: Buildx | None = None
     carrier: str = ""
     place: str = ""
+
+    @property
+    def one_platform_each(self) -> bool:
+        """Whether the engine is known to keep one platform of each image."""
+        return self.engine is not None and not self.engine.kind.holds_indexes
 
     @property
     def by_name(self) -> bool:

@@ -57,7 +57,7 @@ def unchanged(fact: Facts) -> bool:
         return False
     if now.is_index:
         return now.digest == image.id and not fact.platforms
-    docker_only = fact.engine is not None and fact.engine.writes_docker_manifests
+    docker_only = fact.engine is not None and fact.engine.kind.writes_docker_manifests
     if docker_only and now.media_type != DOCKER_MANIFEST:
         return False
     if now.config and now.config == image.id:

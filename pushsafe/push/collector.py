@@ -20,7 +20,7 @@ from pushsafe.model.evidence import (
     TagState,
     TagUnknown,
 )
-from pushsafe.model.facts import EngineInfo, Facts, ImageMissing, LocalImage, StoreKind
+from pushsafe.model.facts import EngineInfo, Facts, ImageMissing, LocalImage
 from pushsafe.model.request import Archive, Asks, PushRequest
 from pushsafe.model.tag_changes import matching
 from pushsafe.oci.manifest import ManifestInfo
@@ -121,7 +121,7 @@ class Gathering:
         if self._request.all_tags:
             facts = tuple(expanded for fact in facts for expanded in _expand(fact, engine))
         if len(self._request.platforms) == 1:  # several are refused in any case, and with a better reason
-            engine.require_platform_option()
+            _require_platform_option(info)
         return facts, info, self._images(engine, facts, {name: image.result() for name, image in first.items()})
 
     def _connect(self) -> EngineGateway:
@@ -263,8 +263,8 @@ class _Origins(NamedTuple):
 def _pulled_from(fact: Facts) -> tuple[str, ...]:
     """The `NAME@DIGEST`s that an image of the classic store has come from, or was pushed to; none of one that goes into
     an index as the one platform that it is."""
-    classic = fact.engine is not None and fact.engine.store is StoreKind.CLASSIC
-    return fact.image.repo_digests if classic and isinstance(fact.image, LocalImage) and not fact.carrier else ()
+    alone = fact.one_platform_each and not fact.carrier
+    return fact.image.repo_digests if alone and isinstance(fact.image, LocalImage) else ()
 
 
 def _repository_of(digest: str) -> Reference | None:
@@ -294,6 +294,14 @@ def require_one_platform(request: PushRequest) -> None:
         raise UsageError(
             "--platform takes one platform for each push",
             "leave it out: an engine whose store holds several platforms pushes them all",
+        )
+
+
+def _require_platform_option(info: EngineInfo) -> None:
+    if not info.push_takes_platform:
+        raise UsageError(
+            f"--platform needs an engine with API 1.46 (Docker 27), and this one speaks {info.api_version}",
+            "leave --platform out: this engine's image store holds one platform of each image, and pushes that",
         )
 
 

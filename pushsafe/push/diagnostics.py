@@ -13,7 +13,7 @@ from pushsafe.denial.refusal import Refusal, beforehand, credential_evidence, gr
 from pushsafe.model.credentials import CredentialKind, SourceKind
 from pushsafe.model.errors import PushsafeError
 from pushsafe.model.evidence import Evidence, Stage, TagAbsent, TagHeld, TagUnknown
-from pushsafe.model.facts import DOCKER, EngineInfo, Facts, ImageMissing, LocalImage
+from pushsafe.model.facts import EngineInfo, Facts, ImageMissing, LocalImage
 from pushsafe.model.inquiry import STEPS, Diagnosis, Step, StepStatus
 from pushsafe.model.outcomes import NotPushed, Outcome, Ready
 from pushsafe.model.report import TagResult
@@ -161,7 +161,7 @@ def _of_credential(refusal: Refusal) -> Step:
 def _wants_tls(fact: Facts, info: EngineInfo) -> str:
     """What an engine that is not docker's wants to be told of a registry over plain HTTP: podman reads no setting of
     docker's, and takes no address of this machine for insecure."""
-    if info.product == DOCKER or fact.ping is None or not fact.ping.plain:
+    if info.kind.reads_insecure_registries or fact.ping is None or not fact.ping.plain:
         return ""
     registry = fact.reference.registry
     return f"; it pushes over plain HTTP only where its registries.conf has {registry} with insecure = true"

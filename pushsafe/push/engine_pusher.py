@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 
 from pushsafe.denial.messages import is_dropped, may_pass
-from pushsafe.denial.refusal import credential_of, pushing_store
+from pushsafe.denial.refusal import credential_of, pushing_engine
 from pushsafe.model.errors import EngineFailed, EngineUnreachable, ProxyAnswers, RegistryUnreachable
 from pushsafe.model.evidence import Evidence, Stage
-from pushsafe.model.facts import Facts, StoreKind
+from pushsafe.model.facts import Facts
 from pushsafe.model.outcomes import (
     Denied,
     EngineAccepted,
@@ -103,8 +103,8 @@ class EnginePusher:
         if self._is_worth_again(fact, answers[0]):
             answers.append(self._ask_once(fact))
         unsent = all(isinstance(one, EngineRefused) and one.unsent for one in answers)
-        # The classic store puts a manifest after all its layers; of the other one's progress the end may be missing.
-        if unsent and pushing_store(fact) is StoreKind.CLASSIC:
+        engine = pushing_engine(fact)
+        if unsent and engine is not None and engine.ends_with_manifest:
             self._unsent.add(str(fact.reference))
         return answers[-1]
 

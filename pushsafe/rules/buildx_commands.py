@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from pushsafe.model.evidence import TagHeld
-from pushsafe.model.facts import Builder, Buildx, Facts, LocalImage, StoreKind, Upcoming
+from pushsafe.model.facts import Builder, Buildx, Facts, LocalImage, Upcoming
 from pushsafe.model.tag_changes import pushed
 from pushsafe.oci.platform import Platform, lacking, listed, option
 from pushsafe.oci.reference import Reference
@@ -29,8 +29,7 @@ class Way(NamedTuple):
 def needed(fact: Facts) -> bool:
     """Whether a rule will name a build for several platforms, or a copy of one, so that buildx is to be looked at."""
     image, now = fact.image, fact.tag_now
-    classic = fact.engine is not None and fact.engine.store is StoreKind.CLASSIC
-    if (classic and len(fact.platforms) > 1) or fact.source_index is not None:
+    if (fact.one_platform_each and len(fact.platforms) > 1) or fact.source_index is not None:
         return True
     if not isinstance(image, LocalImage):
         return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pushsafe.model.facts import Builder, Buildx, Facts, LocalImage, StoreKind, Upcoming
+from pushsafe.model.facts import Builder, Buildx, Facts, LocalImage, Upcoming
 from pushsafe.model.verdicts import Severity
 from pushsafe.oci.platform import Platform, listed, option
 from pushsafe.oci.reference import Reference
@@ -29,8 +29,7 @@ def check(facts: Sequence[Facts]) -> Iterator[Problem]:
 
 
 def _in_classic_store(fact: Facts) -> bool:
-    classic = fact.engine is not None and fact.engine.store is StoreKind.CLASSIC
-    return classic and not isinstance(fact.image, Upcoming)
+    return fact.one_platform_each and not isinstance(fact.image, Upcoming)
 
 
 def _is_one_of_several(fact: Facts) -> bool:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn, Protocol, TypeAlias, TypeVar, overload
 
+from pushsafe.engine.kinds import CLASSIC
 from pushsafe.model.credentials import Credential, Repository
 from pushsafe.model.evidence import Access, Evidence, Preflight, RegistryPing, Stage
-from pushsafe.model.facts import Builder, Buildx, ConfiguredRegistry, EngineInfo, ImageMissing, LocalImage, StoreKind
+from pushsafe.model.facts import Builder, Buildx, ConfiguredRegistry, EngineInfo, EngineKind, ImageMissing, LocalImage
 from pushsafe.model.outcomes import BuildAnswer, Built, EngineAccepted, EngineAnswer, LayerEvent, Layers, LayerState
 from pushsafe.model.plan import Wait
 from pushsafe.model.report import Report, TagResult
@@ -57,6 +58,10 @@ def accepted(layers: Layers | None = None) -> EngineAccepted:
     return EngineAccepted(DIGEST, layers or Layers(reused=1))
 
 
+DOCKER_26 = EngineInfo("26.1.5", "1.45", CLASSIC, AMD64, push_takes_platform=False)
+"""An engine that cannot push one platform of an image."""
+
+
 def single(*layers: tuple[str, int]) -> ManifestInfo:
     return ManifestInfo(DIGEST, OCI_MANIFEST, layers=layers)
 
@@ -68,14 +73,13 @@ class Engine:
     `named` are the names that it was told, and told to forget.
     """
 
-    store: StoreKind = StoreKind.CLASSIC
+    store: EngineKind = CLASSIC
     images: Mapping[str, LocalImage] | None = None
     push_answers: Mapping[str, Scripted[EngineAnswer]] = field(default_factory=dict)
     held_tags: tuple[str, ...] = ()
     info_answer: Scripted[EngineInfo] | None = None
     distribution_answer: Scripted[ManifestInfo | Evidence] = field(default_factory=single)
     login_answer: Scripted[Evidence] = LOGGED_IN
-    platform_option: Scripted[None] = None
     naming: Scripted[None] = None
     pushed: list[tuple[str, Platform | None]] = field(default_factory=list)
     named: list[str] = field(default_factory=list)
@@ -85,9 +89,6 @@ class Engine:
     def info(self) -> EngineInfo:
         self.asked.append("info")
         return give(self.info_answer or EngineInfo("28.5.2", "1.51", self.store, AMD64))
-
-    def require_platform_option(self) -> None:
-        give(self.platform_option)
 
     def image(self, reference: Reference, *, near: bool = True) -> LocalImage | ImageMissing:
         self.inspected.append(str(reference))

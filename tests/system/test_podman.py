@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from pushsafe.demo.registry import EmbeddedRegistry
+from pushsafe.engine.kinds import CLASSIC, PODMAN
 from pushsafe.model.evidence import TagHeld
-from pushsafe.model.facts import EngineInfo, Facts, LocalImage, StoreKind
+from pushsafe.model.facts import EngineInfo, EngineKind, Facts, LocalImage
 from pushsafe.model.outcomes import Layers
 from pushsafe.model.tag_changes import unchanged
 from pushsafe.oci.manifest import DOCKER_MANIFEST, ManifestInfo
@@ -76,16 +77,16 @@ def test_what_diagnose_says_of_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("media_type", "product", "expected"),
+    ("media_type", "kind", "expected"),
     [
-        (OCI_MANIFEST, "Podman Engine", True),
-        (OCI_MANIFEST, "docker", False),
-        (DOCKER_MANIFEST, "docker", True),
-        (DOCKER_MANIFEST, "Podman Engine", True),
+        (OCI_MANIFEST, PODMAN, True),
+        (OCI_MANIFEST, CLASSIC, False),
+        (DOCKER_MANIFEST, CLASSIC, True),
+        (DOCKER_MANIFEST, PODMAN, True),
     ],
 )
-def test_a_manifest_of_its_own_names_the_same_image(media_type: str, product: str, expected: bool) -> None:
-    info = EngineInfo("5.4.2", "1.41", StoreKind.CLASSIC, AMD64, product=product)
+def test_a_manifest_of_its_own_names_the_same_image(media_type: str, kind: EngineKind, expected: bool) -> None:
+    info = EngineInfo("5.4.2", "1.41", kind, AMD64)
     now = TagHeld(ManifestInfo(sha("d"), media_type, config=sha("a")))
     fact = Facts(ref("registry.test/app:1"), image=LocalImage(sha("a"), (AMD64,)), engine=info, tag_now=now)
     assert unchanged(fact) is expected

@@ -24,11 +24,12 @@ from requests.utils import select_proxy
 from pushsafe.engine import api as engine_module
 from pushsafe.engine import payloads as answers
 from pushsafe.engine.api import Engine
+from pushsafe.engine.kinds import CLASSIC, CONTAINERD
 from pushsafe.engine.payloads import Names
 from pushsafe.model.credentials import Credential, CredentialKind, CredentialSource, Secret, SourceKind
 from pushsafe.model.errors import EngineFailed, EngineUnreachable, UsageError
 from pushsafe.model.evidence import Evidence, Stage
-from pushsafe.model.facts import ImageMissing, LocalImage, StoreKind
+from pushsafe.model.facts import EngineKind, ImageMissing, LocalImage
 from pushsafe.model.outcomes import EngineAccepted, EngineReduced, EngineRefused, LayerEvent, Layers, LayerState
 from pushsafe.model.request import EngineAddress
 from pushsafe.oci.manifest import ManifestInfo
@@ -56,21 +57,21 @@ def push(engine: FakeEngine, credential: Credential | None = None, platform: Pla
 @pytest.mark.parametrize(
     ("options", "store", "platform"),
     [
-        ({}, StoreKind.CLASSIC, AMD64),
-        ({"store": "containerd"}, StoreKind.CONTAINERD, AMD64),
-        ({"architecture": "arm64"}, StoreKind.CLASSIC, ARM64),
-        ({"os": "windows"}, StoreKind.CLASSIC, Platform("windows", "amd64")),
-        ({"info": {"DriverStatus": None}}, StoreKind.CLASSIC, AMD64),
-        ({"info": {"DriverStatus": [["driver-type"], []]}}, StoreKind.CLASSIC, AMD64),
-        ({"info": {"Architecture": "armv7l"}}, StoreKind.CLASSIC, Platform("linux", "arm")),
-        ({"info": {"Architecture": "riscv64"}}, StoreKind.CLASSIC, Platform("linux", "riscv64")),
-        ({"info": {"OSType": "", "Architecture": None}}, StoreKind.CLASSIC, Platform("linux", "")),
+        ({}, CLASSIC, AMD64),
+        ({"store": "containerd"}, CONTAINERD, AMD64),
+        ({"architecture": "arm64"}, CLASSIC, ARM64),
+        ({"os": "windows"}, CLASSIC, Platform("windows", "amd64")),
+        ({"info": {"DriverStatus": None}}, CLASSIC, AMD64),
+        ({"info": {"DriverStatus": [["driver-type"], []]}}, CLASSIC, AMD64),
+        ({"info": {"Architecture": "armv7l"}}, CLASSIC, Platform("linux", "arm")),
+        ({"info": {"Architecture": "riscv64"}}, CLASSIC, Platform("linux", "riscv64")),
+        ({"info": {"OSType": "", "Architecture": None}}, CLASSIC, Platform("linux", "")),
     ],
 )
-def test_info(options: dict[str, Any], store: StoreKind, platform: Platform) -> None:
+def test_info(options: dict[str, Any], store: EngineKind, platform: Platform) -> None:
     with FakeEngine(**options) as engine:
         info = to(engine).info()
-    assert (info.version, info.api_version, info.store, info.platform) == ("28.5.2", "1.51", store, platform)
+    assert (info.version, info.api_version, info.kind, info.platform) == ("28.5.2", "1.51", store, platform)
 
 
 @pytest.mark.parametrize(
@@ -138,11 +139,7 @@ def test_components_of_no_engine(components: Any) -> None:
 @pytest.mark.parametrize(("api", "fits"), [("1.41", False), ("1.45", False), ("1.46", True), ("1.51", True)])
 def test_the_platform_option_needs_an_api(api: str, fits: bool) -> None:
     with FakeEngine(api_version=api) as engine:
-        if fits:
-            to(engine).require_platform_option()
-        else:
-            with pytest.raises(UsageError, match=rf"needs an engine with API 1\.46 .* speaks {api}"):
-                to(engine).require_platform_option()
+        assert to(engine).info().push_takes_platform is fits
 
 
 # --------------------------------------------------------------------------- images

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 import pytest
 
+from pushsafe.engine.kinds import CLASSIC, CONTAINERD
 from pushsafe.model.errors import EngineFailed, EngineUnreachable, RegistryUnreachable
 from pushsafe.model.evidence import Evidence, Preflight, Stage, TagAbsent, TagHeld, TagState, TagUnknown
-from pushsafe.model.facts import Facts, LocalImage, StoreKind
+from pushsafe.model.facts import EngineKind, Facts, LocalImage
 from pushsafe.model.outcomes import Denied, EngineAnswer, EngineRefused, Failed, NotPushed, Outcome, Pushed, Verified
 from pushsafe.model.plan import How
 from pushsafe.model.report import Report
@@ -109,9 +110,9 @@ ERRORS: Mapping[str, Scripted[EngineAnswer]] = {
 }
 
 
-def stores(now: str, engine: StoreKind) -> dict[str, Scripted[ManifestInfo | Evidence]]:
+def stores(now: str, engine: EngineKind) -> dict[str, Scripted[ManifestInfo | Evidence]]:
     """A registry in which tags name an image of an engine's store, by its digest or its config."""
-    if engine is StoreKind.CONTAINERD:
+    if engine is CONTAINERD:
         found = ManifestInfo(now, OCI_MANIFEST)
         return {ONE: found, TWO: found, LATEST: found, f"{API}@{now}": found}
     found = ManifestInfo(sha("d"), DOCKER_MANIFEST)
@@ -122,7 +123,7 @@ def run(
     answer: Scripted[EngineAnswer],
     registry: Registry,
     *given: str,
-    store: StoreKind = StoreKind.CONTAINERD,
+    store: EngineKind = CONTAINERD,
     image: LocalImage | None = None,
     asks: Asks = Asks.PREFLIGHT,
     platforms: tuple[Platform, ...] = (),
@@ -135,9 +136,9 @@ def run(
 
 
 @pytest.mark.parametrize("asks", [Asks.PREFLIGHT, Asks.LOGIN], ids=["preflight", "no preflight"])
-@pytest.mark.parametrize("store", StoreKind)
+@pytest.mark.parametrize("store", [CLASSIC, CONTAINERD])
 @pytest.mark.parametrize("answer", ERRORS.values(), ids=ERRORS)
-def test_a_tag_that_names_the_image_is_in_place(answer: Scripted[EngineAnswer], store: StoreKind, asks: Asks) -> None:
+def test_a_tag_that_names_the_image_is_in_place(answer: Scripted[EngineAnswer], store: EngineKind, asks: Asks) -> None:
     report, world = run(answer, Registry(stores(IMAGE, store)), ONE, TWO, LATEST, store=store, asks=asks)
     assert exit_code(report) is ExitCode.OK
     assert set(pushes(world)) == {ONE}, "the others are tagged, and latest moves"
@@ -150,15 +151,13 @@ def test_a_tag_that_names_the_image_is_in_place(answer: Scripted[EngineAnswer], 
     assert "nothing was pushed" not in text
 
 
-@pytest.mark.parametrize("store", StoreKind)
+@pytest.mark.parametrize("store", [CLASSIC, CONTAINERD])
 @pytest.mark.parametrize("answer", ERRORS.values(), ids=ERRORS)
-def test_a_tag_that_names_something_new_is_told_of(answer: Scripted[EngineAnswer], store: StoreKind) -> None:
+def test_a_tag_that_names_something_new_is_told_of(answer: Scripted[EngineAnswer], store: EngineKind) -> None:
     report, _ = run(answer, Registry(stores(STRANGE, store)), ONE, LATEST, store=store)
     assert exit_code(report) in (ExitCode.FAILED, ExitCode.UNREACHABLE, ExitCode.UNCLEAR)
     text = human.render(report)
-    assert (
-        f"the tag names {STRANGE if store is StoreKind.CONTAINERD else sha('d')} now, which it did not before" in text
-    )
+    assert f"the tag names {STRANGE if store is CONTAINERD else sha('d')} now, which it did not before" in text
     assert "nothing was pushed" not in text
     assert isinstance(report.results[1].outcome, NotPushed | Failed | Denied)
 
@@ -185,7 +184,7 @@ def test_a_tag_that_is_as_it_was_is_a_failure_and_nothing_more(now: ManifestInfo
 
 def test_a_reader_has_pushed_nothing_and_nobody_looks() -> None:
     refused = Preflight((Evidence(Stage.PROBE, "", status=403, sent=True),))
-    registry = Registry(stores(IMAGE, StoreKind.CONTAINERD), preflights={API: (refused,)})
+    registry = Registry(stores(IMAGE, CONTAINERD), preflights={API: (refused,)})
     denied = EngineRefused(Evidence(Stage.PUSH, "denied: requested access to the resource is denied"))
     report, world = run(denied, registry, ONE, asks=Asks.LOGIN)
     assert exit_code(report) is ExitCode.INSUFFICIENT_PERMISSION
@@ -227,11 +226,11 @@ def outcomes(report: Report) -> list[type[Outcome]]:
 @pytest.mark.parametrize(
     ("answer", "store", "pushed", "expected"),
     [
-        (unsent("error parsing HTTP 404 response"), StoreKind.CLASSIC, [ONE], [Failed, NotPushed, NotPushed]),
-        (unsent("error parsing HTTP 404 response"), StoreKind.CONTAINERD, [ONE, TWO], [Failed, Pushed, NotPushed]),
+        (unsent("error parsing HTTP 404 response"), CLASSIC, [ONE], [Failed, NotPushed, NotPushed]),
+        (unsent("error parsing HTTP 404 response"), CONTAINERD, [ONE, TWO], [Failed, Pushed, NotPushed]),
         (
             EngineRefused(Evidence(Stage.PUSH, "error parsing HTTP 404 response")),
-            StoreKind.CLASSIC,
+            CLASSIC,
             [ONE, TWO],
             [Failed, Pushed, NotPushed],
         ),
@@ -239,7 +238,7 @@ def outcomes(report: Report) -> list[type[Outcome]]:
     ids=["a layer", "a layer as the other store tells it", "the manifest"],
 )
 def test_a_layer_fails_for_every_tag(
-    answer: EngineRefused, store: StoreKind, pushed: list[str], expected: list[type[Outcome]]
+    answer: EngineRefused, store: EngineKind, pushed: list[str], expected: list[type[Outcome]]
 ) -> None:
     report, world = run(answer, Registry({ONE: NOT_THERE}), ONE, TWO, LATEST, store=store)
     assert (pushes(world), outcomes(report)) == (pushed, expected)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from pushsafe.engine.kinds import CLASSIC, CONTAINERD
 from pushsafe.model.credentials import Credential, CredentialKind
 from pushsafe.model.errors import (
     EngineFailed,
@@ -33,7 +34,7 @@ from pushsafe.model.evidence import (
     TagState,
     TagUnknown,
 )
-from pushsafe.model.facts import Buildx, Facts, ImageMissing, LocalImage, StoreKind
+from pushsafe.model.facts import Buildx, EngineKind, Facts, ImageMissing, LocalImage
 from pushsafe.model.request import Asks, PushRequest, TagPolicy
 from pushsafe.oci.manifest import ManifestInfo
 from pushsafe.oci.reference import Reference
@@ -43,6 +44,7 @@ from pushsafe.push.preflight import investigate
 from pushsafe.report.exit_codes import ExitCode, exit_code
 from tests.fakes.gateways import (
     ACCEPTED,
+    DOCKER_26,
     LOGGED_IN,
     NOT_THERE,
     NOW,
@@ -339,22 +341,22 @@ PULLED_IMAGE = {ONE: LocalImage(sha("a"), (AMD64,), repo_digests=(PULLED,))}
 @pytest.mark.parametrize(
     ("store", "source", "found"),
     [
-        (StoreKind.CLASSIC, SOURCE_INDEX, ["PS203"]),
-        (StoreKind.CLASSIC, single(), []),
-        (StoreKind.CLASSIC, ManifestInfo(sha("e"), OCI_INDEX, (AMD64,)), []),
-        (StoreKind.CLASSIC, NOT_FOUND, []),
-        (StoreKind.CLASSIC, AWAY, []),
-        (StoreKind.CONTAINERD, SOURCE_INDEX, []),
+        (CLASSIC, SOURCE_INDEX, ["PS203"]),
+        (CLASSIC, single(), []),
+        (CLASSIC, ManifestInfo(sha("e"), OCI_INDEX, (AMD64,)), []),
+        (CLASSIC, NOT_FOUND, []),
+        (CLASSIC, AWAY, []),
+        (CONTAINERD, SOURCE_INDEX, []),
     ],
     ids=["index", "manifest", "index-of-one", "gone", "away", "containerd"],
 )
 def test_one_platform_of_a_known_index_is_not_pushed_in_silence(
-    store: StoreKind, source: ManifestInfo | Evidence | RegistryUnreachable, found: list[str]
+    store: EngineKind, source: ManifestInfo | Evidence | RegistryUnreachable, found: list[str]
 ) -> None:
     world = World(engine=Engine(store, PULLED_IMAGE), registry=Registry({PULLED: source}))
     report = world.run(ONE, asks=Asks.PREFLIGHT)
     assert codes(report) == found
-    assert (f"manifest {PULLED}" in world.registry.asked) == (store is StoreKind.CLASSIC)
+    assert (f"manifest {PULLED}" in world.registry.asked) == (store is CLASSIC)
     assert pushes(world) == ([] if found else [ONE])
 
 
@@ -368,7 +370,7 @@ def test_what_a_digest_names(
 
 def test_what_several_tags_were_pulled_from_is_asked_once() -> None:
     images = dict.fromkeys((ONE, TWO, THREE), LocalImage(sha("a"), (AMD64,), repo_digests=(PULLED,)))
-    world = World(Engine(StoreKind.CLASSIC, images), registry=Registry({PULLED: SOURCE_INDEX}))
+    world = World(Engine(CLASSIC, images), registry=Registry({PULLED: SOURCE_INDEX}))
     report = world.run(ONE, TWO, THREE, asks=Asks.PREFLIGHT)
     assert codes(report) == ["PS203"]
     assert all(name in report.findings[0].fix for name in (ONE, TWO, THREE))
@@ -376,24 +378,23 @@ def test_what_several_tags_were_pulled_from_is_asked_once() -> None:
 
 
 def test_buildx_is_looked_at_where_it_is_needed() -> None:
-    world = World(engine=Engine(StoreKind.CLASSIC, PULLED_IMAGE), registry=Registry({PULLED: SOURCE_INDEX}))
+    world = World(engine=Engine(CLASSIC, PULLED_IMAGE), registry=Registry({PULLED: SOURCE_INDEX}))
     world.buildx.looked = Buildx(problem="buildx is not installed")
     assert "buildx is not installed" in world.run(ONE, asks=Asks.PREFLIGHT).findings[0].message
     assert world.buildx.asked == ["look"]
-    plain = World(Engine(StoreKind.CLASSIC))
+    plain = World(Engine(CLASSIC))
     assert exit_code(plain.run(ONE)) is ExitCode.OK
     assert plain.buildx.asked == []
 
 
 def test_several_platforms_are_refused_by_a_rule_before_the_engine_could_refuse_the_option() -> None:
-    too_old = UsageError("--platform needs an engine with API 1.46")
-    world = World(Engine(StoreKind.CLASSIC, platform_option=too_old))
+    world = World(Engine(info_answer=DOCKER_26))
     assert codes(world.run(ONE, platforms=(AMD64, ARM64))) == ["PS203"]
     assert exit_code(world.run(ONE, platforms=(AMD64,))) is ExitCode.USAGE
 
 
 def test_who_names_the_platform_means_it() -> None:
-    world = World(engine=Engine(StoreKind.CLASSIC, PULLED_IMAGE), registry=Registry({PULLED: SOURCE_INDEX}))
+    world = World(engine=Engine(CLASSIC, PULLED_IMAGE), registry=Registry({PULLED: SOURCE_INDEX}))
     report = world.run(ONE, platforms=(AMD64,))
     assert world.engine.pushed == [(ONE, AMD64)]
     assert f"manifest {PULLED}" not in world.registry.asked

@@ -14,10 +14,11 @@ from referencing import Registry as Schemas
 from referencing import Resource
 
 from pushsafe import rules
+from pushsafe.engine.kinds import CONTAINERD
 from pushsafe.model.credentials import Credential, CredentialKind
-from pushsafe.model.errors import EngineFailed, EngineUnreachable, RegistryUnreachable, UsageError
+from pushsafe.model.errors import EngineFailed, EngineUnreachable, RegistryUnreachable
 from pushsafe.model.evidence import WRONG_ADDRESS, Access, Evidence, Preflight, RegistryPing, Stage
-from pushsafe.model.facts import Facts, ImageMissing, LocalImage, StoreKind
+from pushsafe.model.facts import Facts, ImageMissing, LocalImage
 from pushsafe.model.inquiry import STEPS, Diagnosis, StepStatus
 from pushsafe.model.request import PushRequest, TagPolicy
 from pushsafe.model.verdicts import Severity
@@ -30,7 +31,7 @@ from pushsafe.report import json as json_report
 from pushsafe.report.exit_codes import ExitCode, exit_code
 from pushsafe.rules import RULES, Needs, Rule
 from pushsafe.rules.rule import Problem
-from tests.fakes.gateways import NOW, Engine, Registry, World
+from tests.fakes.gateways import DOCKER_26, NOW, Engine, Registry, World
 from tests.values import AMD64, ARM64, OCI_INDEX, OCI_MANIFEST, broken, logged_in, nobody, ref, sha
 
 NAME = "registry.test/team/app"
@@ -137,7 +138,7 @@ SAYS: list[tuple[World, ExitCode, dict[str, str]]] = [
     (
         asked(
             *GOOD,
-            engine=Engine(store=StoreKind.CONTAINERD, images={REF: LocalImage(sha("a"), (AMD64,), (ARM64,))}),
+            engine=Engine(store=CONTAINERD, images={REF: LocalImage(sha("a"), (AMD64,), (ARM64,))}),
         ),
         ExitCode.LINT,
         {
@@ -383,9 +384,7 @@ SAYS: list[tuple[World, ExitCode, dict[str, str]]] = [
         {"push probe": "failed 401; *", "token as nobody": "unknown it went away"},
     ),
     (
-        asked(
-            OPEN, as_nobody(REFUSED._replace(challenge=BEARER)), TOKEN, PROBE, engine=Engine(store=StoreKind.CONTAINERD)
-        ),
+        asked(OPEN, as_nobody(REFUSED._replace(challenge=BEARER)), TOKEN, PROBE, engine=Engine(store=CONTAINERD)),
         ExitCode.OK,
         {"challenge": "ok none: *", "push probe": "ok 202; *", "push probe as nobody": "compared 401; *"},
     ),
@@ -510,9 +509,12 @@ def test_an_engine_that_fails_when_it_is_asked_for_the_image() -> None:
 
 
 def test_an_engine_that_cannot_take_the_platform() -> None:
-    world = asked(*GOOD, engine=Engine(platform_option=UsageError("--platform needs Docker 27")))
+    world = asked(*GOOD, engine=Engine(info_answer=DOCKER_26))
     found = diagnose(world, REF, AMD64)
-    assert shown(found, "engine") == "failed --platform needs Docker 27"
+    assert (
+        shown(found, "engine")
+        == "failed --platform needs an engine with API 1.46 (Docker 27), and this one speaks 1.45"
+    )
     assert exit_code(found.report) is ExitCode.USAGE
 
 

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 
 import pytest
 
+from pushsafe.engine.kinds import CONTAINERD
 from pushsafe.model.errors import EngineFailed, EngineUnreachable, RegistryUnreachable
 from pushsafe.model.evidence import Evidence, Preflight, RegistryPing, Stage
-from pushsafe.model.facts import LocalImage, StoreKind
+from pushsafe.model.facts import LocalImage
 from pushsafe.model.outcomes import (
     Denied,
     EngineReduced,
@@ -131,9 +132,7 @@ def test_where_nobody_can_be_asked_the_denial_is_unclear(failure: Exception) -> 
 
 
 def test_an_index_that_the_engine_reduced_is_a_failure() -> None:
-    world = World(
-        engine=Engine(StoreKind.CONTAINERD, push_answers={ONE: EngineReduced(sha("1"), sha("2"), "linux/amd64")})
-    )
+    world = World(engine=Engine(CONTAINERD, push_answers={ONE: EngineReduced(sha("1"), sha("2"), "linux/amd64")}))
     report = world.run(ONE, TWO)
     assert pushes(world) == [ONE]  # it would be reduced under every other tag as well
     assert kinds(report) == ["Failed", "NotPushed"]

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from pushsafe.engine.kinds import CONTAINERD
 from pushsafe.model.errors import ProxyAnswers, RegistryUnreachable
 from pushsafe.model.evidence import Evidence, Preflight, Stage
-from pushsafe.model.facts import LocalImage, StoreKind
+from pushsafe.model.facts import LocalImage
 from pushsafe.model.outcomes import (
     Denied,
     EngineAnswer,
@@ -124,7 +125,7 @@ def test_different_images_have_a_carrier_each() -> None:
 
 
 def test_push_each_leaves_everything_to_the_engine() -> None:
-    world = World(Engine(StoreKind.CONTAINERD), Registry(held={ONE: ManifestInfo(sha("a"), OCI_MANIFEST)}))
+    world = World(Engine(CONTAINERD), Registry(held={ONE: ManifestInfo(sha("a"), OCI_MANIFEST)}))
     report = push(world, ONE, TWO, LATEST, push_each=True)
     assert pushes(world) == [ONE, TWO, LATEST]
     assert world.registry.tagged == []
@@ -180,7 +181,7 @@ def test_repositories_of_a_registry_are_pushed_in_turn_and_tagged_beside_the_nex
 
 def test_what_is_there_is_not_pushed_but_read_once_more() -> None:
     there = ManifestInfo(sha("a"), OCI_MANIFEST)
-    world = World(Engine(StoreKind.CONTAINERD), Registry(held={ONE: there}))
+    world = World(Engine(CONTAINERD), Registry(held={ONE: there}))
     report = push(world, ONE, TWO)
     assert pushes(world) == []
     assert world.registry.tagged == [TWO]
@@ -197,7 +198,7 @@ def test_what_has_changed_since_it_was_looked_at_is_somebody_elses_to_change(sin
     """Pushing it now would replace what no rule has looked at; and moving tags stay where they are."""
     looks = iter([ManifestInfo(sha("a"), OCI_MANIFEST), since])
     images = dict.fromkeys((ONE, LATEST), LocalImage(sha("a"), (AMD64,)))
-    world = World(Engine(StoreKind.CONTAINERD, images=images), Registry(held={ONE: lambda: next(looks)}))
+    world = World(Engine(CONTAINERD, images=images), Registry(held={ONE: lambda: next(looks)}))
     report = push(world, ONE, LATEST)
     assert (pushes(world), world.registry.tagged) == ([], [])
     assert how(report) == ["already-there", "NotPushed"]
@@ -223,7 +224,7 @@ def test_the_manifests_of_an_index_are_looked_for_once() -> None:
     children = {f"{API}@{sha(name)}": ManifestInfo(sha(name), OCI_MANIFEST) for name in "12"}
     image = LocalImage(DIGEST, (AMD64, ARM64), children=index.children)
     names = [ONE, TWO, THREE]
-    engine = Engine(StoreKind.CONTAINERD, images=dict.fromkeys(names, image))
+    engine = Engine(CONTAINERD, images=dict.fromkeys(names, image))
     world = World(engine, Registry({**dict.fromkeys(names, index), **children}))
     report = push(world, *names)
     assert [result.verification for result in report.results] == [Verified(index, "registry")] * 3
@@ -376,7 +377,7 @@ def test_what_nobody_may_do_says_nothing_of_the_account() -> None:
     """A registry whose `/v2/` is open: the first upload was tried as nobody, the second one with the credential."""
     answers = (Evidence(Stage.PROBE, "", status=401, sent=False), Evidence(Stage.PROBE, "", status=202, sent=True))
     registry = Registry(preflights={API: (Preflight(answers),)})
-    world = World(Engine(StoreKind.CONTAINERD, push_answers={ONE: refused(DENIED)}), registry)
+    world = World(Engine(CONTAINERD, push_answers={ONE: refused(DENIED)}), registry)
     assert how(push(world, ONE, TWO, THREE)) == ["Denied", "pushed", "tagged"]
 
 

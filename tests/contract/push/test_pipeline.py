@@ -6,9 +6,10 @@ import threading
 
 import pytest
 
-from pushsafe.model.errors import RegistryUnreachable, UsageError
+from pushsafe.engine.kinds import CLASSIC, CONTAINERD
+from pushsafe.model.errors import RegistryUnreachable
 from pushsafe.model.evidence import Access, Evidence, RegistryPing, Stage
-from pushsafe.model.facts import ConfiguredRegistry, LocalImage, StoreKind
+from pushsafe.model.facts import ConfiguredRegistry, EngineKind, LocalImage
 from pushsafe.model.outcomes import Layers, Mismatch, Missing, NotPushed, Pushed, Verified
 from pushsafe.model.report import ErrorKind
 from pushsafe.oci.manifest import ManifestInfo
@@ -16,6 +17,7 @@ from pushsafe.oci.reference import Reference, parse_repository
 from pushsafe.report.exit_codes import ExitCode, exit_code
 from tests.fakes.gateways import (
     DIGEST,
+    DOCKER_26,
     Credentials,
     Engine,
     Observed,
@@ -129,7 +131,7 @@ def test_a_single_manifest_has_the_platform_of_the_image() -> None:
 
 
 def test_a_single_manifest_of_an_image_of_several_platforms_names_none() -> None:
-    engine = Engine(StoreKind.CONTAINERD, {ONE: LocalImage(sha("a"), (AMD64, ARM64))})
+    engine = Engine(CONTAINERD, {ONE: LocalImage(sha("a"), (AMD64, ARM64))})
     verification = World(engine).run(ONE).results[0].verification
     assert isinstance(verification, Verified)
     assert verification.manifest.platforms == ()
@@ -214,7 +216,7 @@ def test_the_rules_know_which_registries_are_set_up() -> None:
 
 
 def test_two_platforms_are_no_push_of_the_containerd_store() -> None:
-    world = World(engine=Engine(StoreKind.CONTAINERD))
+    world = World(engine=Engine(CONTAINERD))
     report = world.run(ONE, platforms=(AMD64, ARM64))
     assert [error.kind for error in report.errors] == [ErrorKind.USAGE]
     assert report.results[0].outcome == NotPushed("the request cannot be carried out")
@@ -222,8 +224,8 @@ def test_two_platforms_are_no_push_of_the_containerd_store() -> None:
     assert exit_code(report) is ExitCode.USAGE
 
 
-@pytest.mark.parametrize("store", StoreKind)
-def test_one_platform_is_a_push_of_either_store(store: StoreKind) -> None:
+@pytest.mark.parametrize("store", [CLASSIC, CONTAINERD])
+def test_one_platform_is_a_push_of_either_store(store: EngineKind) -> None:
     world = World(Engine(store, {ONE: LocalImage(sha("a"), (AMD64, ARM64))}))
     verification = world.run(ONE, platforms=(ARM64,)).results[0].verification
     assert world.engine.pushed == [(ONE, ARM64)]
@@ -246,9 +248,10 @@ def test_two_platforms_are_never_pushed_as_one_whatever_is_allowed() -> None:
 
 
 def test_an_engine_that_knows_no_platforms_is_told_of() -> None:
-    world = World(engine=Engine(platform_option=UsageError("--platform needs API 1.46", "leave it out")))
+    world = World(engine=Engine(info_answer=DOCKER_26))
     report = world.run(ONE, platforms=(AMD64,))
-    assert (report.errors[0].message, report.errors[0].hint) == ("--platform needs API 1.46", "leave it out")
+    said = "--platform needs an engine with API 1.46 (Docker 27), and this one speaks 1.45"
+    assert (report.errors[0].message, report.errors[0].hint.partition(":")[0]) == (said, "leave --platform out")
     assert exit_code(report) is ExitCode.USAGE
 
 

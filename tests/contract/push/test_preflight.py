@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import pytest
 
+from pushsafe.engine.kinds import CLASSIC, CONTAINERD
 from pushsafe.model.credentials import Credential, CredentialKind
 from pushsafe.model.evidence import Access, Evidence, Preflight, RegistryPing, Stage, TagAbsent, TagHeld, TagUnknown
-from pushsafe.model.facts import LocalImage, StoreKind
+from pushsafe.model.facts import EngineKind, LocalImage
 from pushsafe.model.outcomes import Denied, EngineRefused, Failed, NotChecked, NotPushed, Pushed, Ready
 from pushsafe.model.report import ErrorKind, PreflightVerdict, Report, RepositoryCheck
 from pushsafe.model.request import Asks, TagPolicy
@@ -362,7 +363,7 @@ IMMUTABLE = TagPolicy(immutable=("1",))
 )
 def test_an_immutable_tag_is_pushed_again_only_as_it_is(now: ManifestInfo, kind: str) -> None:
     image = LocalImage(sha("a"), (AMD64,))
-    world = World(Engine(StoreKind.CONTAINERD, {ONE: image}), Registry(held={ONE: now}))
+    world = World(Engine(CONTAINERD, {ONE: image}), Registry(held={ONE: now}))
     assert kinds(preflight(world, ONE, policy=IMMUTABLE)) == [kind]
 
 
@@ -372,11 +373,11 @@ def test_an_immutable_tag_is_pushed_again_only_as_it_is(now: ManifestInfo, kind:
 @pytest.mark.parametrize(
     ("store", "kind", "code"),
     [
-        (StoreKind.CLASSIC, "Denied", ExitCode.NO_AUTHENTICATION),
-        (StoreKind.CONTAINERD, "Pushed", ExitCode.OK),
+        (CLASSIC, "Denied", ExitCode.NO_AUTHENTICATION),
+        (CONTAINERD, "Pushed", ExitCode.OK),
     ],
 )
-def test_an_open_registry_that_wants_a_login_for_an_upload(store: StoreKind, kind: str, code: ExitCode) -> None:
+def test_an_open_registry_that_wants_a_login_for_an_upload(store: EngineKind, kind: str, code: ExitCode) -> None:
     half_open = answers(ping(200), probe(401, sent=False), token(200), probe(202))
     world = World(
         Engine(store),

@@ -9,9 +9,10 @@ import pytest
 from pushsafe.denial import reasons
 from pushsafe.denial.classify import classify, needs_investigation
 from pushsafe.denial.refusal import Refusal, credential_evidence, refusal_of
+from pushsafe.engine.kinds import CLASSIC, CONTAINERD
 from pushsafe.model.credentials import Credential, CredentialKind
 from pushsafe.model.evidence import Evidence, Stage, TagAbsent, TagHeld, TagState, TagUnknown
-from pushsafe.model.facts import Facts, StoreKind
+from pushsafe.model.facts import EngineKind, Facts
 from pushsafe.model.verdicts import Denial, DenialKind, DenialReason, Failure, FailureKind
 from pushsafe.oci.manifest import OCI_MANIFEST, ManifestInfo
 from tests.evidence import (
@@ -66,7 +67,7 @@ class Case:
     learnt: tuple[Evidence, ...]
     verdict: DenialReason | FailureKind
     reference: str = "registry.test/team/app:1"
-    store: StoreKind = StoreKind.CLASSIC
+    store: EngineKind = CLASSIC
 
     def refusal(self) -> Refusal:
         evidence = (credential_evidence(self.credential), said(self.words), *self.learnt)
@@ -143,7 +144,7 @@ CASES = (
         DENIED,
         (OPEN, probe(401, sent=False), token(200), probe(202)),
         UNCLEAR,
-        store=StoreKind.CONTAINERD,
+        store=CONTAINERD,
     ),
     Case(
         "open-and-no-words-of-a-refusal",

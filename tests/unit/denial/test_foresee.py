@@ -8,9 +8,10 @@ import pytest
 
 from pushsafe.denial.classify import foresee
 from pushsafe.denial.refusal import Refusal, beforehand, credential_evidence
+from pushsafe.engine.kinds import CLASSIC, CONTAINERD
 from pushsafe.model.credentials import Credential, CredentialKind
 from pushsafe.model.evidence import Evidence, Preflight, Stage
-from pushsafe.model.facts import EngineInfo, Facts, StoreKind
+from pushsafe.model.facts import EngineInfo, EngineKind, Facts
 from pushsafe.model.verdicts import Denial, DenialReason, Failure, FailureKind
 from tests.evidence import (
     AWAY,
@@ -59,7 +60,7 @@ class Case:
     learnt: tuple[Evidence, ...]
     verdict: DenialReason | FailureKind | None
     reference: str = "registry.test/team/app:1"
-    store: StoreKind | None = StoreKind.CLASSIC
+    store: EngineKind | None = CLASSIC
 
     def refusal(self) -> Refusal:
         evidence = (credential_evidence(self.credential), *self.learnt)
@@ -109,7 +110,7 @@ CASES = (
         ADA,
         (OPEN, probe(401, sent=False), token(200), probe(202)),
         None,
-        store=StoreKind.CONTAINERD,
+        store=CONTAINERD,
     ),
     Case("half-open-and-no-engine", ADA, (OPEN, probe(401, sent=False), probe(202)), None, store=None),
     Case("half-open-and-wrong", ADA, (OPEN, probe(401, sent=False), token(401)), REJECTED),
@@ -269,8 +270,8 @@ def test_the_nearest_login_is_named(credential: Credential, words: str) -> None:
 
 def test_a_preflight_as_a_refusal() -> None:
     preflight = Preflight((BASIC, token(401)))
-    engine = EngineInfo("28.5.2", "1.51", StoreKind.CLASSIC, AMD64)
+    engine = EngineInfo("28.5.2", "1.51", CLASSIC, AMD64)
     fact = Facts(ref("registry.test/a:1"), credential=ADA, preflight=preflight, engine=engine)
     evidence = (credential_evidence(ADA), *preflight.evidence)
-    assert beforehand(fact, NOW) == Refusal(fact.reference, ADA, evidence, NOW, StoreKind.CLASSIC)
-    assert beforehand(fact._replace(engine=None), NOW).store is None
+    assert beforehand(fact, NOW) == Refusal(fact.reference, ADA, evidence, NOW, CLASSIC)
+    assert beforehand(fact._replace(engine=None), NOW).engine is None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from pushsafe.engine.kinds import CLASSIC, CONTAINERD
 from pushsafe.model.evidence import TagAbsent, TagHeld, TagUnknown
-from pushsafe.model.facts import Facts, ImageMissing, LocalImage, StoreKind, Upcoming
+from pushsafe.model.facts import EngineKind, Facts, ImageMissing, LocalImage, Upcoming
 from pushsafe.model.tag_changes import pushed, unchanged
 from pushsafe.oci.manifest import DOCKER_MANIFEST, ManifestInfo
 from pushsafe.oci.platform import Platform
@@ -102,9 +103,9 @@ def test_unchanged(fact: Facts, expected: bool) -> None:
 
 
 @pytest.mark.parametrize("media_type", [DOCKER_MANIFEST, OCI_MANIFEST])
-@pytest.mark.parametrize("store", StoreKind)
-def test_the_classic_store_writes_dockers_manifests(media_type: str, store: StoreKind) -> None:
+@pytest.mark.parametrize("store", [CLASSIC, CONTAINERD])
+def test_the_classic_store_writes_dockers_manifests(media_type: str, store: EngineKind) -> None:
     """Pulled with an OCI manifest and pushed again, the tag names another digest."""
     now = TagHeld(ManifestInfo(sha("b"), media_type))
-    written_anew = store is StoreKind.CLASSIC and media_type == OCI_MANIFEST
+    written_anew = store is CLASSIC and media_type == OCI_MANIFEST
     assert unchanged(facts(GIVEN, image=PULLED, now=now, store=store)) is not written_anew

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
+from pushsafe.engine import kinds
 from pushsafe.model.evidence import Preflight, TagAbsent, TagHeld, TagState
-from pushsafe.model.facts import EngineInfo, Facts, ImageMissing, LocalImage, StoreKind
+from pushsafe.model.facts import EngineInfo, Facts, ImageMissing, LocalImage
 from pushsafe.model.plan import Batch, How, PushPlan
 from pushsafe.model.request import TagPolicy
 from pushsafe.oci.manifest import DOCKER_MANIFEST, ManifestInfo
@@ -17,8 +18,8 @@ from tests.values import AMD64, ARM64, OCI_INDEX, OCI_MANIFEST, ref, sha
 
 API, WEB, OTHER = "a.test/team/api", "a.test/team/web", "b.test/team/api"
 IMAGE, ANOTHER = LocalImage(sha("a"), (AMD64,)), LocalImage(sha("b"), (AMD64,))
-CONTAINERD = EngineInfo("28.5.2", "1.51", StoreKind.CONTAINERD, AMD64)
-CLASSIC = EngineInfo("28.5.2", "1.51", StoreKind.CLASSIC, AMD64)
+CONTAINERD = EngineInfo("28.5.2", "1.51", kinds.CONTAINERD, AMD64)
+CLASSIC = EngineInfo("28.5.2", "1.51", kinds.CLASSIC, AMD64)
 
 
 def fact(

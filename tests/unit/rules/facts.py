@@ -8,10 +8,10 @@ from pushsafe.model.facts import (
     Buildx,
     ConfiguredRegistry,
     EngineInfo,
+    EngineKind,
     Facts,
     ImageMissing,
     LocalImage,
-    StoreKind,
     Upcoming,
 )
 from pushsafe.model.request import TagPolicy
@@ -36,7 +36,7 @@ def facts(
     credential: Credential | None = None,
     ping: RegistryPing | None = None,
     source: tuple[str, ManifestInfo] | None = None,
-    store: StoreKind | None = None,
+    store: EngineKind | None = None,
     platforms: tuple[Platform, ...] = (),
     now: TagState | None = None,
     policy: TagPolicy = DEFAULT_POLICY,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pushsafe.model.facts import Builder, Buildx, Facts, LocalImage, StoreKind, Upcoming
+from pushsafe.engine import kinds
+from pushsafe.model.facts import Builder, Buildx, Facts, LocalImage, Upcoming
 from pushsafe.oci.manifest import ManifestInfo
 from pushsafe.rules.buildx_commands import INSTALL, NEW_BUILDER, Way, best, build, copy, instead, needed, widened
 from tests.unit.rules.facts import facts, held, image
@@ -103,13 +104,13 @@ HALF = LocalImage(sha("a"), (AMD64,), (ARM64,))
 @pytest.mark.parametrize(
     ("fact", "looked_at"),
     [
-        (facts(GIVEN, store=StoreKind.CLASSIC, image=image("a"), platforms=BOTH), True),
-        (facts(GIVEN, store=StoreKind.CLASSIC, image=image("a"), source=SOURCE), True),
-        (facts(GIVEN, store=StoreKind.CONTAINERD, image=HALF), True),
+        (facts(GIVEN, store=kinds.CLASSIC, image=image("a"), platforms=BOTH), True),
+        (facts(GIVEN, store=kinds.CLASSIC, image=image("a"), source=SOURCE), True),
+        (facts(GIVEN, store=kinds.CONTAINERD, image=HALF), True),
         (facts(GIVEN, image=image("a", AMD64), now=held("b", AMD64, ARM64)), True),
         (facts(GIVEN, image=image("a", AMD64), now=held("b", ARM64)), True),
-        (facts(GIVEN, store=StoreKind.CONTAINERD, image=HALF, platforms=(AMD64,)), False),
-        (facts(GIVEN, store=StoreKind.CLASSIC, image=image("a")), False),
+        (facts(GIVEN, store=kinds.CONTAINERD, image=HALF, platforms=(AMD64,)), False),
+        (facts(GIVEN, store=kinds.CLASSIC, image=image("a")), False),
         (facts(GIVEN, image=image("a", AMD64, ARM64), now=held("b", AMD64, ARM64)), False),
         (facts(GIVEN, image=Upcoming(BOTH), now=held("b", AMD64, ARM64)), False),
         (facts(GIVEN), False),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pushsafe.model.facts import Builder, Buildx, Facts, ImageMissing, StoreKind, Upcoming
+from pushsafe.engine.kinds import CLASSIC, CONTAINERD
+from pushsafe.model.facts import Builder, Buildx, Facts, ImageMissing, Upcoming
 from pushsafe.oci.manifest import ManifestInfo
 from pushsafe.rules.buildx_commands import NEW_BUILDER
 from pushsafe.rules.ps203_multi_platform_without_buildx import RULE
@@ -13,7 +14,6 @@ from tests.values import AMD64, ARM64, OCI_INDEX, sha
 
 GIVEN = "registry.test/my-api:1"
 OTHER = "registry.test/my-api:2"
-CLASSIC, CONTAINERD = StoreKind.CLASSIC, StoreKind.CONTAINERD
 SOURCE = (f"docker.io/library/base@{sha('e')}", ManifestInfo(sha("e"), OCI_INDEX, (AMD64, ARM64), (sha("1"), sha("2"))))
 
 ONE_AT_A_TIME = Builder("default", "docker", (AMD64,), current=True)

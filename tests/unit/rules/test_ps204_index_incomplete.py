@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from pushsafe.model.facts import Facts, ImageMissing, LocalImage, StoreKind
+from pushsafe.engine.kinds import CONTAINERD
+from pushsafe.model.facts import Facts, ImageMissing, LocalImage
 from pushsafe.rules.ps204_index_incomplete import RULE
 from tests.unit.rules.facts import facts, image, only, problems
 from tests.values import AMD64, ARM64, sha
 
 GIVEN = "registry.test/my-api:1"
-CONTAINERD = StoreKind.CONTAINERD
 HALF = LocalImage(sha("a"), (AMD64,), (ARM64,))
 PULLED = HALF._replace(repo_digests=(f"docker.io/library/base@{sha('b')}", f"registry.test/base@{sha('a')}"))
 BUILD = f"docker buildx build --platform linux/amd64,linux/arm64 -t {GIVEN} --push ."

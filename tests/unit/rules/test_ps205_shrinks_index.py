@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from pushsafe.engine.kinds import CLASSIC, CONTAINERD
 from pushsafe.model.evidence import TagAbsent, TagUnknown
-from pushsafe.model.facts import Buildx, Facts, ImageMissing, LocalImage, StoreKind, Upcoming
+from pushsafe.model.facts import Buildx, Facts, ImageMissing, LocalImage, Upcoming
 from pushsafe.model.verdicts import Severity
 from pushsafe.oci.manifest import ManifestInfo
 from pushsafe.oci.platform import Platform
@@ -77,7 +78,7 @@ def test_fires_for_what_is_not_made_yet(buildx: Buildx | None, fix: str) -> None
             f"docker pushsafe {GIVEN}",
         ),
         (
-            facts(GIVEN, image=PULLED, now=held("b", AMD64, ARM64), store=StoreKind.CLASSIC),
+            facts(GIVEN, image=PULLED, now=held("b", AMD64, ARM64), store=CLASSIC),
             None,
             "lost would be linux/arm64",
             BUILD.format("linux/amd64,linux/arm64"),
@@ -140,9 +141,9 @@ ONE_CONFIG = sha("c")
 NO_PLATFORM: dict[str, Facts] = {
     "an artifact in files": facts(GIVEN, image=Upcoming((), sha("a"))),
     "an image whose layers are still to be packed": facts(GIVEN, image=Upcoming((), config=ONE_CONFIG)),
-    "an image without an os": facts(GIVEN, image=image("a", Platform("", "amd64")), store=StoreKind.CLASSIC),
+    "an image without an os": facts(GIVEN, image=image("a", Platform("", "amd64")), store=CLASSIC),
     "an image without anything": facts(GIVEN, image=image("a", Platform("", ""))),
-    "an empty index": facts(GIVEN, image=LocalImage(sha("a"), ()), store=StoreKind.CONTAINERD),
+    "an empty index": facts(GIVEN, image=LocalImage(sha("a"), ()), store=CONTAINERD),
 }
 
 

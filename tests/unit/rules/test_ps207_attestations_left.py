@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pushsafe.model.facts import Facts, ImageMissing, LocalImage, StoreKind, Upcoming
+from pushsafe.engine.kinds import CONTAINERD
+from pushsafe.model.facts import Facts, ImageMissing, LocalImage, Upcoming
 from pushsafe.oci.platform import Platform
 from pushsafe.rules.ps207_attestations_left import RULE
 from tests.unit.rules.facts import facts, image, only, problems
@@ -15,7 +16,7 @@ ATTESTED = LocalImage(sha("a"), (AMD64, ARM64), children=(sha("1"), sha("2"), sh
 
 
 def test_fires() -> None:
-    problem = only(RULE, facts(GIVEN, store=StoreKind.CONTAINERD, image=ATTESTED, platforms=(ARM64,)))
+    problem = only(RULE, facts(GIVEN, store=CONTAINERD, image=ATTESTED, platforms=(ARM64,)))
     assert "only the manifest for linux/arm64 is pushed" in problem.message
     assert "stay behind" in problem.message
     assert problem.fix == f"docker pushsafe {GIVEN}   (the whole index, with them)"

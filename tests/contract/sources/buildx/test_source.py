@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from pushsafe.engine.kinds import CLASSIC
 from pushsafe.model.errors import RegistryUnreachable
 from pushsafe.model.evidence import Evidence, Preflight, Stage
-from pushsafe.model.facts import Builder, Buildx, StoreKind
+from pushsafe.model.facts import Builder, Buildx
 from pushsafe.model.outcomes import BuildFailed, Built, Denied, Failed, Mismatch, Missing, NotPushed, Pushed, Verified
 from pushsafe.model.report import Report
 from pushsafe.model.request import Asks, Build, Target
@@ -429,7 +430,7 @@ def test_the_engine_of_the_classic_store_pushes_itself() -> None:
     )
     registry = Registry(preflights={"registry.test/team/web": [ACCEPTED, LOCKED]})
     found = world(BuildFailed(1, said), APP, registry=registry)
-    found.engine = Engine(StoreKind.CLASSIC)
+    found.engine = Engine(CLASSIC)
     report = run(found, build(APP, WEB))
     assert exit_code(report) == 5
     assert kinds(report) == ["NotPushed", "Denied"]
@@ -456,7 +457,7 @@ def test_several_targets_that_the_engine_pushes() -> None:
 ERROR: target web: {DENIED}"""
     registry = Registry(preflights={"registry.test/team/web": [ACCEPTED, LOCKED]})
     found = world(BuildFailed(1, said), registry=registry)
-    found.engine = Engine(StoreKind.CLASSIC)
+    found.engine = Engine(CLASSIC)
     report = run(found, bake(app=APP, also=LATEST, web=WEB))
     assert exit_code(report) == 5
     assert kinds(report) == ["NotPushed", "NotPushed", "Denied"]
@@ -630,7 +631,7 @@ def test_only_an_engine_keeps_a_credential_back(driver: str, denied: bool) -> No
     found = world(
         Built((("", DIGEST),)), APP, registry=Registry(preflights={"registry.test/team/app": [opened]}), looked=looked
     )
-    found.engine = Engine(StoreKind.CLASSIC)
+    found.engine = Engine(CLASSIC)
     found.buildx = Pushing(found, Built((("", DIGEST),)), APP)
     found.buildx.looked = looked
     assert kinds(run(found, build(APP))) == ["Denied" if denied else "Pushed"]

@@ -91,10 +91,10 @@ def run(
                 listed = request.references
             # Imported here: `--help`, `rules` and a bad reference need none of it.
             from pushsafe.push.pipeline import run as run_pipeline
-            from pushsafe.sources import origin_of
+            from pushsafe.sources import source_of
 
             with display(output) as shown:
-                done.append(run_pipeline(request, outside, shown, origin_of))
+                done.append(run_pipeline(request, outside, shown, source_of))
     except PushsafeError as error:
         done.append(_nothing_done(listed, "the run ended before it")._replace(errors=errors_of(error)))
     except TimedOut:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from pushsafe.model.errors import EngineFailed, EngineUnreachable, UsageError
 from pushsafe.model.evidence import Stage
@@ -24,20 +24,18 @@ from pushsafe.runtime.phase_timer import Stopwatch
 from pushsafe.runtime.signals import TimedOut
 
 if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
-
-    from pushsafe.push.recorder import Recorder
+    from pushsafe.push.source import MakesSource
 
 
 def run(
     request: PushRequest,
     gateways: Gateways,
     observer: Observer,
-    origin_of: MakesOrigin,
+    source_of: MakesSource,
 ) -> Report:
     """Push what was asked for, unless a rule forbids it, and say what became of each reference.
 
-    `origin_of` makes what the content of the tags comes from.
+    `source_of` makes what the content of the tags comes from.
     """
     started = time.monotonic()
     facts = tuple(
@@ -55,7 +53,7 @@ def run(
     findings = lint(facts, Needs.TEXT, request.allowed)
     if refused(findings):
         return report_of(facts, findings, {}, "a finding forbids it", (("total", time.monotonic() - started),))
-    return Execution(request, gateways, observer, origin_of, findings, started).report(facts)
+    return Execution(request, gateways, observer, source_of, findings, started).report(facts)
 
 
 THREADS = 32
@@ -76,7 +74,7 @@ class Execution:
         request: PushRequest,
         gateways: Gateways,
         observer: Observer,
-        origin_of: MakesOrigin,
+        source_of: MakesSource,
         findings: tuple[Finding, ...],
         started: float,
     ) -> None:
@@ -92,7 +90,7 @@ class Execution:
         self._watch = Stopwatch()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="pushsafe")
         self._started = started
-        self._origin = origin_of(request, gateways, self._pool)
+        self._source = source_of(request, gateways, self._pool)
 
     def report(self, facts: tuple[Facts, ...]) -> Report:
         from pushsafe.push.collector import Gathering
@@ -102,8 +100,8 @@ class Execution:
         why_not = "it was not reached"
         try:
             with self._watch.phase("gather"):
-                facts = self._origin.prepare(facts)
-                ahead = self._origin.look_ahead
+                facts = self._source.prepare(facts)
+                ahead = self._source.look_ahead
                 facts = Gathering(self._request, self._gateways, self._pool, ahead=ahead).gather(facts)
             if self._request.asks is Asks.PREFLIGHT:
                 self._gateways.registry().tidy()
@@ -115,7 +113,7 @@ class Execution:
             elif self._results:
                 why_not = "the push of another listed tag would be refused"
             else:
-                planned = self._origin.plan(facts)
+                planned = self._source.plan(facts)
                 if self._request.pushes:
                     self._push(facts, planned)
                 else:
@@ -166,29 +164,8 @@ class Execution:
         self._observer.planned(tuple(tags.values()))
         recorder = Recorder(self._observer, self._watch)
         self._results = recorder.results
-        self._origin.carry_out(facts, planned, recorder)
+        self._source.carry_out(facts, planned, recorder)
 
 
 def _ready(fact: Facts) -> TagResult:
     return TagResult(fact.reference, Ready(), UNPUSHED)
-
-
-class Origin(Protocol):
-    """One of them. What its methods raise ends the run: EngineUnreachable, EngineFailed, UsageError, Refused.
-
-    `prepare` comes before registries are asked and rules are checked: it fills in the images that are no engine's, and
-    may add tags that it needs besides those listed. `look_ahead` is told of each repository that will not refuse the
-    push, one of its tags standing for it, while it is asked what the tags name. `plan` comes after, when nothing speaks
-    against a push. `carry_out` gives every one of the facts its result in `recorder`.
-    """
-
-    def prepare(self, facts: tuple[Facts, ...], /) -> tuple[Facts, ...]: ...
-    def look_ahead(self, fact: Facts, /) -> None: ...
-    def plan(self, facts: tuple[Facts, ...], /) -> PushPlan: ...
-    def carry_out(self, facts: tuple[Facts, ...], planned: PushPlan, recorder: Recorder, /) -> None: ...
-
-
-class MakesOrigin(Protocol):
-    """Makes the origin of a request; `pool` is for short questions."""
-
-    def __call__(self, request: PushRequest, gateways: Gateways, pool: ThreadPoolExecutor, /) -> Origin: ...

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
     from pushsafe.oci.platform import Platform
-    from pushsafe.push.pipeline import Origin
     from pushsafe.push.ports import Gateways, StoredImage
+    from pushsafe.push.source import Source
 
 
 class Transport(NamedTuple):
@@ -67,22 +67,22 @@ def open_image(archive: Archive, platforms: tuple[Platform, ...] = ()) -> Stored
     return image
 
 
-def origin_of(request: PushRequest, gateways: Gateways, pool: ThreadPoolExecutor) -> Origin:
-    """The origin of what a request asks to push. `pool` is for short questions; each is imported when it is needed."""
+def source_of(request: PushRequest, gateways: Gateways, pool: ThreadPoolExecutor) -> Source:
+    """The source of what a request asks to push. `pool` is for short questions; each is imported when it is needed."""
     match request.origin:
         case None:
-            from pushsafe.sources.engine import EngineImages
+            from pushsafe.sources.engine import EngineSource
 
-            return EngineImages(request, gateways, pool)
+            return EngineSource(request, gateways, pool)
         case Build():
-            from pushsafe.sources.buildx.source import Building
+            from pushsafe.sources.buildx.source import BuildxSource
 
-            return Building(request, request.origin, gateways, pool)
+            return BuildxSource(request, request.origin, gateways, pool)
         case Assembly():
-            from pushsafe.sources.index.source import Assembling
+            from pushsafe.sources.index.source import IndexSource
 
-            return Assembling(request, request.origin, gateways, pool)
+            return IndexSource(request, request.origin, gateways, pool)
         case Archive():
-            from pushsafe.sources.archive.source import Sending
+            from pushsafe.sources.archive.source import ArchiveSource
 
-            return Sending(request, request.origin, gateways, pool)
+            return ArchiveSource(request, request.origin, gateways, pool)

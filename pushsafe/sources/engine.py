@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
-
 from pushsafe.model.facts import Facts
 from pushsafe.model.plan import PushPlan
-from pushsafe.model.request import PushRequest
 from pushsafe.push.collector import require_one_platform
 from pushsafe.push.planner import plan
-from pushsafe.push.ports import Gateways
-
-if TYPE_CHECKING:
-    from pushsafe.push.recorder import Recorder
+from pushsafe.push.recorder import Recorder
+from pushsafe.push.source import Source
 
 
-class EngineImages:
+class EngineSource(Source):
     """Images of the engine, which pushes them."""
-
-    def __init__(self, request: PushRequest, gateways: Gateways, pool: ThreadPoolExecutor) -> None:
-        self._request = request
-        self._gateways = gateways
-        self._pool = pool
-
-    def prepare(self, facts: tuple[Facts, ...], /) -> tuple[Facts, ...]:
-        return facts
-
-    def look_ahead(self, fact: Facts, /) -> None:
-        """The engine finds out by itself what there is."""
 
     def plan(self, facts: tuple[Facts, ...], /) -> PushPlan:
         require_one_platform(self._request)

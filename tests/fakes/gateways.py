@@ -23,7 +23,7 @@ from pushsafe.oci.platform import Platform
 from pushsafe.oci.reference import Reference
 from pushsafe.push.pipeline import run
 from pushsafe.push.ports import Gateways, StoredImage
-from pushsafe.sources import origin_of
+from pushsafe.sources import source_of
 from tests.values import AMD64, OCI_MANIFEST, logged_in, ref, sha
 
 DIGEST = sha("d")
@@ -393,7 +393,7 @@ class World:
             origin,
             verify_timeout=0,
         )
-        return run(request, self.gateways, self.observer, origin_of)
+        return run(request, self.gateways, self.observer, source_of)
 
 
 # ---------------------------------------------------------------------- what a run came to

@@ -24,6 +24,7 @@ from pushsafe.push.executor import Executor, KnownManifest
 from pushsafe.push.ports import Gateways
 from pushsafe.push.preflight import declined, unreached
 from pushsafe.push.recorder import Recorder
+from pushsafe.push.source import Source
 from pushsafe.push.transfer import Ended, Transfer, counted, repository_of
 from pushsafe.push.verify import TagVerifier
 from pushsafe.sources.archive.signatures import about, accompany
@@ -32,14 +33,12 @@ _Asked = dict[tuple[str, str], "Future[bool]"]
 """Whether a repository holds a blob, by the name of the one and the digest of the other."""
 
 
-class Sending:
+class ArchiveSource(Source):
     """One image, under any number of tags."""
 
     def __init__(self, request: PushRequest, archive: Archive, gateways: Gateways, pool: ThreadPoolExecutor) -> None:
-        self._request = request
+        super().__init__(request, gateways, pool)
         self._archive = archive
-        self._gateways = gateways
-        self._pool = pool
         self._asked: _Asked = {}
 
     def prepare(self, facts: tuple[Facts, ...], /) -> tuple[Facts, ...]:

@@ -23,6 +23,7 @@ from pushsafe.push.ports import Gateways
 from pushsafe.push.preflight import investigate, refused
 from pushsafe.push.recorder import Recorder
 from pushsafe.push.results import outcome_of
+from pushsafe.push.source import Source
 from pushsafe.push.verify import TagVerifier, seen_whole
 from pushsafe.rules.buildx_commands import INSTALL
 from pushsafe.runtime.redact import clean
@@ -31,14 +32,12 @@ from pushsafe.sources.buildx.build_output import Told, read_text
 _CUT = NotPushed("cut off while it was being built and pushed; the registry may hold it", begun=True)
 
 
-class Building:
+class BuildxSource(Source):
     """One build."""
 
     def __init__(self, request: PushRequest, build: Build, gateways: Gateways, pool: ThreadPoolExecutor) -> None:
-        self._request = request
+        super().__init__(request, gateways, pool)
         self._build = build
-        self._gateways = gateways
-        self._pool = pool
         self._caches: dict[str, Future[bool]] = {}
 
     # ------------------------------------------------------------------ before the build
@@ -77,9 +76,6 @@ class Building:
         except PushsafeError:
             return False
         return isinstance(config, ImageConfig) and config.platform is not None
-
-    def look_ahead(self, fact: Facts, /) -> None:
-        """buildx finds out by itself what there is."""
 
     def plan(self, _facts: tuple[Facts, ...], /) -> PushPlan:
         # Only now: an answer may have to wait for what the engine says of itself.

@@ -23,6 +23,7 @@ from pushsafe.push.manifest_pusher import ManifestPusher
 from pushsafe.push.planner import plan
 from pushsafe.push.ports import Gateways, Refused
 from pushsafe.push.recorder import Recorder
+from pushsafe.push.source import Source
 from pushsafe.push.transfer import Ended, Transfer, repository_of
 from pushsafe.sources.index.copy import Bringing, Part
 from pushsafe.sources.index.resolve import AtRegistry, Found, InEngine, Sources, unreached
@@ -31,7 +32,7 @@ _LONGEST = 60
 """Characters of a tag that may name platforms."""
 
 
-class Assembling:
+class IndexSource(Source):
     """One index, under any number of tags.
 
     A source that only the engine has is pushed first, by the engine, under a tag of its own in the first repository:
@@ -39,10 +40,8 @@ class Assembling:
     """
 
     def __init__(self, request: PushRequest, assembly: Assembly, gateways: Gateways, pool: ThreadPoolExecutor) -> None:
-        self._request = request
+        super().__init__(request, gateways, pool)
         self._assembly = assembly
-        self._gateways = gateways
-        self._pool = pool
         self._found: tuple[Found, ...] = ()
         self._carriers: dict[str, InEngine] = {}
         self._lent: tuple[tuple[str, Reference], ...] = ()
@@ -97,9 +96,6 @@ class Assembling:
         """The index's own, where it can be told before anything is pushed."""
         held = [one for one in self._found if isinstance(one, AtRegistry)]
         return _index(held).digest if len(held) == len(self._found) else ""
-
-    def look_ahead(self, fact: Facts, /) -> None:
-        """What has to be brought there is known later."""
 
     def plan(self, facts: tuple[Facts, ...], /) -> PushPlan:
         targets, carriers = _split(facts)

@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from pushsafe.model.credentials import Credential, SourceKind, Trouble
-from pushsafe.oci.reference import hostname
+from pushsafe.oci.reference import DEFAULT_REGISTRY, HUB_SERVER, hostname, server_of
 from pushsafe.runtime.redact import clean
 
 
@@ -279,14 +279,22 @@ def creation_command(registry: str, repository: str) -> str:
     return row.create.format(host=registry, path=repository, first=first, second=second, rest=rest, **groups)
 
 
+def reach_command(registry: str) -> str:
+    """What shows whether a registry can be reached from here."""
+    plain = hostname(registry) == "localhost" or registry.startswith("127.")
+    return f"curl -sSi {'http' if plain else 'https'}://{server_of(registry)}/v2/"
+
+
 def _matches(hosts: str, host: str) -> re.Match[str] | None:
     # Compiled on first use only: most runs meet one registry and start-up must not pay for the others.
     return re.fullmatch(hosts, host, re.ASCII | re.IGNORECASE)
 
 
 _HUB_KEY = "https://index.docker.io/v1/"
-_HUB_NAMES = {"docker.io", "index.docker.io", "registry-1.docker.io", "hub.docker.com", "registry.hub.docker.com"}
-_READ_FROM_THE_HUB_KEY = {"docker.io", "index.docker.io"}
+_READ_FROM_THE_HUB_KEY = (DEFAULT_REGISTRY, "index.docker.io")
+HUB_HOSTS = (HUB_SERVER, "index.docker.io", "auth.docker.io", "registry.docker.io", "registry.hub.docker.com")
+"""Who answers for Docker Hub."""
+_HUB_NAMES = {DEFAULT_REGISTRY, "hub.docker.com", *HUB_HOSTS}
 _LOOPBACK = {"localhost", "127.0.0.1", "[::1]"}
 _LONG = 8
 """Characters of a host beyond which one letter more or less is rather a slip than another host."""

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from pushsafe.denial.messages import Meaning, Undecided, is_dropped, is_too_large, meaning
+from pushsafe.denial.reasons import pasted, too_large
 from pushsafe.denial.tls_advice import tls_advice
-from pushsafe.known_registries import creation_command, known, login_command
+from pushsafe.known_registries import HUB_HOSTS, creation_command, known, login_command, reach_command
 from pushsafe.model.inquiry import UNCLEAR, Explanation
 from pushsafe.model.verdicts import DenialReason, FailureKind
-from pushsafe.oci.reference import hostname
+from pushsafe.oci.reference import DEFAULT_REGISTRY
 from pushsafe.runtime.redact import clean, seen
 
 LIMIT = 64 * 1024
@@ -49,23 +50,8 @@ def explain(text: str) -> Explanation:
         return _without_error(lines, place)
     summary, commands = _saying(found.meaning, place, lines[found.line])
     if found.meaning is FailureKind.REGISTRY_ERROR and is_too_large(lines[found.line]):
-        before = place.registry or "the registry"
-        commands = (f"allow larger requests at the proxy in front of {before}   (nginx: client_max_body_size 0;)",)
-    return Explanation(_cause(found.meaning), _shown(lines[found.line]), place.name, summary, commands)
-
-
-def _cause(found: Meaning) -> str:
-    match found:
-        case FailureKind():
-            return found.value
-        case DenialReason.NOT_LOGGED_IN:
-            return "no-authentication"
-        case DenialReason.CREDENTIAL_REJECTED | DenialReason.CREDENTIAL_EXPIRED:
-            return "invalid-authentication"
-        case DenialReason():
-            return "insufficient-permission"
-        case _:
-            return UNCLEAR
+        commands = (too_large(place.registry or "the registry"),)
+    return Explanation(pasted(found.meaning).cause, _shown(lines[found.line]), place.name, summary, commands)
 
 
 # ---------------------------------------------------------------------- lines
@@ -170,8 +156,8 @@ def _without_error(lines: tuple[str, ...], place: _Place) -> Explanation:
             UNCLEAR, _shown(lines[success]), place.name, "This ends in a success: there is no error in it."
         )
     summary = "No line of this tells of an error." if lines else "There is no text to explain."
-    next_ = _DIAGNOSE.format(reference=place.reference)
-    return Explanation(UNCLEAR, _shown(lines[-1]) if lines else "", place.name, summary, (next_,))
+    diagnose = f"docker pushsafe diagnose {place.reference}"
+    return Explanation(UNCLEAR, _shown(lines[-1]) if lines else "", place.name, summary, (diagnose,))
 
 
 # ---------------------------------------------------------------------- secrets
@@ -228,7 +214,6 @@ def _shown(line: str) -> str:
 
 # ---------------------------------------------------------------------- where the push went
 
-_HUB = ("registry-1.docker.io", "index.docker.io", "auth.docker.io", "registry.docker.io", "registry.hub.docker.com")
 _HOST = r"(?P<host>(?:[A-Za-z0-9-]+\.)*[A-Za-z0-9-]+(?::\d{1,5})?)"
 _NAME = r"(?P<name>[a-z0-9]+(?:[._/-]+[a-z0-9]+)*)"
 _REF = r"[\"'\[]?(?P<ref>[A-Za-z0-9][A-Za-z0-9._:/-]*)"
@@ -283,8 +268,8 @@ def _read(match: re.Match[str]) -> _Place:
         host = groups.get("host") or ""
         service = re.search(r"[?&]service=([\w-]+(?:\.[\w-]+)+(?::\d+)?)", match.string)
         place = _Place(service.group(1) if service and name and "scope=" in match.group() else host, name)
-    if place.registry in _HUB:
-        place = place._replace(registry="docker.io")
+    if place.registry in HUB_HOSTS:
+        place = place._replace(registry=DEFAULT_REGISTRY)
     text = place.reference
     return place if _masked(text) == text else _Place()
 
@@ -293,68 +278,12 @@ def _split(reference: str) -> _Place:
     """docker's rule: what stands before the first slash is a registry if it could be a host's name."""
     first, slash, rest = reference.partition("/")
     is_host = bool(slash) and ("." in first or ":" in first or first == "localhost")
-    registry, path = (first, rest) if is_host else ("docker.io", reference)
+    registry, path = (first, rest) if is_host else (DEFAULT_REGISTRY, reference)
     path, _, tag = path.partition(":")
-    return _Place(registry, path if "/" in path or registry != "docker.io" else f"library/{path}", tag)
+    return _Place(registry, path if "/" in path or registry != DEFAULT_REGISTRY else f"library/{path}", tag)
 
 
 # ---------------------------------------------------------------------- what to say
-
-_DIAGNOSE = "docker pushsafe diagnose {reference}"
-_SAYINGS: dict[Meaning, tuple[str, ...]] = {
-    Undecided.REFUSAL: (
-        "{registry} refused, in words that fit several causes: nobody is logged in, the credential is wrong or "
-        "expired, the account may not push there, or there is no such repository. Words cannot decide; asking the "
-        "registry can.",
-        _DIAGNOSE,
-    ),
-    Undecided.UNKNOWN: ("These words have no known meaning, so no cause is claimed.", _DIAGNOSE),
-    DenialReason.NOT_LOGGED_IN: ("No credential for {registry} was sent: nobody is logged in there.", "{login}"),
-    DenialReason.CREDENTIAL_REJECTED: (
-        "{registry} does not accept the credential: it is wrong, revoked, or not of the kind that is wanted.",
-        "{login}",
-    ),
-    DenialReason.CREDENTIAL_EXPIRED: ("The credential has expired: log in again.", "{login}"),
-    DenialReason.NO_WRITE_PERMISSION: (
-        "{registry} knows the account, and the account may not do this; that needs {right}.",
-        _DIAGNOSE,
-    ),
-    DenialReason.TOKEN_SCOPE_TOO_SMALL: (
-        "The scopes of the token do not suffice for a push; that needs {right}.",
-        "{login}",
-    ),
-    FailureKind.REPOSITORY_MISSING: (
-        "{registry} has no such repository or project, and makes none when somebody pushes.",
-        "{create}",
-    ),
-    FailureKind.POLICY: (
-        "A rule of the registry stands against it (a tag that may not change, a quota, a lock, a plan, an address): "
-        "neither a login nor a right to write fixes that.",
-        "push under a new tag, make room, or ask the registry's owner about the rule that the message names",
-    ),
-    FailureKind.RATE_LIMITED: (
-        "Too many requests came in too short a time. The login and the rights are not the cause.",
-        "wait some minutes and push again; fewer pushes at a time, and being logged in, help",
-    ),
-    FailureKind.NETWORK: (
-        "The way to the server is broken (name, address, port, proxy or firewall): no login was judged.",
-        "{curl}",
-    ),
-    FailureKind.REGISTRY_ERROR: (
-        "The registry, or a proxy before it, failed. The login and the rights are not the cause.",
-        "push again later; if it fails again, show the message to the registry's administrator",
-    ),
-    FailureKind.BAD_REQUEST: (
-        "The name, tag or digest is not one that can be pushed to.",
-        "docker pushsafe lint {reference}",
-    ),
-    FailureKind.LOCAL: (
-        "The cause is on this machine: the engine, the image or the credential helper. The registry is not involved.",
-        "docker version",
-        "docker image ls",
-    ),
-}
-
 
 _LONGEST_LINE = 8 * 1024  # of which a path is looked for
 # Go's `dial unix PATH: connect: permission denied`, and a file's.
@@ -368,9 +297,7 @@ _FILE = re.compile(
 
 def _saying(found: Meaning, place: _Place, line: str) -> tuple[str, tuple[str, ...]]:
     registry, repository = place.registry, place.repository
-    if found is FailureKind.TLS:
-        advice = tls_advice(line, registry)
-        return advice.said, (advice.next,)
+    reach = reach_command(registry or "REGISTRY")
     if found is FailureKind.LOCAL and (special := _of_this_machine(line)):
         return special
     if found in (FailureKind.NETWORK, Undecided.UNKNOWN) and is_dropped(line):
@@ -378,18 +305,21 @@ def _saying(found: Meaning, place: _Place, line: str) -> tuple[str, tuple[str, .
             "The connection broke off on the way, at the registry or at a proxy in front of it, and these words do not "
             "say why: a restart, a limit of size or time, or a server that speaks another protocol."
         )
-        return summary, ("push again: docker pushsafe tries again by itself   (--retries)", _curl(place))
+        return summary, ("push again: docker pushsafe tries again by itself   (--retries)", reach)
     create = creation_command(registry, repository) if registry and repository else ""
+    tls = tls_advice(line, registry)
     fields = {
         "reference": place.reference,
         "registry": registry or "The registry",
-        "curl": _curl(place),
+        "reach": reach,
         "login": login_command(registry or "REGISTRY"),
         "right": known(registry).right,
         "create": create or "create the repository, or its project, at the registry first, then push again",
+        "tls": tls.said,
+        "trust": tls.next,
     }
-    summary, *commands = (template.format_map(fields) for template in _SAYINGS[found])
-    return summary, tuple(commands)
+    _, said, commands = pasted(found)
+    return said.format_map(fields), tuple(template.format_map(fields) for template in commands)
 
 
 def _of_this_machine(line: str) -> tuple[str, tuple[str, ...]] | None:
@@ -403,10 +333,3 @@ def _of_this_machine(line: str) -> tuple[str, tuple[str, ...]] | None:
         summary = "This user may not read or write a file or folder on this machine. The registry is not involved."
         return summary, (f"ls -ld {clean(file.group(1))}; id",)
     return None
-
-
-def _curl(place: _Place) -> str:
-    registry = place.registry
-    scheme = "http" if hostname(registry) in ("localhost", "127.0.0.1") else "https"
-    host = "registry-1.docker.io" if registry == "docker.io" else registry or "REGISTRY"
-    return f"curl -sSi {scheme}://{host}/v2/"

@@ -11,7 +11,7 @@ from pushsafe.model.credentials import Credential, SourceKind
 from pushsafe.model.evidence import WRONG_ADDRESS, Evidence, Stage, TagHeld
 from pushsafe.model.facts import PUSHSAFE, EngineKind, Facts, Upcoming
 from pushsafe.model.verdicts import DenialReason, FailureKind
-from pushsafe.oci.reference import Reference
+from pushsafe.oci.reference import Reference, server_of
 
 
 class Refusal(NamedTuple):
@@ -123,10 +123,9 @@ def led_astray(refusal: Refusal) -> str:
     if found is None or meaning(said) not in (FailureKind.NETWORK, FailureKind.TLS):
         return ""
     registry = refusal.reference.registry
-    hosts = {registry, "registry-1.docker.io"} if registry == "docker.io" else {registry}
-    if found[1].lower().removeprefix("https://").removesuffix(":443") in hosts or found[1].lower() in {
-        f"http://{host}" for host in hosts
-    }:
+    hosts = {registry, server_of(registry)}
+    address = found[1].lower()
+    if address.removeprefix("https://").removesuffix(":443") in hosts or address.removeprefix("http://") in hosts:
         return ""
     return f"{registry} sends uploads to {found[1]}, which is not its own address: {said}"
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from pushsafe.oci.reference import server_of
+
 
 class TlsAdvice(NamedTuple):
     """A sentence on the cause, and what to do next."""
@@ -75,7 +77,7 @@ def tls_advice(text: str, registry: str) -> TlsAdvice:
     row = next((row for row in _ROWS if re.search(row.pattern, text, re.IGNORECASE)), None)
     said, command = (row.said, row.next) if row else _OTHER
     name = re.sub(r":\d+$", "", host)
-    server = "registry-1.docker.io" if host == "docker.io" else host
+    server = server_of(host)
     address = server if re.search(r":\d+$", server) else f"{server}:443"
     return TlsAdvice(said, command.format(host=host, address=address, name=name))
 

@@ -50,7 +50,8 @@ class BadReference(NamedTuple):
     repair: str = ""
 
 
-DEFAULT_REGISTRY = "docker.io"
+DEFAULT_REGISTRY, HUB_SERVER = "docker.io", "registry-1.docker.io"
+"""Docker Hub, and the host of its API."""
 DEFAULT_NAMESPACE = "library"
 DEFAULT_TAG = "latest"
 MAX_TAG = 128
@@ -295,3 +296,8 @@ def hostname(registry: str) -> str:
     """A registry's host without its port."""
     host, colon, port = registry.rpartition(":")
     return host if colon and port.isdigit() else registry
+
+
+def server_of(registry: str) -> str:
+    """Who answers for a registry: its own host, but for Docker Hub."""
+    return HUB_SERVER if registry == DEFAULT_REGISTRY else registry

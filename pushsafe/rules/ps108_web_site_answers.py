@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from pushsafe.known_registries import reach_command
 from pushsafe.model.evidence import TagUnknown
 from pushsafe.model.facts import Facts
 from pushsafe.model.verdicts import Severity
-from pushsafe.oci.reference import hostname
 from pushsafe.rules.rule import Needs, Problem, Rule, accepted_upload, first_per_registry
 
 
 def check(facts: Sequence[Facts]) -> Iterator[Problem]:
     for fact in first_per_registry(one for one in facts if _seen(one)):
         registry = fact.reference.registry
-        scheme = "http" if hostname(registry) in ("localhost", "127.0.0.1") else "https"
         said = f"{registry} {_seen(fact)}: a web site, a sign-in page or a proxy does that, not a registry"
         yield Problem(
             fact.reference,
             said,
-            f"curl -sSi {scheme}://{registry}/v2/   (a registry answers 200 or 401, without a page)",
+            f"{reach_command(registry)}   (a registry answers 200 or 401, without a page)",
         )
 
 

@@ -10,15 +10,16 @@ import jsonschema
 import pytest
 
 from pushsafe.denial.explain import LIMIT, explain
+from pushsafe.denial.messages import TABLE, Undecided
+from pushsafe.denial.reasons import KINDS, REASONS, pasted
 from pushsafe.model.inquiry import Explanation
-from pushsafe.model.verdicts import DenialReason, FailureKind
+from pushsafe.model.verdicts import DenialKind, DenialReason, FailureKind
 from pushsafe.report.human import render_explanation as render
 from pushsafe.report.json import render_explanation as render_json
 from tests.unit.denial.test_messages import TEXTS, Text, _name
 
-SCHEMA: dict[str, Any] = json.loads(
-    (Path(__file__).parents[3] / "docs" / "explanation.schema.json").read_text(encoding="utf-8")
-)
+DOCS = Path(__file__).parents[3] / "docs"
+SCHEMA: dict[str, Any] = json.loads((DOCS / "explanation.schema.json").read_text(encoding="utf-8"))
 REFUSED = "denied: requested access to the resource is denied"
 PUSH = "The push refers to repository [registry.example.com:5000/team/app]\n5ef23ebecc6b: Preparing\n"
 DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -353,11 +354,22 @@ def test_colour_is_all_that_colour_adds() -> None:
 
 
 def test_every_meaning_of_words_has_a_saying() -> None:
-    from pushsafe.denial.explain import _SAYINGS
-    from pushsafe.denial.messages import TABLE
+    assert all(pasted(row.meaning).said and pasted(row.meaning).next for row in TABLE)
+    assert not any(pasted(meaning).said for meaning in (DenialReason.CREDENTIAL_NOT_SENT, FailureKind.REDUCED))
 
-    assert {row.meaning for row in TABLE} <= {*_SAYINGS, FailureKind.TLS}  # which has a module of its own
-    assert not set(_SAYINGS) & {DenialReason.UNCLEAR, DenialReason.CREDENTIAL_NOT_SENT, FailureKind.REDUCED}
+
+def test_every_reason_and_kind_has_a_row() -> None:
+    assert (list(REASONS), list(KINDS)) == (list(DenialReason), list(FailureKind))
+
+
+def test_the_schemas_name_every_reason_kind_and_cause() -> None:
+    report = json.loads((DOCS / "report.schema.json").read_text(encoding="utf-8"))["$defs"]
+    denial, failure = report["denial"]["properties"], report["failure"]["properties"]
+    assert denial["kind"]["enum"] == [kind.value for kind in DenialKind]
+    assert denial["reason"]["enum"] == [reason.value for reason in DenialReason]
+    assert failure["kind"]["enum"] == [kind.value for kind in FailureKind]
+    told = {pasted(meaning).cause for meaning in (*REASONS, *KINDS, *Undecided) if pasted(meaning).said}
+    assert set(SCHEMA["properties"]["cause"]["enum"]) == told
 
 
 PINNED = f"denied: https://registry.test:5000/app@sha256:{'a' * 64}"

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import base64
-import json
-import re
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
 from urllib.parse import urlencode
 
 import urllib3
@@ -22,6 +19,7 @@ from pushsafe.model.retry_policy import NO_PATIENCE, Patience
 from pushsafe.registry.hosts import host_of, is_loopback, origin_of
 from pushsafe.registry.http.destinations import Lead
 from pushsafe.registry.http.transport import Endpoint, Response, Transport, place_of
+from pushsafe.registry.responses import Challenge, read_error, read_json
 from pushsafe.runtime.redact import clean, remember
 
 TOKEN_LIMIT = 1024 * 1024
@@ -30,25 +28,6 @@ TOKEN_LIMIT = 1024 * 1024
 _OAUTH_REFUSES = ("invalid_client", "invalid_grant", "unauthorized_client", "access_denied")
 """With status 400 (RFC 6749 sections 4.1.2.1 and 5.2)."""
 _HOLDS_NONE = "the token server's answer holds no token"
-_LONGEST_CHALLENGE = 8 * 1024
-"""Characters of a header that are read: as much as nginx takes of one."""
-_SCHEME = re.compile(r"[\s,]*([A-Za-z][A-Za-z0-9_-]*)(?:\s+|(?=,)|$)")
-_TOKEN68 = re.compile(r"[A-Za-z0-9._~+/-]+=*\s*(?=,|$)")
-_PARAMETER = re.compile(r'\s*([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))\s*,?')
-
-
-@dataclass(frozen=True, slots=True)
-class Challenge:
-    """A `WWW-Authenticate` header's first challenge that we can answer; `scheme` is lower case, empty if none."""
-
-    scheme: str = ""
-    parameters: dict[str, str] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        shown = " ".join(
-            f'{key}="{clean(value, limit=120)}"' for key, value in self.parameters.items() if key in ("realm", "error")
-        )
-        return clean(f"{self.scheme.capitalize()} {shown}".strip(), limit=300)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -62,27 +41,6 @@ class Token:
     code: str = ""
     message: str = ""
     odd: bool = False
-
-
-def parse_challenge(header: str) -> Challenge:
-    """Read `WWW-Authenticate` (RFC 9110 section 11.6.1); Bearer is preferred where both are offered."""
-    challenges = []
-    header, at = header[:_LONGEST_CHALLENGE], 0
-    while match := _SCHEME.match(header, at):
-        at = match.end()
-        if token := _TOKEN68.match(header, at):  # what Negotiate has for parameters
-            at = token.end()
-        parameters = {}
-        while parameter := _PARAMETER.match(header, at):
-            name, quoted, bare = parameter.groups()
-            parameters[name.lower()] = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else bare
-            at = parameter.end()
-        challenges.append(Challenge(match.group(1).lower(), parameters))
-    for scheme in ("bearer", "basic"):
-        for challenge in challenges:
-            if challenge.scheme == scheme:
-                return challenge
-    return Challenge()
 
 
 def basic(credential: Credential) -> str:
@@ -221,14 +179,6 @@ def _same_host(realm: urllib3.util.Url, endpoint: Endpoint) -> bool:
     return realm.host == urllib3.util.parse_url(endpoint.base).host
 
 
-def read_json(body: bytes) -> Any:
-    """A JSON document. Raises ValueError for whatever is none, also where it is nested too deep to be read."""
-    try:
-        return json.loads(body)
-    except RecursionError:
-        raise ValueError("nested too deep") from None
-
-
 def _read_token(response: Response, repository: str) -> Token:
     try:
         answer = read_json(response.body)
@@ -246,32 +196,9 @@ def _read_token(response: Response, repository: str) -> Token:
     return Token(response.status, value, granted_actions(value, repository))
 
 
-def read_error(response: Response) -> tuple[str, str]:
-    """Code and message of an error answer: the registry's `{"errors": [...]}`, OAuth's, or the bare text."""
-    try:
-        answer = read_json(response.body)
-    except ValueError:
-        text = response.body.decode("utf-8", "replace")
-        return "", "" if "<html" in text.lower() else clean(text, limit=300)
-    if not isinstance(answer, dict):
-        return "", _text(answer, 300)
-    errors = answer.get("errors")
-    if isinstance(errors, list) and errors and isinstance(errors[0], dict):
-        first = errors[0]
-        return _text(first.get("code"), 60), _text(first.get("message"), 300)
-    message = answer.get("details") or answer.get("error_description") or answer.get("message") or answer.get("error")
-    return _text(answer.get("code") or answer.get("error"), 60), _text(message, 300)
-
-
 def _out_of_service(status: int) -> bool:
     """Whether an answer says nothing of who asked."""
     return status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
-
-
-def _text(value: object, limit: int) -> str:
-    """A value as the server wrote it; empty for nothing."""
-    said = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return clean(said, limit=limit) if value else ""
 
 
 PULL, PUSH = "pull", "pull,push"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from http import HTTPStatus
@@ -12,12 +11,12 @@ from typing import NamedTuple
 from pushsafe.model.credentials import Credential, secrets_of
 from pushsafe.model.retry_policy import NO_PATIENCE, Patience
 from pushsafe.oci.reference import Reference
-from pushsafe.registry.auth import PULL, PUSH, Tokens, parse_challenge
+from pushsafe.registry.auth import PULL, PUSH, Tokens
 from pushsafe.registry.http.transport import BODY_LIMIT, Endpoint, Response, Stream, Transport
-from pushsafe.registry.responses import of_registry
-from pushsafe.registry.uploads import Upload
+from pushsafe.registry.responses import of_registry, parse_challenge
 from pushsafe.runtime.redact import remember
 
+UPLOADS = "blobs/uploads/"
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -46,7 +45,8 @@ class Asking:
         """Send a request. With a `body` it needs the right to push, and stays with the registry: only reading follows
         redirects to other hosts. An answer of more than `limit` bytes is none."""
         endpoint = self._transport.endpoint(reference.registry)
-        who = _Who(self._tokens, endpoint, reference.repository, credential, PULL if body is None else PUSH, patience)
+        actions = PULL if body is None else PUSH
+        who = Requester(self._tokens, endpoint, reference.repository, credential, actions, patience)
         return self._send(method, who, path, headers, body, limit)[0]
 
     def start_upload(
@@ -57,29 +57,15 @@ class Asking:
         *,
         query: str = "",
         also_from: str = "",
-    ) -> tuple[Response, Upload]:
-        """Start an upload (`POST .../blobs/uploads/`): the answer, and what it has opened where that is a 202.
+    ) -> tuple[Response, Requester, dict[str, str]]:
+        """Ask for an upload (`POST .../blobs/uploads/`): the answer, who asked, and how that was authorized.
 
         `also_from` is another repository of the registry, from which the `query` asks to have a blob mounted.
         """
         endpoint = self._transport.endpoint(reference.registry)
-        who = _Who(self._tokens, endpoint, reference.repository, credential, PUSH, patience, also_from)
-        path = f"blobs/uploads/{query}"
-        response, sent = self._send("POST", who, path, _NO_HEADERS, b"")
-        known = credential if credential.present else None
-        upload = Upload(
-            self._transport,
-            self._tokens,
-            endpoint,
-            reference.repository,
-            known,
-            who.url(path),
-            response.header("location"),
-            sent,
-            who.answering,
-            _number(response.header("oci-chunk-min-length")),
-        )
-        return response, upload
+        who = Requester(self._tokens, endpoint, reference.repository, credential, PUSH, patience, also_from)
+        response, sent = self._send("POST", who, f"{UPLOADS}{query}", _NO_HEADERS, b"")
+        return response, who, sent
 
     @contextmanager
     def stream(
@@ -87,7 +73,7 @@ class Asking:
     ) -> Iterator[Stream]:
         """Read what is long, `room` bytes at most; redirects are followed."""
         endpoint = self._transport.endpoint(reference.registry)
-        who = _Who(self._tokens, endpoint, reference.repository, credential, PULL, patience)
+        who = Requester(self._tokens, endpoint, reference.repository, credential, PULL, patience)
         sent = who.authorization(endpoint.ping)
         with self._stream(who.url(path), endpoint, sent, room) as answer:
             if answer.status != HTTPStatus.UNAUTHORIZED or answer.elsewhere:
@@ -103,7 +89,13 @@ class Asking:
         return self._transport.stream("GET", url, verify=endpoint.verify, headers=headers, follow=True, room=room)
 
     def _send(
-        self, method: str, who: _Who, path: str, headers: Mapping[str, str], body: bytes | None, limit: int = BODY_LIMIT
+        self,
+        method: str,
+        who: Requester,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        limit: int = BODY_LIMIT,
     ) -> tuple[Response, dict[str, str]]:
         """The answer, and how the request was authorized."""
 
@@ -127,7 +119,7 @@ class Asking:
         return (response, sent) if again is None else send(again)
 
 
-class _Who(NamedTuple):
+class Requester(NamedTuple):
     """Somebody who wants to do something in a repository."""
 
     tokens: Tokens
@@ -155,7 +147,3 @@ class _Who(NamedTuple):
         self.tokens.forget(self.endpoint, self.repository, sent)  # if it was the one for pushing, another may do
         answer = self.authorization(refusal)
         return None if answer in ({}, sent) else answer
-
-
-def _number(text: str) -> int:
-    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else 0

@@ -1,27 +1,27 @@
-"""Blobs that lie in files sent to a repository: mounted, or sent, and gone on with where a connection broke off."""
+"""Blobs brought to a repository: mounted, or uploaded from a file or from another registry, and hashed on the way."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Protocol
 
 from pushsafe.model.credentials import Repository
-from pushsafe.model.errors import RegistryAstray, RegistryUnreachable
-from pushsafe.model.evidence import Evidence
+from pushsafe.model.errors import ContentBroken, RegistryAstray, RegistryUnreachable
+from pushsafe.model.evidence import Evidence, Stage
 from pushsafe.model.outcomes import LayerState
 from pushsafe.model.retry_policy import BUSY, NO_PATIENCE, Patience
-from pushsafe.oci.content import Content
+from pushsafe.oci.content import Checksum, Content
 from pushsafe.oci.manifest import Blob
 from pushsafe.registry.authorized import Asking
-from pushsafe.registry.checksum import Reading
 from pushsafe.registry.http.retry import Retries
 from pushsafe.registry.http.transport import Response
 from pushsafe.registry.http.unreachable import Dropped
-from pushsafe.registry.probe import untaken
-from pushsafe.registry.upload_start import Opening
-from pushsafe.registry.uploads import DONE, TAKEN, Upload
+from pushsafe.registry.responses import evidence, untaken
+from pushsafe.registry.uploads import DONE, TAKEN, Uploads, UploadSession
 
 _MIB = 1024 * 1024
 PIECES = (64 * _MIB, 16 * _MIB, 4 * _MIB, _MIB)
@@ -36,12 +36,134 @@ _ODD_ANSWERS = 3  # that are put up with while nothing goes on
 _FRESH_TRIES = 100  # how often progress earns the whole patience anew
 
 
-class Sender:
-    """For any number of threads."""
+class Body(Protocol):
+    """The bytes of a blob, and the registries that they are read from, if any.
 
-    def __init__(self, asking: Asking, opening: Opening, deadline: Callable[[], float | None]) -> None:
+    `parts` reads them from the beginning, as often as is wanted; each part holds until the next one is asked for.
+    `mismatch` is what to raise where the digest or the size of all parts is not the blob's.
+    """
+
+    @property
+    def blob(self) -> Blob: ...
+    @property
+    def registries(self) -> tuple[str, ...]: ...
+    def parts(self) -> Iterator[memoryview]: ...
+    def mismatch(self, found: Checksum) -> Exception: ...
+
+
+class FileBody:
+    """A file's."""
+
+    registries = ()
+
+    def __init__(self, content: Content) -> None:
+        self.blob = content.blob
+        self.parts = content.parts
+        self._file = content.file
+
+    def mismatch(self, found: Checksum) -> ContentBroken:
+        if found.size == self.blob.size:
+            return ContentBroken(f"{self._file}: its content has the digest {found.digest}, and not {self.blob.digest}")
+        what = "more" if found.size > self.blob.size else "fewer"
+        return ContentBroken(f"{self._file}: it has {what} than {self.blob.size} bytes")
+
+
+class StreamBody:
+    """Another repository's, as a stream. What it answers in place of the blob is raised as SourceFailed."""
+
+    def __init__(self, asking: Asking, blob: Blob, source: Repository, patience: Patience) -> None:
         self._asking = asking
-        self.opening = opening
+        self.blob = blob
+        self._source = source
+        self._patience = patience
+        self.registries = (source.reference.registry,)
+
+    def parts(self) -> Iterator[memoryview]:
+        reference, credential = self._source
+        path = f"blobs/{self.blob.digest}"
+        with self._asking.stream(reference, path, credential, self._patience, self.blob.size) as answer:
+            if answer.status != HTTPStatus.OK:
+                refusal = answer.whole()
+                said = evidence(Stage.VERIFY, refusal, sent=credential.present)
+                raise SourceFailed(said, refusal.header("retry-after"))
+            yield from (memoryview(part) for part in answer.parts())
+
+    def mismatch(self, found: Checksum) -> SourceFailed:
+        size = self.blob.size
+        sent = f"{found.size} bytes of {found.digest}" if found.size <= size else f"more than {size} bytes"
+        said = f"asked for {self.blob.digest} of {size} bytes, it sent {sent}"
+        present = self._source.credential.present
+        return SourceFailed(Evidence(Stage.VERIFY, said, status=HTTPStatus.OK, code="DIGEST_MISMATCH", sent=present))
+
+
+class SourceFailed(Exception):
+    """The source of a copy does not send what it was asked for."""
+
+    def __init__(self, said: Evidence, retry_after: str = "") -> None:
+        super().__init__()
+        self.evidence = said
+        self.retry_after = retry_after
+
+
+class Reading:
+    """One reading of a body from its beginning, of which the first `skipped` bytes are not given out.
+
+    All of it is hashed, and its last part given out only where the digest was right. `on_sent` is called after each
+    part with how many bytes of the blob are sent by then; `given` counts them when their sending begins. It raises what
+    the body does, when it is made if that shows in the first part already.
+    """
+
+    def __init__(self, body: Body, on_sent: Callable[[int], None], skipped: int = 0) -> None:
+        self._on_sent = on_sent
+        self._parts = _checked(body, skipped)
+        self._rest = memoryview(b"")
+        self.given = skipped
+        if not skipped:
+            self._rest = next(self._parts, self._rest)
+
+    def take(self, size: int) -> Iterator[memoryview]:
+        """The next `size` bytes."""
+        end = self.given + size
+        while self.given < end:
+            rest = self._rest or next(self._parts)
+            part, self._rest = rest[: end - self.given], rest[end - self.given :]
+            self.given += len(part)
+            yield part
+            self._on_sent(self.given)
+
+    def close(self) -> None:
+        """The file is not kept open by whoever holds an exception."""
+        self._parts.close()
+
+
+def _checked(body: Body, skipped: int) -> Generator[memoryview, None, None]:
+    """What comes after the first `skipped` bytes, its last part only when all of it was right."""
+    size, seen, last = body.blob.size, Checksum(body.blob), b""
+    for part in body.parts():
+        seen.add(part)
+        if seen.size > size:
+            break
+        wanted = part[max(0, skipped + len(part) - seen.size) :]
+        if seen.size == size:
+            last += wanted
+        elif wanted:
+            yield wanted
+    if not seen.matches:
+        raise body.mismatch(seen)
+    if last:
+        yield memoryview(last)
+
+
+class BlobUploader:
+    """Lets repositories hold blobs; for any number of threads.
+
+    `on_sent` is told after every part how many bytes are sent, less than before where it had to be begun anew; it may
+    raise to end it. All methods raise RegistryUnreachable; what is not LayerState is what a registry said.
+    """
+
+    def __init__(self, asking: Asking, uploads: Uploads, deadline: Callable[[], float | None]) -> None:
+        self._asking = asking
+        self.uploads = uploads
         self.deadline = deadline
         self._largest: dict[str, int] = {}
         self._lock = threading.Lock()
@@ -57,9 +179,23 @@ class Sender:
             return self._largest[registry]
 
     def holds(self, blob: Blob, target: Repository, patience: Patience) -> bool:
-        """Whether the target says that it has a blob: who may not look may yet upload. Raises RegistryUnreachable."""
+        """Whether the target says that it has a blob: who may not look may yet upload."""
         reference, credential = target
-        return self._asking.ask("HEAD", reference, f"blobs/{blob.digest}", credential, patience).status == HTTPStatus.OK
+        answer = self._asking.ask("HEAD", reference, f"blobs/{blob.digest}", credential, patience)
+        return answer.status == HTTPStatus.OK
+
+    def copy(
+        self, blob: Blob, source: Repository, target: Repository, on_sent: Callable[[int], None], patience: Patience
+    ) -> LayerState | Evidence:
+        """Let the target hold a blob of the source: REUSED, MOUNTED or SENT.
+
+        An Evidence of stage PUSH is what the target said, one of stage VERIFY the source.
+        """
+        if self.holds(blob, target, patience):
+            return LayerState.REUSED
+        near = source.reference.registry == target.reference.registry
+        body = StreamBody(self._asking, blob, source, patience)
+        return self._upload(body, target, source.reference.repository if near else "", on_sent, patience)
 
     def send(
         self,
@@ -69,21 +205,61 @@ class Sender:
         on_sent: Callable[[int], None],
         patience: Patience,
     ) -> LayerState | Evidence:
-        """Let the target have a blob: MOUNTED or SENT, or what it said in place of that, of stage PUSH.
+        """Let the target have a blob that lies in a file: MOUNTED or SENT, or an Evidence of stage PUSH.
 
-        `mount_from` is another repository of the registry, which may have it; empty for none. `on_sent` is told after
-        every part how many bytes are sent, less than before where it had to be begun anew; it may raise to end it.
-        Raises RegistryUnreachable, and ContentBroken before the last of the blob is sent.
+        `mount_from` is another repository of the registry, which may have it; empty for none. Raises ContentBroken,
+        before the last of the blob is sent.
         """
-        upload = None
+        return self._upload(FileBody(content), target, mount_from, on_sent, patience)
+
+    def _upload(
+        self, body: Body, target: Repository, mount_from: str, on_sent: Callable[[int], None], patience: Patience
+    ) -> LayerState | Evidence:
+        session = None
         if mount_from:
-            mounted, upload = self.opening.mount(content.blob, mount_from, target, patience)
+            mounted, session = self.uploads.mount(body.blob, mount_from, target, patience)
             if mounted:
                 return LayerState.MOUNTED
-        return _Sending(self, content, target, on_sent, patience).run(upload)
+        return _BlobUpload(self, body, target, on_sent, patience).run(session)
 
 
-class _Sending:
+@dataclass(slots=True)
+class _Progress:
+    """How far one upload session is: bytes that the registry has `kept`, and bytes whose sending has begun (`given`).
+
+    It is `in_pieces` once a piece was sent, and `resumed` once the registry was asked what it has. The last request had
+    a body of `last` bytes, and was `finishing` if it makes it a blob.
+    """
+
+    kept: int = 0
+    given: int = 0
+    in_pieces: bool = False
+    resumed: bool = False
+    last: int = 0
+    finishing: bool = False
+
+
+class _Budget:
+    """The retries of one blob. They are for a connection that does not get on; but for ever they are not."""
+
+    def __init__(self, new: Callable[[], Retries]) -> None:
+        self._new = new
+        self.retries = new()
+        self.odd = 0
+        self._fresh = _FRESH_TRIES
+        self._furthest = 0
+
+    def progressed(self, kept: int) -> None:
+        """The registry has so many bytes."""
+        if kept < self._furthest + WORTH_ASKING:
+            return
+        self._furthest, self.odd = kept, 0
+        if self._fresh:
+            self._fresh -= 1
+            self.retries = self._new()
+
+
+class _BlobUpload:
     """One blob on its way.
 
     It goes as one PUT first: that takes the fewest round trips, and containerd does it, so every registry takes it.
@@ -97,63 +273,59 @@ class _Sending:
 
     def __init__(
         self,
-        sender: Sender,
-        content: Content,
+        uploader: BlobUploader,
+        body: Body,
         target: Repository,
         on_sent: Callable[[int], None],
         patience: Patience,
     ) -> None:
-        self._sender = sender
-        self._opening = sender.opening
-        self._content = content
-        self._size = content.blob.size
+        self._uploader = uploader
+        self._body = body
+        self._size = body.blob.size
         self._target = target
         self._registry = target.reference.registry
         self._on_sent = on_sent
         self._patience = patience
-        self._retries = self._new_retries()
-        self._fresh = _FRESH_TRIES
-        self._odd = 0
-        self._limit = sender.largest(self._registry)  # that of a proxy, 0 for none
+        self._budget = _Budget(self._new_retries)
+        self._progress = _Progress()
+        self._limit = uploader.largest(self._registry)  # that of a proxy, 0 for none
         self._piece = self._limit  # 0: as a whole
         self._whole_only = False
-        self._kept = 0  # bytes that the registry has of this upload
-        self._given = 0  # bytes of it whose sending has begun
-        self._last = 0  # bytes of the last request
-        self._in_pieces = False  # whether a piece of this upload was sent
-        self._finishing = False  # whether the last request was the one that makes it a blob
-        self._resumed = False  # whether the registry was asked what it has of it
-        self._furthest = 0  # bytes that the registry ever had
         self._renewed = -1  # where a token was found to be too old
 
-    def run(self, upload: Upload | None) -> LayerState | Evidence:
+    def run(self, session: UploadSession | None) -> LayerState | Evidence:
+        uploads = self._uploader.uploads
         while True:
-            if upload is None:
-                opened = self._opening.start(self._target, self._patience)
+            if session is None:
+                opened = uploads.start(self._target, self._patience)
                 if isinstance(opened, Evidence):
                     return opened
-                upload = opened
-                self._kept, self._given, self._resumed, self._in_pieces = 0, 0, False, False
+                session, self._progress = opened, _Progress()
             try:
-                said = self._try(upload)
+                said = self._try(session)
             except BaseException:
-                self._opening.end(upload)
+                uploads.end(session)
                 raise
-            if said is None and (self._kept or upload.onward):
+            if said is None and (self._progress.kept or session.onward):
                 continue
-            self._opening.end(upload, used=isinstance(said, LayerState))
+            uploads.end(session, used=isinstance(said, LayerState))
             if said is not None:
                 return said
-            upload = None
+            session = None
 
-    def _try(self, upload: Upload) -> LayerState | Evidence | None:
+    def _try(self, session: UploadSession) -> LayerState | Evidence | None:
         """How it ended; `None` where it is to go on from what the registry has, or to begin anew if that is nothing."""
         try:
-            response, done = self._go_on(upload)
+            response, done = self._go_on(session)
+        except SourceFailed as failed:
+            if not self._budget.retries.after_answer(failed.evidence.status or 0, failed.retry_after):
+                return failed.evidence
+            self._resume(session)
+            return None
         except Dropped as dropped:
             if self._size >= WORTH_ASKING and self._came_through(self._patience):
                 return LayerState.SENT
-            if not self._after_drop(upload, dropped):
+            if not self._after_drop(session, dropped):
                 raise
             return None
         except RegistryAstray:
@@ -162,55 +334,49 @@ class _Sending:
             if self._came_through_late():
                 return LayerState.SENT
             raise
-        return LayerState.SENT if done else self._after_answer(upload, response)
+        return LayerState.SENT if done else self._after_answer(session, response)
 
     # ------------------------------------------------------------------ sending
 
-    def _go_on(self, upload: Upload) -> tuple[Response, bool]:
+    def _go_on(self, session: UploadSession) -> tuple[Response, bool]:
         """Send what is missing; the answer to the last request, and whether all of it is there by that."""
-        self._finishing = False
-        with closing(Reading(self._content, self._on_sent, self._kept)) as reading:
+        progress = self._progress
+        progress.finishing = False
+        with closing(Reading(self._body, self._on_sent, progress.kept)) as reading:
             try:
-                while size := self._next_piece(upload.least):
-                    self._in_pieces, self._last = True, size
-                    response = upload.append(self._kept, size, reading.take(size))
+                while size := self._next_piece(session.least):
+                    progress.in_pieces, progress.last = True, size
+                    response = session.append(progress.kept, size, reading.take(size))
                     if response.status not in TAKEN:
                         return response, False
-                    self._kept += size
-                    self._note_progress()
-                self._finishing = True
-                self._last = size = self._size - self._kept
-                response = upload.finish(self._content.blob.digest, size, reading.take(size))
+                    progress.kept += size
+                    self._budget.progressed(progress.kept)
+                progress.finishing = True
+                progress.last = size = self._size - progress.kept
+                response = session.finish(self._body.blob.digest, size, reading.take(size))
                 return response, response.status in DONE
             finally:
-                self._given = max(self._given, reading.given)
+                progress.given = max(progress.given, reading.given)
 
     def _next_piece(self, least: int) -> int:
         """Bytes of the next piece; 0 where the request that makes it a blob takes all that is missing."""
-        piece, missing = max(self._piece, least), self._size - self._kept
-        whole = not self._kept and (not self._piece or missing <= piece)
+        piece, missing = max(self._piece, least), self._size - self._progress.kept
+        whole = not self._progress.kept and (not self._piece or missing <= piece)
         return 0 if whole else min(piece, missing)
 
-    def _note_progress(self) -> None:
-        """The patience is for a connection that does not get on; but for ever it is not."""
-        if self._kept < self._furthest + WORTH_ASKING:
-            return
-        self._furthest, self._odd = self._kept, 0
-        if self._fresh:
-            self._fresh -= 1
-            self._retries = self._new_retries()
-
     def _new_retries(self) -> Retries:
-        return Retries(self._registry, self._patience, self._sender.deadline)
+        who = dict.fromkeys((self._registry, *self._body.registries))
+        return Retries(" or ".join(who), self._patience, self._uploader.deadline)
 
     # ------------------------------------------------------------------ going on
 
     def _may_be_there(self) -> bool:
         """Whether it may be the answer alone that was lost, or came too late, and whether to ask for that."""
-        return bool(self._patience.retries) and self._finishing and self._given >= self._size
+        progress = self._progress
+        return bool(self._patience.retries) and progress.finishing and progress.given >= self._size
 
     def _came_through(self, patience: Patience) -> bool:
-        return self._may_be_there() and self._sender.holds(self._content.blob, self._target, patience)
+        return self._may_be_there() and self._uploader.holds(self._body.blob, self._target, patience)
 
     def _came_through_late(self) -> bool:
         """Whether it is there, at once or after a while, though nobody said so in time: putting it away may take long.
@@ -226,72 +392,69 @@ class _Sending:
                     break
         return False
 
-    def _after_drop(self, upload: Upload, dropped: Dropped) -> bool:
+    def _after_drop(self, session: UploadSession, dropped: Dropped) -> bool:
         """Whether it is worth another try."""
         if not self._patience.retries:
             return False
-        self._resume(upload)
-        return self._retries.after_drop(dropped)
+        self._resume(session)
+        return self._budget.retries.after_drop(dropped)
 
-    def _after_answer(self, upload: Upload, refusal: Response) -> LayerState | Evidence | None:
+    def _after_answer(self, session: UploadSession, refusal: Response) -> LayerState | Evidence | None:
         """A server that fails may have put the blob away before; or its proxy did not wait for it."""
-        again = self._retries.after_answer(refusal.status, refusal.header("retry-after"))
+        again = self._budget.retries.after_answer(refusal.status, refusal.header("retry-after"))
         if refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             with suppress(RegistryUnreachable):  # what comes next meets that as well, or the refusal is told
                 if self._came_through(NO_PATIENCE):  # there is a patience around it
                     return LayerState.SENT
         if again:
-            self._resume(upload)
-        if again or self._mended(upload, refusal):
+            self._resume(session)
+        if again or self._mended(session, refusal):
             return None
-        refusal = upload.by_registry(refusal)
-        return untaken(refusal, sent=self._target.credential.present, whole=self._finishing, size=self._last)
+        refusal, progress = session.by_registry(refusal), self._progress
+        return untaken(refusal, sent=self._target.credential.present, whole=progress.finishing, size=progress.last)
 
-    def _mended(self, upload: Upload, refusal: Response) -> bool:
+    def _mended(self, session: UploadSession, refusal: Response) -> bool:
         """Whether there is something to do about a refusal."""
-        status = refusal.status
-        if upload.follow(refusal):
+        if session.follow(refusal):
             return True
-        if status == HTTPStatus.UNAUTHORIZED:  # tokens live for a minute or a few, and a large layer may take longer
-            if self._renewed == self._kept or not upload.renew(refusal):
+        if refusal.status == HTTPStatus.UNAUTHORIZED:  # tokens live for minutes, and a large layer may take longer
+            if self._renewed == self._progress.kept or not session.renew(refusal):
                 return False
-            self._renewed = self._kept
-            self._resume(upload)
+            self._renewed = self._progress.kept
+            self._resume(session)
             return True
-        if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-            return self._cut_smaller(upload.least)
-        return self._after_oddity(upload, status)
+        if refusal.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            return self._cut_smaller(session.least)
+        return self._after_oddity(session, refusal.status)
 
-    def _after_oddity(self, upload: Upload, status: int) -> bool:
+    def _after_oddity(self, session: UploadSession, status: int) -> bool:
         """A registry may not take pieces, or not go on where it said itself that it was."""
-        ours = (
-            self._resumed
-            or status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
-            or (self._in_pieces and self._limit < self._piece)
-        )
-        self._odd += ours
-        if not ours or status in (HTTPStatus.FORBIDDEN, *BUSY) or self._odd > _ODD_ANSWERS:
+        progress, out_of_order = self._progress, status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+        ours = progress.resumed or out_of_order or (progress.in_pieces and self._limit < self._piece)
+        self._budget.odd += ours
+        if not ours or status in (HTTPStatus.FORBIDDEN, *BUSY) or self._budget.odd > _ODD_ANSWERS:
             return False
-        if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            self._resume(upload)
+        if out_of_order:
+            self._resume(session)
             return True
-        self._kept = 0
+        progress.kept = 0
         self._whole_only = True
         self._piece = self._limit
         return True
 
-    def _resume(self, upload: Upload) -> None:
+    def _resume(self, session: UploadSession) -> None:
         """Find out what the registry has; if that is nothing, or cannot be, it is begun anew."""
-        kept = self._ask(upload) if self._given >= WORTH_ASKING else 0
-        self._kept = kept if kept <= self._given else 0
-        self._resumed = bool(self._kept)
-        self._note_progress()
-        if not self._whole_only or self._kept:
+        progress = self._progress
+        kept = self._ask(session) if progress.given >= WORTH_ASKING else 0
+        progress.kept = kept if kept <= progress.given else 0
+        progress.resumed = bool(progress.kept)
+        self._budget.progressed(progress.kept)
+        if not self._whole_only or progress.kept:
             self._piece = min(self._piece or PIECES[0], PIECES[0])
 
-    def _ask(self, upload: Upload) -> int:
+    def _ask(self, session: UploadSession) -> int:
         try:
-            return upload.kept(self._patience)
+            return session.kept(self._patience)
         except Dropped:
             raise
         except RegistryUnreachable:  # some wait, and let us wait, for the rest of what has broken off
@@ -303,6 +466,6 @@ class _Sending:
         smaller = next((size for size in PIECES if max(size, least) < most), 0)
         if not smaller:
             return False
-        self._piece = self._limit = self._sender.cut(self._registry, smaller)
-        self._kept = 0
+        self._piece = self._limit = self._uploader.cut(self._registry, smaller)
+        self._progress.kept = 0
         return True

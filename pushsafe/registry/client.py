@@ -18,14 +18,13 @@ from pushsafe.oci.reference import Reference
 from pushsafe.registry import responses
 from pushsafe.registry.auth import Tokens
 from pushsafe.registry.authorized import Asking
-from pushsafe.registry.blob_copy import Blobs
-from pushsafe.registry.blob_upload import Sender
+from pushsafe.registry.blob_upload import BlobUploader
 from pushsafe.registry.hosts import is_loopback
 from pushsafe.registry.http.transport import Response, Transport
 from pushsafe.registry.manifests import Putter
-from pushsafe.registry.probe import Probe, evidence
-from pushsafe.registry.upload_start import Opening
-from pushsafe.registry.uploads import CANCEL_TIME
+from pushsafe.registry.probe import Probe
+from pushsafe.registry.responses import evidence
+from pushsafe.registry.uploads import CANCEL_TIME, Uploads
 from pushsafe.runtime.redact import clean, remember
 
 _MISMATCH = "DIGEST_MISMATCH"
@@ -48,17 +47,16 @@ class Registry:
         self._tokens = Tokens(transport)
         self._asking = Asking(transport, self._tokens)
         self._unfinished: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._opening = Opening(self._asking, self._unfinished.put)
-        self._blobs = Blobs(self._asking, self._opening, transport.left)
+        self._uploads = Uploads(transport, self._asking, self._unfinished.put)
+        self._uploader = BlobUploader(self._asking, self._uploads, transport.left)
         self._putter = Putter(self._asking)
-        self._sender = Sender(self._asking, self._opening, transport.left)
         self._without_head: set[str] = set()
         self._threads: ThreadPoolExecutor | None = None
         self._tidying: list[Future[None]] = []
 
     def close(self) -> None:
         """Cancel what is unfinished still, wait for that a moment, and drop all connections."""
-        for upload in self._opening.close(_LAST_ANSWERS):  # of an interrupted run
+        for upload in self._uploads.close(_LAST_ANSWERS):  # of an interrupted run
             self._unfinished.put(upload.cancel)
         self.tidy()
         if self._threads is not None:
@@ -106,7 +104,7 @@ class Registry:
         except RegistryUnreachable as error:
             return Preflight(problem=error.message)
         who = (self._transport, self._tokens, endpoint, reference.repository, credential)
-        return Probe(*who, self._unfinished.put, self._opening.asking, reads).run()
+        return Probe(*who, self._unfinished.put, self._uploads.asking, reads).run()
 
     def manifest(
         self,
@@ -225,12 +223,12 @@ class Registry:
     def bring(
         self, blob: Blob, source: Repository, target: Repository, on_sent: Callable[[int], None], patience: Patience
     ) -> LayerState | Evidence:
-        """Let the target hold a blob of the source; see `Blobs`."""
-        return self._blobs.bring(blob, source, target, on_sent, patience)
+        """Let the target hold a blob of the source; see `BlobUploader`."""
+        return self._uploader.copy(blob, source, target, on_sent, patience)
 
     def holds(self, blob: Blob, target: Repository, patience: Patience) -> bool:
         """Whether the target says that it has a blob."""
-        return self._sender.holds(blob, target, patience)
+        return self._uploader.holds(blob, target, patience)
 
     def send(
         self,
@@ -240,8 +238,8 @@ class Registry:
         on_sent: Callable[[int], None],
         patience: Patience,
     ) -> LayerState | Evidence:
-        """Let the target have a blob that lies in a file; see `Sender`."""
-        return self._sender.send(content, target, mount_from, on_sent, patience)
+        """Let the target have a blob that lies in a file; see `BlobUploader`."""
+        return self._uploader.send(content, target, mount_from, on_sent, patience)
 
 
 def _no_manifest(response: Response, credential: Credential) -> Evidence:

@@ -18,7 +18,7 @@ from pushsafe.oci.manifest import OCI_INDEX, ManifestContent, digest_of
 from pushsafe.registry import responses
 from pushsafe.registry.authorized import Asking
 from pushsafe.registry.http.transport import BODY_LIMIT, Response
-from pushsafe.registry.probe import evidence
+from pushsafe.registry.responses import evidence
 from pushsafe.runtime.redact import clean
 
 _MISMATCH, _NO_LIST, _UNTAGGED = "DIGEST_MISMATCH", "NO_REFERRERS_LIST", "NOT_TAGGED"

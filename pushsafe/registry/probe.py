@@ -13,11 +13,12 @@ from http import HTTPStatus
 from pushsafe.model.credentials import Credential, CredentialKind
 from pushsafe.model.errors import RegistryAstray, RegistryUnreachable, UnsafeRealm
 from pushsafe.model.evidence import REFUSED, WRONG_ADDRESS, Evidence, Preflight, Stage
-from pushsafe.registry.auth import PULL, PUSH, Challenge, Token, Tokens, basic, parse_challenge, read_error
-from pushsafe.registry.hosts import origin_of
-from pushsafe.registry.http.transport import REDIRECTS, Endpoint, Response, Transport
-from pushsafe.registry.responses import ACCEPT, of_registry
-from pushsafe.registry.uploads import Upload
+from pushsafe.model.retry_policy import NO_PATIENCE
+from pushsafe.registry.auth import PULL, PUSH, Token, Tokens, basic
+from pushsafe.registry.authorized import UPLOADS, Requester
+from pushsafe.registry.http.transport import Endpoint, Response, Transport
+from pushsafe.registry.responses import ACCEPT, Challenge, evidence, of_registry, parse_challenge
+from pushsafe.registry.uploads import UploadSession
 
 
 class Probe:
@@ -48,6 +49,7 @@ class Probe:
         self._reads = reads
         self._actions = PULL if reads else PUSH
         self._credential = credential if credential.present else None
+        self._who = Requester(tokens, endpoint, repository, credential, self._actions, NO_PATIENCE)
         self._evidence: list[Evidence] = []
 
     def run(self) -> Preflight:
@@ -159,11 +161,10 @@ class Probe:
         headers = {"Authorization": authorization} if authorization else {}
         if self._reads:
             return self._read(headers, sent=sent)
-        url = f"{self._endpoint.base}/v2/{self._repository}/blobs/uploads/"
-        started = (self._transport, self._tokens, self._endpoint, self._repository, self._credential)
         with self._asking():
-            response = self._send("POST", url, headers, b"")
-            upload = Upload(*started, url, response.header("location"), headers)
+            response = self._send("POST", self._who.url(UPLOADS), headers, b"")
+            location = response.header("location")
+            upload = UploadSession(self._transport, self._who, self._who.url(UPLOADS), location, headers)
             if response.status == HTTPStatus.ACCEPTED:
                 self._later(upload.cancel)
         self._evidence.append(evidence(Stage.PROBE, response, sent=sent))
@@ -172,8 +173,7 @@ class Probe:
         return response
 
     def _read(self, headers: dict[str, str], *, sent: bool) -> Response:
-        url = f"{self._endpoint.base}/v2/{self._repository}/manifests/{self._reads}"
-        response = self._send("GET", url, {**headers, "Accept": ACCEPT})
+        response = self._send("GET", self._who.url(f"manifests/{self._reads}"), {**headers, "Accept": ACCEPT})
         self._evidence.append(evidence(Stage.PROBE, response, sent=sent))
         return response
 
@@ -194,46 +194,3 @@ def ping_evidence(endpoint: Endpoint) -> Evidence:
         challenge=challenge,
         sent=False,
     )
-
-
-def evidence(stage: Stage, response: Response, *, sent: bool, size: int = 0) -> Evidence:
-    """An answer as evidence; its words are the server's, made fit to show, or what is known of an answer without any.
-
-    `size` is how many bytes it was sent.
-    """
-    code, message = read_error(response)
-    return Evidence(
-        stage,
-        message or _unsaid(response, size),
-        status=response.status,
-        code=code,
-        challenge=str(parse_challenge(response.header("www-authenticate"))),
-        sent=sent,
-    )
-
-
-def _unsaid(response: Response, size: int) -> str:
-    """What an answer without words is; empty where its status says as much."""
-    if response.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        limit = "a proxy in front of the registry usually sets the limit"
-        return f"request entity too large: a body of {size} bytes does not pass; {limit}"
-    location = response.header("location")
-    if response.status not in REDIRECTS or not location:
-        return ""
-    there = origin_of(location) if "://" in location[:9] else "another path of its own"
-    return f"a redirect to {there}, which is not followed"
-
-
-def untaken(response: Response, *, sent: bool, whole: bool = True, size: int = 0) -> Evidence:
-    """The answer to a blob, or to a piece of one, that did not take it: a yes that is none has no words for that."""
-    said = evidence(Stage.PUSH, response, sent=sent, size=size)
-    if whole:
-        return undue(said, "a blob that was sent whole", HTTPStatus.CREATED)
-    return undue(said, "a piece of a blob", HTTPStatus.ACCEPTED)
-
-
-def undue(said: Evidence, what: str, due: int) -> Evidence:
-    """An answer that is a yes, and not the one that is due."""
-    if not said.accepted:
-        return said
-    return said._replace(code="", message=f"it answers {said.status} to {what}, where {due} is due")

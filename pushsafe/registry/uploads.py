@@ -1,23 +1,25 @@
-"""An upload that a registry has opened: content sent to where it points, what it has of it, or the upload cancelled."""
+"""Upload sessions: opened by a registry, content sent to where they point, asked for what is kept, or cancelled."""
 
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import urldefrag, urlencode, urljoin
 
-from pushsafe.model.credentials import Credential
+from pushsafe.model.credentials import Repository
 from pushsafe.model.errors import RegistryAstray, RegistryUnreachable, TlsFailed
-from pushsafe.model.evidence import REFUSED
+from pushsafe.model.evidence import REFUSED, Evidence, Stage
 from pushsafe.model.retry_policy import Patience
-from pushsafe.registry.auth import Tokens, parse_challenge
+from pushsafe.oci.manifest import Blob
+from pushsafe.registry.authorized import UPLOADS, Asking, Requester
 from pushsafe.registry.http.destinations import Lead, astray
-from pushsafe.registry.http.transport import SAME_AGAIN, Endpoint, Response, Transport, place_of
+from pushsafe.registry.http.transport import SAME_AGAIN, Response, Transport, place_of
 from pushsafe.registry.http.unreachable import NobodyThere
-from pushsafe.registry.responses import of_registry
+from pushsafe.registry.responses import evidence, of_registry, parse_challenge, undue
 
 TAKEN = (HTTPStatus.CREATED, HTTPStatus.ACCEPTED, HTTPStatus.NO_CONTENT)
 """Statuses of a piece that was taken: 202 by the specification; crane (`pkg/v1/remote/write.go`) knows the others."""
@@ -39,32 +41,24 @@ def _lengths(start: int, size: int) -> dict[str, str]:
     return {"Content-Length": str(size), "Content-Range": f"{start}-{start + size - 1}"}
 
 
-Answering = Callable[[Response, Mapping[str, str]], "dict[str, str] | None"]
-
-
-def _unanswered(_refusal: Response, _sent: Mapping[str, str]) -> dict[str, str] | None:
-    """A refusal is the end of it."""
-    return None
+def _number(text: str) -> int:
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else 0
 
 
 @dataclass(slots=True, repr=False, eq=False)
-class Upload:
-    """One upload, started at `url` with `headers`, which may hold a secret; `location` is what the last answer named.
+class UploadSession:
+    """One upload that `who` started at `url` with `headers`, which may hold a secret.
 
-    `answering` tells what answers the challenge of a refusal, in place of the headers that were sent. No piece but the
-    last may be smaller than `least` bytes (`OCI-Chunk-Min-Length`). `onward` is where a redirect sends the next request
-    instead, after so many `redirects` of it. For one thread at a time; for `cancel`, any.
+    `location` is what the last answer named. No piece but the last may be smaller than `least` bytes
+    (`OCI-Chunk-Min-Length`). `onward` is where a redirect sends the next request instead, after so many `redirects` of
+    it. For one thread at a time; for `cancel`, any.
     """
 
     transport: Transport
-    tokens: Tokens
-    endpoint: Endpoint
-    repository: str
-    credential: Credential | None
+    who: Requester
     url: str
     location: str
     headers: Mapping[str, str]
-    answering: Answering = _unanswered
     least: int = 0
     onward: str = ""
     redirects: int = 0
@@ -91,7 +85,7 @@ class Upload:
         if lead is None:
             return ""
         try:
-            self.transport.knock(place, registry=self.endpoint.registry, lead=lead)
+            self.transport.knock(place, registry=self.who.endpoint.registry, lead=lead)
         except RegistryAstray as error:
             return error.message
         except _NO_PLACE as error:
@@ -138,7 +132,7 @@ class Upload:
 
     def by_registry(self, answer: Response) -> Response:
         """The answer to content that went to the registry's own address. Raises ProxyAnswers where a proxy gave it."""
-        return of_registry(self.endpoint, "PUT", answer) if self._is_ours(self.place()) else answer
+        return of_registry(self.who.endpoint, "PUT", answer) if self._is_ours(self.place()) else answer
 
     def kept(self, patience: Patience) -> int:
         """How many bytes the registry has (`GET LOCATION`); 0 if it does not know the upload, or has nothing of it.
@@ -158,7 +152,7 @@ class Upload:
     def renew(self, refusal: Response) -> bool:
         """Whether there is something else to answer a refusal with, a token younger than ours; it is then ours."""
         place = self.place()
-        answer = self.answering(refusal, self.headers) if place and self._is_ours(place) else None
+        answer = self.who.answering(refusal, self.headers) if place and self._is_ours(place) else None
         if answer is None:
             return False
         self.headers = answer
@@ -179,7 +173,7 @@ class Upload:
         url = self.onward or url
         ours = self._is_ours(url)
         sent = {"Content-Type": "application/octet-stream", **headers, **(self.headers if ours else {})}
-        verify, registry = self.endpoint.verify or not ours, self.endpoint.registry
+        verify, registry = self.who.endpoint.verify or not ours, self.who.endpoint.registry
         lead, begun = self._lead(url), False
 
         def body() -> Iterator[bytes | memoryview]:
@@ -207,19 +201,21 @@ class Upload:
     def _ask(self, url: str, patience: Patience) -> Response:
         ours = self._is_ours(url)
         headers = self.headers if ours else {}
-        verify, registry, lead = self.endpoint.verify or not ours, self.endpoint.registry, self._lead(url)
+        verify, registry, lead = self.who.endpoint.verify or not ours, self.who.endpoint.registry, self._lead(url)
         return self.transport.send(
             "GET", url, verify=verify, headers=headers, registry=registry, lead=lead, patience=patience
         )
 
     def _delete(self, place: str) -> None:
-        verify = self.endpoint.verify
+        verify = self.who.endpoint.verify
         response = self.transport.send("DELETE", place, verify=verify, headers=self.headers)
         challenge = parse_challenge(response.header("www-authenticate"))
         if response.status not in REFUSED or not self.headers or "delete" not in challenge.parameters.get("scope", ""):
             return
         # distribution wants a right for this that a push does not need (`registry/handlers/app.go`).
-        token = self.tokens.token(self.endpoint, challenge, self.repository, "delete", self.credential)
+        who = self.who
+        credential = who.credential if who.credential.present else None
+        token = who.tokens.token(who.endpoint, challenge, who.repository, "delete", credential)
         if token.value and (token.granted is None or {"delete", "*"} & set(token.granted)):
             self.transport.send("DELETE", place, verify=verify, headers={"Authorization": f"Bearer {token.value}"})
 
@@ -228,7 +224,7 @@ class Upload:
 
     def _lead(self, place: str) -> Lead | None:
         """The registry's word for a place that is not its own."""
-        return None if self._is_ours(place) else Lead(self.endpoint.registry, self.url, "sends uploads to")
+        return None if self._is_ours(place) else Lead(self.who.endpoint.registry, self.url, "sends uploads to")
 
     def _move(self, asked: str, response: Response) -> None:
         with suppress(ValueError):
@@ -237,5 +233,88 @@ class Upload:
     def _needed_place(self) -> str:
         place = self.place()
         if not place:
-            raise RegistryUnreachable(f"{self.endpoint.registry}: {NOWHERE}")
+            raise RegistryUnreachable(f"{self.who.endpoint.registry}: {NOWHERE}")
         return place
+
+
+class Uploads:
+    """Opens upload sessions; for any number of threads.
+
+    One that was opened and is not used is given to `later`, to be cancelled; those of which that is not known yet are
+    what `close` leaves.
+    """
+
+    def __init__(self, transport: Transport, asking: Asking, later: Callable[[Callable[[], None]], None]) -> None:
+        self._transport = transport
+        self._asking = asking
+        self._later = later
+        self._open: set[UploadSession] = set()
+        self._asked = 0  # requests for one whose answer is awaited
+        self._closed = False
+        self._settled = threading.Condition()
+
+    def close(self, seconds: float) -> tuple[UploadSession, ...]:
+        """Open no more, wait so long at most for the answers of those asked for; the uploads that are open then."""
+        with self._settled:
+            self._closed = True
+            self._settled.wait_for(lambda: not self._asked, seconds)
+            return tuple(self._open)
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Within this an upload is asked for, and what was opened is then known. Raises RegistryUnreachable."""
+        with self._settled:
+            if self._closed:
+                raise RegistryUnreachable("the run is over")
+            self._asked += 1
+        try:
+            yield
+        finally:
+            with self._settled:
+                self._asked -= 1
+                self._settled.notify_all()
+
+    def start(
+        self, target: Repository, patience: Patience, *, query: str = "", also_from: str = ""
+    ) -> UploadSession | Evidence:
+        """The upload that the target has opened, or what it said in place of that, of stage PUSH.
+
+        Raises RegistryUnreachable.
+        """
+        reference, credential = target
+        with self.asking():
+            response, who, sent = self._asking.start_upload(
+                reference, credential, patience, query=query, also_from=also_from
+            )
+            url, location = who.url(f"{UPLOADS}{query}"), response.header("location")
+            least = _number(response.header("oci-chunk-min-length"))
+            session = UploadSession(self._transport, who, url, location, sent, least)
+            if response.status == HTTPStatus.ACCEPTED and session.place():
+                self._open.add(session)
+                return session
+        said = evidence(Stage.PUSH, response, sent=credential.present)
+        if response.status == HTTPStatus.ACCEPTED:
+            return said._replace(code="", message=NOWHERE)
+        return said if query else undue(said, "the start of an upload", HTTPStatus.ACCEPTED)
+
+    def mount(
+        self, blob: Blob, origin: str, target: Repository, patience: Patience
+    ) -> tuple[bool, UploadSession | None]:
+        """Whether a blob of the repository `origin` is mounted; else the upload that a registry may open in its place.
+
+        Any other answer settles nothing: whoever may not mount may yet upload. Nor does it that there was none: the
+        token for it is one for two repositories, which a token server may fail to give while it gives others.
+        """
+        query = f"?{urlencode({'mount': blob.digest, 'from': origin})}"
+        try:
+            said = self.start(target, patience, query=query, also_from=origin)
+        except RegistryUnreachable:  # who cannot be reached at all says so at the upload
+            return False, None
+        if isinstance(said, UploadSession):
+            return False, said
+        return said.status == HTTPStatus.CREATED, None
+
+    def end(self, session: UploadSession, *, used: bool = False) -> None:
+        self._open.discard(session)
+        if not used:
+            self._later(session.cancel)

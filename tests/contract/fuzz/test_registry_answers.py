@@ -9,17 +9,20 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pushsafe.model.retry_policy import Patience
+from pushsafe.model.retry_policy import NO_PATIENCE, Patience
 from pushsafe.oci import manifest
 from pushsafe.oci.document import Unusable
 from pushsafe.oci.manifest import INDEX_TYPES, MANIFEST_TYPES, ImageConfig, ManifestContent, ManifestInfo
 from pushsafe.oci.platform import Platform
 from pushsafe.registry import responses
-from pushsafe.registry.auth import Tokens, granted_actions, read_error
+from pushsafe.registry.auth import PUSH, Tokens, granted_actions
+from pushsafe.registry.authorized import Requester
 from pushsafe.registry.http.retry import Retries
 from pushsafe.registry.http.transport import Endpoint, Response, Transport, place_of
-from pushsafe.registry.uploads import Upload
+from pushsafe.registry.responses import read_error
+from pushsafe.registry.uploads import UploadSession
 from tests.contract.fuzz.strategies import TELLING, TEXTS, assert_fit, near, quick, written
+from tests.contract.registry.asking import NOBODY
 from tests.fakes.archives import config_of
 from tests.values import OCI_INDEX, OCI_MANIFEST
 
@@ -119,7 +122,8 @@ PLACES = st.lists(
 def test_places_of_uploads(location: str) -> None:
     transport, url = Transport(), "https://registry.test/v2/team/app/blobs/uploads/"
     endpoint = Endpoint("registry.test", "https://registry.test", verify=True, ping=Response(200, {}, b""))
-    upload = Upload(transport, Tokens(transport), endpoint, "team/app", None, url, location, {})
+    who = Requester(Tokens(transport), endpoint, "team/app", NOBODY, PUSH, NO_PATIENCE)
+    upload = UploadSession(transport, who, url, location, {})
     with quick():
         place = upload.place()
     if place:

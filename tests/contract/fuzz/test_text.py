@@ -10,7 +10,7 @@ from pushsafe.denial.messages import may_pass, meaning
 from pushsafe.oci import reference
 from pushsafe.oci.platform import read
 from pushsafe.oci.reference import Reference
-from pushsafe.registry.auth import parse_challenge
+from pushsafe.registry.responses import parse_challenge
 from pushsafe.runtime.redact import clean, clean_line
 from pushsafe.sources.buildx.build_output import read_text
 from tests.contract.fuzz.strategies import TELLING, TEXTS, assert_fit, quick

@@ -18,15 +18,13 @@ from pushsafe.model.errors import RegistryAstray, RegistryUnreachable
 from pushsafe.model.retry_policy import NO_PATIENCE, Patience
 from pushsafe.registry.auth import (
     TOKEN_LIMIT,
-    Challenge,
     Token,
     fetch_token,
     granted_actions,
-    parse_challenge,
-    read_error,
 )
 from pushsafe.registry.http.destinations import Lead
 from pushsafe.registry.http.transport import Endpoint, Response, Transport
+from pushsafe.registry.responses import Challenge, parse_challenge, read_error
 from tests.contract.registry.conftest import Names
 from tests.fakes.registry import (
     BASE,

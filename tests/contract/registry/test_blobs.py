@@ -20,6 +20,7 @@ from pushsafe.model.outcomes import LayerState
 from pushsafe.model.retry_policy import NO_PATIENCE, Patience
 from pushsafe.oci.manifest import Blob
 from pushsafe.oci.reference import Reference
+from pushsafe.registry import blob_upload
 from pushsafe.registry.client import Registry
 from pushsafe.registry.http import transport
 from pushsafe.registry.http.transport import BODY_LIMIT, Transport
@@ -422,6 +423,36 @@ def test_it_is_sent_again_from_the_beginning(
         assert len(target.find("POST", ".*")) == 2
     assert found is LayerState.SENT
     assert len(pauses) <= 1
+
+
+def test_a_copy_goes_through_a_proxy_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blob_upload, "PIECES", (100_000,))
+    large = Answer(413, {"errors": [{"code": "SIZE_INVALID", "message": "too large"}]})
+    taking = [on("PUT", "/plain", large, Answer(201)), on("PUT", "/end", Answer(201))]
+    pieces = [
+        on("PATCH", "/plain", Answer(202).having(Location="/more")),
+        on("PATCH", "/more", Answer(202).having(Location="/end")),
+    ]
+    rules = (ping(), mounting(Answer(404), *taking, *pieces), on("DELETE", "/plain", Answer(204), times=1))
+    with FakeRegistry(source_of(FULL, FULL)) as source, FakeRegistry(*rules) as target:
+        assert bring(repository(source, OTHER), repository(target)) is LayerState.SENT
+        assert b"".join(one.body for one in target.find("PATCH", ".*")) == CONTENT
+        assert [len(one.body) for one in target.find("PUT", "/end")] == [0]
+
+
+def test_a_copy_that_breaks_off_goes_on(monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> None:
+    """The blob is read again from its beginning, and only what is missing is sent."""
+    monkeypatch.setattr(blob_upload, "WORTH_ASKING", 10_000)
+    kept = Answer(204).having(Range="0-49999", Location="/rest")
+    rest = [on("PATCH", "/rest", Answer(202).having(Location="/end")), on("PUT", "/end", Answer(201))]
+    dropping = [on("PUT", "/plain", Answer(drop=True)), on("GET", "/plain", kept)]
+    with (
+        FakeRegistry(source_of(FULL, FULL)) as source,
+        FakeRegistry(ping(), mounting(Answer(404), *dropping, *rest)) as target,
+    ):
+        assert bring(repository(source, OTHER), repository(target), retries=1) is LayerState.SENT
+        assert len(source.find("GET", "/v2/.+/blobs/.+")) == 2
+        assert [one.body for one in target.find("PATCH", "/rest")] == [CONTENT[50_000:]]
 
 
 @pytest.mark.parametrize("who", ["the source", "the target"])

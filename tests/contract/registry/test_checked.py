@@ -7,7 +7,7 @@ import hashlib
 import pytest
 
 from pushsafe.model.errors import ContentBroken
-from pushsafe.registry.checksum import Reading
+from pushsafe.registry.blob_upload import FileBody, Reading
 from tests.fakes.lying import Lying, blob_of
 
 CONTENT = bytes(range(256)) * 100
@@ -18,7 +18,7 @@ def given(content: Lying, *pieces: int, skipped: int = 0) -> tuple[bytes, list[i
     """What is given out, what is told of it, and why no more."""
     out, told = bytearray(), list[int]()
     try:
-        reading = Reading(content, told.append, skipped)
+        reading = Reading(FileBody(content), told.append, skipped)
         for size in pieces or (content.blob.size - skipped,):
             for part in reading.take(size):
                 out += part
@@ -60,4 +60,4 @@ def test_another_size_never_goes_whole(lying: bytes) -> None:
 def test_nothing_is_checked_too() -> None:
     assert given(Lying(b"")) == (b"", [], "")
     with pytest.raises(ContentBroken):
-        Reading(Lying(b"x", blob_of(b"")), lambda _size: None)
+        Reading(FileBody(Lying(b"x", blob_of(b""))), lambda _size: None)

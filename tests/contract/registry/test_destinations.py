@@ -9,10 +9,11 @@ from typing import Any, cast
 import pytest
 
 from pushsafe.model.errors import RegistryAstray, RegistryUnreachable
-from pushsafe.registry.auth import Challenge, fetch_token
+from pushsafe.registry.auth import fetch_token
 from pushsafe.registry.http import connection as connections
 from pushsafe.registry.http.destinations import Destinations, Lead, Reach, reach_of, reach_of_peer, written
 from pushsafe.registry.http.transport import Endpoint, Response, Transport
+from pushsafe.registry.responses import Challenge
 from tests.contract.registry.conftest import Names
 from tests.fakes.registry import FakeRegistry, on, ping, redirect
 

@@ -16,10 +16,11 @@ from cryptography.hazmat.primitives import serialization
 
 from pushsafe.model.credentials import Credential, CredentialKind, CredentialSource, Secret, SourceKind
 from pushsafe.model.errors import RegistryUnreachable
-from pushsafe.registry.auth import Challenge, fetch_token
+from pushsafe.registry.auth import fetch_token
 from pushsafe.registry.http import tls, transport
 from pushsafe.registry.http.tls import NO_CERTIFICATES, Certificates, certificates, certs_d
 from pushsafe.registry.http.transport import Transport
+from pushsafe.registry.responses import Challenge
 from tests.contract.registry.conftest import Names, as_strict
 from tests.fakes.registry import Answer, Certificate, FakeRegistry, certificate, on, ping, redirect
 

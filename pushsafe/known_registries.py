@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from pushsafe.model.credentials import Credential, SourceKind, Trouble
+from pushsafe.model.credentials import HUB_KEY, Credential, SourceKind, Trouble, key_of
 from pushsafe.oci.reference import DEFAULT_REGISTRY, HUB_SERVER, hostname, server_of
 from pushsafe.runtime.redact import clean
 
@@ -234,6 +234,10 @@ RETIRED: tuple[RetiredRegistry, ...] = (
 )
 
 
+TOKENS = r"gh[opsur]_|github_pat_|gl[a-z]{2,5}-|dckr_[a-z]{3}_|npm_|hf_|pypi-|xox[a-z]-|AKCp|cmVmdGtu|ya29\."
+"""How tokens begin that tell so what they are; Artifactory's and Google's among them."""
+
+
 def known(registry: str) -> KnownRegistry:
     """The row for a registry's host (a port is ignored), GENERIC for every other host."""
     host = hostname(registry)
@@ -290,8 +294,6 @@ def _matches(hosts: str, host: str) -> re.Match[str] | None:
     return re.fullmatch(hosts, host, re.ASCII | re.IGNORECASE)
 
 
-_HUB_KEY = "https://index.docker.io/v1/"
-_READ_FROM_THE_HUB_KEY = (DEFAULT_REGISTRY, "index.docker.io")
 HUB_HOSTS = (HUB_SERVER, "index.docker.io", "auth.docker.io", "registry.docker.io", "registry.hub.docker.com")
 """Who answers for Docker Hub."""
 _HUB_NAMES = {DEFAULT_REGISTRY, "hub.docker.com", *HUB_HOSTS}
@@ -318,10 +320,10 @@ def neighbour(registry: str, key: str) -> str:
     """Why a person may take the login under `key` of config.json for `registry`'s; empty where nobody would."""
     other = _server(key)
     mine, theirs = hostname(registry).lower(), hostname(other).lower()
-    if key == (_HUB_KEY if registry in _READ_FROM_THE_HUB_KEY else registry):
+    if key == key_of(registry):
         return ""
     if {mine, theirs} <= _HUB_NAMES:
-        return f"docker keeps Docker Hub's login under {_HUB_KEY}"
+        return f"docker keeps Docker Hub's login under {HUB_KEY}"
     if registry == other:
         return ""
     if registry.lower() == other.lower():

@@ -23,32 +23,28 @@ from pushsafe.credentials.config_file import (
     read,
 )
 from pushsafe.model.credentials import (
+    HUB_KEY,
     Credential,
     CredentialKind,
     CredentialSource,
     Secret,
     SourceKind,
     Trouble,
+    key_of,
     secrets_of,
 )
 from pushsafe.model.errors import UsageError
+from pushsafe.oci.reference import DEFAULT_REGISTRY
 from pushsafe.runtime.redact import clean, remember
 
 if TYPE_CHECKING:
     from pushsafe.credentials.helper import Running
 
 
-_HUB = "docker.io"
-HUB_KEY = "https://index.docker.io/v1/"
 ENVIRONMENT_VARIABLE = "DOCKER_AUTH_CONFIG"
 HEADERS_VARIABLE = "DOCKER_CUSTOM_HEADERS"
 # What `docker login` itself keeps beside a Docker Hub login (docker/cli `internal/oauth/manager`): no servers.
 _OWN_TOKENS = (HUB_KEY + "access-token", HUB_KEY + "refresh-token")
-
-
-def key_of(registry: str) -> str:
-    """The server address under which docker keeps the credential of `registry` (`getAuthConfigKey`)."""
-    return HUB_KEY if registry in (_HUB, "index.docker.io") else registry
 
 
 def auth_config(credential: Credential) -> dict[str, str]:
@@ -171,7 +167,7 @@ class CredentialStore:
         """
         names = [name for name, entry in self._config.auths.items() if entry.has_content or self._config.store]
         names += [*self._config.helpers, *self._from_environment]
-        hosts = (_HUB if name in (HUB_KEY, *_OWN_TOKENS) else hostname(name) for name in names)
+        hosts = (DEFAULT_REGISTRY if name in (HUB_KEY, *_OWN_TOKENS) else hostname(name) for name in names)
         return tuple(dict.fromkeys(hosts))
 
     # ------------------------------------------------------------ resolution

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from pushsafe.denial.messages import Meaning, Undecided, is_dropped, is_too_large, meaning
 from pushsafe.denial.reasons import pasted, too_large
 from pushsafe.denial.tls_advice import tls_advice
-from pushsafe.known_registries import HUB_HOSTS, creation_command, known, login_command, reach_command
+from pushsafe.known_registries import HUB_HOSTS, TOKENS, creation_command, known, login_command, reach_command
 from pushsafe.model.inquiry import UNCLEAR, Explanation
 from pushsafe.model.verdicts import DenialReason, FailureKind
 from pushsafe.oci.reference import DEFAULT_REGISTRY
@@ -188,12 +188,8 @@ _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             r"\1***",
         ),
         (r"^(\s*password:\s*).+", r"\1***"),
-        # tokens that tell by their beginning what they are; Quay's robots, Google, AWS and Artifactory among them
-        (
-            r"(?-i:\b(?:gh[opsur]_|github_pat_|gl[a-z]{2,5}-|dckr_[a-z]{3}_|npm_|hf_|pypi-|xox[a-z]-|AKCp|cmVmdGtu|ya29\.)"
-            r"[\w.-]{6,})",
-            "***",
-        ),
+        (rf"(?-i:\b(?:{TOKENS})[\w.-]{{6,}})", "***"),
+        # JSON in base64, AWS, Quay's robots
         (r"(?-i:\beyJ[\w+/.=-]{8,})", "***"),
         (r"(?-i:\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b|\b[A-Z0-9]{64}\b)", "***"),
         # whatever else is long and random; a digest is hexadecimal and of one case

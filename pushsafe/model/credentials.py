@@ -8,7 +8,7 @@ from enum import Enum
 from typing import NamedTuple
 from urllib.parse import quote, quote_plus
 
-from pushsafe.oci.reference import Reference
+from pushsafe.oci.reference import DEFAULT_REGISTRY, Reference
 
 
 class Secret:
@@ -98,6 +98,14 @@ class CredentialSource(NamedTuple):
             case SourceKind.BROKEN:
                 named = f", which {self.setting} in {self.file} names," if self.setting else ":"
                 return f"{self.name}{named} {self.problem}"
+
+
+HUB_KEY = "https://index.docker.io/v1/"
+
+
+def key_of(registry: str) -> str:
+    """The server address under which docker keeps the credential of `registry` (`getAuthConfigKey`)."""
+    return HUB_KEY if registry in (DEFAULT_REGISTRY, "index.docker.io") else registry
 
 
 class Credential(NamedTuple):

@@ -25,7 +25,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "known_registries": ("model", "oci", "runtime"),
     "rules": ("known_registries", "model", "oci"),
     "denial": ("known_registries", "model", "oci", "runtime"),
-    "credentials": ("model", "runtime"),
+    "credentials": ("model", "oci", "runtime"),
     "registry": ("model", "oci", "runtime"),
     "engine": ("credentials", "model", "oci", "runtime"),
     "push": ("rules", "denial", "model", "oci", "runtime"),

@@ -80,9 +80,9 @@ def refusal_of(fact: Facts, evidence: tuple[Evidence, ...], now: float) -> Refus
 
 
 def credential_of(fact: Facts) -> Credential:
-    """The credential of a fact that gathering has filled in."""
+    """The credential of a fact that is collected."""
     if fact.credential is None:
-        raise AssertionError("a fact that gathering fills in is missing")
+        raise AssertionError("a fact that is collected before is missing")
     return fact.credential
 
 

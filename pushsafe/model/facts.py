@@ -156,7 +156,7 @@ class Facts(NamedTuple):
     `source_index` is the index that the local image was once pulled from (`source_name`), where the store
     holds one platform of it only. `platforms` are those asked for. `now` is seconds since the epoch. `listed` tells
     whether the user wrote this very tag, or `--all-tags` found it. buildx is looked at only where it would be needed.
-    `carrier` is the engine's image, as it was given, that is pushed under this tag for an index, and for nothing else.
+    `staged` is the engine's image, as it was given, that is pushed under this tag for an index, and for nothing else.
     `place` is where the image lies in files, as it was given (`--from`).
     """
 
@@ -175,7 +175,7 @@ class Facts(NamedTuple):
     preflight: Preflight | None = None
     tag_now: TagState | None = None
     buildx: Buildx | None = None
-    carrier: str = ""
+    staged: str = ""
     place: str = ""
 
     @property
@@ -186,7 +186,7 @@ class Facts(NamedTuple):
     @property
     def by_name(self) -> bool:
         """Whether the engine has the image under this very name, so that a command may name it so."""
-        return not self.carrier and not isinstance(self.image, Upcoming)
+        return not self.staged and not isinstance(self.image, Upcoming)
 
     @property
     def command(self) -> str:

@@ -23,7 +23,7 @@ class Along(NamedTuple):
 class TagResult(NamedTuple):
     """Exactly one per listed reference, in the listed order. `before` is what the tag named before the push.
 
-    A `carrier` is a tag that nobody asked for: an image of the engine's gets to its registry under it, for an index.
+    `staging` marks a tag that no one asked for: an image of the engine gets to its registry under it, for an index.
     `along` are the tags that its image's signatures and the like have in its repository.
     """
 
@@ -32,7 +32,7 @@ class TagResult(NamedTuple):
     verification: Verification
     seconds: float = 0.0
     before: TagState | None = None
-    carrier: bool = False
+    staging: bool = False
     along: tuple[Along, ...] = ()
 
     @property

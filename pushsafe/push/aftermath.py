@@ -13,7 +13,7 @@ from pushsafe.model.verdicts import DenialKind
 from pushsafe.push.ports import Gateways
 from pushsafe.push.preflight import was_reached
 from pushsafe.push.recorder import Recorder
-from pushsafe.push.tag_state import Look
+from pushsafe.push.tag_state import TagInspector
 
 
 def settle(
@@ -42,7 +42,7 @@ def settle(
 def tag_afterwards(fact: Facts, gateways: Gateways, recorder: Recorder, *, closely: bool = False) -> TagState:
     """What a tag names after a push of it that failed."""
     recorder.require_running()
-    look = Look(gateways, fact, credential_of(fact), (fact,))
+    look = TagInspector(gateways, fact, credential_of(fact), (fact,))
     return look.afterwards(closely=closely, engine=not was_reached(fact))
 
 

@@ -27,7 +27,7 @@ from pushsafe.oci.manifest import ManifestInfo
 from pushsafe.oci.reference import Reference, parse
 from pushsafe.push.ports import EngineGateway, Gateways
 from pushsafe.push.preflight import investigate
-from pushsafe.push.tag_state import Look
+from pushsafe.push.tag_state import TagInspector
 from pushsafe.rules.buildx_commands import needed
 
 ORIGIN_WAIT = 1.0
@@ -45,8 +45,8 @@ class _Repository(NamedTuple):
     preflight: Preflight | None
 
 
-class Gathering:
-    """One gathering. `pool` runs the questions to registries and credential helpers.
+class FactCollector:
+    """Collects the facts of one run. `pool` runs the questions to registries and credential helpers.
 
     The engine is asked for the images of the facts that have none, and is needed for those only. A `patient` one goes
     on without an engine (`engine_problem` says why there is none), and looks at the tags of a repository that refuses
@@ -69,7 +69,7 @@ class Gathering:
         self._patient = patient
         self.engine_problem: PushsafeError | None = None
 
-    def gather(self, facts: tuple[Facts, ...]) -> tuple[Facts, ...]:
+    def collect(self, facts: tuple[Facts, ...]) -> tuple[Facts, ...]:
         """Fill in what the request asks for. Raises EngineUnreachable, EngineFailed and UsageError."""
         if self._request.asks is not Asks.NOTHING:
             # Made in this thread: its imports and the engine's are largely the same, and two threads would only wait
@@ -192,7 +192,7 @@ class Gathering:
             own = {str(one.reference): one for one in facts if one.reference.name == names[future]}
             if preflight is None:
                 guarded = {name: fact for name, fact in own.items() if self._is_guarded(fact)}
-                looks = {name: Look(self._gateways, fact, credential, facts) for name, fact in guarded.items()}
+                looks = {name: TagInspector(self._gateways, fact, credential, facts) for name, fact in guarded.items()}
                 asked.update({name: self._pool.submit(look.by_any_means) for name, look in looks.items()})
                 continue
             first = next(iter(own.values()))._replace(credential=credential, preflight=preflight)
@@ -203,7 +203,7 @@ class Gathering:
             for name, fact in own.items():
                 if not fact.reference.tag:
                     continue
-                look = Look(self._gateways, fact, credential, facts)
+                look = TagInspector(self._gateways, fact, credential, facts)
                 if preflight.problem and _engine_may_ask(preflight):
                     asked[name] = self._pool.submit(look.through_engine, preflight.problem)
                 elif preflight.problem:
@@ -263,7 +263,7 @@ class _Origins(NamedTuple):
 def _pulled_from(fact: Facts) -> tuple[str, ...]:
     """The `NAME@DIGEST`s that an image of the classic store has come from, or was pushed to; none of one that goes into
     an index as the one platform that it is."""
-    alone = fact.one_platform_each and not fact.carrier
+    alone = fact.one_platform_each and not fact.staged
     return fact.image.repo_digests if alone and isinstance(fact.image, LocalImage) else ()
 
 

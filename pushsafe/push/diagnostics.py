@@ -21,7 +21,7 @@ from pushsafe.model.request import PushRequest
 from pushsafe.model.verdicts import Denial, DenialReason, Failure, FailureKind, Finding, Severity
 from pushsafe.oci.platform import Platform
 from pushsafe.oci.reference import Reference
-from pushsafe.push.collector import Gathering, require_one_platform
+from pushsafe.push.collector import FactCollector, require_one_platform
 from pushsafe.push.ports import Gateways
 from pushsafe.push.preflight import check_of
 from pushsafe.push.results import UNPUSHED, error_of, outcome_of, report_of
@@ -51,14 +51,14 @@ def run(request: PushRequest, gateways: Gateways) -> Diagnosis:
         )
     pool = ThreadPoolExecutor(thread_name_prefix="pushsafe")
     try:
-        gathering = Gathering(request, gateways, pool, patient=True)
-        (fact,) = gathering.gather((fact,))
+        collector = FactCollector(request, gateways, pool, patient=True)
+        (fact,) = collector.collect((fact,))
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
     findings += lint((fact,), Needs.FACTS)
     if not forbidden(findings):
         require_one_platform(request)
-    problem, refusal = gathering.engine_problem, beforehand(fact, gateways.now())
+    problem, refusal = collector.engine_problem, beforehand(fact, gateways.now())
     verdict = foresee(refusal)
     steps = (
         *_of_engine(fact, problem),

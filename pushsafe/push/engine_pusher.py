@@ -70,7 +70,7 @@ class EnginePusher:
                 self._recorder.keep(fact, pushed)
                 return pushed
             case EngineReduced(original, left, platform):
-                outcome = Failed(_reduced(fact.carrier or str(fact.reference), original, left, platform))
+                outcome = Failed(_reduced(fact.staged or str(fact.reference), original, left, platform))
             case EngineUnreachable() | EngineFailed():
                 kind = FailureKind.NETWORK if isinstance(answer, EngineUnreachable) else FailureKind.LOCAL
                 outcome = Failed(Failure(kind, answer.message, next=(answer.hint,) if answer.hint else ()))

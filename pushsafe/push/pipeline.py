@@ -20,7 +20,7 @@ from pushsafe.model.verdicts import Finding, Severity
 from pushsafe.push.ports import Gateways, Observer, Refused
 from pushsafe.push.results import OUT_OF_TIME, UNPUSHED, error_of, out_of_time, outcome_of, report_of
 from pushsafe.rules import Needs, lint, refused
-from pushsafe.runtime.phase_timer import Stopwatch
+from pushsafe.runtime.phase_timer import PhaseTimer
 from pushsafe.runtime.signals import TimedOut
 
 if TYPE_CHECKING:
@@ -87,22 +87,22 @@ class Execution:
         self._results: dict[str, TagResult] = {}
         self._checks: tuple[RepositoryCheck, ...] = ()
         self._plan: PushPlan | None = None
-        self._watch = Stopwatch()
+        self._timer = PhaseTimer()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="pushsafe")
         self._started = started
         self._source = source_of(request, gateways, self._pool)
 
     def report(self, facts: tuple[Facts, ...]) -> Report:
-        from pushsafe.push.collector import Gathering
+        from pushsafe.push.collector import FactCollector
 
         interrupted = False
         errors: tuple[RunError, ...] = ()
         why_not = "it was not reached"
         try:
-            with self._watch.phase("gather"):
+            with self._timer.phase("gather"):
                 facts = self._source.prepare(facts)
                 ahead = self._source.look_ahead
-                facts = Gathering(self._request, self._gateways, self._pool, ahead=ahead).gather(facts)
+                facts = FactCollector(self._request, self._gateways, self._pool, ahead=ahead).collect(facts)
             if self._request.asks is Asks.PREFLIGHT:
                 self._gateways.registry().tidy()
             found = lint(facts, Needs.FACTS, self._request.allowed)
@@ -131,7 +131,7 @@ class Execution:
             interrupted, why_not = True, "interrupted"
         finally:
             self._pool.shutdown(wait=False, cancel_futures=True)
-        timings = (*self._watch.read(), ("total", time.monotonic() - self._started))
+        timings = (*self._timer.read(), ("total", time.monotonic() - self._started))
         report = report_of(facts, self._findings, dict(self._results), why_not, timings)
         return report._replace(errors=errors, interrupted=interrupted, preflight=self._checks, plan=self._plan)
 
@@ -162,7 +162,7 @@ class Execution:
         first = (step.reference for step in planned.steps)
         tags = {str(reference): reference for reference in (*first, *(fact.reference for fact in facts))}
         self._observer.planned(tuple(tags.values()))
-        recorder = Recorder(self._observer, self._watch)
+        recorder = Recorder(self._observer, self._timer)
         self._results = recorder.results
         self._source.carry_out(facts, planned, recorder)
 

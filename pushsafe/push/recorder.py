@@ -12,7 +12,7 @@ from pushsafe.model.plan import Wait
 from pushsafe.model.report import Along, TagResult
 from pushsafe.push.ports import Observer
 from pushsafe.push.results import UNPUSHED
-from pushsafe.runtime.phase_timer import Stopwatch
+from pushsafe.runtime.phase_timer import PhaseTimer
 
 _CUT = NotPushed("cut off while it was being pushed; the registry may hold it", begun=True)
 _UNREAD = NotChecked("the run ended before it was read back")
@@ -29,17 +29,17 @@ class Recorder:
     `results` has for each tag what is known of it at any moment: what an interrupted run has to say.
     """
 
-    def __init__(self, observer: Observer, watch: Stopwatch) -> None:
+    def __init__(self, observer: Observer, timer: PhaseTimer) -> None:
         self.observer = observer
         self.results: dict[str, TagResult] = {}
-        self._watch = watch
+        self._timer = timer
         self._began: dict[str, float] = {}
         self._along: dict[str, tuple[Along, ...]] = {}
         self._stopped = threading.Event()
 
     def phase(self, name: str) -> AbstractContextManager[None]:
         """Everything within counts for this phase of the run."""
-        return self._watch.phase(name)
+        return self._timer.phase(name)
 
     # ------------------------------------------------------------------ results
 

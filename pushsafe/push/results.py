@@ -54,7 +54,7 @@ def report_of(
         findings=findings,
         results=tuple(
             results.get(str(fact.reference), TagResult(fact.reference, NotPushed(why_not), UNPUSHED))._replace(
-                reference=fact.reference, before=fact.tag_now, carrier=bool(fact.carrier)
+                reference=fact.reference, before=fact.tag_now, staging=bool(fact.staged)
             )
             for fact in facts
         ),

@@ -20,7 +20,7 @@ _CANDIDATES = 5
 """Tags of higher versions, the highest ones, that are looked at for the one that a moving tag names."""
 
 
-class Look(NamedTuple):
+class TagInspector(NamedTuple):
     """One tag; `facts` are those of every listed reference, with their images."""
 
     gateways: Gateways

@@ -49,7 +49,7 @@ _WRITE_AGAIN = again_with("", "once the image is written anew, or nothing change
 _GIVEN_UP = NotPushed("something else went wrong before")
 
 
-class Transfer:
+class BlobTransfer:
     """For one run, and for any number of its threads. `pool` runs the short questions; large blobs have threads of
     their own."""
 

@@ -142,7 +142,7 @@ def render(report: Report) -> str:
     lines = (
         f"{result.reference}@{result.outcome.digest}\n"
         for result in report.results
-        if result.confirmed and not result.carrier and isinstance(result.outcome, Pushed)
+        if result.confirmed and not result.staging and isinstance(result.outcome, Pushed)
     )
     return "".join(dict.fromkeys(lines))  # a tag that was listed twice is one tag
 

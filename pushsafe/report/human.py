@@ -85,7 +85,7 @@ def render_findings(findings: Iterable[Finding], *, color: bool = False) -> str:
 
 def render_quiet(report: Report) -> str:
     """Each tag that was asked for, is in place and verified, one a line, as `docker push --quiet` does."""
-    wanted = (result for result in report.results if result.confirmed and not result.carrier)
+    wanted = (result for result in report.results if result.confirmed and not result.staging)
     return "".join(dict.fromkeys(f"{result.reference}\n" for result in wanted))
 
 

@@ -102,7 +102,7 @@ def _result(result: TagResult) -> _Object:
     return {
         "reference": str(result.reference),
         "given": result.reference.given,
-        "carrier": result.carrier,
+        "carrier": result.staging,
         **_outcome(result.outcome),
         **_verification(result),
         "before": _tag_state(result.before),

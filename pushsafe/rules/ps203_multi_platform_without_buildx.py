@@ -48,8 +48,8 @@ def _asked_for(references: Sequence[Reference], platforms: tuple[Platform, ...],
 
 def _pulled(facts: Sequence[Facts]) -> Problem:
     first = facts[0]
-    if first.carrier:
-        way = Way(f"the same again with docker://{first.source_name} in place of {first.carrier}")
+    if first.staged:
+        way = Way(f"the same again with docker://{first.source_name} in place of {first.staged}")
     else:
         way = copy([fact.reference for fact in facts], first.source_name, first.buildx)
     held = first.image.platforms if isinstance(first.image, LocalImage) else ()

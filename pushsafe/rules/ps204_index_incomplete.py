@@ -20,7 +20,7 @@ def check(facts: Facts) -> Problem | None:
         "its push would put a single platform in the index's place. Pull what is missing, or "
     )
     if not facts.by_name:
-        whole = f"an image with all of its platforms in place of {facts.carrier}"
+        whole = f"an image with all of its platforms in place of {facts.staged}"
         return Problem(reference, f"{said}take {whole}", pull or f"the same again with {whole}")
     way = build((reference,), named, facts.buildx)
     ways = [f"build and push them all ({way.command})"]

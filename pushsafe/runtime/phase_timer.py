@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
-class Stopwatch:
+class PhaseTimer:
     """Seconds for which at least one thread was in a phase; for any number of threads."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -117,8 +117,8 @@ def test_two_images_of_the_engine(user: User, engine: LabEngine, registry: LabRe
     words = [*(word for target in targets for word in ("-t", target)), *sources]
     done = index(user, engine.host, *words)
     assert done.status == 0, done.stdout + done.stderr
-    carriers = [f"{repository}:1.4.2-linux-amd64", f"{repository}:arm64"]
-    assert outcomes(done) == {**dict.fromkeys(targets, "tagged"), **dict.fromkeys(carriers, "pushed")}
+    staging = [f"{repository}:1.4.2-linux-amd64", f"{repository}:arm64"]
+    assert outcomes(done) == {**dict.fromkeys(targets, "tagged"), **dict.fromkeys(staging, "pushed")}
     assert {result["verification"] for result in done.results} == {"verified"}
     assert [result["platforms"] for result in done.results[:2]] == [BOTH, BOTH]
     for target in targets:

@@ -25,7 +25,7 @@ from pushsafe.push.ports import Gateways
 from pushsafe.push.preflight import declined, unreached
 from pushsafe.push.recorder import Recorder
 from pushsafe.push.source import Source
-from pushsafe.push.transfer import Ended, Transfer, counted, repository_of
+from pushsafe.push.transfer import BlobTransfer, Ended, counted, repository_of
 from pushsafe.push.verify import TagVerifier
 from pushsafe.sources.archive.signatures import about, accompany
 
@@ -63,7 +63,7 @@ class ArchiveSource(Source):
         return PushPlan(placed=tuple(_steps(facts, self._archive.given)))
 
     def carry_out(self, facts: tuple[Facts, ...], _planned: PushPlan, recorder: Recorder, /) -> None:
-        transfer = Transfer(self._request, self._gateways, recorder, self._pool)
+        transfer = BlobTransfer(self._request, self._gateways, recorder, self._pool)
         try:
             package = self._image.package(partial(recorder.observer.reading, self._archive.given))
             facts = _with_digest(facts, package)
@@ -86,7 +86,7 @@ class _Sent:
         request: PushRequest,
         gateways: Gateways,
         recorder: Recorder,
-        transfer: Transfer,
+        transfer: BlobTransfer,
         package: Package,
         asked: _Asked,
     ) -> None:

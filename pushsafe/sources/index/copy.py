@@ -19,7 +19,7 @@ from pushsafe.oci.reference import Reference
 from pushsafe.push.ports import Gateways
 from pushsafe.push.preflight import declined, unreached
 from pushsafe.push.recorder import Recorder
-from pushsafe.push.transfer import Ended, Transfer, repository_of
+from pushsafe.push.transfer import BlobTransfer, Ended, repository_of
 
 
 class Part(NamedTuple):
@@ -29,10 +29,10 @@ class Part(NamedTuple):
     held: Repository
 
 
-class Bringing:
+class ImageCopier:
     """For one run."""
 
-    def __init__(self, request: PushRequest, gateways: Gateways, recorder: Recorder, transfer: Transfer) -> None:
+    def __init__(self, request: PushRequest, gateways: Gateways, recorder: Recorder, transfer: BlobTransfer) -> None:
         self._patience = Patience(request.retries, recorder.waits)
         self._gateways = gateways
         self._recorder = recorder

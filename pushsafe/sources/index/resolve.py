@@ -57,7 +57,7 @@ _Unread = Evidence | RegistryUnreachable
 _Remote = ManifestContent | _Unread | None
 
 
-class Sources:
+class IndexResolver:
     """The sources of one run. `pool` runs the questions."""
 
     def __init__(self, gateways: Gateways, pool: ThreadPoolExecutor, patience: Patience, now: float) -> None:
@@ -72,7 +72,7 @@ class Sources:
         tell."""
         listed = tuple(sources)
         if any(_may_be_remote(source) for source in listed):
-            self._gateways.registry()  # in this thread: see Gathering.gather
+            self._gateways.registry()  # in this thread: see FactCollector.collect
         remote = [self._pool.submit(self._remote, source) if _may_be_remote(source) else None for source in listed]
         local = self._ask_engine(listed)
         answers = [one.result() if one else None for one in remote]

@@ -24,9 +24,9 @@ from pushsafe.push.planner import plan
 from pushsafe.push.ports import Gateways, Refused
 from pushsafe.push.recorder import Recorder
 from pushsafe.push.source import Source
-from pushsafe.push.transfer import Ended, Transfer, repository_of
-from pushsafe.sources.index.copy import Bringing, Part
-from pushsafe.sources.index.resolve import AtRegistry, Found, InEngine, Sources, unreached
+from pushsafe.push.transfer import BlobTransfer, Ended, repository_of
+from pushsafe.sources.index.copy import ImageCopier, Part
+from pushsafe.sources.index.resolve import AtRegistry, Found, IndexResolver, InEngine, unreached
 
 _LONGEST = 60
 """Characters of a tag that may name platforms."""
@@ -36,49 +36,49 @@ class IndexSource(Source):
     """One index, under any number of tags.
 
     A source that only the engine has is pushed first, by the engine, under a tag of its own in the first repository:
-    its carrier, which replaces nothing there.
+    its staging tag, which replaces nothing there.
     """
 
     def __init__(self, request: PushRequest, assembly: Assembly, gateways: Gateways, pool: ThreadPoolExecutor) -> None:
         super().__init__(request, gateways, pool)
         self._assembly = assembly
         self._found: tuple[Found, ...] = ()
-        self._carriers: dict[str, InEngine] = {}
+        self._staging: dict[str, InEngine] = {}
         self._lent: tuple[tuple[str, Reference], ...] = ()
 
     # ------------------------------------------------------------------ before the push
 
     def prepare(self, facts: tuple[Facts, ...], /) -> tuple[Facts, ...]:
-        self._sources = Sources(self._gateways, self._pool, Patience(self._request.retries), facts[0].now)
-        found = self._sources.find(self._assembly.sources)
+        self._resolver = IndexResolver(self._gateways, self._pool, Patience(self._request.retries), facts[0].now)
+        found = self._resolver.find(self._assembly.sources)
         _require_one_each(found)
         local = [one for one in found if isinstance(one, InEngine)]
         names = _names(local, facts[0].reference, {str(fact.reference) for fact in facts})
         # A source that a registry has under one of its names already needs no engine any more.
-        places = dict(zip(local, self._pool.map(self._sources.place, local, names), strict=True))
+        places = dict(zip(local, self._pool.map(self._resolver.place, local, names), strict=True))
         settled = {one: place for one, place in places.items() if isinstance(place, AtRegistry)}
         self._found = tuple(settled.get(one, one) if isinstance(one, InEngine) else one for one in found)
-        self._carriers = {str(place): one for one, place in places.items() if isinstance(place, Reference)}
+        self._staging = {str(place): one for one, place in places.items() if isinstance(place, Reference)}
         upcoming = Upcoming(tuple(platform for one in self._found for platform in one.platforms), self._digest())
         targets = tuple(fact._replace(image=upcoming) for fact in facts)
-        carriers = tuple(
+        staging = tuple(
             facts[0]._replace(
                 reference=place,
                 image=one.image,
                 listed=False,
-                carrier=one.source.given.removeprefix("docker-daemon:"),
+                staged=one.source.given.removeprefix("docker-daemon:"),
             )
             for one, place in places.items()
             if isinstance(place, Reference)
         )
-        self._lent = self._free_names(fact.reference for fact in carriers)
-        return targets + carriers
+        self._lent = self._free_names(fact.reference for fact in staging)
+        return targets + staging
 
-    def _free_names(self, carriers: Iterable[Reference]) -> tuple[tuple[str, Reference], ...]:
-        """The names that the engine has to be told for carriers, each with the ID of its image."""
+    def _free_names(self, staging: Iterable[Reference]) -> tuple[tuple[str, Reference], ...]:
+        """The names that the engine has to be told for staging tags, each with the ID of its image."""
         wanted = []
-        for reference in carriers:
-            found = self._carriers[str(reference)]
+        for reference in staging:
+            found = self._staging[str(reference)]
             if str(reference) == str(found.source.reference):
                 continue
             there = self._gateways.engine().image(reference, near=False)
@@ -98,9 +98,9 @@ class IndexSource(Source):
         return _index(held).digest if len(held) == len(self._found) else ""
 
     def plan(self, facts: tuple[Facts, ...], /) -> PushPlan:
-        targets, carriers = _split(facts)
+        targets, staging = _split(facts)
         _require_reached(targets)
-        return plan(carriers)._replace(
+        return plan(staging)._replace(
             placed=tuple(
                 Step(
                     fact.reference,
@@ -114,16 +114,16 @@ class IndexSource(Source):
     # ------------------------------------------------------------------ the push
 
     def carry_out(self, facts: tuple[Facts, ...], planned: PushPlan, recorder: Recorder) -> None:
-        targets, carriers = _split(facts)
-        transfer = Transfer(self._request, self._gateways, recorder, self._pool)
+        targets, staging = _split(facts)
+        transfer = BlobTransfer(self._request, self._gateways, recorder, self._pool)
         try:
-            if carriers:
-                self._push(carriers, planned, recorder)
-            found = self._all_at_registries(carriers, recorder)
+            if staging:
+                self._push(staging, planned, recorder)
+            found = self._all_at_registries(staging, recorder)
             parts = tuple(Part(part, one.repository) for one in found for part in one.parts)
-            bringing = Bringing(self._request, self._gateways, recorder, transfer)
+            copier = ImageCopier(self._request, self._gateways, recorder, transfer)
             executor = Executor(self._request, self._gateways, recorder, self._pool, targets)
-            executor.put(KnownManifest(_index(found), lambda fact: bringing.bring(fact, parts)))
+            executor.put(KnownManifest(_index(found), lambda fact: copier.bring(fact, parts)))
         except (Ended, Refused) as ended:
             for fact in targets:
                 recorder.finish(fact, ended.outcome)
@@ -133,26 +133,26 @@ class IndexSource(Source):
         finally:
             transfer.close()
 
-    def _push(self, carriers: Sequence[Facts], planned: PushPlan, recorder: Recorder) -> None:
+    def _push(self, staging: Sequence[Facts], planned: PushPlan, recorder: Recorder) -> None:
         """Let the engine push them, under names that it has for no longer than that."""
         given: list[Reference] = []
         try:
             for image, name in self._lent:
                 given.append(name)
                 self._gateways.engine().tag(image, name)
-            executor = Executor(self._request, self._gateways, recorder, self._pool, carriers)
+            executor = Executor(self._request, self._gateways, recorder, self._pool, staging)
             executor.push(planned._replace(placed=()))
         finally:
             for name in given:
                 with suppress(EngineUnreachable, EngineFailed):
                     self._gateways.engine().untag(name)
 
-    def _all_at_registries(self, carriers: Sequence[Facts], recorder: Recorder) -> tuple[AtRegistry, ...]:
+    def _all_at_registries(self, staging: Sequence[Facts], recorder: Recorder) -> tuple[AtRegistry, ...]:
         """Every source, by now at a registry. Raises Ended where one is not in place, or cannot be read back."""
-        for fact in carriers:
+        for fact in staging:
             if not recorder.results[str(fact.reference)].confirmed:
                 raise Ended(NotPushed(f"its index would name {fact.reference}, which is not in place"))
-        pushed = {self._carriers[str(fact.reference)]: fact for fact in carriers}
+        pushed = {self._staging[str(fact.reference)]: fact for fact in staging}
         pusher = ManifestPusher(self._request, self._gateways, recorder)
         return tuple(
             self._carried(found, pushed[found], recorder, pusher) if isinstance(found, InEngine) else found
@@ -167,7 +167,7 @@ class IndexSource(Source):
         if isinstance(content, str):
             raise Ended(Failed(Failure(FailureKind.REGISTRY_ERROR, f"{fact.reference} could not be read: {content}")))
         try:
-            there = self._sources.same(found, repository_of(fact), content)
+            there = self._resolver.same(found, repository_of(fact), content)
         except UsageError as error:
             raise Ended(Failed(Failure(FailureKind.REGISTRY_ERROR, error.message))) from None
         if there is None:
@@ -243,6 +243,6 @@ def _suffixed(target: Reference, suffix: str) -> Reference:
 
 
 def _split(facts: Iterable[Facts]) -> tuple[tuple[Facts, ...], tuple[Facts, ...]]:
-    """The tags that are to name the index, and the carriers."""
+    """The tags that are to name the index, and the staging tags."""
     every = tuple(facts)
-    return tuple(fact for fact in every if not fact.carrier), tuple(fact for fact in every if fact.carrier)
+    return tuple(fact for fact in every if not fact.staged), tuple(fact for fact in every if fact.staged)

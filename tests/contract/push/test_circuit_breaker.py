@@ -12,7 +12,7 @@ from pushsafe.model.verdicts import Failure, FailureKind
 from pushsafe.oci.manifest import ManifestInfo
 from pushsafe.push.engine_pusher import EnginePusher
 from pushsafe.push.recorder import Recorder
-from pushsafe.runtime.phase_timer import Stopwatch
+from pushsafe.runtime.phase_timer import PhaseTimer
 from tests.fakes.gateways import NOT_THERE, Registry, World, single
 from tests.values import logged_in, ref
 
@@ -23,7 +23,7 @@ REACHED = Facts(ONE, credential=logged_in(), preflight=Preflight())
 
 
 def pusher(world: World) -> EnginePusher:
-    return EnginePusher(PushRequest((ONE,)), world.gateways, Recorder(world.observer, Stopwatch()))
+    return EnginePusher(PushRequest((ONE,)), world.gateways, Recorder(world.observer, PhaseTimer()))
 
 
 def told(answer: ManifestInfo | Evidence | Exception, fact: Facts, *, noted: bool = True) -> tuple[str, list[int]]:

@@ -39,7 +39,7 @@ from pushsafe.model.request import Asks, PushRequest, TagPolicy
 from pushsafe.oci.manifest import ManifestInfo
 from pushsafe.oci.reference import Reference
 from pushsafe.push import collector
-from pushsafe.push.collector import Gathering
+from pushsafe.push.collector import FactCollector
 from pushsafe.push.preflight import investigate
 from pushsafe.report.exit_codes import ExitCode, exit_code
 from tests.fakes.gateways import (
@@ -82,8 +82,8 @@ def gather(
     policy: TagPolicy = NO_POLICY,
 ) -> tuple[Facts, ...]:
     references = tuple(map(ref, given))
-    gather = Gathering(PushRequest(references, asks=asks), world.gateways, pool, patient=patient).gather
-    return gather(tuple(Facts(reference, now=NOW, policy=policy) for reference in references))
+    collect = FactCollector(PushRequest(references, asks=asks), world.gateways, pool, patient=patient).collect
+    return collect(tuple(Facts(reference, now=NOW, policy=policy) for reference in references))
 
 
 # ---------------------------------------------------------------------- what is filled in
@@ -313,9 +313,9 @@ NO_ENGINE = {
 @pytest.mark.parametrize("world", NO_ENGINE.values(), ids=NO_ENGINE)
 def test_a_patient_one_goes_on_without_an_engine(world: World, pool: ThreadPoolExecutor) -> None:
     request = PushRequest((ref(ONE),))
-    gathering = Gathering(request, world.gateways, pool, patient=True)
-    (fact,) = gathering.gather((Facts(ref(ONE)),))
-    assert isinstance(gathering.engine_problem, PushsafeError)
+    collector = FactCollector(request, world.gateways, pool, patient=True)
+    (fact,) = collector.collect((Facts(ref(ONE)),))
+    assert isinstance(collector.engine_problem, PushsafeError)
     assert (fact.image, fact.engine, fact.preflight, fact.tag_now) == (None, None, ACCEPTED, TagAbsent())
 
 
@@ -326,9 +326,9 @@ def test_any_other_one_ends(world: World, pool: ThreadPoolExecutor) -> None:
 
 
 def test_with_an_engine_there_is_no_problem_with_it(pool: ThreadPoolExecutor) -> None:
-    gathering = Gathering(PushRequest((ref(ONE),)), World().gateways, pool, patient=True)
-    gathering.gather((Facts(ref(ONE)),))
-    assert gathering.engine_problem is None
+    collector = FactCollector(PushRequest((ref(ONE),)), World().gateways, pool, patient=True)
+    collector.collect((Facts(ref(ONE)),))
+    assert collector.engine_problem is None
 
 
 # ---------------------------------------------------------------------- where a classic image comes from
@@ -445,8 +445,8 @@ def test_a_registry_that_the_push_is_not_for_is_told_no_password(
 def test_one_platform_for_an_index_is_meant_to_be_one(origin: str, pool: ThreadPoolExecutor) -> None:
     registry = Noting({origin: SOURCE_INDEX})
     image = LocalImage(sha("a"), (AMD64,), repo_digests=(origin,))
-    given = Facts(ref(ONE), image=image, carrier="app:1", now=NOW)
-    (fact,) = Gathering(PushRequest((ref(ONE),)), World(registry=registry).gateways, pool).gather((given,))
+    given = Facts(ref(ONE), image=image, staged="app:1", now=NOW)
+    (fact,) = FactCollector(PushRequest((ref(ONE),)), World(registry=registry).gateways, pool).collect((given,))
     assert (registry.as_whom, fact.source_index) == ([], None)
 
 

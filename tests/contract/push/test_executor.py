@@ -116,7 +116,7 @@ def test_manifests_are_put_side_by_side_and_read_back_after_the_last() -> None:
     assert first_read > last_put
 
 
-def test_different_images_have_a_carrier_each() -> None:
+def test_different_images_have_a_source_each() -> None:
     images = {ONE: sha("a"), TWO: sha("b"), THREE: sha("a")}
     world = World(Engine(images={name: LocalImage(digest, (AMD64,)) for name, digest in images.items()}))
     report = push(world, ONE, TWO, THREE)
@@ -338,7 +338,7 @@ def test_they_stay_where_they_are_if_anything_else_is_not_in_place(world: World,
     assert LATEST in [str(result.reference) for result in world.observer.results]
 
 
-# ---------------------------------------------------------------------- a carrier that fails
+# ---------------------------------------------------------------------- a source that fails
 
 
 READER = Preflight((Evidence(Stage.PROBE, "", status=403, sent=True),))

@@ -12,7 +12,7 @@ from pushsafe.model.facts import Facts, ImageMissing, LocalImage, Upcoming
 from pushsafe.model.request import TagPolicy
 from pushsafe.oci.manifest import ImageConfig, ManifestInfo
 from pushsafe.oci.platform import Platform
-from pushsafe.push.tag_state import Look
+from pushsafe.push.tag_state import TagInspector
 from tests.fakes.gateways import NOT_THERE, POLICY, Engine, Registry, Scripted, World
 from tests.values import AMD64, ARM64, OCI_INDEX, OCI_MANIFEST, logged_in, ref, sha
 
@@ -84,7 +84,7 @@ def test_what_a_tag_names(case: Case) -> None:
     by_digest = {f"{API}@{sha(digit)}": case.whole for digit in "5c"}
     registry = Registry(by_digest, {f"{API}:1": case.held}, configs={sha("6"): case.config})
     fact = Facts(ref(f"{API}:1"), image=case.image, platforms=case.platforms)
-    found = Look(World(registry=registry).gateways, fact, logged_in(), (fact,)).now()
+    found = TagInspector(World(registry=registry).gateways, fact, logged_in(), (fact,)).now()
     assert found == case.expected
     assert registry.asked == [f"manifest {API}:1", *case.asked]
 
@@ -139,7 +139,7 @@ def test_the_version_that_a_moving_tag_names(case: Moving) -> None:
     registry = Registry(held=held, listed=case.listed)
     image = LOCAL._replace(version=case.label)
     fact, *others = (Facts(ref(f"{API}:{tag}"), image=image, policy=case.policy) for tag in (case.tag, *case.versions))
-    found = Look(World(registry=registry).gateways, fact, logged_in(), (fact, *others)).now()
+    found = TagInspector(World(registry=registry).gateways, fact, logged_in(), (fact, *others)).now()
     assert found == TagHeld(INDEX, also=case.also)
     listing = [f"tags {API}"] if case.lists else []
     assert registry.asked == [f"manifest {API}:{case.tag}", *listing, *case.looked_at]
@@ -148,7 +148,7 @@ def test_the_version_that_a_moving_tag_names(case: Moving) -> None:
 def test_an_image_that_is_there_already_goes_back_to_nothing() -> None:
     registry = Registry(held={f"{API}:latest": single("a")}, listed=NEWER)
     facts = tuple(Facts(ref(f"{API}:{tag}"), image=LOCAL) for tag in ("latest", "2.0"))
-    assert Look(World(registry=registry).gateways, facts[0], logged_in(), facts).now() == TagHeld(single("a"))
+    assert TagInspector(World(registry=registry).gateways, facts[0], logged_in(), facts).now() == TagHeld(single("a"))
     assert registry.asked == [f"manifest {API}:latest"]
 
 
@@ -176,6 +176,6 @@ WHY = "registry.test: connection refused"
 def test_through_the_engine(answer: Scripted[ManifestInfo | Evidence], expected: TagState) -> None:
     world = World(Engine(distribution_answer=answer))
     fact = Facts(ref(f"{API}:1"), image=LOCAL)
-    assert Look(world.gateways, fact, logged_in(), (fact,)).through_engine(WHY) == expected
+    assert TagInspector(world.gateways, fact, logged_in(), (fact,)).through_engine(WHY) == expected
     assert world.engine.asked == [f"distribution {API}:1"]
     assert world.registry.asked == []

@@ -25,7 +25,7 @@ def test_fires(given: str) -> None:
     ("change", "fix"),
     [
         ({"image": Upcoming(())}, "-t registry.test/a:latest"),
-        ({"image": LocalImage("sha256:1", ()), "carrier": "a:1"}, "-t registry.test/a:latest"),
+        ({"image": LocalImage("sha256:1", ()), "staged": "a:1"}, "-t registry.test/a:latest"),
         (
             {"image": Upcoming(()), "place": "oci:my image"},
             "docker pushsafe --from 'oci:my image' registry.test/a:latest",

@@ -107,7 +107,7 @@ def test_does_not_fire(listed: Facts) -> None:
 
 
 def test_what_an_index_is_put_together_from_is_taken_whole() -> None:
-    """Its carrier is a name that the engine has for the push alone."""
-    carrier = facts(GIVEN, store=CLASSIC, image=image("a"), source=SOURCE)._replace(carrier="base:1")
-    (found,) = problems(RULE, carrier)
+    """Its staging tag is a name that the engine has for the push alone."""
+    staged = facts(GIVEN, store=CLASSIC, image=image("a"), source=SOURCE)._replace(staged="base:1")
+    (found,) = problems(RULE, staged)
     assert found.fix == f"the same again with docker://{SOURCE[0]} in place of base:1"

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from pushsafe.runtime.phase_timer import Stopwatch
+from pushsafe.runtime.phase_timer import PhaseTimer
 
 
 class Clock:
@@ -33,31 +33,31 @@ class Clock:
 )
 def test_a_phase_lasts_as_long_as_anybody_is_in_it(steps: str, read: dict[str, float]) -> None:
     clock = Clock()
-    watch = Stopwatch(clock)
+    timer = PhaseTimer(clock)
     entered: dict[str, list[ExitStack]] = {}
     for number, step in enumerate(steps.split()):
         clock.now = 100.0 + number
         stacks = entered.setdefault(step[1:], [])
         if step[0] == "+":
             stack = ExitStack()
-            stack.enter_context(watch.phase(step[1:]))
+            stack.enter_context(timer.phase(step[1:]))
             stacks.append(stack)
         else:
             stacks.pop().close()
-    assert dict(watch.read()) == read
-    assert list(dict(watch.read())) == list(read)
+    assert dict(timer.read()) == read
+    assert list(dict(timer.read())) == list(read)
 
 
 def test_what_fails_has_taken_its_time() -> None:
     clock = Clock()
-    watch = Stopwatch(clock)
+    timer = PhaseTimer(clock)
 
     def fail() -> None:
-        with watch.phase("a"):
+        with timer.phase("a"):
             clock.now += 2
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail()
     clock.now += 5
-    assert watch.read() == (("a", 2.0),)
+    assert timer.read() == (("a", 2.0),)

@@ -46,7 +46,7 @@ from tests.values import AMD64, ARM64, OCI_INDEX, OCI_MANIFEST, nobody, ref, sai
 ONE, TWO = Image("linux/amd64"), Image("linux/arm64")
 REPOSITORY, OTHER, ELSEWHERE = "registry.test/acme/app", "registry.test/acme/other", "elsewhere.test/acme/app"
 TARGET = f"{REPOSITORY}:1.4.2"
-CARRIERS = {ONE: f"{TARGET}-linux-amd64", TWO: f"{TARGET}-linux-arm64"}
+STAGED = {ONE: f"{TARGET}-linux-amd64", TWO: f"{TARGET}-linux-arm64"}
 DENIED = Evidence(Stage.PUSH, "requested access to the resource is denied", 403, "DENIED", sent=True)
 NO_ENGINE = EngineUnreachable("no engine answers", "systemctl start docker")
 
@@ -61,18 +61,18 @@ def store(world: World) -> Holding:
     return world.registry
 
 
-def local(world: World, name: str, image: Image, carrier: str = "", **more: Any) -> None:
-    """The engine has an image, and can push it as its carrier."""
-    carrier = carrier or CARRIERS.get(image, name)
+def local(world: World, name: str, image: Image, staging: str = "", **more: Any) -> None:
+    """The engine has an image, and can push it under its staging tag."""
+    staging = staging or STAGED.get(image, name)
     platform = Platform(*image.platform.split("/"))
     held = LocalImage(image.config, (platform,), **more)
 
     def push() -> EngineAccepted:
-        store(world).hold(carrier, image)
+        store(world).hold(staging, image)
         return EngineAccepted(image.content.digest, Layers(sent=2, bytes_sent=1500))
 
     world.engine.images = {**(world.engine.images or {}), str(ref(name)): held}
-    world.engine.push_answers = {carrier: push, **world.engine.push_answers}
+    world.engine.push_answers = {staging: push, **world.engine.push_answers}
 
 
 def source(text: str, place: Place = Place.EITHER, digest: str = "") -> Source:
@@ -105,17 +105,17 @@ def test_images_of_the_engine_are_pushed_under_tags_of_their_own() -> None:
     local(world, "my-api:arm64", TWO)
     report = assemble(world, "my-api:amd64", "my-api:arm64")
     assert exit_code(report) is ExitCode.OK
-    assert list(outcomes(report)) == [TARGET, CARRIERS[ONE], CARRIERS[TWO]]
+    assert list(outcomes(report)) == [TARGET, STAGED[ONE], STAGED[TWO]]
     assert [getattr(one, "how", None) for one in outcomes(report).values()] == [How.TAGGED, How.PUSHED, How.PUSHED]
     verified = report.results[0].verification
     assert isinstance(verified, Verified)
     assert verified.manifest.platforms == (AMD64, ARM64)
     assert named(world) == BOTH
     assert world.engine.named == [
-        f"{ONE.config} as {CARRIERS[ONE]}",
-        f"{TWO.config} as {CARRIERS[TWO]}",
-        f"no {CARRIERS[ONE]}",
-        f"no {CARRIERS[TWO]}",
+        f"{ONE.config} as {STAGED[ONE]}",
+        f"{TWO.config} as {STAGED[TWO]}",
+        f"no {STAGED[ONE]}",
+        f"no {STAGED[TWO]}",
     ]
 
 
@@ -132,31 +132,31 @@ def test_but_not_under_the_tag_of_the_index() -> None:
     world = a_world()
     local(world, TARGET, ONE)
     report = assemble(world, TARGET)
-    assert (exit_code(report), pushes(world)) == (ExitCode.OK, [CARRIERS[ONE]])
+    assert (exit_code(report), pushes(world)) == (ExitCode.OK, [STAGED[ONE]])
 
 
 def test_a_name_that_the_engine_has_for_it_already_stays() -> None:
     world = a_world()
     local(world, "my-api:amd64", ONE)
-    local(world, CARRIERS[ONE], ONE)
+    local(world, STAGED[ONE], ONE)
     assert exit_code(assemble(world, "my-api:amd64")) is ExitCode.OK
-    assert (pushes(world), world.engine.named) == ([CARRIERS[ONE]], [])
+    assert (pushes(world), world.engine.named) == ([STAGED[ONE]], [])
 
 
 def test_a_name_that_the_engine_has_for_another_image_is_not_taken() -> None:
     world = a_world()
     local(world, "my-api:amd64", ONE)
-    local(world, CARRIERS[ONE], Image("linux/amd64", "another"))
+    local(world, STAGED[ONE], Image("linux/amd64", "another"))
     report = assemble(world, "my-api:amd64")
     assert exit_code(report) is ExitCode.USAGE
     assert report.errors[0].message == (
-        f"my-api:amd64 would be pushed as {CARRIERS[ONE]}, and the engine has another image of that name"
+        f"my-api:amd64 would be pushed as {STAGED[ONE]}, and the engine has another image of that name"
     )
     assert (pushes(world), world.engine.named) == ([], [])
 
 
 def test_what_was_pushed_before_is_not_pushed_again() -> None:
-    """The carrier names the image still: then all is known beforehand, and nothing is left to do."""
+    """The staging tag names the image still: then all is known beforehand, and nothing is left to do."""
     world = a_world()
     local(world, "my-api:amd64", ONE)
     assert exit_code(assemble(world, "my-api:amd64")) is ExitCode.OK
@@ -171,13 +171,13 @@ def test_the_names_are_taken_back_whatever_happens() -> None:
     local(world, "my-api:amd64", ONE)
     local(world, "my-api:arm64", TWO)
     refusal = EngineRefused(said("denied: requested access to the resource is denied"))
-    world.engine.push_answers = {**world.engine.push_answers, CARRIERS[TWO]: refusal}
+    world.engine.push_answers = {**world.engine.push_answers, STAGED[TWO]: refusal}
     report = assemble(world, "my-api:amd64", "my-api:arm64")
     found = outcomes(report)
-    assert found[TARGET] == NotPushed(f"its index would name {CARRIERS[TWO]}, which is not in place")
-    assert isinstance(found[CARRIERS[ONE]], Pushed)
+    assert found[TARGET] == NotPushed(f"its index would name {STAGED[TWO]}, which is not in place")
+    assert isinstance(found[STAGED[ONE]], Pushed)
     assert exit_code(report) not in (ExitCode.OK, ExitCode.LINT)
-    assert world.engine.named[2:] == [f"no {CARRIERS[ONE]}", f"no {CARRIERS[TWO]}"]
+    assert world.engine.named[2:] == [f"no {STAGED[ONE]}", f"no {STAGED[TWO]}"]
     assert TARGET not in store(world).named
 
 
@@ -208,16 +208,16 @@ def test_what_the_engine_pushed_is_the_image_that_was_found() -> None:
     other = Image("linux/amd64", "built in between")
 
     def push() -> EngineAccepted:
-        store(world).hold(CARRIERS[ONE], other)
+        store(world).hold(STAGED[ONE], other)
         return EngineAccepted(other.content.digest, Layers(sent=1))
 
-    world.engine.push_answers = {CARRIERS[ONE]: push}
+    world.engine.push_answers = {STAGED[ONE]: push}
     report = assemble(world, "my-api:amd64")
     assert exit_code(report) is ExitCode.FAILED
     outcome = outcomes(report)[TARGET]
     assert isinstance(outcome, Failed)
     assert outcome.failure.message == (
-        f"{CARRIERS[ONE]} names {other.content.digest} now, and that is not the image that my-api:amd64 was when this "
+        f"{STAGED[ONE]} names {other.content.digest} now, and that is not the image that my-api:amd64 was when this "
         "began"
     )
     assert TARGET not in store(world).named
@@ -237,32 +237,32 @@ def test_a_name_is_taken_back_though_the_answer_to_it_was_lost() -> None:
     local(world, "my-api:amd64", ONE)
     world.engine.naming = EngineUnreachable("the engine went away")
     assemble(world, "my-api:amd64")
-    assert world.engine.named == [f"no {CARRIERS[ONE]}"]
+    assert world.engine.named == [f"no {STAGED[ONE]}"]
 
 
-# ---------------------------------------------------------------------- carriers
+# ---------------------------------------------------------------------- staging tags
 
 OWN = f"{REPOSITORY}:amd64"
-BY_ID = f"{CARRIERS[ONE]}-{ONE.config[7:19]}"
+BY_ID = f"{STAGED[ONE]}-{ONE.config[7:19]}"
 THEIRS = Image("linux/amd64", "theirs")
 TAKEN: dict[str, tuple[list[str], str]] = {
-    # the tags that name something else at the registry, and the carrier that is taken
+    # the tags that name something else at the registry, and the staging tag that is taken
     "none": ([], OWN),
-    "its own": ([OWN], CARRIERS[ONE]),
-    "both": ([OWN, CARRIERS[ONE]], BY_ID),
+    "its own": ([OWN], STAGED[ONE]),
+    "both": ([OWN, STAGED[ONE]], BY_ID),
 }
 
 
 @pytest.mark.parametrize("asks", [Asks.PREFLIGHT, Asks.LOGIN])
-@pytest.mark.parametrize(("taken", "carrier"), TAKEN.values(), ids=TAKEN)
-def test_a_carrier_replaces_nothing(taken: list[str], carrier: str, asks: Asks) -> None:
+@pytest.mark.parametrize(("taken", "staging"), TAKEN.values(), ids=TAKEN)
+def test_a_staging_tag_replaces_nothing(taken: list[str], staging: str, asks: Asks) -> None:
     world = a_world()
-    local(world, OWN, ONE, carrier)
+    local(world, OWN, ONE, staging)
     for tag in taken:
         store(world).hold(tag, THEIRS)
     report = assemble(world, source(OWN, Place.ENGINE), asks=asks)
     assert exit_code(report) is ExitCode.OK, report.errors
-    assert pushes(world) == [carrier]
+    assert pushes(world) == [staging]
     assert {store(world).named[tag] for tag in taken} <= {THEIRS.content.digest}
     assert named(world) == [ONE.content.digest]
 
@@ -270,12 +270,12 @@ def test_a_carrier_replaces_nothing(taken: list[str], carrier: str, asks: Asks) 
 def test_an_image_without_a_name_that_is_free_is_not_pushed() -> None:
     world = a_world()
     local(world, OWN, ONE)
-    for tag in (OWN, CARRIERS[ONE], BY_ID):
+    for tag in (OWN, STAGED[ONE], BY_ID):
         store(world).hold(tag, THEIRS)
     report = assemble(world, source(OWN, Place.ENGINE))
     assert (exit_code(report), pushes(world)) == (ExitCode.USAGE, [])
     assert report.errors[0].message == (
-        f"there is no tag under which {OWN} could be pushed and replace nothing: {OWN}, {CARRIERS[ONE]}, {BY_ID} are "
+        f"there is no tag under which {OWN} could be pushed and replace nothing: {OWN}, {STAGED[ONE]}, {BY_ID} are "
         "taken"
     )
 
@@ -283,35 +283,35 @@ def test_an_image_without_a_name_that_is_free_is_not_pushed() -> None:
 def test_what_is_no_image_is_not_replaced_either() -> None:
     world = a_world()
     local(world, "my-api:amd64", ONE)
-    store(world).reading = dict.fromkeys((CARRIERS[ONE], BY_ID), NO_IMAGE)
+    store(world).reading = dict.fromkeys((STAGED[ONE], BY_ID), NO_IMAGE)
     assert (exit_code(assemble(world, "my-api:amd64")), pushes(world)) == (ExitCode.USAGE, [])
 
 
 def test_nor_is_one_of_the_tags() -> None:
     world = a_world()
     local(world, "my-api:amd64", ONE)
-    report = assemble(world, "my-api:amd64", tags=(TARGET, CARRIERS[ONE], BY_ID))
+    report = assemble(world, "my-api:amd64", tags=(TARGET, STAGED[ONE], BY_ID))
     assert (exit_code(report), pushes(world)) == (ExitCode.USAGE, [])
 
 
-def test_a_carrier_where_nobody_tells_what_is_taken() -> None:
+def test_a_staging_tag_where_nobody_tells_what_is_taken() -> None:
     """Many registries refuse to show a repository that is not there yet."""
     world = a_world()
     local(world, "my-api:amd64", ONE, BY_ID)
-    store(world).reading = dict.fromkeys((CARRIERS[ONE], BY_ID), READ_DENIED)
+    store(world).reading = dict.fromkeys((STAGED[ONE], BY_ID), READ_DENIED)
     assert exit_code(assemble(world, "my-api:amd64")) is not ExitCode.USAGE
     assert pushes(world) == [BY_ID]
 
 
-def test_no_carrier_where_nobody_answers() -> None:
+def test_no_staging_tag_where_nobody_answers() -> None:
     world = a_world()
     local(world, "my-api:amd64", ONE)
-    store(world).reading[CARRIERS[ONE]] = AWAY
+    store(world).reading[STAGED[ONE]] = AWAY
     report = assemble(world, "my-api:amd64", asks=Asks.LOGIN)
     assert (exit_code(report), pushes(world)) == (ExitCode.UNREACHABLE, [])
 
 
-def test_a_carrier_may_be_a_moving_tag() -> None:
+def test_a_staging_tag_may_be_a_moving_tag() -> None:
     world = a_world()
     own = f"{REPOSITORY}:latest"
     local(world, own, ONE, own)
@@ -321,31 +321,31 @@ def test_a_carrier_may_be_a_moving_tag() -> None:
     assert named(world) == [ONE.content.digest]
 
 
-def test_a_carrier_is_never_one_of_the_tags() -> None:
+def test_a_staging_tag_is_never_one_of_the_tags() -> None:
     world = a_world()
     local(world, "my-api:amd64", ONE, BY_ID)
-    report = assemble(world, "my-api:amd64", tags=(TARGET, CARRIERS[ONE]))
+    report = assemble(world, "my-api:amd64", tags=(TARGET, STAGED[ONE]))
     assert exit_code(report) is ExitCode.OK
     assert pushes(world) == [BY_ID]
-    assert named(world, CARRIERS[ONE]) == [ONE.content.digest]
+    assert named(world, STAGED[ONE]) == [ONE.content.digest]
 
 
-def test_carriers_of_a_long_tag_differ() -> None:
+def test_staging_tags_of_a_long_tag_differ() -> None:
     """It is the tag that is shortened, not what tells them apart."""
     world = a_world()
     tag = "x" * 128
     wanted = [f"{REPOSITORY}:{tag[: 128 - len(end)]}{end}" for end in ("-linux-amd64", "-linux-arm64")]
-    for name, image, carrier in zip(("amd64", "arm64"), (ONE, TWO), wanted, strict=True):
-        local(world, f"my-api:{name}", image, carrier)
+    for name, image, staging in zip(("amd64", "arm64"), (ONE, TWO), wanted, strict=True):
+        local(world, f"my-api:{name}", image, staging)
     assert exit_code(assemble(world, "my-api:amd64", "my-api:arm64", tags=(f"{REPOSITORY}:{tag}",))) is ExitCode.OK
     assert pushes(world) == wanted
 
 
-def test_a_carrier_is_a_result_and_nothing_that_was_asked_for() -> None:
+def test_a_staging_tag_is_a_result_and_nothing_that_was_asked_for() -> None:
     world = a_world()
     local(world, "my-api:amd64", ONE)
     report = assemble(world, "my-api:amd64")
-    assert [result.carrier for result in report.results] == [False, True]
+    assert [result.staging for result in report.results] == [False, True]
     assert render_quiet(report) == f"{TARGET}\n"
     assert digest_file.render(report) == f"{TARGET}@{store(world).named[TARGET]}\n"
 
@@ -356,7 +356,7 @@ Setting = Callable[[World], None]
 
 
 def with_local(name: str, image: Image = ONE, **more: Any) -> Setting:
-    return lambda world: local(world, name, image, CARRIERS[ONE], **more)
+    return lambda world: local(world, name, image, STAGED[ONE], **more)
 
 
 def with_remote(name: str, image: Image = ONE) -> Setting:
@@ -403,7 +403,7 @@ def test_where_a_source_is_found(settings: list[Setting], wanted: Source, image:
     report = assemble(world, wanted)
     assert exit_code(report) is ExitCode.OK, report.errors
     assert named(world) == [image.content.digest]
-    assert pushes(world) == ([CARRIERS[ONE]] if engine else [])
+    assert pushes(world) == ([STAGED[ONE]] if engine else [])
 
 
 def test_a_name_without_a_registry_is_asked_of_none() -> None:
@@ -512,7 +512,7 @@ def test_a_source_that_could_not_be_read(
     world = a_world()
     world.registry.preflights = {OTHER: (Preflight(),)}
     if here:
-        local(world, NAME, CHANGED, CARRIERS[ONE])
+        local(world, NAME, CHANGED, STAGED[ONE])
     store(world).hold(NAME, ONE)
     store(world).reading[NAME] = there
     report = assemble(world, source(NAME, place))
@@ -738,7 +738,7 @@ def test_every_repository_gets_all_of_it() -> None:
     tags = (TARGET, f"{OTHER}:1", f"{ELSEWHERE}:1")
     report = assemble(world, "my-api:amd64", tags=tags)
     assert exit_code(report) is ExitCode.OK
-    assert pushes(world) == [CARRIERS[ONE]]
+    assert pushes(world) == [STAGED[ONE]]
     assert sorted(set(store(world).brought)) == [f"{REPOSITORY} -> {ELSEWHERE}", f"{REPOSITORY} -> {OTHER}"]
     assert {store(world).named[tag] for tag in tags} == {store(world).named[TARGET]}
 
@@ -899,11 +899,11 @@ def test_what_to_run_next_is_never_a_push_of_the_tag(answer: Scripted[Evidence],
     assert (outcome.denial if isinstance(outcome, Denied) else outcome.failure).next == (command,)
 
 
-def test_nor_of_a_carrier() -> None:
+def test_nor_of_a_staging_tag() -> None:
     world = a_world()
     local(world, "my-api:amd64", ONE)
-    world.engine.push_answers = {CARRIERS[ONE]: EngineRefused(said("toomanyrequests: slow down"))}
-    outcome = outcomes(assemble(world, "my-api:amd64", retries=0))[CARRIERS[ONE]]
+    world.engine.push_answers = {STAGED[ONE]: EngineRefused(said("toomanyrequests: slow down"))}
+    outcome = outcomes(assemble(world, "my-api:amd64", retries=0))[STAGED[ONE]]
     assert isinstance(outcome, Failed)
     assert outcome.failure.next == ("the same again, in a while",)
 
@@ -1079,7 +1079,7 @@ def test_a_plan_names_what_is_pushed_and_what_is_put() -> None:
     assert report.plan is not None
     steps = [(str(step.reference), step.how, step.last) for step in report.plan.steps]
     assert steps == [
-        (CARRIERS[ONE], How.PUSHED, False),
+        (STAGED[ONE], How.PUSHED, False),
         (TARGET, How.TAGGED, False),
         (f"{REPOSITORY}:latest", How.TAGGED, True),
     ]

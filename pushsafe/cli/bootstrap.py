@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from pushsafe.credentials.config_file import MalformedError, load
 from pushsafe.credentials.store import CredentialStore
@@ -17,6 +17,9 @@ from pushsafe.model.facts import ConfiguredRegistry, EngineInfo
 from pushsafe.model.request import Archive, DockerFlags, EngineAddress
 from pushsafe.oci.platform import Platform
 from pushsafe.push.ports import BuildxGateway, EngineGateway, Gateways, RegistryGateway, StoredImage
+
+if TYPE_CHECKING:
+    from pushsafe.engine.api import Engine
 
 ENGINE_SETTINGS = (Path("/etc/docker/daemon.json"), Path("~/.config/docker/daemon.json"))
 """Where an engine on this machine, rootful or rootless, keeps its settings (docs.docker.com, dockerd)."""
@@ -28,46 +31,53 @@ The engine is silent while the registry checks and stores a layer that it was se
 while what the system has buffered travels (74 s of the 100 that 4 MB take at 40 kB/s).
 """
 
+LIST_WAIT = 300.0
+"""Seconds that a registry waits for the engine's list of insecure ones, where the run itself has no end."""
+
 _HUB = "docker.io"
 _T = TypeVar("_T")
 
 
 @contextmanager
 def gateways(
-    flags: DockerFlags, environ: Mapping[str, str], left: Callable[[], float | None] = lambda: None
+    flags: DockerFlags,
+    environ: Mapping[str, str],
+    left: Callable[[], float | None] = lambda: None,
+    with_engine: bool = True,
 ) -> Iterator[Gateways]:
     """Build what a run needs; but for docker's config file, nothing is read or connected to before it is asked for.
 
-    `left` says how many seconds the run still has.
+    `left` says how many seconds the run still has. A run that is not `with_engine` sends the image from here: the
+    engine is asked only which registries are insecure, and registries are reached from here, wherever it is.
     """
     folder = config_dir(flags, environ)
     credentials = CredentialStore(folder, environ)
-    info = _Told(lambda: _engine_info(engine))
-
-    def engine_in_use() -> EngineGateway:
-        if info.left:  # it may be any machine's, and no credential is its business
-            raise EngineUnreachable("no engine is asked, as the image is sent from here")
-        return engine()
-
     with ExitStack() as stack:
         stack.callback(credentials.close)
         address = _Once(lambda: resolve(flags, environ))
         # Who says how long the run may take has said how long to wait for the engine, too.
         silence = SILENCE if left() is None else None
         engine = _Once(lambda: _engine(address(), credentials.http_headers, silence, stack))
-        registry = _Once(lambda: _registry(address, info, left, stack))
+        info = _Once(lambda: engine().info())
+        registry = _Once(
+            lambda: _registry(lambda: _insecure(info, left), lambda: not with_engine or _is_local(address), left, stack)
+        )
         configured = _Once(lambda: configured_registries(credentials.servers(), _for_a_hint(address)))
         buildx = _Once(lambda: _buildx(flags, environ))
         yield Gateways(
-            engine_in_use,
+            engine if with_engine else _no_engine,
+            info,
             registry,
             credentials,
             configured,
             buildx,
             lambda archive, platforms: _stored(archive, platforms, stack),
-            info.tell,
-            info.leave,
         )
+
+
+def _no_engine() -> EngineGateway:
+    """It may be any machine's, and no credential is its business."""
+    raise EngineUnreachable("no engine is asked, as the image is sent from here")
 
 
 def _for_a_hint(address: Callable[[], EngineAddress]) -> EngineAddress | None:
@@ -96,9 +106,7 @@ def _insecure_registries(file: Path) -> tuple[str, ...]:
     return tuple(str(host) for host in listed if "/" not in str(host)) if isinstance(listed, list) else ()
 
 
-def _engine(
-    address: EngineAddress, headers: Mapping[str, str], silence: float | None, stack: ExitStack
-) -> EngineGateway:
+def _engine(address: EngineAddress, headers: Mapping[str, str], silence: float | None, stack: ExitStack) -> Engine:
     from pushsafe.engine.api import Engine
 
     if not address.host.startswith("ssh://"):
@@ -127,12 +135,15 @@ def _buildx(flags: DockerFlags, environ: Mapping[str, str]) -> BuildxGateway:
 
 
 def _registry(
-    address: Callable[[], EngineAddress], info: _Told, left: Callable[[], float | None], stack: ExitStack
+    insecure: Callable[[], tuple[str, ...]],
+    engine_is_local: Callable[[], bool],
+    left: Callable[[], float | None],
+    stack: ExitStack,
 ) -> RegistryGateway:
     from pushsafe.registry.client import Registry
     from pushsafe.registry.http.transport import Transport
 
-    registry = Registry(Transport(info.insecure_registries, lambda: info.left or _is_local(address), deadline=left))
+    registry = Registry(Transport(insecure, engine_is_local, deadline=left))
     stack.callback(registry.close)
     return registry
 
@@ -145,11 +156,13 @@ def _stored(archive: Archive, platforms: tuple[Platform, ...], stack: ExitStack)
     return image
 
 
-def _engine_info(engine: Callable[[], EngineGateway]) -> EngineInfo | None:
+def _insecure(info: _Once[EngineInfo], left: Callable[[], float | None]) -> tuple[str, ...]:
+    """The engine's list of registries without TLS; empty where it does not answer in time."""
+    seconds = left()
     try:
-        return engine().info()
-    except PushsafeError:
-        return None
+        return info(LIST_WAIT if seconds is None else max(seconds, 0)).insecure_registries
+    except (PushsafeError, TimeoutError):
+        return ()
 
 
 def _is_local(address: Callable[[], EngineAddress]) -> bool:
@@ -158,42 +171,27 @@ def _is_local(address: Callable[[], EngineAddress]) -> bool:
     return found is not None and found.is_local
 
 
-class _Told:
-    """What the engine said of itself, for those who wait for it. Where it has no part in the run, it is asked when that
-    is needed."""
-
-    def __init__(self, ask: Callable[[], EngineInfo | None]) -> None:
-        self._event = threading.Event()
-        self._info: EngineInfo | None = None
-        self._ask = _Once(ask)
-        self.left = False
-
-    def tell(self, info: EngineInfo | None) -> None:
-        self._info = info
-        self._event.set()
-
-    def leave(self) -> None:
-        self.left = True
-
-    def insecure_registries(self) -> tuple[str, ...]:
-        """The engine's list; empty where it did not answer."""
-        if self.left:
-            self._info = self._ask()
-        else:
-            self._event.wait()
-        return self._info.insecure_registries if self._info else ()
-
-
 class _Once(Generic[_T]):
-    """Calls a function once, whichever thread comes first."""
+    """What a function comes to, an error too, for every thread: it is called by the first that asks, once."""
 
     def __init__(self, make: Callable[[], _T]) -> None:
         self._make = make
         self._lock = threading.Lock()
         self._made: list[_T] = []
+        self._error: BaseException | None = None
 
-    def __call__(self) -> _T:
-        with self._lock:
+    def __call__(self, limit: float = -1) -> _T:
+        """Raises TimeoutError where another thread's call takes longer than `limit` seconds; a negative one is none."""
+        if not self._lock.acquire(timeout=limit):
+            raise TimeoutError
+        try:
+            if self._error is not None:
+                raise self._error
             if not self._made:
                 self._made.append(self._make())
             return self._made[0]
+        except BaseException as error:  # an interruption, too: nobody is to begin it again
+            self._error = error
+            raise
+        finally:
+            self._lock.release()

@@ -13,7 +13,7 @@ from pushsafe.cli.settings import Settings, load, time_limit
 from pushsafe.model.errors import PushsafeError
 from pushsafe.model.facts import Facts
 from pushsafe.model.report import Report
-from pushsafe.model.request import DockerFlags, PushRequest
+from pushsafe.model.request import Archive, DockerFlags, PushRequest
 from pushsafe.oci.reference import Reference
 from pushsafe.push.results import OUT_OF_TIME, never_begun, out_of_time, report_of
 from pushsafe.report.output import Output, display
@@ -58,13 +58,13 @@ def in_time(timeout: float | None, waited_for: str) -> Iterator[None]:
 
 
 @contextmanager
-def surroundings(session: Session, timeout: float | None) -> Iterator[Gateways]:
+def surroundings(session: Session, timeout: float | None, with_engine: bool = True) -> Iterator[Gateways]:
     """The world outside for one run of at most `timeout` seconds; docker, and the clock, may tell it to stop."""
     # Before the imports: docker may tell us to stop while they go on.
     with signals.install_stop(session.environ) as watch, deadline(timeout) as left:
         from pushsafe.cli.bootstrap import gateways
 
-        with gateways(session.flags, session.environ, left) as outside:
+        with gateways(session.flags, session.environ, left, with_engine) as outside:
             for warning in outside.credentials.warnings:
                 streams.tell(f"warning: {warning}\n")
             try:
@@ -84,8 +84,9 @@ def run(
     """The report of the run, whatever ends it; what can only be asked for when something outside was is a function."""
     done: list[Report] = []
     listed = request.references if isinstance(request, PushRequest) else ()
+    from_files = isinstance(request, PushRequest) and isinstance(request.origin, Archive)
     try:
-        with surroundings(session, timeout) as outside:
+        with surroundings(session, timeout, not from_files) as outside:
             if not isinstance(request, PushRequest):
                 request = request(outside)
                 listed = request.references

@@ -114,30 +114,14 @@ class FactCollector:
     # ------------------------------------------------------------------ the engine
 
     def _ask_engine(self, facts: tuple[Facts, ...]) -> tuple[tuple[Facts, ...], EngineInfo, _Images]:
-        engine = self._connect()
+        engine = self._gateways.engine()
         first = self._ask_for_images(engine, facts, 1)
-        # In this thread: a ping may wait for what it says, and must not hold the last thread that could ask.
-        info = self._ask_for_info(engine)
+        info = self._gateways.engine_info()
         if self._request.all_tags:
             facts = tuple(expanded for fact in facts for expanded in _expand(fact, engine))
         if len(self._request.platforms) == 1:  # several are refused in any case, and with a better reason
             _require_platform_option(info)
         return facts, info, self._images(engine, facts, {name: image.result() for name, image in first.items()})
-
-    def _connect(self) -> EngineGateway:
-        try:
-            return self._gateways.engine()
-        except BaseException:
-            self._gateways.tell_engine_info(None)
-            raise
-
-    def _ask_for_info(self, engine: EngineGateway) -> EngineInfo:
-        info = None
-        try:
-            info = engine.info()
-            return info
-        finally:
-            self._gateways.tell_engine_info(info)
 
     def _ask_for_images(
         self, engine: EngineGateway, facts: Iterable[Facts], most: int

@@ -50,7 +50,6 @@ class AsksEngine(Protocol):
 class EngineGateway(AsksEngine, Protocol):
     """What the run asks of an engine; every method raises EngineUnreachable when it is down."""
 
-    def info(self) -> EngineInfo: ...
     def image(self, reference: Reference, *, near: bool = True) -> LocalImage | ImageMissing: ...
     def tags(self, name: str) -> tuple[str, ...]: ...
     def tag(self, image: str, name: Reference) -> None: ...
@@ -150,32 +149,21 @@ class Observer(Protocol):
     def finished(self, result: TagResult) -> None: ...
 
 
-def _nobody(_answer: EngineInfo | None) -> None:
-    """Nobody waits for what the engine says of itself."""
-
-
-def _nothing() -> None:
-    """Nobody needs to know that the engine does nothing."""
-
-
 @dataclass(frozen=True)
 class Gateways:
     """Everything outside, made when it is first called.
 
-    `tell_engine_info` passes on what the engine said of itself, or `None` where it did not answer: a registry that
-    HTTPS does not reach waits for the engine's list of insecure ones. `leave_engine` says that the engine has no part
-    in this run: it is asked for that list only when it is needed, and registries are reached from here, wherever it is.
-    `now` is seconds since the epoch.
+    `engine_info` is what the engine says of itself, asked for once, by whoever needs it first: a registry that HTTPS
+    does not reach needs the engine's list of insecure ones. `now` is seconds since the epoch.
     """
 
     engine: Callable[[], EngineGateway]
+    engine_info: Callable[[], EngineInfo]
     registry: Callable[[], RegistryGateway]
     credentials: CredentialGateway
     configured: Callable[[], tuple[ConfiguredRegistry, ...]]
     buildx: Callable[[], BuildxGateway]
     stored: Callable[[Archive, tuple[Platform, ...]], StoredImage]
-    tell_engine_info: Callable[[EngineInfo | None], None] = _nobody
-    leave_engine: Callable[[], None] = _nothing
     now: Callable[[], float] = time.time
 
 

@@ -332,13 +332,17 @@ class World:
     configured: tuple[ConfiguredRegistry, ...] = ()
     engine_down: BaseException | None = None
     connected: list[str] = field(default_factory=list)
-    engine_infos: list[EngineInfo | None] = field(default_factory=list)
 
     def _engine(self) -> Engine:
         self.connected.append("engine")
         if self.engine_down:
             raise self.engine_down
         return self.engine
+
+    def _engine_info(self) -> EngineInfo:
+        if self.engine_down:
+            raise self.engine_down
+        return self.engine.info()
 
     def _registry(self) -> Registry:
         self.connected.append("registry")
@@ -353,13 +357,12 @@ class World:
     def gateways(self) -> Gateways:
         return Gateways(
             self._engine,
+            self._engine_info,
             self._registry,
             self.credentials,
             lambda: self.configured,
             lambda: self.buildx,
             self._stored,
-            self.engine_infos.append,
-            lambda: self.connected.append("no engine"),
             lambda: NOW,
         )
 

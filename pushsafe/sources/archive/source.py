@@ -42,7 +42,6 @@ class ArchiveSource(Source):
         self._asked: _Asked = {}
 
     def prepare(self, facts: tuple[Facts, ...], /) -> tuple[Facts, ...]:
-        self._gateways.leave_engine()
         self._image = self._gateways.stored(self._archive, self._request.platforms)
         return tuple(fact._replace(image=self._image.upcoming) for fact in facts)
 

@@ -78,7 +78,7 @@ class BuildxSource(Source):
         return isinstance(config, ImageConfig) and config.platform is not None
 
     def plan(self, _facts: tuple[Facts, ...], /) -> PushPlan:
-        # Only now: an answer may have to wait for what the engine says of itself.
+        # Only now: the facts were gathered meanwhile.
         if image := next((name for name, asked in self._caches.items() if asked.result()), ""):
             raise UsageError(
                 f"--cache-to {image}: this tag names an image, and the cache would take its place",

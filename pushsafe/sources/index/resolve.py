@@ -13,7 +13,7 @@ from pushsafe.denial.refusal import Refusal, credential_evidence, trouble_of
 from pushsafe.model.credentials import Repository
 from pushsafe.model.errors import EngineFailed, EngineUnreachable, RegistryUnreachable, UsageError
 from pushsafe.model.evidence import Evidence, Stage, TagHeld
-from pushsafe.model.facts import EngineInfo, Facts, ImageMissing, LocalImage
+from pushsafe.model.facts import Facts, ImageMissing, LocalImage
 from pushsafe.model.outcomes import Denied, Failed
 from pushsafe.model.request import Place, Source
 from pushsafe.model.retry_policy import BUSY, Patience
@@ -81,21 +81,17 @@ class IndexResolver:
     # ------------------------------------------------------------------ asking
 
     def _ask_engine(self, sources: tuple[Source, ...]) -> list[_Local]:
-        """What the engine has. It is wanted in any case: a registry may be one of those that it calls insecure."""
+        """What the engine has of those that it may have."""
         wanted = [source.place is not Place.REGISTRY for source in sources]
-        info: EngineInfo | None = None
         try:
             engine = self._gateways.engine()
             asked = [
                 self._pool.submit(engine.image, source.reference, near=False) if want else None
                 for source, want in zip(sources, wanted, strict=True)
             ]
-            info = engine.info()
             return [one.result() if one else None for one in asked]
         except (EngineUnreachable, EngineFailed) as error:
             return [error if want else None for want in wanted]
-        finally:
-            self._gateways.tell_engine_info(info)
 
     def _remote(self, source: Source) -> ManifestContent | _Unread:
         credential = self._gateways.credentials.lookup(source.reference.registry)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Sequence
 
 import pytest
 
 from pushsafe.engine.kinds import CONTAINERD
 from pushsafe.model.errors import EngineFailed, EngineUnreachable, RegistryUnreachable
-from pushsafe.model.evidence import Evidence, Preflight, RegistryPing, Stage
+from pushsafe.model.evidence import Evidence, Preflight, Stage
 from pushsafe.model.facts import LocalImage
 from pushsafe.model.outcomes import (
     Denied,
@@ -26,7 +25,6 @@ from pushsafe.model.outcomes import (
 from pushsafe.model.report import ErrorKind, Report
 from pushsafe.model.verdicts import Denial, DenialReason, FailureKind
 from pushsafe.oci.manifest import ManifestInfo
-from pushsafe.push.pipeline import THREADS
 from pushsafe.report.exit_codes import ExitCode, exit_code
 from tests.fakes.gateways import (
     DIGEST,
@@ -196,34 +194,6 @@ def test_an_engine_that_is_down_ends_the_run_with_a_result_for_each() -> None:
     ]
     assert [result.outcome for result in report.results] == [NotPushed("the engine does not answer")] * 2
     assert exit_code(report) is ExitCode.UNREACHABLE
-
-
-@pytest.mark.parametrize(
-    "failure", [DOWN, EngineFailed("nonsense"), KeyboardInterrupt()], ids=["down", "failed", "ctrl-c"]
-)
-def test_a_registry_that_waits_for_the_engines_word_never_waits_for_ever(failure: BaseException) -> None:
-    world = World(engine_down=failure)
-    world.run(ONE)
-    assert world.engine_infos == [None]
-    world = World()
-    world.run(ONE)
-    assert world.engine_infos == [world.engine.info()]
-
-
-def test_many_registries_that_wait_for_the_engines_word_do_not_keep_it_from_being_asked() -> None:
-    world = World()
-
-    class Waits(Registry):
-        def ping(self, registry: str) -> RegistryPing:
-            deadline = time.monotonic() + 10
-            while not world.engine_infos:
-                assert time.monotonic() < deadline, "the engine was never asked"
-                time.sleep(0.001)
-            return super().ping(registry)
-
-    world.registry = Waits()
-    report = world.run(*(f"registry{number}.test/app:1" for number in range(3 * THREADS)))
-    assert kinds(report) == ["Pushed"] * 3 * THREADS
 
 
 @pytest.mark.parametrize(

@@ -142,8 +142,8 @@ def test_a_single_image() -> None:
 def test_no_engine_has_a_part_in_it() -> None:
     world = a_world()
     assert exit_code(send(world)) is ExitCode.OK
-    assert (world.connected[:2], "engine" in world.connected) == (["no engine", PLACE.given], False)
-    assert (world.engine_infos, world.engine.asked) == ([], [])
+    assert (world.connected[0], "engine" in world.connected) == (PLACE.given, False)
+    assert world.engine.asked == []
 
 
 def test_everything_is_looked_for_before_anything_is_sent() -> None:

@@ -20,8 +20,8 @@ UPLOADS = "blobs/uploads/"
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
-class Asking:
-    """For any number of threads. Methods raise RegistryUnreachable.
+class AuthorizedClient:
+    """Sends requests as who may send them; for any number of threads. Methods raise RegistryUnreachable.
 
     A 401 that names another challenge than `/v2/` did is answered once.
     """

@@ -16,7 +16,7 @@ from pushsafe.model.outcomes import LayerState
 from pushsafe.model.retry_policy import BUSY, NO_PATIENCE, Patience
 from pushsafe.oci.content import Checksum, Content
 from pushsafe.oci.manifest import Blob
-from pushsafe.registry.authorized import Asking
+from pushsafe.registry.authorized import AuthorizedClient
 from pushsafe.registry.http.retry import Retries
 from pushsafe.registry.http.transport import Response
 from pushsafe.registry.http.unreachable import Dropped
@@ -71,8 +71,8 @@ class FileBody:
 class StreamBody:
     """Another repository's, as a stream. What it answers in place of the blob is raised as SourceFailed."""
 
-    def __init__(self, asking: Asking, blob: Blob, source: Repository, patience: Patience) -> None:
-        self._asking = asking
+    def __init__(self, client: AuthorizedClient, blob: Blob, source: Repository, patience: Patience) -> None:
+        self._client = client
         self.blob = blob
         self._source = source
         self._patience = patience
@@ -81,7 +81,7 @@ class StreamBody:
     def parts(self) -> Iterator[memoryview]:
         reference, credential = self._source
         path = f"blobs/{self.blob.digest}"
-        with self._asking.stream(reference, path, credential, self._patience, self.blob.size) as answer:
+        with self._client.stream(reference, path, credential, self._patience, self.blob.size) as answer:
             if answer.status != HTTPStatus.OK:
                 refusal = answer.whole()
                 said = evidence(Stage.VERIFY, refusal, sent=credential.present)
@@ -161,8 +161,8 @@ class BlobUploader:
     raise to end it. All methods raise RegistryUnreachable; what is not LayerState is what a registry said.
     """
 
-    def __init__(self, asking: Asking, uploads: Uploads, deadline: Callable[[], float | None]) -> None:
-        self._asking = asking
+    def __init__(self, client: AuthorizedClient, uploads: Uploads, deadline: Callable[[], float | None]) -> None:
+        self._client = client
         self.uploads = uploads
         self.deadline = deadline
         self._largest: dict[str, int] = {}
@@ -181,7 +181,7 @@ class BlobUploader:
     def holds(self, blob: Blob, target: Repository, patience: Patience) -> bool:
         """Whether the target says that it has a blob: who may not look may yet upload."""
         reference, credential = target
-        answer = self._asking.ask("HEAD", reference, f"blobs/{blob.digest}", credential, patience)
+        answer = self._client.ask("HEAD", reference, f"blobs/{blob.digest}", credential, patience)
         return answer.status == HTTPStatus.OK
 
     def copy(
@@ -194,7 +194,7 @@ class BlobUploader:
         if self.holds(blob, target, patience):
             return LayerState.REUSED
         near = source.reference.registry == target.reference.registry
-        body = StreamBody(self._asking, blob, source, patience)
+        body = StreamBody(self._client, blob, source, patience)
         return self._upload(body, target, source.reference.repository if near else "", on_sent, patience)
 
     def send(

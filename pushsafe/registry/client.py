@@ -17,11 +17,11 @@ from pushsafe.oci.manifest import MANIFEST_TYPES, Blob, ImageConfig, ManifestCon
 from pushsafe.oci.reference import Reference
 from pushsafe.registry import responses
 from pushsafe.registry.auth import Tokens
-from pushsafe.registry.authorized import Asking
+from pushsafe.registry.authorized import AuthorizedClient
 from pushsafe.registry.blob_upload import BlobUploader
 from pushsafe.registry.hosts import is_loopback
 from pushsafe.registry.http.transport import Response, Transport
-from pushsafe.registry.manifests import Putter
+from pushsafe.registry.manifests import ManifestWriter
 from pushsafe.registry.probe import Probe
 from pushsafe.registry.responses import evidence
 from pushsafe.registry.uploads import CANCEL_TIME, Uploads
@@ -45,11 +45,11 @@ class Registry:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self._tokens = Tokens(transport)
-        self._asking = Asking(transport, self._tokens)
+        self._client = AuthorizedClient(transport, self._tokens)
         self._unfinished: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._uploads = Uploads(transport, self._asking, self._unfinished.put)
-        self._uploader = BlobUploader(self._asking, self._uploads, transport.left)
-        self._putter = Putter(self._asking)
+        self._uploads = Uploads(transport, self._client, self._unfinished.put)
+        self._uploader = BlobUploader(self._client, self._uploads, transport.left)
+        self._manifests = ManifestWriter(self._client)
         self._without_head: set[str] = set()
         self._threads: ThreadPoolExecutor | None = None
         self._tidying: list[Future[None]] = []
@@ -130,7 +130,7 @@ class Registry:
         path = f"manifests/{digest or reference.tag}"
         refused = 0
         if (known is not None or not whole) and reference.registry not in self._without_head:
-            response = self._asking.ask("HEAD", reference, path, credential, patience, headers=_ACCEPT)
+            response = self._client.ask("HEAD", reference, path, credential, patience, headers=_ACCEPT)
             if response.status == HTTPStatus.TOO_MANY_REQUESTS:
                 return evidence(Stage.VERIFY, response, sent=credential.present)
             if response.status == HTTPStatus.OK:
@@ -144,7 +144,7 @@ class Registry:
                 refused = response.status
         # Who was busy for HEAD was given time enough.
         patience = NO_PATIENCE if refused in BUSY else patience
-        response = self._asking.ask("GET", reference, path, credential, patience, headers=_ACCEPT)
+        response = self._client.ask("GET", reference, path, credential, patience, headers=_ACCEPT)
         if response.status != HTTPStatus.OK:
             return evidence(Stage.VERIFY, response, sent=credential.present)
         if refused:
@@ -158,7 +158,7 @@ class Registry:
 
         An Evidence is the refusal, or tells that what came has another digest (its code is DIGEST_MISMATCH).
         """
-        response = self._asking.ask("GET", reference, f"blobs/{digest}", credential, patience, limit=CONFIG_LIMIT)
+        response = self._client.ask("GET", reference, f"blobs/{digest}", credential, patience, limit=CONFIG_LIMIT)
         if response.status != HTTPStatus.OK:
             return evidence(Stage.VERIFY, response, sent=credential.present)
         found = digest_of(response.body, digest)
@@ -166,7 +166,7 @@ class Registry:
 
     def tags(self, reference: Reference, credential: Credential) -> tuple[str, ...] | Evidence:
         """Up to a thousand tags of the repository, the first page of its list."""
-        response = self._asking.ask("GET", reference, "tags/list?n=1000", credential)
+        response = self._client.ask("GET", reference, "tags/list?n=1000", credential)
         if response.status != HTTPStatus.OK:
             return evidence(Stage.VERIFY, response, sent=credential.present)
         return responses.read_tags(response)
@@ -183,7 +183,7 @@ class Registry:
         type that could be put again.
         """
         path = f"manifests/{digest or reference.tag}"
-        response = self._asking.ask("GET", reference, path, credential, patience, headers=_ACCEPT)
+        response = self._client.ask("GET", reference, path, credential, patience, headers=_ACCEPT)
         if response.status != HTTPStatus.OK:
             return evidence(Stage.VERIFY, response, sent=credential.present)
         digest = digest or digest_of(response.body, response.header("docker-content-digest"))
@@ -211,14 +211,14 @@ class Registry:
         """Let a tag name a manifest whose parts the repository holds (`PUT .../manifests/TAG`); without `tagged` the
         repository holds it by its digest alone.
 
-        It does if the Evidence is a yes, which is any 2xx, and its code is empty, and only then; see `Putter`.
+        It does if the Evidence is a yes, which is any 2xx, and its code is empty, and only then; see `ManifestWriter`.
         """
         tag = reference.tag if tagged else ""
-        return self._putter.put(tag, Repository(reference, credential), content, patience)[0]
+        return self._manifests.put(tag, Repository(reference, credential), content, patience)[0]
 
     def refer(self, referrer: Referrer, target: Repository, patience: Patience) -> Evidence:
-        """Let a repository hold a manifest about another one, and list it as that; see `Putter`."""
-        return self._putter.refer(referrer, target, patience)
+        """Let a repository hold a manifest about another one, and list it as that; see `ManifestWriter`."""
+        return self._manifests.refer(referrer, target, patience)
 
     def bring(
         self, blob: Blob, source: Repository, target: Repository, on_sent: Callable[[int], None], patience: Patience

@@ -16,7 +16,7 @@ from pushsafe.oci.content import Referrer
 from pushsafe.oci.document import field
 from pushsafe.oci.manifest import OCI_INDEX, ManifestContent, digest_of
 from pushsafe.registry import responses
-from pushsafe.registry.authorized import Asking
+from pushsafe.registry.authorized import AuthorizedClient
 from pushsafe.registry.http.transport import BODY_LIMIT, Response
 from pushsafe.registry.responses import evidence
 from pushsafe.runtime.redact import clean
@@ -31,11 +31,11 @@ _LONGEST_ALGORITHM, _LONGEST_HASH = 32, 64
 _Entry = dict[str, Any]
 
 
-class Putter:
-    """For any number of threads. Methods raise RegistryUnreachable."""
+class ManifestWriter:
+    """Puts manifests; for any number of threads. Methods raise RegistryUnreachable."""
 
-    def __init__(self, asking: Asking) -> None:
-        self._asking = asking
+    def __init__(self, client: AuthorizedClient) -> None:
+        self._client = client
         self._listing: defaultdict[tuple[str, str, str], threading.Lock] = defaultdict(threading.Lock)
 
     def put(self, tag: str, target: Repository, content: ManifestContent, patience: Patience) -> tuple[Evidence, bool]:
@@ -50,7 +50,7 @@ class Putter:
         headers = {"Content-Type": content.media_type}
         path = f"manifests/{_address(tag, content)}"
         reference, credential = target
-        response = self._asking.ask("PUT", reference, path, credential, patience, headers=headers, body=content.body)
+        response = self._client.ask("PUT", reference, path, credential, patience, headers=headers, body=content.body)
         said = evidence(Stage.PUSH, response, sent=credential.present, size=len(content.body))
         if not said.accepted:
             return _refused(said, content), False
@@ -78,7 +78,7 @@ class Putter:
         """Others may write the same list; the specification knows no way to keep what two write at the same time."""
         reference, credential = target
         headers = {"Accept": responses.ACCEPT}
-        response = self._asking.ask("GET", reference, f"manifests/{tag}", credential, patience, headers=headers)
+        response = self._client.ask("GET", reference, f"manifests/{tag}", credential, patience, headers=headers)
         if response.status not in (HTTPStatus.OK, HTTPStatus.NOT_FOUND):
             return evidence(Stage.PUSH, response, sent=credential.present)
         known = response.body if response.status == HTTPStatus.OK else None

@@ -15,7 +15,7 @@ from pushsafe.model.errors import RegistryAstray, RegistryUnreachable, TlsFailed
 from pushsafe.model.evidence import REFUSED, Evidence, Stage
 from pushsafe.model.retry_policy import Patience
 from pushsafe.oci.manifest import Blob
-from pushsafe.registry.authorized import UPLOADS, Asking, Requester
+from pushsafe.registry.authorized import UPLOADS, AuthorizedClient, Requester
 from pushsafe.registry.http.destinations import Lead, astray
 from pushsafe.registry.http.transport import SAME_AGAIN, Response, Transport, place_of
 from pushsafe.registry.http.unreachable import NobodyThere
@@ -244,9 +244,11 @@ class Uploads:
     what `close` leaves.
     """
 
-    def __init__(self, transport: Transport, asking: Asking, later: Callable[[Callable[[], None]], None]) -> None:
+    def __init__(
+        self, transport: Transport, client: AuthorizedClient, later: Callable[[Callable[[], None]], None]
+    ) -> None:
         self._transport = transport
-        self._asking = asking
+        self._client = client
         self._later = later
         self._open: set[UploadSession] = set()
         self._asked = 0  # requests for one whose answer is awaited
@@ -283,7 +285,7 @@ class Uploads:
         """
         reference, credential = target
         with self.asking():
-            response, who, sent = self._asking.start_upload(
+            response, who, sent = self._client.start_upload(
                 reference, credential, patience, query=query, also_from=also_from
             )
             url, location = who.url(f"{UPLOADS}{query}"), response.header("location")

@@ -7,6 +7,8 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 
@@ -98,6 +100,34 @@ def test_a_second_repository_mounts_where_a_token_must_name_both(program: Progra
     assert done.returncode == 0, done.stdout + done.stderr
     layers = [one["layers"] for one in json.loads(done.stdout)["results"]]
     assert sorted((one["sent"], one["mounted"]) for one in layers) == [(0, 2), (2, 0)]
+
+
+def test_a_layer_whose_content_is_wrong_is_never_committed(program: Program, tmp_path: Path) -> None:
+    """It shows on the way, and where nothing is pushed it shows as well."""
+    place = tmp_path / "image"
+    manifest = json.loads((place / "index.json").read_bytes())["manifests"][0]["digest"]
+    layers = json.loads((place / "blobs" / manifest.replace(":", "/")).read_bytes())["layers"]
+    layer = place / "blobs" / layers[0]["digest"].replace(":", "/")
+    layer.write_bytes(bytes(byte ^ 1 for byte in layer.read_bytes()))
+    with EmbeddedRegistry(tmp_path / "data") as registry:
+        words = (
+            "--format",
+            "json",
+            "--from",
+            "oci:image",
+            f"{registry.host}/team/app:1",
+            f"{registry.host}/team/app:latest",
+        )
+        dry, done = program("--dry-run", *words), program(*words)
+        for asked in (f"blobs/{layers[0]['digest']}", "manifests/1", "manifests/latest"):
+            with pytest.raises(HTTPError, match="404"):
+                urlopen(f"http://{registry.host}/v2/team/app/{asked}")
+    assert (dry.returncode, done.returncode) == (2, 7)
+    said = f"image/blobs/{layers[0]['digest'].replace(':', '/')}: its content has the digest sha256:"
+    assert said in json.loads(dry.stdout)["errors"][0]["message"]
+    first, second = json.loads(done.stdout)["results"]
+    assert said in first["failure"]["message"]
+    assert (first["failure"]["kind"], second["outcome"]) == ("local", "not-pushed")
 
 
 def test_a_manifest_that_is_named_by_sha512(program: Program, tmp_path: Path) -> None:

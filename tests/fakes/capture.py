@@ -88,7 +88,8 @@ class FakeEngine:
 
     def __enter__(self) -> Self:
         # Not pytest's tmp_path: the path of a unix socket holds 107 bytes.
-        self._directory = Path(tempfile.mkdtemp(prefix="fake-engine-"))
+        # Not in a test's own folder: the path of a socket has at most 107 bytes.
+        self._directory = Path(tempfile.mkdtemp(prefix="fake-engine-", dir="/tmp"))
         self._server = Server(self._directory / "engine.sock", self)
         serve = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         serve.start()

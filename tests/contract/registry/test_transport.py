@@ -454,8 +454,9 @@ def test_a_registry_that_speaks_plain_http_is_told_as_that(status: int, names: N
         assert registry.seen() == ["GET /v2/"]
 
 
-def test_what_speaks_neither_tls_nor_http(names: Names) -> None:
+def test_what_speaks_neither_tls_nor_http(names: Names, monkeypatch: pytest.MonkeyPatch) -> None:
     names("registry.test")
+    monkeypatch.setattr(transport, "READ_TIMEOUT", 0.5)
     with listener(b"SSH-2.0-OpenSSH_9.2\r\n", b"", b"") as port, pytest.raises(TlsFailed) as caught:
         Transport().endpoint(f"registry.test:{port}")
     assert caught.value.message == f"https://registry.test:{port}: what answers there does not speak TLS"

@@ -115,23 +115,17 @@ def test_the_numbers_are_those_of_the_documentation() -> None:
     assert all(code.description for code in ExitCode)
 
 
-@pytest.mark.parametrize(
-    ("one", "other"),
-    list(itertools.combinations(CASES, 2)),
-    ids=lambda case: case[1].name if isinstance(case, tuple) else "",
-)
-def test_of_two_the_first_of_the_precedence_wins(one: tuple[Report, ExitCode], other: tuple[Report, ExitCode]) -> None:
-    (first, first_code), (second, second_code) = one, other
-    both = Report(
-        "0",
-        errors=(*first.errors, *second.errors),
-        results=(*first.results, *second.results),
-        interrupted=first.interrupted or second.interrupted,
-    )
-    swapped = both._replace(errors=both.errors[::-1], results=both.results[::-1])
-    expected = min(first_code, second_code, key=PRECEDENCE.index)
-    assert exit_code(both) is expected
-    assert exit_code(swapped) is expected
+def test_of_two_the_first_of_the_precedence_wins() -> None:
+    for (first, first_code), (second, second_code) in itertools.combinations(CASES, 2):
+        both = Report(
+            "0",
+            errors=(*first.errors, *second.errors),
+            results=(*first.results, *second.results),
+            interrupted=first.interrupted or second.interrupted,
+        )
+        swapped = both._replace(errors=both.errors[::-1], results=both.results[::-1])
+        expected = min(first_code, second_code, key=PRECEDENCE.index)
+        assert (exit_code(both), exit_code(swapped)) == (expected, expected), (first, second)
 
 
 @pytest.mark.parametrize("severity", Severity)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from pushsafe.denial.messages import Undecided, meaning
 from pushsafe.model.credentials import Credential, SourceKind
 from pushsafe.model.evidence import WRONG_ADDRESS, Evidence, Stage, TagHeld
-from pushsafe.model.facts import PUSHSAFE, EngineKind, Facts, Upcoming
+from pushsafe.model.facts import PUSHSAFE, EngineKind, Facts
 from pushsafe.model.verdicts import DenialReason, FailureKind
 from pushsafe.oci.reference import Reference, server_of
 
@@ -69,28 +69,14 @@ def beforehand(fact: Facts, now: float) -> Refusal:
     """What a preflight learnt, as if of a refusal."""
     if fact.preflight is None:
         raise AssertionError("no preflight was made")
-    return refusal_of(fact, (credential_evidence(credential_of(fact)), *fact.preflight.evidence), now)
+    return refusal_of(fact, (credential_evidence(fact.repository.credential), *fact.preflight.evidence), now)
 
 
 def refusal_of(fact: Facts, evidence: tuple[Evidence, ...], now: float) -> Refusal:
     """A refusal of what a fact is about; `now` is in seconds since the epoch."""
-    credential = credential_of(fact)
-    engine, replaces = pushing_engine(fact), isinstance(fact.tag_now, TagHeld)
+    credential = fact.repository.credential
+    engine, replaces = fact.pushing_engine, isinstance(fact.tag_now, TagHeld)
     return Refusal(fact.reference, credential, evidence, now, engine, fact.command, fact.by_name, replaces)
-
-
-def credential_of(fact: Facts) -> Credential:
-    """The credential of a fact that is collected."""
-    if fact.credential is None:
-        raise AssertionError("a fact that is collected before is missing")
-    return fact.credential
-
-
-def pushing_engine(fact: Facts) -> EngineKind | None:
-    """The kind of engine that pushes; `None` where that is not known, or BuildKit or nobody else but us pushes."""
-    builder = fact.buildx.current if fact.buildx else None
-    by_engine = not isinstance(fact.image, Upcoming) or (builder is not None and builder.driver == "docker")
-    return fact.engine.kind if fact.engine and by_engine else None
 
 
 def credential_evidence(credential: Credential) -> Evidence:

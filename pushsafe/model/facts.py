@@ -5,7 +5,7 @@ from __future__ import annotations
 from shlex import quote
 from typing import NamedTuple
 
-from pushsafe.model.credentials import Credential
+from pushsafe.model.credentials import Credential, Repository
 from pushsafe.model.evidence import Preflight, RegistryPing, TagState
 from pushsafe.model.request import TagPolicy
 from pushsafe.oci.manifest import ManifestInfo
@@ -177,6 +177,20 @@ class Facts(NamedTuple):
     buildx: Buildx | None = None
     staged: str = ""
     place: str = ""
+
+    @property
+    def repository(self) -> Repository:
+        """Where it goes and as whom, once the credential was looked for."""
+        if self.credential is None:
+            raise AssertionError("a fact that gathering fills in is missing")
+        return Repository(self.reference, self.credential)
+
+    @property
+    def pushing_engine(self) -> EngineKind | None:
+        """The kind of engine that pushes; `None` where that is not known, or BuildKit or nobody else but us pushes."""
+        builder = self.buildx.current if self.buildx else None
+        by_engine = not isinstance(self.image, Upcoming) or (builder is not None and builder.driver == "docker")
+        return self.engine.kind if self.engine and by_engine else None
 
     @property
     def one_platform_each(self) -> bool:

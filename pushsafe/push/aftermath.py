@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pushsafe.denial.refusal import credential_of
 from pushsafe.model.evidence import Stage, TagAbsent, TagHeld, TagState, TagUnknown
 from pushsafe.model.facts import Facts
 from pushsafe.model.outcomes import Denied, Failed, Outcome, Pushed
@@ -42,7 +41,7 @@ def settle(
 def tag_afterwards(fact: Facts, gateways: Gateways, recorder: Recorder, *, closely: bool = False) -> TagState:
     """What a tag names after a push of it that failed."""
     recorder.require_running()
-    look = TagInspector(gateways, fact, credential_of(fact), (fact,))
+    look = TagInspector(gateways, fact, fact.repository.credential, (fact,))
     return look.afterwards(closely=closely, engine=not was_reached(fact))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 
 from pushsafe.denial.messages import is_dropped, may_pass
-from pushsafe.denial.refusal import credential_of, pushing_engine
 from pushsafe.model.errors import EngineFailed, EngineUnreachable, ProxyAnswers, RegistryUnreachable
 from pushsafe.model.evidence import Evidence, Stage
 from pushsafe.model.facts import Facts
@@ -103,7 +102,7 @@ class EnginePusher:
         if self._is_worth_again(fact, answers[0]):
             answers.append(self._ask_once(fact))
         unsent = all(isinstance(one, EngineRefused) and one.unsent for one in answers)
-        engine = pushing_engine(fact)
+        engine = fact.pushing_engine
         if unsent and engine is not None and engine.ends_with_manifest:
             self._unsent.add(str(fact.reference))
         return answers[-1]
@@ -132,7 +131,7 @@ class EnginePusher:
             self._recorder.observer.layer(event)
 
         try:
-            return self._gateways.engine().push(fact.reference, credential_of(fact), platform, on_layer)
+            return self._gateways.engine().push(*fact.repository, platform, on_layer)
         except (EngineUnreachable, EngineFailed) as error:
             return error
 
@@ -156,7 +155,7 @@ class EnginePusher:
         """Why a registry that answered us before does not do so now; empty where it does, or never did."""
         if was_reached(fact):
             try:
-                self._gateways.registry().manifest(fact.reference, credential_of(fact), patience=patience)
+                self._gateways.registry().manifest(*fact.repository, patience=patience)
             except ProxyAnswers:
                 return ""  # which says nothing of an engine's way there
             except RegistryUnreachable as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import NamedTuple
 
-from pushsafe.denial.refusal import credential_of
 from pushsafe.model.errors import RegistryUnreachable
 from pushsafe.model.evidence import Evidence, TagAbsent, TagHeld, TagState
 from pushsafe.model.facts import Facts
@@ -34,7 +33,7 @@ class ManifestPusher:
         self._recorder.require_running()
         with self._recorder.phase("tag"):
             try:
-                found = self._gateways.registry().content(fact.reference, credential_of(fact), digest, self._patience)
+                found = self._gateways.registry().content(*fact.repository, digest, self._patience)
             except RegistryUnreachable as error:
                 return error.message
         if isinstance(found, ManifestContent):
@@ -74,7 +73,7 @@ class ManifestPusher:
         with self._recorder.phase("tag"):
             said: Evidence | RegistryUnreachable
             try:
-                said = self._gateways.registry().put(fact.reference, credential_of(fact), content, self._patience)
+                said = self._gateways.registry().put(*fact.repository, content, self._patience)
                 why = "" if said.succeeded else f"the registry answers {said} to the manifest"
             except RegistryUnreachable as error:
                 said, why = error, error.message

@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from pushsafe.denial.classify import classify, needs_investigation
 from pushsafe.denial.reasons import again, own_address, trust, without_proxy
-from pushsafe.denial.refusal import beforehand, credential_evidence, credential_of, refusal_of, trouble_of
+from pushsafe.denial.refusal import beforehand, credential_evidence, refusal_of, trouble_of
 from pushsafe.model.credentials import Credential, CredentialKind
 from pushsafe.model.errors import (
     ProxyAnswers,
@@ -68,7 +68,7 @@ def was_reached(fact: Facts) -> bool:
 
 def refused(gateways: Gateways, fact: Facts, push: Evidence) -> Denied | Failed:
     """What a refused push comes to, by what was said of it and what the registry says when it is asked."""
-    credential = credential_of(fact)
+    credential = fact.repository.credential
     evidence: tuple[Evidence, ...] = (credential_evidence(credential), push._replace(sent=credential.present))
     if needs_investigation(push.message):
         found = investigate(gateways, fact.reference, credential)

@@ -9,8 +9,6 @@ from functools import partial
 from typing import TypeVar
 
 from pushsafe.denial.reasons import again_with
-from pushsafe.denial.refusal import credential_of
-from pushsafe.model.credentials import Repository
 from pushsafe.model.errors import ContentBroken, RegistryUnreachable
 from pushsafe.model.evidence import Evidence
 from pushsafe.model.facts import Facts
@@ -130,7 +128,7 @@ class BlobTransfer:
         """Let the repository of a tag hold a manifest by its digest alone; whatever goes wrong with the answer, it does
         where it shows it. Raises Ended."""
         self._recorder.require_running()
-        reference, credential = repository_of(fact)
+        reference, credential = fact.repository
         registry = self._gateways.registry()
         try:
             said = registry.put(reference, credential, content, self._patience, tagged=False)
@@ -172,10 +170,6 @@ class BlobTransfer:
         if troubles:
             raise troubles[0]
         return [future.result() for future in futures]
-
-
-def repository_of(fact: Facts) -> Repository:
-    return Repository(fact.reference, credential_of(fact))
 
 
 def counted(states: Iterable[tuple[Blob, LayerState]]) -> Layers:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import Literal, NamedTuple
 
-from pushsafe.denial.refusal import credential_of
 from pushsafe.model.credentials import Credential
 from pushsafe.model.errors import EngineFailed, EngineUnreachable, RegistryUnreachable
 from pushsafe.model.evidence import NO_MANIFEST, Evidence
@@ -64,7 +63,7 @@ class TagVerifier:
             return verify(
                 fact.reference,
                 digest,
-                credential_of(fact),
+                fact.repository.credential,
                 self._gateways.registry(),
                 _Engine(self._gateways),
                 whole=whole,

@@ -18,7 +18,7 @@ from pushsafe.oci.document import Unusable, document_of
 from pushsafe.oci.manifest import INDEX_TYPES, ManifestContent, entries_of
 from pushsafe.push.ports import Gateways
 from pushsafe.push.preflight import declined, unreached
-from pushsafe.push.transfer import Ended, repository_of
+from pushsafe.push.transfer import Ended
 from pushsafe.push.verify import TagVerifier
 
 
@@ -50,7 +50,7 @@ def accompany(
 def _kept(own: Facts, companion: Companion, gateways: Gateways, patience: Patience) -> str:
     """The digest of what the tag names if that has all of the companion; empty where it has nothing else. Raises Ended
     where it has."""
-    target, registry = repository_of(own), gateways.registry()
+    target, registry = own.repository, gateways.registry()
     now = registry.manifest(*target, patience=patience)
     if isinstance(now, Evidence):
         if now.status == HTTPStatus.NOT_FOUND:
@@ -74,7 +74,7 @@ def _kept(own: Facts, companion: Companion, gateways: Gateways, patience: Patien
 
 
 def _put(own: Facts, companion: Companion, gateways: Gateways, patience: Patience) -> str:
-    said = gateways.registry().put(*repository_of(own), companion.content, patience)
+    said = gateways.registry().put(*own.repository, companion.content, patience)
     if not said.succeeded:
         raise Ended(about(declined(gateways, own, said), companion))
     return companion.content.digest

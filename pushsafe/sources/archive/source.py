@@ -25,7 +25,7 @@ from pushsafe.push.ports import Gateways
 from pushsafe.push.preflight import declined, unreached
 from pushsafe.push.recorder import Recorder
 from pushsafe.push.source import Source
-from pushsafe.push.transfer import BlobTransfer, Ended, counted, repository_of
+from pushsafe.push.transfer import BlobTransfer, Ended, counted
 from pushsafe.push.verify import TagVerifier
 from pushsafe.sources.archive.signatures import about, accompany
 
@@ -49,7 +49,7 @@ class ArchiveSource(Source):
         """Ask what is there of it already: that saves the round trip, unless it is still being packed."""
         if not self._request.pushes or not self._image.upcoming.digest:
             return
-        registry, target = self._gateways.registry(), repository_of(fact)
+        registry, target = self._gateways.registry(), fact.repository
         for content in self._image.package(_nobody).contents:
             asked = self._pool.submit(registry.holds, content.blob, target, Patience(self._request.retries))
             self._asked[fact.reference.name, content.blob.digest] = asked
@@ -118,7 +118,7 @@ class _Sent:
         }
 
     def _look(self, fact: Facts, wanted: Content | str) -> None:
-        target, name = repository_of(fact), fact.reference.name
+        target, name = fact.repository, fact.reference.name
         if name in self._unreached:
             return
         self._recorder.require_running()
@@ -169,7 +169,7 @@ class _Sent:
         return self._send(fact, missing)
 
     def _send(self, fact: Facts, missing: Sequence[Content]) -> Layers:
-        target = repository_of(fact)
+        target = fact.repository
 
         def move(content: Content, on_sent: Callable[[int], None]) -> LayerState | Evidence:
             holder = self._holders.get((fact.reference.registry, content.blob.digest), "")
@@ -199,7 +199,7 @@ class _Sent:
                 self._transfer.put(fact, referrer.content)
                 continue
             try:
-                said = self._registry.refer(referrer, repository_of(fact), self._patience)
+                said = self._registry.refer(referrer, fact.repository, self._patience)
             except RegistryUnreachable as error:
                 raise Ended(Failed(unreached(fact, error))) from None
             if not said.succeeded:

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 from pushsafe.denial.classify import foresee
-from pushsafe.denial.refusal import beforehand, credential_of
+from pushsafe.denial.refusal import beforehand
 from pushsafe.model.errors import EngineFailed, EngineUnreachable, PushsafeError, RegistryUnreachable, UsageError
 from pushsafe.model.evidence import Evidence, Stage
 from pushsafe.model.facts import Builder, Buildx, Facts, Upcoming
@@ -231,7 +231,7 @@ class _Tags:
     def _digest_now(self, fact: Facts) -> str | None:
         """What the registry says that the tag names; empty for nothing, `None` where it does not say."""
         try:
-            found = self._gateways.registry().manifest(fact.reference, credential_of(fact))
+            found = self._gateways.registry().manifest(*fact.repository)
         except RegistryUnreachable:
             return None
         if isinstance(found, ManifestInfo):
@@ -239,7 +239,7 @@ class _Tags:
         return "" if found.status == HTTPStatus.NOT_FOUND else None
 
     def _refusal(self, fact: Facts) -> Denial | Failure | None:
-        preflight = investigate(self._gateways, fact.reference, credential_of(fact))
+        preflight = investigate(self._gateways, *fact.repository)
         return foresee(beforehand(fact._replace(preflight=preflight), fact.now))
 
     def _failure(self, failed: BuildFailed, said: str) -> Failure:

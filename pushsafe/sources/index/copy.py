@@ -19,7 +19,7 @@ from pushsafe.oci.reference import Reference
 from pushsafe.push.ports import Gateways
 from pushsafe.push.preflight import declined, unreached
 from pushsafe.push.recorder import Recorder
-from pushsafe.push.transfer import BlobTransfer, Ended, repository_of
+from pushsafe.push.transfer import BlobTransfer, Ended
 
 
 class Part(NamedTuple):
@@ -43,7 +43,7 @@ class ImageCopier:
 
         Raises Ended.
         """
-        target = repository_of(fact)
+        target = fact.repository
         elsewhere = [part for part in parts if part.held.reference.name != target.reference.name]
         there = self._transfer.each(elsewhere, lambda part: self._holds(fact, part))
         missing = [part for part, held in zip(elsewhere, there, strict=True) if not held]
@@ -73,7 +73,7 @@ class ImageCopier:
     def _holds(self, fact: Facts, part: Part) -> bool:
         digest, patience = part.descriptor.digest, self._patience
         try:
-            found = self._gateways.registry().manifest(*repository_of(fact), digest, patience=patience)
+            found = self._gateways.registry().manifest(*fact.repository, digest, patience=patience)
         except RegistryUnreachable as error:
             raise Ended(Failed(unreached(fact, error))) from None
         return isinstance(found, ManifestInfo)

@@ -24,7 +24,7 @@ from pushsafe.push.planner import plan
 from pushsafe.push.ports import Gateways, Refused
 from pushsafe.push.recorder import Recorder
 from pushsafe.push.source import Source
-from pushsafe.push.transfer import BlobTransfer, Ended, repository_of
+from pushsafe.push.transfer import BlobTransfer, Ended
 from pushsafe.sources.index.copy import ImageCopier, Part
 from pushsafe.sources.index.resolve import AtRegistry, Found, IndexResolver, InEngine, unreached
 
@@ -167,7 +167,7 @@ class IndexSource(Source):
         if isinstance(content, str):
             raise Ended(Failed(Failure(FailureKind.REGISTRY_ERROR, f"{fact.reference} could not be read: {content}")))
         try:
-            there = self._resolver.same(found, repository_of(fact), content)
+            there = self._resolver.same(found, fact.repository, content)
         except UsageError as error:
             raise Ended(Failed(Failure(FailureKind.REGISTRY_ERROR, error.message))) from None
         if there is None:

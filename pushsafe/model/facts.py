@@ -150,12 +150,19 @@ class ConfiguredRegistry(NamedTuple):
     origin: str
 
 
+class PulledIndex(NamedTuple):
+    """The index of several platforms that an image was once pulled from, as `NAME@DIGEST`, and what it names."""
+
+    name: str
+    manifest: ManifestInfo
+
+
 class Facts(NamedTuple):
     """What is known of one listed reference before anything is pushed; `None` means: was not asked.
 
-    `source_index` is the index that the local image was once pulled from (`source_name`), where the store
-    holds one platform of it only. `platforms` are those asked for. `now` is seconds since the epoch. `listed` tells
-    whether the user wrote this very tag, or `--all-tags` found it. buildx is looked at only where it would be needed.
+    `pulled_from` is found where the engine's store holds one platform of that index only. `platforms` are those asked
+    for. `now` is seconds since the epoch. `listed` tells whether the user wrote this very tag, or `--all-tags` found
+    it. buildx is looked at only where it would be needed.
     `staged` is the engine's image, as it was given, that is pushed under this tag for an index, and for nothing else.
     `place` is where the image lies in files, as it was given (`--from`).
     """
@@ -165,8 +172,7 @@ class Facts(NamedTuple):
     image: LocalImage | ImageMissing | Upcoming | None = None
     credential: Credential | None = None
     ping: RegistryPing | None = None
-    source_index: ManifestInfo | None = None
-    source_name: str = ""
+    pulled_from: PulledIndex | None = None
     engine: EngineInfo | None = None
     platforms: tuple[Platform, ...] = ()
     now: float = 0.0

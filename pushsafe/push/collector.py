@@ -20,7 +20,7 @@ from pushsafe.model.evidence import (
     TagState,
     TagUnknown,
 )
-from pushsafe.model.facts import EngineInfo, Facts, ImageMissing, LocalImage
+from pushsafe.model.facts import EngineInfo, Facts, ImageMissing, LocalImage, PulledIndex
 from pushsafe.model.request import Archive, Asks, PushRequest
 from pushsafe.model.tag_changes import matching
 from pushsafe.oci.manifest import ManifestInfo
@@ -268,8 +268,7 @@ def _with_origins(facts: tuple[Facts, ...], origins: _Origins) -> tuple[Facts, .
         question.cancel()
     answers = {**origins.ours, **{digest: one for digest, one in origins.others.items() if one not in late}}
     indexes = {digest: answer.result() for digest, answer in answers.items()}
-    found = ((fact, *_source_of(_pulled_from(fact), indexes)) for fact in facts)
-    return tuple(fact._replace(source_name=name, source_index=index) for fact, name, index in found)
+    return tuple(fact._replace(pulled_from=_index_among(_pulled_from(fact), indexes)) for fact in facts)
 
 
 def require_one_platform(request: PushRequest) -> None:
@@ -311,10 +310,10 @@ def _expand(fact: Facts, engine: EngineGateway) -> tuple[Facts, ...]:
     return tuple(expanded) or (fact,)
 
 
-def _source_of(digests: Iterable[str], indexes: Mapping[str, ManifestInfo | None]) -> tuple[str, ManifestInfo | None]:
+def _index_among(digests: Iterable[str], indexes: Mapping[str, ManifestInfo | None]) -> PulledIndex | None:
     """The index of several platforms among what an image was pulled from, if its registry still tells."""
     for name in digests:
         found = indexes.get(name)
         if found is not None and found.is_index and len(found.platforms) > 1:
-            return name, found
-    return "", None
+            return PulledIndex(name, found)
+    return None

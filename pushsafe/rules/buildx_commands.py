@@ -29,7 +29,7 @@ class Way(NamedTuple):
 def needed(fact: Facts) -> bool:
     """Whether a rule will name a build for several platforms, or a copy of one, so that buildx is to be looked at."""
     image, now = fact.image, fact.tag_now
-    if (fact.one_platform_each and len(fact.platforms) > 1) or fact.source_index is not None:
+    if (fact.one_platform_each and len(fact.platforms) > 1) or fact.pulled_from is not None:
         return True
     if not isinstance(image, LocalImage):
         return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pushsafe.model.facts import Builder, Buildx, Facts, LocalImage, Upcoming
+from pushsafe.model.facts import Builder, Buildx, Facts, LocalImage, PulledIndex, Upcoming
 from pushsafe.model.verdicts import Severity
 from pushsafe.oci.platform import Platform, listed, option
 from pushsafe.oci.reference import Reference
@@ -17,9 +17,13 @@ def check(facts: Sequence[Facts]) -> Iterator[Problem]:
     asked = [fact for fact in facts if _in_classic_store(fact) and len(fact.platforms) > 1]
     if asked:
         yield _asked_for([fact.reference for fact in asked], asked[0].platforms, asked[0].buildx)
-    pulled = [fact for fact in facts if _in_classic_store(fact) and _is_one_of_several(fact)]
-    for source in dict.fromkeys(fact.source_name for fact in pulled):
-        yield _pulled([fact for fact in pulled if fact.source_name == source])
+    pulled: dict[PulledIndex, list[Facts]] = {}
+    for fact in facts:
+        # One platform of an index that a registry holds, and none was asked for.
+        if _in_classic_store(fact) and isinstance(fact.image, LocalImage) and fact.pulled_from and not fact.platforms:
+            pulled.setdefault(fact.pulled_from, []).append(fact)
+    for index, of_one in pulled.items():
+        yield _pulled(index, of_one)
     for fact in facts:
         if isinstance(fact.image, Upcoming) and len(fact.image.platforms) > 1 and fact.buildx is not None:
             builder = fact.buildx.current
@@ -32,11 +36,6 @@ def _in_classic_store(fact: Facts) -> bool:
     return fact.one_platform_each and not isinstance(fact.image, Upcoming)
 
 
-def _is_one_of_several(fact: Facts) -> bool:
-    """Whether the image is one platform of an index that a registry holds, and none was asked for."""
-    return not fact.platforms and fact.source_index is not None and isinstance(fact.image, LocalImage)
-
-
 def _asked_for(references: Sequence[Reference], platforms: tuple[Platform, ...], buildx: Buildx | None) -> Problem:
     way = build(references, platforms, buildx)
     said = (
@@ -46,17 +45,16 @@ def _asked_for(references: Sequence[Reference], platforms: tuple[Platform, ...],
     return Problem(references[0], "; ".join(filter(None, (said, way.said))), way.command)
 
 
-def _pulled(facts: Sequence[Facts]) -> Problem:
+def _pulled(index: PulledIndex, facts: Sequence[Facts]) -> Problem:
     first = facts[0]
     if first.staged:
-        way = Way(f"the same again with docker://{first.source_name} in place of {first.staged}")
+        way = Way(f"the same again with docker://{index.name} in place of {first.staged}")
     else:
-        way = copy([fact.reference for fact in facts], first.source_name, first.buildx)
+        way = copy([fact.reference for fact in facts], index.name, first.buildx)
     held = first.image.platforms if isinstance(first.image, LocalImage) else ()
-    named = first.source_index.platforms if first.source_index is not None else ()
     said = (
-        f"the image comes from {first.source_name}, which holds {listed(named)}; this engine's image store holds "
-        f"{listed(held)} only, and only that would be pushed"
+        f"the image comes from {index.name}, which holds {listed(index.manifest.platforms)}; this engine's image store "
+        f"holds {listed(held)} only, and only that would be pushed"
     )
     return Problem(first.reference, "; ".join(filter(None, (said, way.said))), way.command)
 

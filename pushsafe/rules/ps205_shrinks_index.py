@@ -31,13 +31,13 @@ def check(facts: Facts) -> Problem | None:
 
 def _fix(facts: Facts, lost: tuple[Platform, ...]) -> str:
     """The whole image where it is at hand, here or where it was pulled from; else a build."""
-    reference, image, source = facts.reference, facts.image, facts.source_index
+    reference, image, source = facts.reference, facts.image, facts.pulled_from
     if facts.place and facts.platforms:
         return f"{facts.whole_command} {reference}   (without --platform)"
     if isinstance(image, LocalImage) and not lacking(lost, image.platforms):
         return f"docker pushsafe {reference}"
-    if source is not None and not lacking(lost, source.platforms):
-        return copy((reference,), facts.source_name, facts.buildx).command
+    if source is not None and not lacking(lost, source.manifest.platforms):
+        return copy((reference,), source.name, facts.buildx).command
     return widened(facts, (*pushed(facts), *lost), lost)
 
 

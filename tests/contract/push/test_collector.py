@@ -34,7 +34,7 @@ from pushsafe.model.evidence import (
     TagState,
     TagUnknown,
 )
-from pushsafe.model.facts import Buildx, EngineKind, Facts, ImageMissing, LocalImage
+from pushsafe.model.facts import Buildx, EngineKind, Facts, ImageMissing, LocalImage, PulledIndex
 from pushsafe.model.request import Asks, PushRequest, TagPolicy
 from pushsafe.oci.manifest import ManifestInfo
 from pushsafe.oci.reference import Reference
@@ -365,7 +365,7 @@ def test_what_a_digest_names(
     answer: ManifestInfo | Evidence | RegistryUnreachable, expected: ManifestInfo | None, pool: ThreadPoolExecutor
 ) -> None:
     (fact,) = gather(World(Engine(images=PULLED_IMAGE), Registry({PULLED: answer})), pool, ONE)
-    assert fact.source_index == expected
+    assert fact.pulled_from == (PulledIndex(PULLED, expected) if expected else None)
 
 
 def test_what_several_tags_were_pulled_from_is_asked_once() -> None:
@@ -438,7 +438,7 @@ def test_a_registry_that_the_push_is_not_for_is_told_no_password(
     (fact,) = gather(world, pool, ONE, asks=asks, patient=patient)
     assert registry.as_whom == as_whom
     assert set(world.credentials.asked) == {"registry.test"}
-    assert fact.source_index == (SOURCE_INDEX if as_whom else None)
+    assert fact.pulled_from == (PulledIndex(origin, SOURCE_INDEX) if as_whom else None)
 
 
 @pytest.mark.parametrize("origin", [PULLED, OWN])
@@ -447,7 +447,7 @@ def test_one_platform_for_an_index_is_meant_to_be_one(origin: str, pool: ThreadP
     image = LocalImage(sha("a"), (AMD64,), repo_digests=(origin,))
     given = Facts(ref(ONE), image=image, staged="app:1", now=NOW)
     (fact,) = FactCollector(PushRequest((ref(ONE),)), World(registry=registry).gateways, pool).collect((given,))
-    assert (registry.as_whom, fact.source_index) == ([], None)
+    assert (registry.as_whom, fact.pulled_from) == ([], None)
 
 
 def test_two_registries_of_one_run_are_asked_as_who_is_logged_in(pool: ThreadPoolExecutor) -> None:
@@ -479,7 +479,7 @@ def test_a_silent_registry_that_the_push_is_not_for_is_hardly_waited_for(
     finally:
         over.set()
     assert time.monotonic() - began < 5
-    assert (fact.source_index, fact.tag_now) == (None, TagAbsent())
+    assert (fact.pulled_from, fact.tag_now) == (None, TagAbsent())
 
 
 @pytest.mark.parametrize("origin", ["no name", "registry.test/team/app", f"APP@{sha('e')}", ""], ids=repr)

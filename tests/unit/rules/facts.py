@@ -12,6 +12,7 @@ from pushsafe.model.facts import (
     Facts,
     ImageMissing,
     LocalImage,
+    PulledIndex,
     Upcoming,
 )
 from pushsafe.model.request import TagPolicy
@@ -44,15 +45,13 @@ def facts(
     buildx: Buildx | None = None,
 ) -> Facts:
     """What is known of one reference; what is not named was not asked."""
-    name, index = source or ("", None)
     return Facts(
         ref(given),
         configured,
         image,
         credential,
         ping,
-        index,
-        name,
+        PulledIndex(*source) if source else None,
         EngineInfo("28.5.2", "1.51", store, AMD64) if store else None,
         platforms,
         NOW,

@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from pushsafe.model.credentials import HUB_KEY, Credential, SourceKind, Trouble, key_of
-from pushsafe.oci.reference import DEFAULT_REGISTRY, HUB_SERVER, hostname, server_of
+from pushsafe.oci.reference import DEFAULT_REGISTRY, HUB_INDEX, HUB_SERVER, hostname, server_of
 from pushsafe.runtime.redact import clean
 
 
@@ -170,13 +170,13 @@ class WebSite(NamedTuple):
 
 
 WEB_SITES: dict[str, WebSite] = {
-    "hub.docker.com": WebSite("docker.io"),
-    "www.docker.com": WebSite("docker.io"),
-    "docker.com": WebSite("docker.io"),
-    "cloud.docker.com": WebSite("docker.io"),
-    "store.docker.com": WebSite("docker.io"),
-    "login.docker.com": WebSite("docker.io"),
-    "app.docker.com": WebSite("docker.io"),
+    "hub.docker.com": WebSite(DEFAULT_REGISTRY),
+    "www.docker.com": WebSite(DEFAULT_REGISTRY),
+    "docker.com": WebSite(DEFAULT_REGISTRY),
+    "cloud.docker.com": WebSite(DEFAULT_REGISTRY),
+    "store.docker.com": WebSite(DEFAULT_REGISTRY),
+    "login.docker.com": WebSite(DEFAULT_REGISTRY),
+    "app.docker.com": WebSite(DEFAULT_REGISTRY),
     "github.com": WebSite("ghcr.io"),
     "www.github.com": WebSite("ghcr.io"),
     "gitlab.com": WebSite("registry.gitlab.com"),
@@ -228,7 +228,7 @@ RETIRED: tuple[RetiredRegistry, ...] = (
     RetiredRegistry(
         r"registry\.hub\.docker\.com",
         "registry.hub.docker.com is an old name of Docker Hub, and docker keeps its login under another key",
-        "docker.io",
+        DEFAULT_REGISTRY,
         "https://docs.docker.com/docker-hub/",
     ),
 )
@@ -294,7 +294,7 @@ def _matches(hosts: str, host: str) -> re.Match[str] | None:
     return re.fullmatch(hosts, host, re.ASCII | re.IGNORECASE)
 
 
-HUB_HOSTS = (HUB_SERVER, "index.docker.io", "auth.docker.io", "registry.docker.io", "registry.hub.docker.com")
+HUB_HOSTS = (HUB_SERVER, HUB_INDEX, "auth.docker.io", "registry.docker.io", "registry.hub.docker.com")
 """Who answers for Docker Hub."""
 _HUB_NAMES = {DEFAULT_REGISTRY, "hub.docker.com", *HUB_HOSTS}
 _LOOPBACK = {"localhost", "127.0.0.1", "[::1]"}

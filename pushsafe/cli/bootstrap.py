@@ -16,6 +16,7 @@ from pushsafe.model.errors import EngineUnreachable, PushsafeError
 from pushsafe.model.facts import ConfiguredRegistry, EngineInfo
 from pushsafe.model.request import Archive, DockerFlags, EngineAddress
 from pushsafe.oci.platform import Platform
+from pushsafe.oci.reference import DEFAULT_REGISTRY
 from pushsafe.push.ports import BuildxGateway, EngineGateway, Gateways, RegistryGateway, StoredImage
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ while what the system has buffered travels (74 s of the 100 that 4 MB take at 40
 LIST_WAIT = 300.0
 """Seconds that a registry waits for the engine's list of insecure ones, where the run itself has no end."""
 
-_HUB = "docker.io"
 _T = TypeVar("_T")
 
 
@@ -90,7 +90,7 @@ def _for_a_hint(address: Callable[[], EngineAddress]) -> EngineAddress | None:
 
 def configured_registries(logins: tuple[str, ...], address: EngineAddress | None) -> tuple[ConfiguredRegistry, ...]:
     """Registries other than Docker Hub that this user has logged in to, or the engine on this machine is set up for."""
-    found = {host: ConfiguredRegistry(host, "you are logged in there") for host in logins if host != _HUB}
+    found = {host: ConfiguredRegistry(host, "you are logged in there") for host in logins if host != DEFAULT_REGISTRY}
     for file in ENGINE_SETTINGS if address is not None and address.is_local else ():
         # Not Path.expanduser, which raises where nobody knows a home.
         for host in _insecure_registries(Path(os.path.expanduser(file))):  # noqa: PTH111

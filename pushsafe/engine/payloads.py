@@ -11,7 +11,7 @@ from typing import Any
 from pushsafe.model.facts import LocalImage
 from pushsafe.oci.manifest import INDEX_TYPES, VERSION, ManifestInfo
 from pushsafe.oci.platform import Platform
-from pushsafe.oci.reference import Reference, parse
+from pushsafe.oci.reference import DEFAULT_NAMESPACE, DEFAULT_REGISTRY, Reference, parse
 from pushsafe.runtime.redact import clean
 
 LARGEST = 2**63 - 1
@@ -178,7 +178,8 @@ def insecure_registries(config: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def familiar(name: str) -> str:
-    return name.removeprefix("docker.io/").removeprefix("library/") if name.startswith("docker.io/") else name
+    hubs = f"{DEFAULT_REGISTRY}/"
+    return name.removeprefix(hubs).removeprefix(f"{DEFAULT_NAMESPACE}/") if name.startswith(hubs) else name
 
 
 class Names:

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import NamedTuple
 from urllib.parse import quote, quote_plus
 
-from pushsafe.oci.reference import DEFAULT_REGISTRY, Reference
+from pushsafe.oci.reference import DEFAULT_REGISTRY, HUB_INDEX, Reference
 
 
 class Secret:
@@ -100,12 +100,12 @@ class CredentialSource(NamedTuple):
                 return f"{self.name}{named} {self.problem}"
 
 
-HUB_KEY = "https://index.docker.io/v1/"
+HUB_KEY = f"https://{HUB_INDEX}/v1/"
 
 
 def key_of(registry: str) -> str:
     """The server address under which docker keeps the credential of `registry` (`getAuthConfigKey`)."""
-    return HUB_KEY if registry in (DEFAULT_REGISTRY, "index.docker.io") else registry
+    return HUB_KEY if registry in (DEFAULT_REGISTRY, HUB_INDEX) else registry
 
 
 class Credential(NamedTuple):

@@ -50,8 +50,8 @@ class BadReference(NamedTuple):
     repair: str = ""
 
 
-DEFAULT_REGISTRY, HUB_SERVER = "docker.io", "registry-1.docker.io"
-"""Docker Hub, and the host of its API."""
+DEFAULT_REGISTRY, HUB_SERVER, HUB_INDEX = "docker.io", "registry-1.docker.io", "index.docker.io"
+"""Docker Hub, the host of its API, and its old name, which docker still takes and keeps the login under."""
 DEFAULT_NAMESPACE = "library"
 DEFAULT_TAG = "latest"
 MAX_TAG = 128
@@ -274,7 +274,7 @@ def _normalise(name: str) -> tuple[str, str, set[Implied]]:
         if slash:
             return DEFAULT_REGISTRY, name, implied
         return DEFAULT_REGISTRY, f"{DEFAULT_NAMESPACE}/{name}", implied | {Implied.NAMESPACE}
-    registry = DEFAULT_REGISTRY if first == "index.docker.io" else first
+    registry = DEFAULT_REGISTRY if first == HUB_INDEX else first
     if registry == DEFAULT_REGISTRY and "/" not in rest:
         return registry, f"{DEFAULT_NAMESPACE}/{rest}", {Implied.NAMESPACE}
     return registry, rest, set()

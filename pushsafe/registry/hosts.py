@@ -6,7 +6,7 @@ import ipaddress
 import re
 import socket
 
-from pushsafe.oci.reference import hostname
+from pushsafe.oci.reference import DEFAULT_REGISTRY, hostname
 
 _PLAIN_URL = re.compile(r"(\w+)://(?:[^/?#@]*@)?((?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?)(?=[/?#]|$)", re.ASCII)
 
@@ -27,7 +27,7 @@ def is_insecure(registry: str, insecure_registries: tuple[str, ...]) -> bool:
 
     As moby's `registry/config.go` does: by exact name with its port, else by the addresses the host name stands for.
     """
-    if registry == "docker.io":
+    if registry == DEFAULT_REGISTRY:
         return False  # it is in the engine's index of secure registries, which comes first
     if is_loopback(registry) or registry in insecure_registries:
         return True

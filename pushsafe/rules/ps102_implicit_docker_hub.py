@@ -6,7 +6,7 @@ import re
 
 from pushsafe.model.facts import Facts, Upcoming
 from pushsafe.model.verdicts import Severity
-from pushsafe.oci.reference import Implied
+from pushsafe.oci.reference import DEFAULT_REGISTRY, Implied
 from pushsafe.rules.rule import Needs, Problem, Rule, each, renamed
 
 _HOST_LIKE = re.compile(r"(?:docker-?)?(?:registry|hub|harbor|nexus|artifactory|quay|ghcr|gcr|ecr|acr)(?:-.*|\d*)")
@@ -60,7 +60,7 @@ def _capitals(facts: Facts) -> Problem:
         reference,
         f"{reference.given!r} starts with {reference.registry!r}, which docker reads as the host of a registry "
         "because of its capitals",
-        renamed(facts, f"docker.io/{reference.registry.lower()}/{reference.repository}{reference.tag_suffix}"),
+        renamed(facts, f"{DEFAULT_REGISTRY}/{reference.registry.lower()}/{reference.repository}{reference.tag_suffix}"),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pushsafe.known_registries import WEB_SITES
 from pushsafe.model.facts import Facts
 from pushsafe.model.verdicts import Severity
-from pushsafe.oci.reference import hostname
+from pushsafe.oci.reference import DEFAULT_REGISTRY, hostname
 from pushsafe.rules.rule import Needs, Problem, Rule, each, renamed
 
 
@@ -19,7 +19,7 @@ def check(facts: Facts) -> Problem | None:
         return Problem(reference, f"{said}; {site.note}")
     # Docker Hub's pages live below /r/ and /repository/docker/, which people paste along.
     path = reference.repository
-    if site.registry == "docker.io":
+    if site.registry == DEFAULT_REGISTRY:
         for page in ("repository/docker/", "r/", "u/"):
             path = path.removeprefix(page)
     return Problem(

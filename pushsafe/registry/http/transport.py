@@ -22,6 +22,7 @@ from urllib3.util import Retry, Timeout
 from pushsafe import __version__
 from pushsafe.model.errors import ProxyAnswers, RegistryAstray, RegistryUnreachable, TlsFailed
 from pushsafe.model.retry_policy import NO_PATIENCE, Patience
+from pushsafe.oci.reference import DEFAULT_REGISTRY, HUB_SERVER, server_of
 from pushsafe.registry.hosts import host_of, is_insecure, is_loopback, origin_of
 from pushsafe.registry.http.connection import Limits, Pools, knock, limits, new_pool
 from pushsafe.registry.http.destinations import Destinations, Lead, Reach
@@ -45,7 +46,6 @@ ERROR_LIMIT = 64 * 1024
 STREAM_TIMEOUT = 120.0
 """Seconds between two bytes of a blob, and for a registry that has all of one to put it away."""
 
-_HUB_HOST = "registry-1.docker.io"
 _RUN_IS_OVER = "the time for the whole run is over"
 _USER_AGENT = f"docker-pushsafe/{__version__}"
 _LISTS = ("www-authenticate", "oci-tag")  # of the headers that are read here
@@ -97,7 +97,7 @@ class _Request:
     def server(self) -> str:
         """The registry that it is for, by its name."""
         name = self.registry or host_of(self.url)
-        return "docker.io" if name == _HUB_HOST else name
+        return DEFAULT_REGISTRY if name == HUB_SERVER else name
 
 
 class _Time(NamedTuple):
@@ -404,7 +404,7 @@ class Transport:
     # ------------------------------------------------------------------ which address
 
     def _discover(self, registry: str) -> Endpoint:
-        host = _HUB_HOST if registry == "docker.io" else registry
+        host = server_of(registry)
         loopback = is_loopback(registry)
         if loopback and not self.engine_is_local():
             raise RegistryUnreachable(f"{registry} is on the engine's machine, which is not this one")
@@ -466,7 +466,7 @@ class Transport:
             held = self._certificates(name) if request.url[:6].lower() == "https:" else NO_CERTIFICATES
             key = (request.verify, proxy, held)
             if key not in self._pools:
-                owner = urllib3.util.parse_url(f"https://{_HUB_HOST if name == 'docker.io' else name}")
+                owner = urllib3.util.parse_url(f"https://{server_of(name)}")
                 contexts = Contexts(
                     verify=request.verify, certificates=held, owner=(owner.host or "", owner.port or 443)
                 )

@@ -119,7 +119,7 @@ class Stretch:
 
 @dataclass(frozen=True)
 class StoredBlob:
-    """A blob and the stretch where its bytes are (a `gateways.Content`)."""
+    """A blob and the stretch where its bytes are (an `oci.content.Content`)."""
 
     blob: Blob
     stretch: Stretch

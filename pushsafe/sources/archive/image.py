@@ -32,7 +32,7 @@ from pushsafe.sources.archive.select import selected
 
 
 class LayoutImage:
-    """An image of an OCI image layout, byte for byte as it is there (a `gateways.StoredImage`)."""
+    """An image of an OCI image layout, byte for byte as it is there (a `push.ports.StoredImage`)."""
 
     def __init__(self, layout: Layout, entry: Descriptor, wanted: Sequence[Platform]) -> None:
         """The image of an entry, or what of it serves the `wanted` platforms. Raises UsageError, naming the file."""
@@ -62,9 +62,9 @@ class LayoutImage:
 
 
 class PackedImage:
-    """An image of `docker save` whose manifest is made here, once its layers are packed (a `gateways.StoredImage`).
+    """An image of `docker save` whose manifest is made here, once its layers are packed (a `push.ports.StoredImage`).
 
-    The same archive makes the same manifest with the same version of isal (see `gzipping`): nothing goes into it but
+    The same archive makes the same manifest with the same version of isal (see `compress`): nothing goes into it but
     what is in the archive.
     """
 

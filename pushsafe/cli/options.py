@@ -1,15 +1,148 @@
-"""What several commands take, and what it comes to: their options, the report's form, an unusable command line."""
+"""The settings and the options that several commands have, a row each, and the one value that such options come to."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, NamedTuple
+
 import click
 
-from pushsafe import __version__
 from pushsafe.cli import params
-from pushsafe.model.errors import PushsafeError, UsageError
-from pushsafe.model.report import Report
+from pushsafe.cli.values import (
+    ADDS,
+    COUNT,
+    FLAG,
+    PATTERNS,
+    REPLACES,
+    SHORTENS,
+    SWITCHES_ON,
+    TIME,
+    TIME_OR_NONE,
+    Kind,
+    Reach,
+)
+from pushsafe.model.errors import UsageError
+from pushsafe.model.request import VERIFY_TIMEOUT, Asks, PushRequest, TagPolicy
 from pushsafe.report import DEFAULT_FORMAT, FORMATS
-from pushsafe.report.output import Output
+
+
+class Settings(NamedTuple):
+    """What holds for a run. `timeout` is in seconds, for the whole run; None means that there is none.
+
+    `retries` is how often a request is sent again. `verify_timeout` is in seconds, for each pushed tag.
+    `preflight_off` is the option, variable or file that switched the preflight off, empty where it is on. `warnings`
+    say what was found in files and does not count, a sentence each. `signed` tells that docker is asked to sign what
+    it pushes.
+    """
+
+    preflight: bool = True
+    timeout: float | None = None
+    retries: int = 3
+    verify_timeout: float = VERIFY_TIMEOUT
+    moving_tags: tuple[str, ...] = TagPolicy().moving
+    immutable_tags: tuple[str, ...] = TagPolicy().immutable
+    preflight_off: str = ""
+    warnings: tuple[str, ...] = ()
+    signed: bool = False
+
+    @property
+    def request(self) -> PushRequest:
+        """A request of nothing yet, under these settings."""
+        return PushRequest(
+            (),
+            policy=TagPolicy(self.moving_tags, self.immutable_tags, self.signed),
+            asks=Asks.PREFLIGHT if self.preflight else Asks.LOGIN,
+            retries=self.retries,
+            verify_timeout=self.verify_timeout,
+        )
+
+
+Option = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class Setting(NamedTuple):
+    """One setting: its name in files, of which its variable's is made, what it means, and its option if it has one.
+
+    `example` is a value as a file holds it, `project` what a project's file may do to it.
+    """
+
+    name: str
+    kind: Kind
+    meaning: str
+    example: object
+    project: Reach = REPLACES
+    option: Option | None = None
+
+    @property
+    def default(self) -> object:
+        return Settings._field_defaults[self.name.replace("-", "_")]
+
+
+SETTINGS = (
+    Setting(
+        "preflight",
+        FLAG,
+        "ask the registries, before anything is pushed, what a push would meet there",
+        example=True,
+        project=SWITCHES_ON,
+        option=click.option(
+            "--preflight/--no-preflight",
+            default=None,
+            help="Ask each registry first what the push would meet (the default), or do not.",
+        ),
+    ),
+    Setting(
+        "timeout",
+        TIME,
+        "how long the whole run may take",
+        example="5m",
+        project=SHORTENS,
+        option=click.option(
+            "--timeout", metavar="TIME", help="End the whole run after TIME: seconds, or as 90s, 5m, 1h30m."
+        ),
+    ),
+    Setting(
+        "retries",
+        COUNT,
+        "how often what met a busy registry (429, 502, 503, 504) or a dropped connection is tried again; "
+        "the engine's own push once, 0 for never",
+        example=5,
+        option=click.option(
+            "--retries",
+            metavar="N",
+            help="Try again what met a busy registry or a dropped connection: up to N times (3 if not given), the "
+            "engine's own push once.",
+        ),
+    ),
+    Setting(
+        "verify-timeout",
+        TIME_OR_NONE,
+        "how long to wait, when a pushed tag is read back, if it does not show at once or still names its old digest",
+        example="30s",
+        option=click.option(
+            "--verify-timeout",
+            metavar="TIME",
+            help="Wait up to TIME for each pushed tag to show when it is read back (15s if not given); 0 for a single "
+            "look.",
+        ),
+    ),
+    Setting("moving-tags", PATTERNS, "tags that are meant to change", example=["latest", "stable"], project=ADDS),
+    Setting(
+        "immutable-tags",
+        PATTERNS,
+        "tags that must never name another image than they do",
+        example=["v*"],
+        project=ADDS,
+    ),
+)
+"""Every setting there is."""
+
+
+def settings(*names: str) -> tuple[Option, ...]:
+    """The options of these settings; without a name, of all that have one."""
+    return tuple(one.option for one in SETTINGS if one.option and (one.name in names or not names))
+
 
 allow = click.option("--allow", multiple=True, metavar="CODE", help="Let one rule pass for this run; repeatable.")
 digest_file = click.option(
@@ -18,54 +151,64 @@ digest_file = click.option(
 dry_run = click.option(
     "--dry-run", is_flag=True, help="Check everything, show how each tag would get there, and push nothing."
 )
-format_ = click.option(
-    "--format",
-    "format_",
-    type=click.Choice(list(FORMATS)),
-    default=DEFAULT_FORMAT,
-    help=f"Form of the report; {DEFAULT_FORMAT} if not given.",
-)
-answer_format = click.option(
-    "--format", "format_", type=click.Choice(list(FORMATS)), default=DEFAULT_FORMAT, help="Form of the answer."
-)
-preflight = click.option(
-    "--preflight/--no-preflight",
-    default=None,
-    help="Ask each registry first what the push would meet (the default), or do not.",
-)
 quiet = click.option("-q", "--quiet", is_flag=True, help="Print only the references that are in place and verified.")
-retries = click.option(
-    "--retries",
-    metavar="N",
-    help="Try again what met a busy registry or a dropped connection: up to N times (3 if not given), the engine's own "
-    "push once.",
-)
-timeout = click.option("--timeout", metavar="TIME", help="End the whole run after TIME: seconds, or as 90s, 5m, 1h30m.")
-verify_timeout = click.option(
-    "--verify-timeout",
-    metavar="TIME",
-    help="Wait up to TIME for each pushed tag to show when it is read back (15s if not given); 0 for a single look.",
-)
 timings = click.option("--timings", is_flag=True, help="Show what each phase took; --format json always does.")
 
 
-def require_sense(*, dry_run: bool, quiet: bool, digest_file: str | None) -> None:
-    """Raise UsageError for options that contradict each other."""
-    if dry_run and quiet:
-        raise UsageError("--dry-run and --quiet: the one shows a plan, the other only what was pushed", "leave one out")
-    if dry_run and digest_file is not None:
-        raise UsageError("--dry-run pushes nothing, so there is no digest to write to --digest-file", "leave one out")
+def format_(help_text: str = f"Form of the report; {DEFAULT_FORMAT} if not given.") -> Option:
+    return click.option("--format", "format_", type=click.Choice(list(FORMATS)), default=DEFAULT_FORMAT, help=help_text)
 
 
-def with_digest_file(output: Output, name: str | None) -> Output:
-    """The same with a digest file, if there is one. Raises UsageError where it cannot be written."""
-    if name is None:
-        return output
-    from pushsafe.report.digest_file import DigestFile
+class Common(NamedTuple):
+    """What the options that several commands have say; `settings` by their names, None where an option is not given."""
 
-    return output._replace(digest_file=DigestFile(name))
+    settings: Mapping[str, object]
+    allow: tuple[str, ...] = ()
+    digest_file: str | None = None
+    dry_run: bool = False
+    format_: str = DEFAULT_FORMAT
+    quiet: bool = False
+    timings: bool = False
+
+    def require_sense(self) -> None:
+        """Raise UsageError for options that contradict each other."""
+        if self.dry_run and self.quiet:
+            raise UsageError(
+                "--dry-run and --quiet: the one shows a plan, the other only what was pushed", "leave one out"
+            )
+        if self.dry_run and self.digest_file is not None:
+            raise UsageError(
+                "--dry-run pushes nothing, so there is no digest to write to --digest-file", "leave one out"
+            )
+
+    def request(self, found: Settings) -> PushRequest:
+        """A request of nothing yet, under these options and settings. Raises UsageError."""
+        allowed = frozenset(params.code(text) for text in self.allow)
+        return found.request._replace(allowed=allowed, pushes=not self.dry_run, planned=self.dry_run)
 
 
-def unusable(error: PushsafeError) -> Report:
-    """The report of a command line that cannot mean anything, or of settings that cannot be read."""
-    return Report(__version__, errors=params.errors_of(error))
+def command(
+    *options: Option, cls: type[click.Command] = click.Command, **attributes: Any
+) -> Callable[[Callable[..., int]], click.Command]:
+    """A command of a function that takes the session, the common options as one value, and its own options.
+
+    Its help shows them by their names.
+    """
+
+    def made(function: Callable[..., int]) -> click.Command:
+        @click.pass_obj
+        @wraps(function)
+        def run(session: object, /, **given: Any) -> int:
+            said = {one.name: given.pop(name) for one in SETTINGS if (name := one.name.replace("-", "_")) in given}
+            shared = {name: given.pop(name) for name in Common._fields if name in given}
+            return function(session, Common(said, **shared), **given)
+
+        takes: Callable[..., Any] = run
+        for add in options:
+            takes = add(takes)
+        width = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+        found = click.command(None, cls, context_settings=width, **attributes)(takes)
+        found.params.sort(key=lambda one: max(one.opts, key=len).lstrip("-"))
+        return found
+
+    return made

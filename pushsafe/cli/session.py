@@ -7,21 +7,26 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from pushsafe import __version__
 from pushsafe.cli import plugin
+from pushsafe.cli.options import Common, Settings
 from pushsafe.cli.params import errors_of
-from pushsafe.cli.settings import Settings, load, time_limit
+from pushsafe.cli.settings import load, time_limit
 from pushsafe.model.errors import PushsafeError
 from pushsafe.model.facts import Facts
 from pushsafe.model.report import Report
 from pushsafe.model.request import Archive, DockerFlags, PushRequest
 from pushsafe.oci.reference import Reference
 from pushsafe.push.results import OUT_OF_TIME, never_begun, out_of_time, report_of
-from pushsafe.report.output import Output, display
+from pushsafe.report.output import Output, display, show
 from pushsafe.runtime import signals, streams
 from pushsafe.runtime.signals import TimedOut, deadline, silence
 
 if TYPE_CHECKING:
     from pushsafe.push.ports import Gateways
+
+    Request = PushRequest | Callable[[Gateways], PushRequest]
+    """What to push; a function where something outside has to be asked for it."""
 
 
 class Session(NamedTuple):
@@ -30,21 +35,20 @@ class Session(NamedTuple):
     flags: DockerFlags
     environ: Mapping[str, str]
 
-    def settings(self, **given: object) -> Settings:
-        """The settings in force; `given` are the command line's, None where it says nothing.
+    def settings(self, given: Mapping[str, object]) -> Settings:
+        """The settings in force; `given` are those that the command has options for, None where it says nothing.
 
         What a file says in vain, and what switched the preflight off, is told on standard error. Raises UsageError, and
         OutOfTime where reading them takes longer than the run may.
         """
-        options = {name.replace("_", "-"): value for name, value in given.items()}
-        with in_time(time_limit(self.environ, options), "the settings were read"):
-            settings = load(self.environ, Path(), options)
+        with in_time(time_limit(self.environ, given), "the settings were read"):
+            settings = load(self.environ, Path(), given)
         for warning in settings.warnings:
             streams.tell(f"warning: {warning}\n")
-        if settings.preflight_off and "preflight" in given:
-            streams.tell(f"note: the preflight is off: {settings.preflight_off}\n")
-        signed = plugin.wants_signatures(self.environ)
-        return settings._replace(policy=settings.policy._replace(signed=signed))
+        off = settings.preflight_off if "preflight" in given else ""
+        if off:
+            streams.tell(f"note: the preflight is off: {off}\n")
+        return settings._replace(preflight_off=off, signed=plugin.wants_signatures(self.environ))
 
 
 @contextmanager
@@ -75,13 +79,30 @@ def surroundings(session: Session, timeout: float | None, with_engine: bool = Tr
                 silence()
 
 
-def run(
-    session: Session,
-    request: PushRequest | Callable[[Gateways], PushRequest],
-    output: Output,
-    timeout: float | None,
-) -> Report:
-    """The report of the run, whatever ends it; what can only be asked for when something outside was is a function."""
+def run_and_show(
+    session: Session, common: Common, request_of: Callable[[Settings], Request], *, live: bool = True
+) -> int:
+    """Run what a command line asks for, show the report, and return the exit code.
+
+    `request_of` may raise what makes the command line unusable. Progress is drawn where it is `live`.
+    """
+    output = Output(common.format_, common.quiet, timings=common.timings, live=live)
+    try:
+        common.require_sense()
+        settings = session.settings(common.settings)
+        request = request_of(settings)
+        if common.digest_file is not None:
+            from pushsafe.report.digest_file import DigestFile
+
+            output = output._replace(digest_file=DigestFile(common.digest_file))
+    except PushsafeError as error:
+        return show(Report(__version__, errors=errors_of(error)), output)
+    report = _run(session, request, output, settings.timeout)
+    return show(report._replace(preflight_off=settings.preflight_off), output)
+
+
+def _run(session: Session, request: Request, output: Output, timeout: float | None) -> Report:
+    """The report of the run, whatever ends it."""
     done: list[Report] = []
     listed = request.references if isinstance(request, PushRequest) else ()
     from_files = isinstance(request, PushRequest) and isinstance(request.origin, Archive)

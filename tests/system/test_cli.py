@@ -20,7 +20,7 @@ from referencing import Resource
 
 from pushsafe import __version__
 from pushsafe.cli.commands import COMMANDS
-from pushsafe.cli.settings import USER_FILE
+from pushsafe.cli.settings_file import USER_FILE
 from pushsafe.report.exit_codes import ExitCode
 from tests.docker_client import needs_docker
 from tests.fakes.capture import FakeEngine, Refusal

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from pushsafe.cli import options, params
-from pushsafe.cli.session import Session, run
-from pushsafe.model.errors import PushsafeError, UsageError
-from pushsafe.model.request import Asks, Build, PushRequest, Target
+from pushsafe.cli.session import Session, run_and_show
+from pushsafe.model.errors import UsageError
+from pushsafe.model.request import Build, PushRequest, Target
 from pushsafe.oci.platform import Platform, read
 from pushsafe.oci.reference import BadReference
-from pushsafe.report.output import Output, show
 from pushsafe.runtime.redact import clean
 from pushsafe.sources.buildx.flags import (
     BuildArguments,
@@ -67,59 +66,28 @@ def _parted(args: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
     return (), args
 
 
-@click.command(
+@options.command(
+    click.argument("words", nargs=-1, metavar="[build|bake] BUILD-ARGS...", type=click.UNPROCESSED),
+    click.option("--dry-run", is_flag=True, help="Check everything, and build nothing."),
+    *(options.allow, options.digest_file, options.format_(), options.quiet, options.timings),
+    *options.settings("preflight", "timeout"),
     cls=_Guarded,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=_EPILOG,
     options_metavar="[[OPTIONS] --]",
 )
-@click.argument("words", nargs=-1, metavar="[build|bake] BUILD-ARGS...", type=click.UNPROCESSED)
-@options.allow
-@options.digest_file
-@click.option("--dry-run", is_flag=True, help="Check everything, and build nothing.")
-@options.format_
-@options.preflight
-@options.quiet
-@options.timeout
-@options.timings
-@click.pass_obj
-def buildx(
-    session: Session,
-    /,
-    words: tuple[str, ...],
-    allow: tuple[str, ...],
-    digest_file: str | None,
-    dry_run: bool,
-    format_: str,
-    preflight: bool | None,
-    quiet: bool,
-    timeout: str | None,
-    timings: bool,
-) -> int:
+def buildx(session: Session, common: options.Common, /, words: tuple[str, ...]) -> int:
     """Build with docker buildx, push, and verify.
 
     Takes the arguments of docker buildx build, or those of bake. Tags and platforms are linted and the registries asked
     as for any push; no build is started where its push would be refused. Then it is built with --push, and every tag
     is read back: it has to name the digest that was built, and to hold every platform asked for.
     """
-    output = Output(format_, quiet, timings=timings, live=False)
-    try:
-        options.require_sense(dry_run=dry_run, quiet=quiet, digest_file=digest_file)
-        settings = session.settings(preflight=preflight, timeout=timeout)
-        common = PushRequest(
-            (),
-            frozenset(params.code(text) for text in allow),
-            policy=settings.policy,
-            asks=Asks.PREFLIGHT if settings.preflight else Asks.LOGIN,
-            pushes=not dry_run,
-            retries=settings.retries,
-            verify_timeout=settings.verify_timeout,
-        )
-        request = _request(_read(words), session.environ, quiet, common)
-        output = options.with_digest_file(output, digest_file)
-    except PushsafeError as error:
-        return show(options.unusable(error), output)
-    return show(run(session, request, output, settings.timeout)._replace(preflight_off=settings.preflight_off), output)
+
+    def request(settings: options.Settings) -> PushRequest | Callable[[Gateways], PushRequest]:
+        asked = common.request(settings)._replace(planned=False)
+        return _request(_read(words), session.environ, common.quiet, asked)
+
+    return run_and_show(session, common, request, live=False)
 
 
 def _read(words: Sequence[str]) -> BuildArguments:

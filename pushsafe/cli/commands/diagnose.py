@@ -12,7 +12,7 @@ from pushsafe.cli.session import Session, surroundings
 from pushsafe.model.errors import PushsafeError
 from pushsafe.model.facts import Facts
 from pushsafe.model.report import RunError
-from pushsafe.model.request import PushRequest
+from pushsafe.model.request import Asks
 from pushsafe.oci.reference import BadReference, Reference, parse
 from pushsafe.push.results import error_of, out_of_time, report_of
 from pushsafe.report import FORMATS
@@ -25,32 +25,33 @@ if TYPE_CHECKING:
     from pushsafe.model.inquiry import Diagnosis
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.argument("reference", metavar="REF")
-@options.answer_format
-@click.option(
-    "--platform",
-    "platforms",
-    multiple=True,
-    metavar="OS/ARCH",
-    help="Of a multi-platform image, the platform that would be pushed.",
+@options.command(
+    click.argument("reference", metavar="REF"),
+    options.format_("Form of the answer."),
+    click.option(
+        "--platform",
+        "platforms",
+        multiple=True,
+        metavar="OS/ARCH",
+        help="Of a multi-platform image, the platform that would be pushed.",
+    ),
+    *options.settings("timeout"),
 )
-@options.timeout
-@click.pass_obj
-def diagnose(session: Session, reference: str, format_: str, platforms: tuple[str, ...], timeout: str | None) -> int:
+def diagnose(session: Session, common: options.Common, /, reference: str, platforms: tuple[str, ...]) -> int:
     """Tell step by step what a push of REF would meet; the command to run when a push was denied.
 
     Engine, image, credential and its source, the registry's challenge, the token and what it grants, an upload that is
     started and cancelled, and what the tag names now. Nothing is pushed. The exit code is that of the
     push, as far as it can be told beforehand.
     """
-    read = parse(reference)
+    read, format_ = parse(reference), common.format_
     try:
-        settings = session.settings(timeout=timeout)
+        settings = session.settings(common.settings)
         wanted = params.platforms(platforms)
         if isinstance(read, BadReference):
             return _ended(read, params.bad_reference(read), format_)
-        request = PushRequest((read,), platforms=wanted, policy=settings.policy, pushes=False)
+        asked = settings.request
+        request = asked._replace(references=(read,), platforms=wanted, asks=Asks.PREFLIGHT, pushes=False)
         with surroundings(session, settings.timeout) as outside:
             from pushsafe.push.diagnostics import run
 

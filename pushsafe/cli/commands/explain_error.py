@@ -17,7 +17,7 @@ from pushsafe.runtime import streams
     "explain-error", context_settings={"help_option_names": ["-h", "--help"], "ignore_unknown_options": True}
 )
 @click.argument("text", nargs=-1)
-@options.answer_format
+@options.format_("Form of the answer.")
 @click.pass_obj
 def explain_error(_session: object, text: tuple[str, ...], format_: str) -> int:
     """Tell what an error message of a push means, by its words alone.

@@ -5,12 +5,10 @@ from __future__ import annotations
 import click
 
 from pushsafe.cli import options, params
-from pushsafe.cli.session import Session, run
-from pushsafe.cli.settings import whole_number
-from pushsafe.model.errors import PushsafeError, UsageError
-from pushsafe.model.request import Asks, Assembly, PushRequest, Source
+from pushsafe.cli.session import Session, run_and_show
+from pushsafe.model.errors import UsageError
+from pushsafe.model.request import Assembly, PushRequest, Source
 from pushsafe.oci.reference import Reference, parse
-from pushsafe.report.output import Output, show
 
 _EPILOG = """\b
 Examples:
@@ -23,65 +21,26 @@ Examples:
 _USAGE = "docker pushsafe index -t REGISTRY/NAMESPACE/NAME:TAG SRC SRC...   (--help for options)"
 
 
-@click.command(
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+@options.command(
+    click.argument("sources", nargs=-1, metavar="SRC [SRC...]"),
+    click.option("-t", "--tag", "tags", multiple=True, metavar="REF", help="The tag that the index gets; repeatable."),
+    *(options.allow, options.digest_file, options.dry_run, options.format_(), options.quiet, options.timings),
+    *options.settings(),
     epilog=_EPILOG,
 )
-@click.argument("sources", nargs=-1, metavar="SRC [SRC...]")
-@options.allow
-@options.digest_file
-@options.dry_run
-@options.format_
-@options.preflight
-@options.quiet
-@options.retries
-@click.option("-t", "--tag", "tags", multiple=True, metavar="REF", help="The tag that the index gets; repeatable.")
-@options.timeout
-@options.timings
-@options.verify_timeout
-@click.pass_obj
-def index(
-    session: Session,
-    /,
-    sources: tuple[str, ...],
-    allow: tuple[str, ...],
-    digest_file: str | None,
-    dry_run: bool,
-    format_: str,
-    preflight: bool | None,
-    quiet: bool,
-    retries: str | None,
-    tags: tuple[str, ...],
-    timeout: str | None,
-    timings: bool,
-    verify_timeout: str | None,
-) -> int:
+def index(session: Session, common: options.Common, /, sources: tuple[str, ...], tags: tuple[str, ...]) -> int:
     """Put one index together from images of one platform each, and push it.
 
     A SRC is an image of this engine, or one that a registry holds: REF or NAME@DIGEST. Where both have one of the name,
     docker-daemon:REF and docker://REF say which is meant. What is missing in the repository is pushed, mounted or
     copied; the index gets every tag; and each is read back with its platforms. Attestations are kept.
     """
-    output = Output(format_, quiet, timings=timings)
-    try:
-        options.require_sense(dry_run=dry_run, quiet=quiet, digest_file=digest_file)
-        again = None if retries is None else whole_number(retries)
-        settings = session.settings(preflight=preflight, timeout=timeout, retries=again, verify_timeout=verify_timeout)
-        request = PushRequest(
-            _targets(tags),
-            frozenset(params.code(text) for text in allow),
-            policy=settings.policy,
-            asks=Asks.PREFLIGHT if settings.preflight else Asks.LOGIN,
-            pushes=not dry_run,
-            planned=dry_run,
-            retries=settings.retries,
-            verify_timeout=settings.verify_timeout,
-            origin=Assembly(_sources(sources)),
-        )
-        output = options.with_digest_file(output, digest_file)
-    except PushsafeError as error:
-        return show(options.unusable(error), output)
-    return show(run(session, request, output, settings.timeout)._replace(preflight_off=settings.preflight_off), output)
+
+    def request(settings: options.Settings) -> PushRequest:
+        asked = common.request(settings)
+        return asked._replace(references=_targets(tags), origin=Assembly(_sources(sources)))
+
+    return run_and_show(session, common, request)
 
 
 def _targets(texts: tuple[str, ...]) -> tuple[Reference, ...]:

@@ -17,9 +17,12 @@ from typing import NamedTuple
 
 import pytest
 
-from pushsafe.cli.settings import PROJECT_FILE, SETTINGS, USER_FILE, Setting, Settings, load, seconds, setting_table
+from pushsafe.cli.options import SETTINGS, Setting, Settings
+from pushsafe.cli.settings import load, setting_table
+from pushsafe.cli.settings_file import PROJECT_FILE, USER_FILE
+from pushsafe.cli.values import seconds
 from pushsafe.model.errors import UsageError
-from pushsafe.model.request import TagPolicy
+from pushsafe.model.request import PushRequest, TagPolicy
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
@@ -73,14 +76,8 @@ def place(tmp_path: Path) -> Place:
 
 
 def value(settings: Settings, name: str) -> object:
-    return {
-        "preflight": settings.preflight,
-        "timeout": settings.timeout,
-        "retries": settings.retries,
-        "verify-timeout": settings.verify_timeout,
-        "moving-tags": settings.policy.moving,
-        "immutable-tags": settings.policy.immutable,
-    }[name]
+    found: object = getattr(settings, name.replace("-", "_"))
+    return found
 
 
 # ---------------------------------------------------------------------- what counts over what
@@ -120,7 +117,10 @@ def loaded(place: Place, name: str, said: Mapping[str, Said]) -> Settings:
 
 
 def test_nothing_said_is_the_default(place: Place) -> None:
-    assert place.load() == Settings(preflight=True, timeout=None, retries=3, policy=TagPolicy())
+    assert place.load() == Settings(
+        preflight=True, timeout=None, retries=3, moving_tags=TagPolicy().moving, immutable_tags=()
+    )
+    assert place.load().request == PushRequest(())
     assert {setting.name: setting.default for setting in SETTINGS} == {name: value(Settings(), name) for name in TWO}
 
 
@@ -466,7 +466,7 @@ def test_words_for_true_and_false(text: str, expected: bool, place: Place) -> No
 )
 def test_patterns_that_match_a_tag(pattern: str, tag: str, place: Place) -> None:
     assert fnmatchcase(tag, pattern)
-    assert place.load({"PUSHSAFE_MOVING_TAGS": pattern}).policy.moving == (pattern,)
+    assert place.load({"PUSHSAFE_MOVING_TAGS": pattern}).moving_tags == (pattern,)
 
 
 @pytest.mark.parametrize(
@@ -587,7 +587,7 @@ def test_what_a_variable_cannot_say(name: str, text: str, message: str, hint: st
     [
         ({"timeout": "soon"}, f'--timeout: "soon" is {A_TIME}', "--timeout 5m"),
         ({"timeout": 0}, f"--timeout: 0 is {A_RANGE}", "--timeout 5m"),
-        ({"moving-tags": "a"}, '--moving-tags: "a" is no list of patterns', "--moving-tags latest,stable"),
+        ({"retries": "many"}, '--retries: "many" is no whole number', "--retries 5"),
         ({"timeot": 5}, 'there is no setting "--timeot"', "--timeout"),
     ],
 )
@@ -620,8 +620,9 @@ def test_what_mends_it_is_valid(setting: Setting, place: Place) -> None:
     expected = place.load()
     assert (expected == Settings()) == (setting.example == setting.default)
     file.unlink()
-    variable, _, text = place.refusal({setting.variable: "-"})[1].partition("=")
-    assert (variable, place.load({variable: text})) == (setting.variable, expected)
+    named = "PUSHSAFE_" + setting.name.upper().replace("-", "_")
+    variable, _, text = place.refusal({named: "-"})[1].partition("=")
+    assert (variable, place.load({variable: text})) == (named, expected)
 
 
 # ---------------------------------------------------------------------- whose folder it is
@@ -713,7 +714,7 @@ def test_the_search_goes_on_above_a_strangers_file(place: Place, monkeypatch: py
     (place.home / PROJECT_FILE).write_text("timeout = 5")
     me = os.geteuid()
     monkeypatch.setattr(os, "geteuid", lambda: me + 1)
-    monkeypatch.setattr("pushsafe.cli.settings._trusted", lambda environ: {0, me, me + 1})
+    monkeypatch.setattr("pushsafe.cli.settings_file._trusted", lambda environ: {0, me, me + 1})
     settings = place.load()
     assert settings.timeout == 5
     assert settings.warnings[0].startswith(f"{file} is ignored: anyone can write to its folder; ")
@@ -762,7 +763,7 @@ def test_the_user_takes_away_what_a_project_adds(place: Place) -> None:
     place.write("project", 'preflight = true\ntimeout = 1\nimmutable-tags = ["v*"]\nmoving-tags = ["rc"]')
     variables = {"PUSHSAFE_IMMUTABLE_TAGS": "", "PUSHSAFE_MOVING_TAGS": "latest", "PUSHSAFE_PREFLIGHT": "off"}
     settings = place.load(variables, {"timeout": "5m"})
-    assert settings == Settings(False, 300, policy=TagPolicy(("latest",), ()), preflight_off="PUSHSAFE_PREFLIGHT")
+    assert settings == Settings(False, 300, moving_tags=("latest",), preflight_off="PUSHSAFE_PREFLIGHT")
 
 
 @pytest.mark.parametrize(
@@ -819,8 +820,7 @@ def test_the_pages_table_is_what_the_code_says() -> None:
     ]
     table = re.findall(r"<!-- begin settings -->\n(.*?)<!-- end settings -->", PAGE, re.DOTALL)
     assert [one.splitlines()[2:] for one in table] == [rows]
-    said = {"policy", "preflight_off", "warnings"}
-    assert len(rows) == len(set(Settings._fields) - said) + len(set(TagPolicy._fields) - {"signed"})
+    assert len(rows) == len(set(Settings._fields) - {"preflight_off", "warnings", "signed"})
 
 
 def test_the_pages_files_are_the_codes() -> None:
@@ -832,7 +832,11 @@ def test_the_pages_examples_work(place: Place) -> None:
     (toml,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
     (line,) = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
     place.write("project", toml)
-    policy = TagPolicy((*TagPolicy().moving, "[0-9]", "[0-9].[0-9]"), ("v*", "*-release"))
-    assert place.load() == Settings(timeout=900, policy=policy)
+    wanted = Settings(
+        timeout=900,
+        moving_tags=(*TagPolicy().moving, "[0-9]", "[0-9].[0-9]"),
+        immutable_tags=("v*", "*-release"),
+    )
+    assert place.load() == wanted
     environ = dict(re.findall(r"(PUSHSAFE_\w+)=(\S*)", line))
-    assert place.load(environ) == Settings(timeout=90, policy=policy._replace(immutable=()))
+    assert place.load(environ) == wanted._replace(timeout=90, immutable_tags=())

@@ -1,0 +1,148 @@
+"""The kinds of values that settings have, as files, variables and options write them; whatever is wrong is refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from pushsafe.runtime.redact import clean
+
+_LONGEST_TIMEOUT = 24 * 3600
+_MOST_RETRIES = 100
+_WORDS = {**dict.fromkeys(("1", "true", "yes", "on"), True), **dict.fromkeys(("0", "false", "no", "off"), False)}
+
+
+class Kind(NamedTuple):
+    """A kind of value: `parse` makes of a variable's or an option's text what a file would hold, `read` the value of
+    that. Both raise ValueError."""
+
+    words: str
+    parse: Callable[[str], object]
+    read: Callable[[object], object]
+
+
+class Reach(NamedTuple):
+    """What a project's file may do to a setting: `join` makes of the user's own value and the project's what holds.
+
+    `words` say so for the documentation; `refusal` ends the sentence on a value that changes nothing.
+    """
+
+    words: str
+    join: Callable[[Any, Any], object]
+    refusal: str = ""
+
+
+def _joined(own: tuple[str, ...], added: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*own, *added)))
+
+
+REPLACES = Reach("replaces it", lambda _, project: project)
+SWITCHES_ON = Reach(
+    "switches it on, never off", lambda own, project: own or project, "a project's file cannot switch it off"
+)
+SHORTENS = Reach(
+    "shortens it",
+    lambda own, project: project if own is None else min(own, project),
+    "a project's file cannot make it longer",
+)
+ADDS = Reach("adds to it", _joined, "a project's file adds to the list, and takes nothing away")
+
+
+def seconds(text: str) -> float:
+    """The seconds of a number of them (`90`, `0.5`), or of hours, minutes and seconds (`90s`, `5m`, `1h30m`).
+
+    Raises ValueError for any other text, for 0, and for more than 24 hours.
+    """
+    number = r"([0-9]+(?:\.[0-9]+)?)"
+    found = re.fullmatch(f"(?:{number}h)?(?:{number}m)?(?:{number}s)?|{number}", text)
+    if found is None or not text:
+        raise _no_time(text)
+    return _bounded(sum(float(part or 0) * unit for part, unit in zip(found.groups(), (3600, 60, 1, 1), strict=True)))
+
+
+def _word(text: str) -> object:
+    return _WORDS.get(text.lower(), text)
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{written(value)} is neither true nor false")
+    return value
+
+
+def _timeout(value: object) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _bounded(value)
+    if isinstance(value, str):
+        return seconds(value)
+    raise _no_time(value)
+
+
+def _patience(value: object) -> float:
+    """A time, or none at all."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return 0.0 if value in ("0", "0s") or (is_number and value == 0) else _timeout(value)
+
+
+def _no_time(value: object) -> ValueError:
+    return ValueError(f"{written(value)} is neither a time such as 90s, 5m, 1h30m nor a number of seconds")
+
+
+def _bounded(value: float) -> float:
+    if not 0 < value <= _LONGEST_TIMEOUT:
+        raise ValueError(f"{written(value)} is out of range: more than 0 seconds, at most 24 hours")
+    return float(value)
+
+
+def _whole_number(text: str) -> object:
+    """The number that a text writes; the text itself where it writes none, to be refused."""
+    return int(text) if re.fullmatch("-?[0-9]{1,9}", text) else text
+
+
+def _retries(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"{written(value)} is no whole number")
+    if not 0 <= value <= _MOST_RETRIES:
+        raise ValueError(f"{value} is out of range: 0 to {_MOST_RETRIES}")
+    return value
+
+
+def _split(text: str) -> object:
+    return [one.strip() for one in text.split(",")] if text else []
+
+
+def _patterns(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
+        raise ValueError(f"{written(value)} is no list of patterns")
+    for pattern in value:
+        if problem := _matches_nothing(pattern):
+            raise ValueError(f"{written(pattern)} matches no tag: {problem}")
+    return tuple(value)
+
+
+def _matches_nothing(pattern: str) -> str:
+    """Why no tag can match it, empty if one can (distribution/reference: a tag is `[\\w][\\w.-]{0,127}`)."""
+    if not pattern:
+        return "it is empty"
+    if strange := re.findall(r"[^A-Za-z0-9_.*?!\[\]-]", pattern):
+        return f"no tag contains {written(''.join(dict.fromkeys(strange)))}"
+    if pattern[0] in ".-":
+        return f"no tag starts with {pattern[0]}"
+    if not re.fullmatch(r"(?:[A-Za-z0-9_.*?-]|\[!?[A-Za-z0-9_.-]+\])+", pattern):
+        return "its [, ] or ! is no part of a set such as [0-9] or [!0-9]"
+    return ""
+
+
+def written(value: object) -> str:
+    """A value as TOML writes it, for messages and the documentation."""
+    import json
+
+    return clean(json.dumps(value, ensure_ascii=False, default=str))
+
+
+FLAG = Kind("true or false; a variable also 1, 0, yes, no, on, off", _word, _flag)
+TIME = Kind("a number of seconds, or a text such as 90s, 5m, 1h30m; at most 24 hours", str, _timeout)
+TIME_OR_NONE = Kind("a number of seconds, or a text such as 15s, 2m; 0 for a single look", str, _patience)
+COUNT = Kind(f"a whole number, 0 to {_MOST_RETRIES}", _whole_number, _retries)
+PATTERNS = Kind("a list of patterns; in a variable with commas between them", _split, _patterns)

@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, TextIO
 
-from pushsafe.model.outcomes import Denied, Failed, LayerEvent, Pushed
+from pushsafe.model.outcomes import Denied, Failed, Pushed
 from pushsafe.model.plan import How, Wait
 from pushsafe.model.report import TagResult
-from pushsafe.model.verdicts import Finding
 from pushsafe.oci.reference import Reference
-from pushsafe.report.progress_state import Underway, pause, standing
+from pushsafe.report.progress import Tracker
+from pushsafe.report.progress_state import pause, standing
 from pushsafe.report.style import plain, size
 
 INTERVAL = 10.0
@@ -66,7 +66,7 @@ def every(seconds: float, do: Callable[[], None]) -> Callable[[], None]:
     return end
 
 
-class Lines:
+class Lines(Tracker):
     """A line for each finished tag, for a pause, and, while nothing is finished for long, of how it stands.
 
     A thread looks whether such a line is due: an engine may be silent for long.
@@ -79,36 +79,20 @@ class Lines:
         repeat: Callable[[float, Callable[[], None]], Callable[[], None]] = every,
     ) -> None:
         """`repeat` calls a function every so many seconds until what it returns is called."""
+        super().__init__()
         self._stream = Patient(stream or sys.stderr)
         self._clock = clock
         self._repeat = repeat
         self._end: Callable[[], None] | None = None
-        self._lock = threading.Lock()
-        self._run = Underway()
         # What was told last, when, and how many bytes had travelled by then.
         self._told, self._since, self._travelled = "", clock(), 0
         self._waited: float | None = None
 
-    def warned(self, findings: Sequence[Finding]) -> None:
-        """The report has them."""
-
     def planned(self, tags: Sequence[Reference]) -> None:
         with self._lock:
-            self._run.planned(tags)
+            super().planned(tags)
             self._note()
             self._end = self._end or self._repeat(1.0, self._look)
-
-    def reading(self, place: str, done: int, whole: int) -> None:
-        with self._lock:
-            self._run.reading(place, done, whole)
-
-    def pushing(self, reference: Reference) -> None:
-        with self._lock:
-            self._run.pushing(reference)
-
-    def layer(self, event: LayerEvent) -> None:
-        with self._lock:
-            self._run.layer(event)
 
     def waiting(self, wait: Wait) -> None:
         with self._lock:
@@ -119,7 +103,7 @@ class Lines:
 
     def finished(self, result: TagResult) -> None:
         with self._lock:
-            self._run.finished(result)
+            super().finished(result)
             count = f"{self._run.done}/{self._run.total}" if self._run.total else f"{self._run.done}"
             self._stream.write(f"[{count}] {plain(str(result.reference))} {said(result)}\n")
             self._note()

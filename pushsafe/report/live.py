@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol, TextIO, cast
+from typing import TYPE_CHECKING, TextIO, cast
 
 from pushsafe.model.outcomes import LayerEvent, LayerState
 from pushsafe.model.plan import Wait
@@ -15,7 +14,8 @@ from pushsafe.model.verdicts import Finding
 from pushsafe.oci.reference import Reference
 from pushsafe.report.human import render_findings
 from pushsafe.report.lines import Patient
-from pushsafe.report.progress_state import Push, Underway, pause
+from pushsafe.report.progress import Display, Tracker
+from pushsafe.report.progress_state import Push, pause
 from pushsafe.report.style import many, plain, size
 
 if TYPE_CHECKING:
@@ -24,82 +24,52 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 
-class Display(Protocol):
-    """An observer of the run that is closed at its end."""
-
-    def warned(self, findings: Sequence[Finding]) -> None: ...
-    def planned(self, tags: Sequence[Reference]) -> None: ...
-    def reading(self, place: str, done: int, whole: int) -> None: ...
-    def pushing(self, reference: Reference) -> None: ...
-    def layer(self, event: LayerEvent) -> None: ...
-    def waiting(self, wait: Wait) -> None: ...
-    def finished(self, result: TagResult) -> None: ...
-    def close(self) -> None: ...
-
-
-class Silent:
-    """For `--quiet` and machine formats on a terminal nobody looks at."""
-
-    def warned(self, findings: Sequence[Finding]) -> None: ...
-    def planned(self, tags: Sequence[Reference]) -> None: ...
-    def reading(self, place: str, done: int, whole: int) -> None: ...
-    def pushing(self, reference: Reference) -> None: ...
-    def layer(self, event: LayerEvent) -> None: ...
-    def waiting(self, wait: Wait) -> None: ...
-    def finished(self, result: TagResult) -> None: ...
-    def close(self) -> None: ...
-
-
-class Lazy:
+class Lazy(Display):
     """A display that is made when it is clear what is pushed: a refusal needs none.
 
     Warnings are told before that, while a person at the terminal can still think better of it.
     """
 
     def __init__(self, make: Callable[[], Display], *, color: bool = False) -> None:
-        self._make = make
+        self._make: Callable[[], Display] | None = make
         self._color = color
-        self._made: Display | None = None
+        self._shown = Display()
 
     def warned(self, findings: Sequence[Finding]) -> None:
         Patient(sys.stderr).write(render_findings(findings, color=self._color))
 
     def planned(self, tags: Sequence[Reference]) -> None:
-        self._made = self._made or self._make()
-        self._made.planned(tags)
+        if self._make:
+            self._shown, self._make = self._make(), None
+        self._shown.planned(tags)
 
     def reading(self, place: str, done: int, whole: int) -> None:
-        if self._made:
-            self._made.reading(place, done, whole)
+        self._shown.reading(place, done, whole)
 
     def pushing(self, reference: Reference) -> None:
-        if self._made:
-            self._made.pushing(reference)
+        self._shown.pushing(reference)
 
     def layer(self, event: LayerEvent) -> None:
-        if self._made:
-            self._made.layer(event)
+        self._shown.layer(event)
 
     def waiting(self, wait: Wait) -> None:
-        if self._made:
-            self._made.waiting(wait)
+        self._shown.waiting(wait)
 
     def finished(self, result: TagResult) -> None:
-        if self._made:
-            self._made.finished(result)
+        self._shown.finished(result)
 
     def close(self) -> None:
-        if self._made:
-            self._made.close()
+        self._shown.close()
 
 
-class Live:
+class Live(Tracker):
     """Every push under way and each of its layers that travels, with bytes and rate; wiped at the end.
 
     A layer is known by its push and its name: two pushes may send the same one.
     """
 
     def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
         # rich is imported for terminals only: it costs more than the rest of a start together.
         from rich.console import Console
         from rich.live import Live as Region
@@ -126,25 +96,12 @@ class Live:
         self._all: TaskID = self._rate.add_task("", total=None)
         self._tasks: dict[tuple[str, str], TaskID] = {}
         self._waits: dict[str, tuple[float, Wait]] = {}
-        self._run = Underway()
-        self._lock = threading.Lock()
         self._region = Region(get_renderable=self.render, console=self._console, transient=True)
         self._region.start()
 
-    def warned(self, findings: Sequence[Finding]) -> None:
-        """They are told before this is made."""
-
-    def planned(self, tags: Sequence[Reference]) -> None:
-        with self._lock:
-            self._run.planned(tags)
-
-    def reading(self, place: str, done: int, whole: int) -> None:
-        with self._lock:
-            self._run.reading(place, done, whole)
-
     def pushing(self, reference: Reference) -> None:
         with self._lock:
-            self._run.pushing(reference)
+            super().pushing(reference)
             self._drop(str(reference))
 
     def layer(self, event: LayerEvent) -> None:
@@ -167,7 +124,7 @@ class Live:
 
     def finished(self, result: TagResult) -> None:
         with self._lock:
-            self._run.finished(result)
+            super().finished(result)
             self._drop(str(result.reference))
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from pushsafe.model.report import ErrorKind, Report, RunError
 from pushsafe.model.verdicts import Severity
@@ -17,6 +17,7 @@ from pushsafe.runtime.signals import install_stop
 
 if TYPE_CHECKING:
     from pushsafe.report.digest_file import DigestFile
+    from pushsafe.report.progress import Display
 
 
 _PUSHING = frozenset(("build", "push", "tag", "verify"))
@@ -98,12 +99,13 @@ def colored(stream: TextIO) -> bool:
 
 
 @contextmanager
-def display(output: Output) -> Iterator[Any]:
+def display(output: Output) -> Iterator[Display]:
     from pushsafe.report.lines import Lines
-    from pushsafe.report.live import Lazy, Live, Silent
+    from pushsafe.report.live import Lazy, Live
+    from pushsafe.report.progress import Display
 
     if output.quiet:
-        shown: Any = Silent()
+        shown: Display = Display()
     elif sys.stderr.isatty():
         shown = Lazy(Live if output.live else Lines, color=colored(sys.stderr))
     else:

@@ -21,7 +21,7 @@ from pushsafe.cli.bootstrap import gateways
 from pushsafe.model.report import Report
 from pushsafe.model.request import Asks, DockerFlags, PushRequest
 from pushsafe.push.pipeline import run
-from pushsafe.report.live import Silent
+from pushsafe.report.progress import Display
 from pushsafe.sources import source_of
 from tests.lab import Lab, LabRegistry
 from tests.values import ref
@@ -133,4 +133,4 @@ class User:
         request = PushRequest(tuple(map(ref, references)), frozenset(allowed), asks=asks, pushes=pushes)
         flags = DockerFlags(config=str(self.config), host=(engine,))
         with gateways(flags, self.environ(engine)) as outside:
-            return run(request, outside, Silent(), source_of)
+            return run(request, outside, Display(), source_of)

@@ -38,7 +38,8 @@ from pushsafe.model.verdicts import Denial, DenialKind, DenialReason, Failure, F
 from pushsafe.oci.manifest import ManifestInfo
 from pushsafe.oci.reference import Reference
 from pushsafe.report.lines import Lines, Patient, every, said
-from pushsafe.report.live import Display, Lazy, Live, Silent
+from pushsafe.report.live import Lazy, Live
+from pushsafe.report.progress import Display
 from tests.terminal import read_all
 from tests.values import OCI_MANIFEST, ref, sha
 
@@ -518,7 +519,7 @@ def test_a_terminal_of_ten_lines_shows_it_all_and_keeps_nothing() -> None:
 # ---------------------------------------------------------------------- when it is made
 
 
-class Noted(Silent):
+class Noted(Display):
     """A display that notes what it is told."""
 
     def __init__(self) -> None:
@@ -579,7 +580,7 @@ def test_a_run_that_refuses_makes_none_and_its_warnings_are_told(capsys: pytest.
 
 
 def test_silence(capsys: pytest.CaptureFixture[str]) -> None:
-    silent = Silent()
+    silent = Display()
     for event in ([ONE], *EVENTS):
         tell(silent, event)
     silent.close()

@@ -96,7 +96,8 @@ class Upcoming(NamedTuple):
     digest of a single image's config, and `version` the label `org.opencontainers.image.version` there. `attestations`
     are those that stay behind, signatures of the index as well, where only some platforms of an index are meant;
     `part_of` is the digest of that index, where another one was made of it. `untagged` are the digests of signatures
-    and the like that stay behind because no registry could find them.
+    and the like that stay behind because no registry could find them. `place` is where it lies in files, as it was
+    given (`--from`).
     """
 
     platforms: tuple[Platform, ...]
@@ -107,6 +108,7 @@ class Upcoming(NamedTuple):
     attestations: int = 0
     part_of: str = ""
     untagged: tuple[str, ...] = ()
+    place: str = ""
 
 
 class Builder(NamedTuple):
@@ -164,7 +166,6 @@ class Facts(NamedTuple):
     for. `now` is seconds since the epoch. `listed` tells whether the user wrote this very tag, or `--all-tags` found
     it. buildx is looked at only where it would be needed.
     `staged` is the engine's image, as it was given, that is pushed under this tag for an index, and for nothing else.
-    `place` is where the image lies in files, as it was given (`--from`).
     """
 
     reference: Reference
@@ -182,13 +183,12 @@ class Facts(NamedTuple):
     tag_now: TagState | None = None
     buildx: Buildx | None = None
     staged: str = ""
-    place: str = ""
 
     @property
     def repository(self) -> Repository:
         """Where it goes and as whom, once the credential was looked for."""
         if self.credential is None:
-            raise AssertionError("a fact that gathering fills in is missing")
+            raise AssertionError("a fact that is collected before is missing")
         return Repository(self.reference, self.credential)
 
     @property
@@ -202,6 +202,11 @@ class Facts(NamedTuple):
     def one_platform_each(self) -> bool:
         """Whether the engine is known to keep one platform of each image."""
         return self.engine is not None and not self.engine.kind.holds_indexes
+
+    @property
+    def place(self) -> str:
+        """Where the image lies in files, as it was given; empty for any other."""
+        return self.image.place if isinstance(self.image, Upcoming) else ""
 
     @property
     def by_name(self) -> bool:

@@ -42,11 +42,10 @@ def run(
         Facts(
             reference,
             gateways.configured(),
-            image=None if request.origin is None else Upcoming(()),
+            image=_upcoming(request),
             platforms=request.platforms,
             now=gateways.now(),
             policy=request.policy,
-            place=request.origin.given if isinstance(request.origin, Archive) else "",
         )
         for reference in request.references
     )
@@ -165,6 +164,13 @@ class Execution:
         recorder = Recorder(self._observer, self._timer)
         self._results = recorder.results
         self._source.carry_out(facts, planned, recorder)
+
+
+def _upcoming(request: PushRequest) -> Upcoming | None:
+    """What is known of the image before its source is asked; `None` for the engine's."""
+    if request.origin is None:
+        return None
+    return Upcoming((), place=request.origin.given if isinstance(request.origin, Archive) else "")
 
 
 def _ready(fact: Facts) -> TagResult:

@@ -1,4 +1,4 @@
-"""An image that lies in files as the origin of tags: what a registry lacks of it is sent from here, by no engine."""
+"""An image that lies in files as the source of tags: what a registry lacks of it is sent from here, by no engine."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ class ArchiveSource(Source):
 
     def prepare(self, facts: tuple[Facts, ...], /) -> tuple[Facts, ...]:
         self._image = self._gateways.stored(self._archive, self._request.platforms)
-        return tuple(fact._replace(image=self._image.upcoming) for fact in facts)
+        upcoming = self._image.upcoming._replace(place=self._archive.given)
+        return tuple(fact._replace(image=upcoming) for fact in facts)
 
     def look_ahead(self, fact: Facts, /) -> None:
         """Ask what is there of it already: that saves the round trip, unless it is still being packed."""

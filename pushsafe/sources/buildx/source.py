@@ -1,4 +1,4 @@
-"""A build by buildx as the origin of tags: refused before it begins where its push would be, and verified after it."""
+"""A build by buildx as the source of tags: refused before it begins where its push would be, and verified after it."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def test_fires(given: str) -> None:
         ({"image": Upcoming(())}, "-t registry.test/a:latest"),
         ({"image": LocalImage("sha256:1", ()), "staged": "a:1"}, "-t registry.test/a:latest"),
         (
-            {"image": Upcoming(()), "place": "oci:my image"},
+            {"image": Upcoming((), place="oci:my image")},
             "docker pushsafe --from 'oci:my image' registry.test/a:latest",
         ),
         ({"platforms": (ARM,)}, "docker pushsafe --platform linux/arm64 registry.test/a:latest"),

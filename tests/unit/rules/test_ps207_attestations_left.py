@@ -24,14 +24,14 @@ def test_fires() -> None:
 
 def test_fires_for_an_image_in_files() -> None:
     stored = Upcoming((ARM64,), sha("a"), attestations=2)
-    problem = only(RULE, facts(GIVEN, image=stored, platforms=(ARM64,))._replace(place="oci:out"))
+    problem = only(RULE, facts(GIVEN, image=stored._replace(place="oci:out"), platforms=(ARM64,)))
     assert problem.fix == f"docker pushsafe --from oci:out {GIVEN}   (the whole index, with them)"
 
 
 @pytest.mark.parametrize("left", [0, 1])
 def test_fires_for_an_index_that_was_made(left: int) -> None:
     made = Upcoming((AMD64, ARM64), sha("a"), attestations=left, part_of=sha("b"))
-    problem = only(RULE, facts(GIVEN, image=made, platforms=(AMD64, ARM64))._replace(place="oci:out"))
+    problem = only(RULE, facts(GIVEN, image=made._replace(place="oci:out"), platforms=(AMD64, ARM64)))
     assert "a new index of linux/amd64,linux/arm64 alone is pushed" in problem.message
     assert sha("b") in problem.message
     assert ("signatures that belong to the image's index stay behind" in problem.message) is bool(left)

@@ -654,6 +654,12 @@ def test_http_headers_go_with_every_request() -> None:
         assert posts == ["application/json"] * 2
 
 
+def test_a_header_of_the_environment_is_sent_byte_for_byte() -> None:
+    with FakeEngine() as engine:
+        Engine(EngineAddress(engine.host, ""), headers={"X-Team": os.fsdecode(b"caf\xe9")}).info()
+        assert [one.headers["x-team"] for one in engine.requests] == ["caf\xe9"] * 2
+
+
 @pytest.mark.parametrize(("name", "value"), [("X-Key", "s3cret\r\nX: y"), ("", "s3cret"), ("X Y", "s3cret")])
 def test_http_headers_that_cannot_be_sent(name: str, value: str) -> None:
     with FakeEngine() as engine:

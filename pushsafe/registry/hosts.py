@@ -17,9 +17,11 @@ def is_loopback(registry: str) -> bool:
     if host == "localhost":
         return True
     try:
-        return ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
     except ValueError:
         return False
+    # From Python 3.13 on, ::ffff:127.0.0.1 is a loopback address too.
+    return address.is_loopback and getattr(address, "ipv4_mapped", None) is None
 
 
 def is_insecure(registry: str, insecure_registries: tuple[str, ...]) -> bool:

@@ -1,9 +1,9 @@
-"""python -m tests.lab up | down [--remove] | status | install."""
+"""python -m tests.lab up | down [--remove] | status | install | newest-python [PYTEST ARGUMENTS]."""
 
 import argparse
 import sys
 
-from . import lifecycle, status
+from . import lifecycle, newest_python, status
 from .model import LabError
 
 
@@ -15,7 +15,10 @@ def main(argv: list[str]) -> int:
     down.add_argument("--remove", action="store_true", help="empty the run directory too")
     commands.add_parser("status", help="show what runs")
     commands.add_parser("install", help="install and cache only")
-    chosen = parser.parse_args(argv)
+    commands.add_parser("newest-python", help="run the unit and contract tests under the newest Python")
+    chosen, rest = parser.parse_known_args(argv)
+    if rest and chosen.command != "newest-python":
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         if chosen.command == "up":
             lifecycle.up()
@@ -23,6 +26,8 @@ def main(argv: list[str]) -> int:
             lifecycle.down(remove=chosen.remove)
         elif chosen.command == "install":
             print(lifecycle.install())
+        elif chosen.command == "newest-python":
+            return newest_python.run(rest)
         if chosen.command in ("up", "status"):
             print(status.table())
     except LabError as error:

@@ -1,4 +1,4 @@
-"""The newer engine and its tools: a small root of Debian's unstable release, built once and cached."""
+"""The newer engine, its tools and the newest Python: a root of Debian's unstable release, built once and cached."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ from .model import LabError
 from .paths import cache_directory
 
 RELEASE = "sid"
-NEEDED = ("docker.io", "docker-cli", "docker-buildx")
+NEEDED = ("docker.io", "docker-cli", "docker-buildx", "python3")
 OPTIONAL = ("crane", "skopeo", "oras")
 PROGRAMS = {
     "docker": "usr/bin/docker",

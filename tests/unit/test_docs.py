@@ -49,7 +49,7 @@ def test_the_readmes_commands_exist() -> None:
     assert commands[0] == "./install.sh --try\n"
     assert commands[1].startswith("./install.sh && docker pushsafe ")
     assert commands[2] == "tests/run\n"
-    assert "exec tests/run" in (ROOT / ".ci" / "run").read_text()
+    assert "\ntests/run\n" in (ROOT / ".ci" / "run").read_text()
     options = set(re.findall(r"(?<=\s)--[a-z-]+", " ".join(commands)))
     help_text = "".join(
         subprocess.run(

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import lzma
 import os
+import sys
 import tarfile
 import time
 from collections.abc import Callable
@@ -111,6 +112,9 @@ def test_a_negative_size_in_an_extended_header(tmp_path: Path) -> None:
     entry.pax_headers = {"size": "-5"}
     with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
         tar.addfile(entry)
+    if sys.version_info >= (3, 14):  # whose tarfile takes such a header for the end of the archive
+        assert Tar(path).find("a") is None
+        return
     with pytest.raises(UsageError, match=r"a\.tar: it is damaged: a has -5 bytes"):
         Tar(path)
 

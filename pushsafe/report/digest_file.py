@@ -157,36 +157,28 @@ def resolve_links(given: str) -> Path:
     Raises OSError for a link that somebody else has planted in a sticky folder that everybody may write to, for a
     ring of links, and for a folder that is closed to us.
     """
-    here = Path("/") if given.startswith("/") else Path.cwd()
-    left = [part for part in reversed(given.split("/")) if part not in ("", ".")]
-    links = 0
+    here, left, links = Path("/"), _parts(Path.cwd() / given), 0
     while left:
         part = left.pop()
-        if part == "..":
-            here = here.parent
-            continue
-        place = here / part
-        try:
-            found = place.lstat()
-        except (FileNotFoundError, NotADirectoryError):
-            here = place
-            continue
-        if not stat.S_ISLNK(found.st_mode):
-            here = place
-            continue
-        links += 1
-        if links > _MOST_LINKS:
-            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-        _require_own(place, found, here.stat())
-        target = str(place.readlink())
-        here = Path("/") if target.startswith("/") else here
-        left += [part for part in reversed(target.split("/")) if part not in ("", ".")]
+        here = here.parent if part == ".." else here / part
+        if here.is_symlink():
+            links += 1
+            if links > _MOST_LINKS:
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+            _require_own(here)
+            here, left = Path("/"), [*left, *_parts(here.parent / here.readlink())]
     return here
 
 
-def _require_own(link: Path, found: os.stat_result, folder: os.stat_result) -> None:
+def _parts(path: Path) -> list[str]:
+    """What stands below the root, the last one first."""
+    return [*reversed(path.parts[1:])]
+
+
+def _require_own(link: Path) -> None:
+    owner, folder = link.lstat().st_uid, link.parent.stat()
     everybodys = folder.st_mode & stat.S_ISVTX and folder.st_mode & stat.S_IWOTH
-    if everybodys and found.st_uid not in (os.geteuid(), folder.st_uid):
+    if everybodys and owner not in (os.geteuid(), folder.st_uid):
         raise PermissionError(
-            errno.EACCES, f"{link} is a link of another user (uid {found.st_uid}) in a folder that anyone can write to"
+            errno.EACCES, f"{link} is a link of another user (uid {owner}) in a folder that anyone can write to"
         )

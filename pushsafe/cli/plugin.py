@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from pushsafe.model.errors import UsageError
 from pushsafe.model.request import CLI_VARIABLE, DockerFlags
-
-if TYPE_CHECKING:
-    pass
-
 
 NAME = "pushsafe"
 COMPLETE = "__complete"

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from pushsafe.oci.platform import Platform
 from pushsafe.oci.reference import Reference
-
-if TYPE_CHECKING:
-    pass
 
 
 class EngineAddress(NamedTuple):

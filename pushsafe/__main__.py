@@ -6,11 +6,11 @@ import gc
 import os
 import sys
 
-from pushsafe.cli.main import main
-from pushsafe.runtime import streams
-
 # A start is one burst of imports that leaves no garbage; looking for some on the way costs a twentieth of it.
 gc.set_threshold(100_000, 50, 50)
+
+from pushsafe.cli.main import main  # noqa: E402
+from pushsafe.runtime import streams  # noqa: E402
 
 if __name__ == "__main__":
     status = main(sys.argv[1:])

@@ -372,6 +372,10 @@ def test_lint_offline_asks_no_registry(scene: Scene) -> None:
     assert "PS201" in scene.program("lint", "--offline", f"{scene.name}:none").stdout
 
 
+AT_ONCE = {"PUSHSAFE_VERIFY_TIMEOUT": "0.1"}
+"""The fake engine pushes to nowhere, and a tag that never shows is waited for."""
+
+
 @pytest.mark.parametrize(
     ("words", "variable", "file", "probed"),
     [
@@ -393,7 +397,7 @@ def test_whether_there_is_a_preflight(
         users = scene.program.home / ".config" / USER_FILE
         users.parent.mkdir(parents=True)
         users.write_text(f"preflight = {file}\n")
-    environ = {} if variable is None else {"PUSHSAFE_PREFLIGHT": variable}
+    environ = AT_ONCE if variable is None else {**AT_ONCE, "PUSHSAFE_PREFLIGHT": variable}
     done = scene.program(*words, "--format", "json", f"{scene.name}:new", environ=environ)
     assert (scene.probed, scene.engine.pushed()) == (probed, [f"{scene.name}:new"]), done.stderr
     off = json.loads(done.stdout)["preflight_off"]
@@ -431,7 +435,7 @@ def test_tags_that_must_not_change(
 ) -> None:
     if file is not None:
         (scene.program.home / ".pushsafe.toml").write_text(f"immutable-tags = {file}\n")
-    environ = {} if variable is None else {"PUSHSAFE_IMMUTABLE_TAGS": variable}
+    environ = AT_ONCE if variable is None else {**AT_ONCE, "PUSHSAFE_IMMUTABLE_TAGS": variable}
     done = scene.program(*words, f"{scene.name}:v1", environ=environ)
     assert ("error PS401" if code else "warning PS401") in done.stdout, done.stdout + done.stderr
     assert scene.engine.pushed() == ([] if code or words else [f"{scene.name}:v1"])

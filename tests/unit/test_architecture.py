@@ -247,6 +247,14 @@ def test_rich_is_imported_within_functions_only() -> None:
     assert all(one.lazy or one.typing_only for one in heavy)
 
 
+def test_garbage_is_left_alone_while_modules_are_imported() -> None:
+    statements = [ast.unparse(one) for one in tree("__main__").body]
+    (threshold,) = (place for place, text in enumerate(statements) if text.startswith("gc.set_threshold"))
+    ours = [place for place, text in enumerate(statements) if text.startswith("from pushsafe")]
+    assert ours
+    assert threshold < min(ours)
+
+
 @pytest.mark.parametrize(
     "code",
     [

@@ -13,7 +13,7 @@ from tests.faults.matrix import sample
 from tests.faults.running import Bench, Verdict, bench
 from tests.faults.stages import LAYOUT
 
-SIZE = 156
+SIZE = 60
 SEED = int(os.environ.get("PUSHSAFE_FAULTS_SEED", "1"))
 WAITING = 0.3
 """The share of cases that wait for the end of their time, of what chance would give them."""

@@ -1,4 +1,4 @@
-"""How long a busy server or a dropped connection is put up with, and who is told of the pauses."""
+"""Retry policy: how often a request is sent again, and who is notified before each wait."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ BUSY = (429, 502, 503, 504)
 """Statuses of a server that may answer at the next try; every one of them was tried again where that was wanted."""
 
 
-def _untold(_wait: Wait) -> None:
-    """Nobody is told."""
+def _unnotified(_wait: Wait) -> None:
+    """No one is notified."""
 
 
 @dataclass(frozen=True)
-class Patience:
-    """How often a request is sent again where that can help; `tell` is called before each pause, from any thread."""
+class RetryPolicy:
+    """How often a request is sent again where that can help; `notify` is called before each pause, from any thread."""
 
     retries: int = 0
-    tell: Callable[[Wait], None] = _untold
+    notify: Callable[[Wait], None] = _unnotified
 
 
-NO_PATIENCE = Patience()
+NO_RETRIES = RetryPolicy()

@@ -22,7 +22,7 @@ from pushsafe.model.outcomes import (
 )
 from pushsafe.model.plan import How, Wait
 from pushsafe.model.request import PushRequest
-from pushsafe.model.retry_policy import Patience
+from pushsafe.model.retry_policy import RetryPolicy
 from pushsafe.model.tag_changes import is_ours
 from pushsafe.model.verdicts import Failure, FailureKind
 from pushsafe.push.aftermath import before, settle
@@ -34,7 +34,7 @@ from pushsafe.push.results import UNPUSHED
 PAUSE = 1.0
 """Seconds, and up to twice as many, before the engine tries again; a busy registry gets three times as long."""
 
-_ONCE_MORE = Patience(1)
+_ONCE_MORE = RetryPolicy(1)
 """A connection that was kept may have been closed while it was idle, which says nothing of the registry."""
 _Answer = EngineAnswer | EngineUnreachable | EngineFailed
 
@@ -44,7 +44,7 @@ class EnginePusher:
 
     def __init__(self, request: PushRequest, gateways: Gateways, recorder: Recorder) -> None:
         self._push_each = request.push_each
-        self._patience = Patience(request.retries, recorder.waits)
+        self._retry_policy = RetryPolicy(request.retries, recorder.waits)
         self._gateways = gateways
         self._recorder = recorder
         self._unsent: set[str] = set()
@@ -109,7 +109,7 @@ class EnginePusher:
 
     def _is_worth_again(self, fact: Facts, answer: _Answer) -> bool:
         """Wait for a while where another try may succeed; whether the registry is there then."""
-        if not isinstance(answer, EngineRefused) or not self._patience.retries:
+        if not isinstance(answer, EngineRefused) or not self._retry_policy.retries:
             return False
         if not may_pass(answer.evidence.message):
             return False
@@ -119,7 +119,7 @@ class EnginePusher:
         self._recorder.waits(Wait(fact.reference.registry, why, seconds))
         self._recorder.sleep(seconds)
         # An engine that finds nobody there may try for a minute on its own account.
-        return not self._silence(fact, self._patience)
+        return not self._silence(fact, self._retry_policy)
 
     def _ask_once(self, fact: Facts) -> _Answer:
         self._recorder.require_running()
@@ -151,11 +151,11 @@ class EnginePusher:
         commands = failure.next if failure.kind is FailureKind.NETWORK else ()
         return Failure(FailureKind.NETWORK, said, (Evidence(Stage.PING, why),), commands)
 
-    def _silence(self, fact: Facts, patience: Patience) -> str:
+    def _silence(self, fact: Facts, retry_policy: RetryPolicy) -> str:
         """Why a registry that answered us before does not do so now; empty where it does, or never did."""
         if was_reached(fact):
             try:
-                self._gateways.registry().manifest(*fact.repository, patience=patience)
+                self._gateways.registry().manifest(*fact.repository, retry_policy=retry_policy)
             except ProxyAnswers:
                 return ""  # which says nothing of an engine's way there
             except RegistryUnreachable as error:

@@ -11,7 +11,7 @@ from pushsafe.model.facts import Facts
 from pushsafe.model.outcomes import Denied, Failed, Layers, Pushed
 from pushsafe.model.plan import How
 from pushsafe.model.request import PushRequest
-from pushsafe.model.retry_policy import Patience
+from pushsafe.model.retry_policy import RetryPolicy
 from pushsafe.model.verdicts import Failure
 from pushsafe.oci.manifest import ManifestContent
 from pushsafe.push.aftermath import is_certain, is_known, left, tag_afterwards
@@ -24,7 +24,7 @@ class ManifestPusher:
     """The manifests that one run puts; for any number of threads."""
 
     def __init__(self, request: PushRequest, gateways: Gateways, recorder: Recorder) -> None:
-        self._patience = Patience(request.retries, recorder.waits)
+        self._retry_policy = RetryPolicy(request.retries, recorder.waits)
         self._gateways = gateways
         self._recorder = recorder
 
@@ -33,7 +33,7 @@ class ManifestPusher:
         self._recorder.require_running()
         with self._recorder.phase("tag"):
             try:
-                found = self._gateways.registry().content(*fact.repository, digest, self._patience)
+                found = self._gateways.registry().content(*fact.repository, digest, self._retry_policy)
             except RegistryUnreachable as error:
                 return error.message
         if isinstance(found, ManifestContent):
@@ -73,7 +73,7 @@ class ManifestPusher:
         with self._recorder.phase("tag"):
             said: Evidence | RegistryUnreachable
             try:
-                said = self._gateways.registry().put(*fact.repository, content, self._patience)
+                said = self._gateways.registry().put(*fact.repository, content, self._retry_policy)
                 why = "" if said.succeeded else f"the registry answers {said} to the manifest"
             except RegistryUnreachable as error:
                 said, why = error, error.message

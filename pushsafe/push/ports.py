@@ -14,7 +14,7 @@ from pushsafe.model.outcomes import BuildAnswer, Denied, EngineAnswer, Failed, L
 from pushsafe.model.plan import Wait
 from pushsafe.model.report import TagResult
 from pushsafe.model.request import Archive, BakeTarget, Build
-from pushsafe.model.retry_policy import NO_PATIENCE, Patience
+from pushsafe.model.retry_policy import NO_RETRIES, RetryPolicy
 from pushsafe.model.verdicts import Finding
 from pushsafe.oci.content import Content, Package, Referrer
 from pushsafe.oci.manifest import Blob, ImageConfig, ManifestContent, ManifestInfo
@@ -34,10 +34,10 @@ class AsksRegistry(Protocol):
         whole: bool = False,
         known: ManifestInfo | None = None,
         expected: str = "",
-        patience: Patience = NO_PATIENCE,
+        retry_policy: RetryPolicy = NO_RETRIES,
     ) -> ManifestInfo | Evidence: ...
     def image_config(
-        self, reference: Reference, credential: Credential, digest: str, patience: Patience = NO_PATIENCE
+        self, reference: Reference, credential: Credential, digest: str, retry_policy: RetryPolicy = NO_RETRIES
     ) -> ImageConfig | Evidence: ...
 
 
@@ -84,30 +84,35 @@ class RegistryGateway(AsksRegistry, Protocol):
 
     def ping(self, registry: str) -> RegistryPing: ...
     def content(
-        self, reference: Reference, credential: Credential, digest: str = "", patience: Patience = NO_PATIENCE
+        self, reference: Reference, credential: Credential, digest: str = "", retry_policy: RetryPolicy = NO_RETRIES
     ) -> ManifestContent | Evidence: ...
     def put(
         self,
         reference: Reference,
         credential: Credential,
         content: ManifestContent,
-        patience: Patience = NO_PATIENCE,
+        retry_policy: RetryPolicy = NO_RETRIES,
         *,
         tagged: bool = True,
     ) -> Evidence: ...
     def bring(
-        self, blob: Blob, source: Repository, target: Repository, on_sent: Callable[[int], None], patience: Patience
+        self,
+        blob: Blob,
+        source: Repository,
+        target: Repository,
+        on_sent: Callable[[int], None],
+        retry_policy: RetryPolicy,
     ) -> LayerState | Evidence: ...
-    def holds(self, blob: Blob, target: Repository, patience: Patience) -> bool: ...
+    def holds(self, blob: Blob, target: Repository, retry_policy: RetryPolicy) -> bool: ...
     def send(
         self,
         content: Content,
         target: Repository,
         mount_from: str,
         on_sent: Callable[[int], None],
-        patience: Patience,
+        retry_policy: RetryPolicy,
     ) -> LayerState | Evidence: ...
-    def refer(self, referrer: Referrer, target: Repository, patience: Patience) -> Evidence: ...
+    def refer(self, referrer: Referrer, target: Repository, retry_policy: RetryPolicy) -> Evidence: ...
     def investigate(self, reference: Reference, credential: Credential, reads: str = "") -> Preflight: ...
     def tidy(self) -> None: ...
     def tags(self, reference: Reference, credential: Credential) -> tuple[str, ...] | Evidence: ...

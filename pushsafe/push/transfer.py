@@ -14,7 +14,7 @@ from pushsafe.model.evidence import Evidence
 from pushsafe.model.facts import Facts
 from pushsafe.model.outcomes import Failed, LayerEvent, Layers, LayerState, NotPushed, Outcome
 from pushsafe.model.request import PushRequest
-from pushsafe.model.retry_policy import Patience
+from pushsafe.model.retry_policy import RetryPolicy
 from pushsafe.model.verdicts import Failure, FailureKind
 from pushsafe.oci.manifest import Blob, ManifestContent, ManifestInfo
 from pushsafe.push.ports import Gateways
@@ -52,7 +52,7 @@ class BlobTransfer:
     their own."""
 
     def __init__(self, request: PushRequest, gateways: Gateways, recorder: Recorder, pool: ThreadPoolExecutor) -> None:
-        self._patience = Patience(request.retries, recorder.waits)
+        self._retry_policy = RetryPolicy(request.retries, recorder.waits)
         self._gateways = gateways
         self._recorder = recorder
         self._pool = pool
@@ -131,7 +131,7 @@ class BlobTransfer:
         reference, credential = fact.repository
         registry = self._gateways.registry()
         try:
-            said = registry.put(reference, credential, content, self._patience, tagged=False)
+            said = registry.put(reference, credential, content, self._retry_policy, tagged=False)
             if said.succeeded:
                 return
             if not said.refused:

@@ -14,7 +14,7 @@ from pushsafe.model.facts import Facts, LocalImage, Upcoming
 from pushsafe.model.outcomes import Layers, Mismatch, Missing, NotChecked, Pushed, Verification, Verified
 from pushsafe.model.plan import Wait
 from pushsafe.model.request import VERIFY_TIMEOUT, PushRequest
-from pushsafe.model.retry_policy import BUSY, NO_PATIENCE, Patience
+from pushsafe.model.retry_policy import BUSY, NO_RETRIES, RetryPolicy
 from pushsafe.model.tag_changes import pushed
 from pushsafe.oci.manifest import ManifestInfo
 from pushsafe.oci.platform import Platform, lacking, listed
@@ -35,7 +35,7 @@ class TagVerifier:
 
     def __init__(self, request: PushRequest, gateways: Gateways, recorder: Recorder) -> None:
         self._seconds = request.verify_timeout
-        self._patience = Patience(request.retries, recorder.waits)
+        self._retry_policy = RetryPolicy(request.retries, recorder.waits)
         self._gateways = gateways
         self._recorder = recorder
 
@@ -70,7 +70,7 @@ class TagVerifier:
                 children=_children(fact, digest),
                 known=known,
                 platforms=_asked_for(fact, digest),
-                patience=self._patience,
+                retry_policy=self._retry_policy,
                 seconds=self._seconds,
                 sleep=self._recorder.rest,
             )
@@ -130,7 +130,7 @@ def verify(
     children: tuple[str, ...] = (),
     known: ManifestInfo | None = None,
     platforms: tuple[Platform, ...] | None = None,
-    patience: Patience = NO_PATIENCE,
+    retry_policy: RetryPolicy = NO_RETRIES,
     seconds: float = VERIFY_TIMEOUT,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Verification:
@@ -143,13 +143,13 @@ def verify(
     `known` is what another tag of the repository was verified to name: the same digest again is held with all it names.
     `platforms` are those that it must be for; with none of them its own is only found out.
     """
-    look = _Look(reference, credential, registry, engine, whole, children, known, patience)
+    look = _Look(reference, credential, registry, engine, whole, children, known, retry_policy)
     found = look.at(digest)
     for pause in pauses(seconds):
         if not _may_change(found):
             break
         if pause >= _WORTH_TELLING:
-            patience.tell(Wait(reference.registry, _late(reference, found), pause))
+            retry_policy.notify(Wait(reference.registry, _late(reference, found), pause))
         sleep(pause)
         found = look.at(digest)
     return look.for_platforms(found, platforms) if isinstance(found, Verified) and platforms is not None else found
@@ -180,7 +180,7 @@ class _Look(NamedTuple):
     whole: bool
     children: tuple[str, ...]
     known: ManifestInfo | None
-    patience: Patience
+    retry_policy: RetryPolicy
 
     def at(self, digest: str) -> Verification:
         children = self.children
@@ -221,12 +221,12 @@ class _Look(NamedTuple):
         digest = manifest.digest
         if not manifest.config:
             whole = self.registry.manifest(
-                self.reference, self.credential, digest, whole=True, known=None, patience=self.patience
+                self.reference, self.credential, digest, whole=True, known=None, retry_policy=self.retry_policy
             )
             if isinstance(whole, Evidence):
                 return manifest
             manifest = whole
-        config = self.registry.image_config(self.reference, self.credential, manifest.config, self.patience)
+        config = self.registry.image_config(self.reference, self.credential, manifest.config, self.retry_policy)
         if isinstance(config, Evidence) or config.platform is None:
             return manifest
         return manifest._replace(platforms=(config.platform,))
@@ -279,7 +279,7 @@ class _Look(NamedTuple):
             whole=self.whole,
             known=self.known,
             expected=expected,
-            patience=self.patience,
+            retry_policy=self.retry_policy,
         )
 
     def _ask_engine(self, child: str = "") -> ManifestInfo | Evidence:

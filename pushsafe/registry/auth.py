@@ -15,7 +15,7 @@ import urllib3
 from pushsafe.model.credentials import Credential, CredentialKind
 from pushsafe.model.errors import RegistryFailed, RegistryUnreachable, UnsafeRealm
 from pushsafe.model.evidence import NO_TOKEN, REFUSED
-from pushsafe.model.retry_policy import NO_PATIENCE, Patience
+from pushsafe.model.retry_policy import NO_RETRIES, RetryPolicy
 from pushsafe.registry.hosts import host_of, is_loopback, origin_of
 from pushsafe.registry.http.destinations import Lead
 from pushsafe.registry.http.transport import Endpoint, Response, Transport, place_of
@@ -56,7 +56,7 @@ def fetch_token(
     scopes: Sequence[str],
     repository: str,
     credential: Credential | None,
-    patience: Patience = NO_PATIENCE,
+    retry_policy: RetryPolicy = NO_RETRIES,
 ) -> Token:
     """Ask the token server that a challenge names for `scopes`, as `credential` or as nobody.
 
@@ -92,7 +92,7 @@ def fetch_token(
             limit=TOKEN_LIMIT,
             registry=endpoint.registry,
             lead=lead,
-            patience=patience,
+            retry_policy=retry_policy,
         )
     else:
         if credential is not None and credential.username:
@@ -110,7 +110,7 @@ def fetch_token(
             limit=TOKEN_LIMIT,
             registry=endpoint.registry,
             lead=lead,
-            patience=patience,
+            retry_policy=retry_policy,
         )
         if credential is not None and response.elsewhere:
             # What comes back is nobody's token, and says nothing of the credential.
@@ -225,7 +225,7 @@ class Tokens:
         repository: str,
         actions: str,
         credential: Credential | None,
-        patience: Patience = NO_PATIENCE,
+        retry_policy: RetryPolicy = NO_RETRIES,
         also_from: str = "",
     ) -> Token:
         """The token for `actions` in a repository, or the server's refusal; without actions, what `docker login` asks
@@ -240,7 +240,9 @@ class Tokens:
                 wanted = ((repository, actions), (also_from, PULL))
                 scopes = [f"repository:{name}:{rights}" for name, rights in wanted if name and rights]
                 try:
-                    answer = fetch_token(self._transport, endpoint, challenge, scopes, repository, credential, patience)
+                    answer = fetch_token(
+                        self._transport, endpoint, challenge, scopes, repository, credential, retry_policy
+                    )
                     remember((answer.value,))
                 except RegistryUnreachable as error:
                     answer = error
@@ -257,7 +259,7 @@ class Tokens:
         repository: str,
         credential: Credential | None,
         actions: str = PULL,
-        patience: Patience = NO_PATIENCE,
+        retry_policy: RetryPolicy = NO_RETRIES,
         also_from: str = "",
     ) -> dict[str, str]:
         """The header for PULL or PUSH in a repository, `also_from` being another one to read; empty where there is
@@ -270,7 +272,7 @@ class Tokens:
             return {"Authorization": f"Bearer {credential.secret.reveal()}"}
         if challenge.scheme == "bearer":
             token = self._able_to_pull(endpoint, repository, credential is not None) if actions == PULL else None
-            token = token or self.token(endpoint, challenge, repository, actions, credential, patience, also_from)
+            token = token or self.token(endpoint, challenge, repository, actions, credential, retry_policy, also_from)
             said = (
                 f"{origin_of(challenge.parameters.get('realm', ''))} answers {token.status} to the request for a token"
             )

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from pushsafe.model.credentials import Credential, secrets_of
-from pushsafe.model.retry_policy import NO_PATIENCE, Patience
+from pushsafe.model.retry_policy import NO_RETRIES, RetryPolicy
 from pushsafe.oci.reference import Reference
 from pushsafe.registry.auth import PULL, PUSH, Tokens
 from pushsafe.registry.http.transport import BODY_LIMIT, Endpoint, Response, Stream, Transport
@@ -36,7 +36,7 @@ class AuthorizedClient:
         reference: Reference,
         path: str,
         credential: Credential,
-        patience: Patience = NO_PATIENCE,
+        retry_policy: RetryPolicy = NO_RETRIES,
         *,
         headers: Mapping[str, str] = _NO_HEADERS,
         body: bytes | None = None,
@@ -46,14 +46,14 @@ class AuthorizedClient:
         redirects to other hosts. An answer of more than `limit` bytes is none."""
         endpoint = self._transport.endpoint(reference.registry)
         actions = PULL if body is None else PUSH
-        who = Requester(self._tokens, endpoint, reference.repository, credential, actions, patience)
+        who = Requester(self._tokens, endpoint, reference.repository, credential, actions, retry_policy)
         return self._send(method, who, path, headers, body, limit)[0]
 
     def start_upload(
         self,
         reference: Reference,
         credential: Credential,
-        patience: Patience,
+        retry_policy: RetryPolicy,
         *,
         query: str = "",
         also_from: str = "",
@@ -63,17 +63,17 @@ class AuthorizedClient:
         `also_from` is another repository of the registry, from which the `query` asks to have a blob mounted.
         """
         endpoint = self._transport.endpoint(reference.registry)
-        who = Requester(self._tokens, endpoint, reference.repository, credential, PUSH, patience, also_from)
+        who = Requester(self._tokens, endpoint, reference.repository, credential, PUSH, retry_policy, also_from)
         response, sent = self._send("POST", who, f"{UPLOADS}{query}", _NO_HEADERS, b"")
         return response, who, sent
 
     @contextmanager
     def stream(
-        self, reference: Reference, path: str, credential: Credential, patience: Patience, room: int
+        self, reference: Reference, path: str, credential: Credential, retry_policy: RetryPolicy, room: int
     ) -> Iterator[Stream]:
         """Read what is long, `room` bytes at most; redirects are followed."""
         endpoint = self._transport.endpoint(reference.registry)
-        who = Requester(self._tokens, endpoint, reference.repository, credential, PULL, patience)
+        who = Requester(self._tokens, endpoint, reference.repository, credential, PULL, retry_policy)
         sent = who.authorization(endpoint.ping)
         with self._stream(who.url(path), endpoint, sent, room) as answer:
             if answer.status != HTTPStatus.UNAUTHORIZED or answer.elsewhere:
@@ -108,7 +108,7 @@ class AuthorizedClient:
                 body=body,
                 follow=True,
                 limit=limit,
-                patience=who.patience,
+                retry_policy=who.retry_policy,
             )
             return of_registry(who.endpoint, method, response), authorized
 
@@ -127,7 +127,7 @@ class Requester(NamedTuple):
     repository: str
     credential: Credential
     actions: str
-    patience: Patience
+    retry_policy: RetryPolicy
     also_from: str = ""
 
     def url(self, path: str) -> str:
@@ -139,7 +139,7 @@ class Requester(NamedTuple):
         challenge = parse_challenge(asking.header("www-authenticate"))
         who = self.credential if self.credential.present else None
         return self.tokens.authorization(
-            self.endpoint, challenge, self.repository, who, self.actions, self.patience, self.also_from
+            self.endpoint, challenge, self.repository, who, self.actions, self.retry_policy, self.also_from
         )
 
     def answering(self, refusal: Response, sent: Mapping[str, str]) -> dict[str, str] | None:

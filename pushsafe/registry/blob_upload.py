@@ -13,7 +13,7 @@ from pushsafe.model.credentials import Repository
 from pushsafe.model.errors import ContentBroken, RegistryAstray, RegistryUnreachable
 from pushsafe.model.evidence import Evidence, Stage
 from pushsafe.model.outcomes import LayerState
-from pushsafe.model.retry_policy import BUSY, NO_PATIENCE, Patience
+from pushsafe.model.retry_policy import BUSY, NO_RETRIES, RetryPolicy
 from pushsafe.oci.content import Checksum, Content
 from pushsafe.oci.manifest import Blob
 from pushsafe.registry.authorized import AuthorizedClient
@@ -33,7 +33,7 @@ WORTH_ASKING = 4 * _MIB
 """Bytes that are sent anew sooner than the registry is asked what it has of them; and that are some progress."""
 
 _ODD_ANSWERS = 3  # that are put up with while nothing goes on
-_FRESH_TRIES = 100  # how often progress earns the whole patience anew
+_FRESH_TRIES = 100  # how often progress earns all retries anew
 
 
 class Body(Protocol):
@@ -71,17 +71,17 @@ class FileBody:
 class StreamBody:
     """Another repository's, as a stream. What it answers in place of the blob is raised as SourceFailed."""
 
-    def __init__(self, client: AuthorizedClient, blob: Blob, source: Repository, patience: Patience) -> None:
+    def __init__(self, client: AuthorizedClient, blob: Blob, source: Repository, retry_policy: RetryPolicy) -> None:
         self._client = client
         self.blob = blob
         self._source = source
-        self._patience = patience
+        self._retry_policy = retry_policy
         self.registries = (source.reference.registry,)
 
     def parts(self) -> Iterator[memoryview]:
         reference, credential = self._source
         path = f"blobs/{self.blob.digest}"
-        with self._client.stream(reference, path, credential, self._patience, self.blob.size) as answer:
+        with self._client.stream(reference, path, credential, self._retry_policy, self.blob.size) as answer:
             if answer.status != HTTPStatus.OK:
                 refusal = answer.whole()
                 said = evidence(Stage.VERIFY, refusal, sent=credential.present)
@@ -178,24 +178,29 @@ class BlobUploader:
             self._largest[registry] = min(size, self._largest.get(registry, size))
             return self._largest[registry]
 
-    def holds(self, blob: Blob, target: Repository, patience: Patience) -> bool:
+    def holds(self, blob: Blob, target: Repository, retry_policy: RetryPolicy) -> bool:
         """Whether the target says that it has a blob: who may not look may yet upload."""
         reference, credential = target
-        answer = self._client.ask("HEAD", reference, f"blobs/{blob.digest}", credential, patience)
+        answer = self._client.ask("HEAD", reference, f"blobs/{blob.digest}", credential, retry_policy)
         return answer.status == HTTPStatus.OK
 
     def copy(
-        self, blob: Blob, source: Repository, target: Repository, on_sent: Callable[[int], None], patience: Patience
+        self,
+        blob: Blob,
+        source: Repository,
+        target: Repository,
+        on_sent: Callable[[int], None],
+        retry_policy: RetryPolicy,
     ) -> LayerState | Evidence:
         """Let the target hold a blob of the source: REUSED, MOUNTED or SENT.
 
         An Evidence of stage PUSH is what the target said, one of stage VERIFY the source.
         """
-        if self.holds(blob, target, patience):
+        if self.holds(blob, target, retry_policy):
             return LayerState.REUSED
         near = source.reference.registry == target.reference.registry
-        body = StreamBody(self._client, blob, source, patience)
-        return self._upload(body, target, source.reference.repository if near else "", on_sent, patience)
+        body = StreamBody(self._client, blob, source, retry_policy)
+        return self._upload(body, target, source.reference.repository if near else "", on_sent, retry_policy)
 
     def send(
         self,
@@ -203,24 +208,24 @@ class BlobUploader:
         target: Repository,
         mount_from: str,
         on_sent: Callable[[int], None],
-        patience: Patience,
+        retry_policy: RetryPolicy,
     ) -> LayerState | Evidence:
         """Let the target have a blob that lies in a file: MOUNTED or SENT, or an Evidence of stage PUSH.
 
         `mount_from` is another repository of the registry, which may have it; empty for none. Raises ContentBroken,
         before the last of the blob is sent.
         """
-        return self._upload(FileBody(content), target, mount_from, on_sent, patience)
+        return self._upload(FileBody(content), target, mount_from, on_sent, retry_policy)
 
     def _upload(
-        self, body: Body, target: Repository, mount_from: str, on_sent: Callable[[int], None], patience: Patience
+        self, body: Body, target: Repository, mount_from: str, on_sent: Callable[[int], None], retry_policy: RetryPolicy
     ) -> LayerState | Evidence:
         session = None
         if mount_from:
-            mounted, session = self.uploads.mount(body.blob, mount_from, target, patience)
+            mounted, session = self.uploads.mount(body.blob, mount_from, target, retry_policy)
             if mounted:
                 return LayerState.MOUNTED
-        return _BlobUpload(self, body, target, on_sent, patience).run(session)
+        return _BlobUpload(self, body, target, on_sent, retry_policy).run(session)
 
 
 @dataclass(slots=True)
@@ -277,7 +282,7 @@ class _BlobUpload:
         body: Body,
         target: Repository,
         on_sent: Callable[[int], None],
-        patience: Patience,
+        retry_policy: RetryPolicy,
     ) -> None:
         self._uploader = uploader
         self._body = body
@@ -285,7 +290,7 @@ class _BlobUpload:
         self._target = target
         self._registry = target.reference.registry
         self._on_sent = on_sent
-        self._patience = patience
+        self._retry_policy = retry_policy
         self._budget = _Budget(self._new_retries)
         self._progress = _Progress()
         self._limit = uploader.largest(self._registry)  # that of a proxy, 0 for none
@@ -297,7 +302,7 @@ class _BlobUpload:
         uploads = self._uploader.uploads
         while True:
             if session is None:
-                opened = uploads.start(self._target, self._patience)
+                opened = uploads.start(self._target, self._retry_policy)
                 if isinstance(opened, Evidence):
                     return opened
                 session, self._progress = opened, _Progress()
@@ -323,7 +328,7 @@ class _BlobUpload:
             self._resume(session)
             return None
         except Dropped as dropped:
-            if self._size >= WORTH_ASKING and self._came_through(self._patience):
+            if self._size >= WORTH_ASKING and self._came_through(self._retry_policy):
                 return LayerState.SENT
             if not self._after_drop(session, dropped):
                 raise
@@ -366,17 +371,17 @@ class _BlobUpload:
 
     def _new_retries(self) -> Retries:
         who = dict.fromkeys((self._registry, *self._body.registries))
-        return Retries(" or ".join(who), self._patience, self._uploader.deadline)
+        return Retries(" or ".join(who), self._retry_policy, self._uploader.deadline)
 
     # ------------------------------------------------------------------ going on
 
     def _may_be_there(self) -> bool:
         """Whether it may be the answer alone that was lost, or came too late, and whether to ask for that."""
         progress = self._progress
-        return bool(self._patience.retries) and progress.finishing and progress.given >= self._size
+        return bool(self._retry_policy.retries) and progress.finishing and progress.given >= self._size
 
-    def _came_through(self, patience: Patience) -> bool:
-        return self._may_be_there() and self._uploader.holds(self._body.blob, self._target, patience)
+    def _came_through(self, retry_policy: RetryPolicy) -> bool:
+        return self._may_be_there() and self._uploader.holds(self._body.blob, self._target, retry_policy)
 
     def _came_through_late(self) -> bool:
         """Whether it is there, at once or after a while, though nobody said so in time: putting it away may take long.
@@ -386,7 +391,7 @@ class _BlobUpload:
         retries = self._new_retries()
         with suppress(RegistryUnreachable):  # the first one is the one to tell of
             while self._may_be_there():
-                if self._came_through(self._patience):
+                if self._came_through(self._retry_policy):
                     return True
                 if not retries.after_silence():
                     break
@@ -394,7 +399,7 @@ class _BlobUpload:
 
     def _after_drop(self, session: UploadSession, dropped: Dropped) -> bool:
         """Whether it is worth another try."""
-        if not self._patience.retries:
+        if not self._retry_policy.retries:
             return False
         self._resume(session)
         return self._budget.retries.after_drop(dropped)
@@ -404,7 +409,7 @@ class _BlobUpload:
         again = self._budget.retries.after_answer(refusal.status, refusal.header("retry-after"))
         if refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             with suppress(RegistryUnreachable):  # what comes next meets that as well, or the refusal is told
-                if self._came_through(NO_PATIENCE):  # there is a patience around it
+                if self._came_through(NO_RETRIES):  # the caller has retries of its own
                     return LayerState.SENT
         if again:
             self._resume(session)
@@ -454,7 +459,7 @@ class _BlobUpload:
 
     def _ask(self, session: UploadSession) -> int:
         try:
-            return session.kept(self._patience)
+            return session.kept(self._retry_policy)
         except Dropped:
             raise
         except RegistryUnreachable:  # some wait, and let us wait, for the rest of what has broken off

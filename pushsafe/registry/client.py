@@ -11,7 +11,7 @@ from pushsafe.model.credentials import Credential, Repository, secrets_of
 from pushsafe.model.errors import RegistryAstray, RegistryUnreachable, TlsFailed
 from pushsafe.model.evidence import NO_MANIFEST, WRONG_ADDRESS, Access, Evidence, Preflight, RegistryPing, Stage
 from pushsafe.model.outcomes import LayerState
-from pushsafe.model.retry_policy import BUSY, NO_PATIENCE, Patience
+from pushsafe.model.retry_policy import BUSY, NO_RETRIES, RetryPolicy
 from pushsafe.oci.content import Content, Referrer
 from pushsafe.oci.manifest import MANIFEST_TYPES, Blob, ImageConfig, ManifestContent, ManifestInfo, digest_of
 from pushsafe.oci.reference import Reference
@@ -115,7 +115,7 @@ class Registry:
         whole: bool = False,
         known: ManifestInfo | None = None,
         expected: str = "",
-        patience: Patience = NO_PATIENCE,
+        retry_policy: RetryPolicy = NO_RETRIES,
     ) -> ManifestInfo | Evidence:
         """What a tag (or `digest` in the same repository) names; the refusal if that is what comes back.
 
@@ -130,7 +130,7 @@ class Registry:
         path = f"manifests/{digest or reference.tag}"
         refused = 0
         if (known is not None or not whole) and reference.registry not in self._without_head:
-            response = self._client.ask("HEAD", reference, path, credential, patience, headers=_ACCEPT)
+            response = self._client.ask("HEAD", reference, path, credential, retry_policy, headers=_ACCEPT)
             if response.status == HTTPStatus.TOO_MANY_REQUESTS:
                 return evidence(Stage.VERIFY, response, sent=credential.present)
             if response.status == HTTPStatus.OK:
@@ -143,8 +143,8 @@ class Registry:
             else:
                 refused = response.status
         # Who was busy for HEAD was given time enough.
-        patience = NO_PATIENCE if refused in BUSY else patience
-        response = self._client.ask("GET", reference, path, credential, patience, headers=_ACCEPT)
+        retry_policy = NO_RETRIES if refused in BUSY else retry_policy
+        response = self._client.ask("GET", reference, path, credential, retry_policy, headers=_ACCEPT)
         if response.status != HTTPStatus.OK:
             return evidence(Stage.VERIFY, response, sent=credential.present)
         if refused:
@@ -152,13 +152,13 @@ class Registry:
         return responses.read_manifest(response, expected) or _no_manifest(response, credential)
 
     def image_config(
-        self, reference: Reference, credential: Credential, digest: str, patience: Patience = NO_PATIENCE
+        self, reference: Reference, credential: Credential, digest: str, retry_policy: RetryPolicy = NO_RETRIES
     ) -> ImageConfig | Evidence:
         """What the config of an image of this repository says (`GET .../blobs/DIGEST`).
 
         An Evidence is the refusal, or tells that what came has another digest (its code is DIGEST_MISMATCH).
         """
-        response = self._client.ask("GET", reference, f"blobs/{digest}", credential, patience, limit=CONFIG_LIMIT)
+        response = self._client.ask("GET", reference, f"blobs/{digest}", credential, retry_policy, limit=CONFIG_LIMIT)
         if response.status != HTTPStatus.OK:
             return evidence(Stage.VERIFY, response, sent=credential.present)
         found = digest_of(response.body, digest)
@@ -174,7 +174,7 @@ class Registry:
     # ------------------------------------------------------------------ one manifest under several tags
 
     def content(
-        self, reference: Reference, credential: Credential, digest: str = "", patience: Patience = NO_PATIENCE
+        self, reference: Reference, credential: Credential, digest: str = "", retry_policy: RetryPolicy = NO_RETRIES
     ) -> ManifestContent | Evidence:
         """A manifest or index of the repository byte for byte (`GET .../manifests/DIGEST`); without a digest what the
         tag names.
@@ -183,7 +183,7 @@ class Registry:
         type that could be put again.
         """
         path = f"manifests/{digest or reference.tag}"
-        response = self._client.ask("GET", reference, path, credential, patience, headers=_ACCEPT)
+        response = self._client.ask("GET", reference, path, credential, retry_policy, headers=_ACCEPT)
         if response.status != HTTPStatus.OK:
             return evidence(Stage.VERIFY, response, sent=credential.present)
         digest = digest or digest_of(response.body, response.header("docker-content-digest"))
@@ -204,7 +204,7 @@ class Registry:
         reference: Reference,
         credential: Credential,
         content: ManifestContent,
-        patience: Patience = NO_PATIENCE,
+        retry_policy: RetryPolicy = NO_RETRIES,
         *,
         tagged: bool = True,
     ) -> Evidence:
@@ -214,21 +214,26 @@ class Registry:
         It does if the Evidence is a yes, which is any 2xx, and its code is empty, and only then; see `ManifestWriter`.
         """
         tag = reference.tag if tagged else ""
-        return self._manifests.put(tag, Repository(reference, credential), content, patience)[0]
+        return self._manifests.put(tag, Repository(reference, credential), content, retry_policy)[0]
 
-    def refer(self, referrer: Referrer, target: Repository, patience: Patience) -> Evidence:
+    def refer(self, referrer: Referrer, target: Repository, retry_policy: RetryPolicy) -> Evidence:
         """Let a repository hold a manifest about another one, and list it as that; see `ManifestWriter`."""
-        return self._manifests.refer(referrer, target, patience)
+        return self._manifests.refer(referrer, target, retry_policy)
 
     def bring(
-        self, blob: Blob, source: Repository, target: Repository, on_sent: Callable[[int], None], patience: Patience
+        self,
+        blob: Blob,
+        source: Repository,
+        target: Repository,
+        on_sent: Callable[[int], None],
+        retry_policy: RetryPolicy,
     ) -> LayerState | Evidence:
         """Let the target hold a blob of the source; see `BlobUploader`."""
-        return self._uploader.copy(blob, source, target, on_sent, patience)
+        return self._uploader.copy(blob, source, target, on_sent, retry_policy)
 
-    def holds(self, blob: Blob, target: Repository, patience: Patience) -> bool:
+    def holds(self, blob: Blob, target: Repository, retry_policy: RetryPolicy) -> bool:
         """Whether the target says that it has a blob."""
-        return self._uploader.holds(blob, target, patience)
+        return self._uploader.holds(blob, target, retry_policy)
 
     def send(
         self,
@@ -236,10 +241,10 @@ class Registry:
         target: Repository,
         mount_from: str,
         on_sent: Callable[[int], None],
-        patience: Patience,
+        retry_policy: RetryPolicy,
     ) -> LayerState | Evidence:
         """Let the target have a blob that lies in a file; see `BlobUploader`."""
-        return self._uploader.send(content, target, mount_from, on_sent, patience)
+        return self._uploader.send(content, target, mount_from, on_sent, retry_policy)
 
 
 def _no_manifest(response: Response, credential: Credential) -> Evidence:

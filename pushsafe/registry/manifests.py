@@ -11,7 +11,7 @@ from typing import Any
 
 from pushsafe.model.credentials import Repository
 from pushsafe.model.evidence import Evidence, Stage
-from pushsafe.model.retry_policy import Patience
+from pushsafe.model.retry_policy import RetryPolicy
 from pushsafe.oci.content import Referrer
 from pushsafe.oci.document import field
 from pushsafe.oci.manifest import OCI_INDEX, ManifestContent, digest_of
@@ -38,7 +38,9 @@ class ManifestWriter:
         self._client = client
         self._listing: defaultdict[tuple[str, str, str], threading.Lock] = defaultdict(threading.Lock)
 
-    def put(self, tag: str, target: Repository, content: ManifestContent, patience: Patience) -> tuple[Evidence, bool]:
+    def put(
+        self, tag: str, target: Repository, content: ManifestContent, retry_policy: RetryPolicy
+    ) -> tuple[Evidence, bool]:
         """What the registry says to a manifest under a tag, or by its digest alone where that is empty, and whether it
         lists it by itself.
 
@@ -50,7 +52,9 @@ class ManifestWriter:
         headers = {"Content-Type": content.media_type}
         path = f"manifests/{_address(tag, content)}"
         reference, credential = target
-        response = self._client.ask("PUT", reference, path, credential, patience, headers=headers, body=content.body)
+        response = self._client.ask(
+            "PUT", reference, path, credential, retry_policy, headers=headers, body=content.body
+        )
         said = evidence(Stage.PUSH, response, sent=credential.present, size=len(content.body))
         if not said.accepted:
             return _refused(said, content), False
@@ -59,26 +63,26 @@ class ManifestWriter:
         code, message = _kept(response, tag, content)
         return said._replace(code=code, message=message), not code and bool(response.header("oci-subject"))
 
-    def refer(self, referrer: Referrer, target: Repository, patience: Patience) -> Evidence:
+    def refer(self, referrer: Referrer, target: Repository, retry_policy: RetryPolicy) -> Evidence:
         """Let a repository hold a manifest about another one, and list it as that.
 
         A registry that does not say `OCI-Subject` keeps no list: then an index under a tag of the subject's digest is
         that list (OCI distribution specification, "Referrers Tag Schema"). What is no index there is left as it is: the
         code is then NO_REFERRERS_LIST. It is held and listed if the Evidence is a yes whose code is empty.
         """
-        said, listed = self.put("", target, referrer.content, patience)
+        said, listed = self.put("", target, referrer.content, retry_policy)
         if not said.succeeded or listed:
             return said
         tag = tag_of(referrer.subject)
         reference = target.reference
         with self._listing[reference.registry, reference.repository, tag]:
-            return self._list(referrer, tag, target, patience)
+            return self._list(referrer, tag, target, retry_policy)
 
-    def _list(self, referrer: Referrer, tag: str, target: Repository, patience: Patience) -> Evidence:
+    def _list(self, referrer: Referrer, tag: str, target: Repository, retry_policy: RetryPolicy) -> Evidence:
         """Others may write the same list; the specification knows no way to keep what two write at the same time."""
         reference, credential = target
         headers = {"Accept": responses.ACCEPT}
-        response = self._client.ask("GET", reference, f"manifests/{tag}", credential, patience, headers=headers)
+        response = self._client.ask("GET", reference, f"manifests/{tag}", credential, retry_policy, headers=headers)
         if response.status not in (HTTPStatus.OK, HTTPStatus.NOT_FOUND):
             return evidence(Stage.PUSH, response, sent=credential.present)
         known = response.body if response.status == HTTPStatus.OK else None
@@ -91,7 +95,7 @@ class ManifestWriter:
         if index == known:
             return Evidence(Stage.PUSH, "", status=HTTPStatus.CREATED, sent=credential.present)
         content = ManifestContent(digest_of(index), OCI_INDEX, index)
-        return self.put(tag, target, content, patience)[0]
+        return self.put(tag, target, content, retry_policy)[0]
 
 
 def _address(tag: str, content: ManifestContent) -> str:

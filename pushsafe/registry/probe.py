@@ -13,7 +13,7 @@ from http import HTTPStatus
 from pushsafe.model.credentials import Credential, CredentialKind
 from pushsafe.model.errors import RegistryAstray, RegistryUnreachable, UnsafeRealm
 from pushsafe.model.evidence import REFUSED, WRONG_ADDRESS, Evidence, Preflight, Stage
-from pushsafe.model.retry_policy import NO_PATIENCE
+from pushsafe.model.retry_policy import NO_RETRIES
 from pushsafe.registry.auth import PULL, PUSH, Token, Tokens, basic
 from pushsafe.registry.authorized import UPLOADS, Requester
 from pushsafe.registry.http.transport import Endpoint, Response, Transport
@@ -49,7 +49,7 @@ class Probe:
         self._reads = reads
         self._actions = PULL if reads else PUSH
         self._credential = credential if credential.present else None
-        self._who = Requester(tokens, endpoint, repository, credential, self._actions, NO_PATIENCE)
+        self._who = Requester(tokens, endpoint, repository, credential, self._actions, NO_RETRIES)
         self._evidence: list[Evidence] = []
 
     def run(self) -> Preflight:

@@ -13,7 +13,7 @@ from urllib.parse import urldefrag, urlencode, urljoin
 from pushsafe.model.credentials import Repository
 from pushsafe.model.errors import RegistryAstray, RegistryUnreachable, TlsFailed
 from pushsafe.model.evidence import REFUSED, Evidence, Stage
-from pushsafe.model.retry_policy import Patience
+from pushsafe.model.retry_policy import RetryPolicy
 from pushsafe.oci.manifest import Blob
 from pushsafe.registry.authorized import UPLOADS, AuthorizedClient, Requester
 from pushsafe.registry.http.destinations import Lead, astray
@@ -134,15 +134,15 @@ class UploadSession:
         """The answer to content that went to the registry's own address. Raises ProxyAnswers where a proxy gave it."""
         return of_registry(self.who.endpoint, "PUT", answer) if self._is_ours(self.place()) else answer
 
-    def kept(self, patience: Patience) -> int:
+    def kept(self, retry_policy: RetryPolicy) -> int:
         """How many bytes the registry has (`GET LOCATION`); 0 if it does not know the upload, or has nothing of it.
 
         A range has no way to say that there is nothing: `0-0` is taken for that. Raises RegistryUnreachable.
         """
         place = self._needed_place()
-        response = self._ask(place, patience)
+        response = self._ask(place, retry_policy)
         if response.status == HTTPStatus.UNAUTHORIZED and self.renew(response):
-            response = self._ask(place, patience)
+            response = self._ask(place, retry_policy)
         found = _RANGE.fullmatch(response.header("range"))
         if response.status not in _TOLD or found is None or found[1] == "0":
             return 0
@@ -198,12 +198,12 @@ class UploadSession:
             self.onward, self.redirects = "", 0
         return response
 
-    def _ask(self, url: str, patience: Patience) -> Response:
+    def _ask(self, url: str, retry_policy: RetryPolicy) -> Response:
         ours = self._is_ours(url)
         headers = self.headers if ours else {}
         verify, registry, lead = self.who.endpoint.verify or not ours, self.who.endpoint.registry, self._lead(url)
         return self.transport.send(
-            "GET", url, verify=verify, headers=headers, registry=registry, lead=lead, patience=patience
+            "GET", url, verify=verify, headers=headers, registry=registry, lead=lead, retry_policy=retry_policy
         )
 
     def _delete(self, place: str) -> None:
@@ -277,7 +277,7 @@ class Uploads:
                 self._settled.notify_all()
 
     def start(
-        self, target: Repository, patience: Patience, *, query: str = "", also_from: str = ""
+        self, target: Repository, retry_policy: RetryPolicy, *, query: str = "", also_from: str = ""
     ) -> UploadSession | Evidence:
         """The upload that the target has opened, or what it said in place of that, of stage PUSH.
 
@@ -286,7 +286,7 @@ class Uploads:
         reference, credential = target
         with self.asking():
             response, who, sent = self._client.start_upload(
-                reference, credential, patience, query=query, also_from=also_from
+                reference, credential, retry_policy, query=query, also_from=also_from
             )
             url, location = who.url(f"{UPLOADS}{query}"), response.header("location")
             least = _number(response.header("oci-chunk-min-length"))
@@ -300,7 +300,7 @@ class Uploads:
         return said if query else undue(said, "the start of an upload", HTTPStatus.ACCEPTED)
 
     def mount(
-        self, blob: Blob, origin: str, target: Repository, patience: Patience
+        self, blob: Blob, origin: str, target: Repository, retry_policy: RetryPolicy
     ) -> tuple[bool, UploadSession | None]:
         """Whether a blob of the repository `origin` is mounted; else the upload that a registry may open in its place.
 
@@ -309,7 +309,7 @@ class Uploads:
         """
         query = f"?{urlencode({'mount': blob.digest, 'from': origin})}"
         try:
-            said = self.start(target, patience, query=query, also_from=origin)
+            said = self.start(target, retry_policy, query=query, also_from=origin)
         except RegistryUnreachable:  # who cannot be reached at all says so at the upload
             return False, None
         if isinstance(said, UploadSession):

@@ -15,7 +15,7 @@ from pushsafe.model.outcomes import BuildAnswer, Built, EngineAccepted, EngineAn
 from pushsafe.model.plan import Wait
 from pushsafe.model.report import Report, TagResult
 from pushsafe.model.request import Archive, Asks, Assembly, BakeTarget, Build, PushRequest, TagPolicy
-from pushsafe.model.retry_policy import NO_PATIENCE, Patience
+from pushsafe.model.retry_policy import NO_RETRIES, RetryPolicy
 from pushsafe.model.verdicts import Finding
 from pushsafe.oci.content import Content, Referrer
 from pushsafe.oci.manifest import Blob, ImageConfig, ManifestContent, ManifestInfo
@@ -149,7 +149,7 @@ class Registry:
     sends: Mapping[str, Scripted[LayerState | Evidence]] = field(default_factory=dict)
     refers: Mapping[str, Scripted[Evidence]] = field(default_factory=dict)
     tagged: list[str] = field(default_factory=list)
-    patience: list[int] = field(default_factory=list)
+    retry_policy: list[int] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
 
     def ping(self, registry: str) -> RegistryPing:
@@ -165,7 +165,7 @@ class Registry:
         whole: bool = False,
         known: ManifestInfo | None = None,
         expected: str = "",
-        patience: Patience = NO_PATIENCE,
+        retry_policy: RetryPolicy = NO_RETRIES,
     ) -> ManifestInfo | Evidence:
         name = f"{reference.name}@{digest}" if digest else str(reference)
         self.asked.append(f"manifest {name}{' whole' if whole else ''}")
@@ -174,7 +174,7 @@ class Registry:
         return give(self.held.get(name, NOT_THERE))
 
     def content(
-        self, reference: Reference, credential: Credential, digest: str = "", patience: Patience = NO_PATIENCE
+        self, reference: Reference, credential: Credential, digest: str = "", retry_policy: RetryPolicy = NO_RETRIES
     ) -> ManifestContent | Evidence:
         name = f"{reference.name}@{digest}"
         self.asked.append(f"content {name}")
@@ -185,36 +185,46 @@ class Registry:
         reference: Reference,
         credential: Credential,
         content: ManifestContent,
-        patience: Patience = NO_PATIENCE,
+        retry_policy: RetryPolicy = NO_RETRIES,
         *,
         tagged: bool = True,
     ) -> Evidence:
         self.asked.append(f"put {reference}")
-        self.patience.append(patience.retries)
+        self.retry_policy.append(retry_policy.retries)
         said: Evidence = give(self.puts.get(str(reference), PUT))
         if said.status == PUT.status:
             self.tagged.append(str(reference))
         return said
 
     def bring(
-        self, blob: Blob, source: Repository, target: Repository, on_sent: Callable[[int], None], patience: Patience
+        self,
+        blob: Blob,
+        source: Repository,
+        target: Repository,
+        on_sent: Callable[[int], None],
+        retry_policy: RetryPolicy,
     ) -> LayerState | Evidence:
         self.asked.append(f"bring {target.reference.name}@{blob.digest} from {source.reference.name}")
         return LayerState.MOUNTED
 
-    def holds(self, blob: Blob, target: Repository, patience: Patience) -> bool:
+    def holds(self, blob: Blob, target: Repository, retry_policy: RetryPolicy) -> bool:
         self.asked.append(f"holds {target.reference.name}@{blob.digest}")
         return give(self.held_blobs.get(f"{target.reference.name}@{blob.digest}", False))
 
     def send(
-        self, content: Content, target: Repository, mount_from: str, on_sent: Callable[[int], None], patience: Patience
+        self,
+        content: Content,
+        target: Repository,
+        mount_from: str,
+        on_sent: Callable[[int], None],
+        retry_policy: RetryPolicy,
     ) -> LayerState | Evidence:
         name = f"{target.reference.name}@{content.blob.digest}"
         self.asked.append(f"send {name}{f' or mount it from {mount_from}' if mount_from else ''}")
         on_sent(content.blob.size)
         return give(self.sends.get(name, LayerState.MOUNTED if mount_from else LayerState.SENT))
 
-    def refer(self, referrer: Referrer, target: Repository, patience: Patience) -> Evidence:
+    def refer(self, referrer: Referrer, target: Repository, retry_policy: RetryPolicy) -> Evidence:
         self.asked.append(f"refer {target.reference.name}@{referrer.content.digest} to {referrer.subject}")
         return give(self.refers.get(target.reference.name, PUT))
 
@@ -228,7 +238,7 @@ class Registry:
         self.asked.append("tidy")
 
     def image_config(
-        self, reference: Reference, credential: Credential, digest: str, patience: Patience = NO_PATIENCE
+        self, reference: Reference, credential: Credential, digest: str, retry_policy: RetryPolicy = NO_RETRIES
     ) -> ImageConfig | Evidence:
         self.asked.append(f"config {reference.name}@{digest}")
         return give(self.configs.get(digest, ImageConfig(AMD64)))

@@ -11,7 +11,7 @@ from typing import Any
 from pushsafe.model.credentials import Credential, Repository
 from pushsafe.model.evidence import Evidence, Stage
 from pushsafe.model.outcomes import LayerState
-from pushsafe.model.retry_policy import NO_PATIENCE, Patience
+from pushsafe.model.retry_policy import NO_RETRIES, RetryPolicy
 from pushsafe.oci.manifest import Blob, ImageConfig, ManifestContent, ManifestInfo
 from pushsafe.oci.platform import Platform, of_document
 from pushsafe.oci.reference import Reference
@@ -123,7 +123,7 @@ class Holding(Registry):
         whole: bool = False,
         known: ManifestInfo | None = None,
         expected: str = "",
-        patience: Patience = NO_PATIENCE,
+        retry_policy: RetryPolicy = NO_RETRIES,
     ) -> ManifestInfo | Evidence:
         found = self._held(reference, digest)
         if found is None:
@@ -140,7 +140,7 @@ class Holding(Registry):
         )
 
     def content(
-        self, reference: Reference, credential: Credential, digest: str = "", patience: Patience = NO_PATIENCE
+        self, reference: Reference, credential: Credential, digest: str = "", retry_policy: RetryPolicy = NO_RETRIES
     ) -> ManifestContent | Evidence:
         name = f"{reference.name}@{digest}" if digest else str(reference)
         self.asked.append(f"content {name}")
@@ -149,9 +149,9 @@ class Holding(Registry):
         return self._held(reference, digest) or NOT_THERE
 
     def image_config(
-        self, reference: Reference, credential: Credential, digest: str, patience: Patience = NO_PATIENCE
+        self, reference: Reference, credential: Credential, digest: str, retry_policy: RetryPolicy = NO_RETRIES
     ) -> ImageConfig | Evidence:
-        self.patience.append(patience.retries)
+        self.retry_policy.append(retry_policy.retries)
         return give(self.configs[digest]) if digest in self.configs else ImageConfig(self.platforms.get(digest))
 
     def put(
@@ -159,7 +159,7 @@ class Holding(Registry):
         reference: Reference,
         credential: Credential,
         content: ManifestContent,
-        patience: Patience = NO_PATIENCE,
+        retry_policy: RetryPolicy = NO_RETRIES,
         *,
         tagged: bool = True,
     ) -> Evidence:
@@ -180,7 +180,12 @@ class Holding(Registry):
         return said
 
     def bring(
-        self, blob: Blob, source: Repository, target: Repository, on_sent: Callable[[int], None], patience: Patience
+        self,
+        blob: Blob,
+        source: Repository,
+        target: Repository,
+        on_sent: Callable[[int], None],
+        retry_policy: RetryPolicy,
     ) -> LayerState | Evidence:
         self.brought.append(f"{source.reference.name} -> {target.reference.name}")
         one = source.reference.registry == target.reference.registry

@@ -17,7 +17,7 @@ import pytest
 from pushsafe.model.credentials import Credential, CredentialKind, CredentialSource, Repository, Secret, SourceKind
 from pushsafe.model.evidence import Evidence
 from pushsafe.model.outcomes import LayerState
-from pushsafe.model.retry_policy import NO_PATIENCE, Patience
+from pushsafe.model.retry_policy import NO_RETRIES, RetryPolicy
 from pushsafe.oci.content import Referrer
 from pushsafe.oci.manifest import ManifestContent
 from pushsafe.oci.reference import Reference
@@ -56,7 +56,7 @@ def target(registry: LabRegistry, name: str = "", host: str = "", account: str =
 def send(one: Lying, to: Repository, mount_from: str = "", retries: int = 0) -> LayerState | Evidence:
     asked = Registry(Transport())
     try:
-        return asked.send(one, to, mount_from, lambda _size: None, Patience(retries))
+        return asked.send(one, to, mount_from, lambda _size: None, RetryPolicy(retries))
     finally:
         asked.close()
 
@@ -74,13 +74,13 @@ def uploads_on_disk(registry: LabRegistry, to: Repository) -> list[Path]:
 def test_a_blob_is_sent_and_mounted(registry: LabRegistry) -> None:
     first, second, one = target(registry), target(registry), content()
     asked = Registry(Transport())
-    assert asked.holds(one.blob, first, NO_PATIENCE) is False
+    assert asked.holds(one.blob, first, NO_RETRIES) is False
     assert send(one, first) is LayerState.SENT
     assert on_disk(registry, one).read_bytes() == one.content
-    assert asked.holds(one.blob, first, NO_PATIENCE) is True
-    assert asked.holds(one.blob, second, NO_PATIENCE) is False
+    assert asked.holds(one.blob, first, NO_RETRIES) is True
+    assert asked.holds(one.blob, second, NO_RETRIES) is False
     assert send(one, second, first.reference.repository) is LayerState.MOUNTED
-    assert asked.holds(one.blob, second, NO_PATIENCE) is True
+    assert asked.holds(one.blob, second, NO_RETRIES) is True
     missing = target(registry).reference.repository
     assert send(content(MIB), second, missing) is LayerState.SENT
     assert uploads_on_disk(registry, second) == []
@@ -191,7 +191,7 @@ def test_what_refers_to_an_image_is_listed(registry: LabRegistry) -> None:
         document = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": [], "subject": about}
         body = json.dumps({**document, "annotations": {"number": str(number)}}).encode()
         digests.append(f"sha256:{hashlib.sha256(body).hexdigest()}")
-        said = asked.refer(Referrer(ManifestContent(digests[-1], OCI_MANIFEST, body), subject), to, NO_PATIENCE)
+        said = asked.refer(Referrer(ManifestContent(digests[-1], OCI_MANIFEST, body), subject), to, NO_RETRIES)
         assert (said.status, said.code) == (201, "")
     tag = to.reference._replace(tag=subject.replace(":", "-"))
     listed = asked.content(tag, to.credential)

@@ -58,7 +58,7 @@ class _Timely(io.RawIOBase):
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._bytes = connection.makefile("rb", buffering=0)
-        self._patience = connection.gettimeout() or math.inf
+        self._retry_policy = connection.gettimeout() or math.inf
         self.room = limits.get().room
         self.part = "an answer"
 
@@ -71,7 +71,7 @@ class _Timely(io.RawIOBase):
             raise TimeoutError
         if self.room <= 0:
             raise OSError(errno.EMSGSIZE, f"{self.part} without end")
-        self._connection.settimeout(min(self._patience, left))
+        self._connection.settimeout(min(self._retry_policy, left))
         size = self._bytes.readinto(buffer)
         self.room -= size or 0
         return size

@@ -11,7 +11,7 @@ import urllib3  # never a part of it first: see auth.py
 from urllib3.util import Retry
 
 from pushsafe.model.plan import Wait
-from pushsafe.model.retry_policy import BUSY, LONGEST_WAIT, Patience
+from pushsafe.model.retry_policy import BUSY, LONGEST_WAIT, RetryPolicy
 from pushsafe.registry.http.unreachable import Dropped
 
 _SAID: Mapping[int, str] = {HTTPStatus.TOO_MANY_REQUESTS: " (too many requests)"}
@@ -30,12 +30,12 @@ class Retries:
     Each method counts one, waits for as long as it takes, and tells whether the request is worth sending again.
     """
 
-    def __init__(self, who: str, patience: Patience, left: Callable[[], float | None]) -> None:
+    def __init__(self, who: str, retry_policy: RetryPolicy, left: Callable[[], float | None]) -> None:
         self._who = who
-        self._tell = patience.tell
+        self._notify = retry_policy.notify
         self._left = left
         self._policy = Retry(
-            patience.retries, backoff_factor=_FACTOR, backoff_jitter=_JITTER, backoff_max=_LONGEST_BACKOFF
+            retry_policy.retries, backoff_factor=_FACTOR, backoff_jitter=_JITTER, backoff_max=_LONGEST_BACKOFF
         )
 
     def after_answer(self, status: int, retry_after: str) -> bool:
@@ -83,6 +83,6 @@ class Retries:
         if seconds > LONGEST_WAIT + _JITTER or (left is not None and seconds >= left):
             return False
         if seconds > 0:
-            self._tell(Wait(self._who, why, seconds))
+            self._notify(Wait(self._who, why, seconds))
             sleep(seconds)
         return True

@@ -21,7 +21,7 @@ from urllib3.util import Retry, Timeout
 
 from pushsafe import __version__
 from pushsafe.model.errors import ProxyAnswers, RegistryAstray, RegistryUnreachable, TlsFailed
-from pushsafe.model.retry_policy import NO_PATIENCE, Patience
+from pushsafe.model.retry_policy import NO_RETRIES, RetryPolicy
 from pushsafe.oci.reference import DEFAULT_REGISTRY, HUB_SERVER, server_of
 from pushsafe.registry.hosts import host_of, is_insecure, is_loopback, origin_of
 from pushsafe.registry.http.connection import Limits, Pools, knock, limits, new_pool
@@ -214,7 +214,7 @@ class Transport:
         limit: int = BODY_LIMIT,
         registry: str = "",
         lead: Lead | None = None,
-        patience: Patience = NO_PATIENCE,
+        retry_policy: RetryPolicy = NO_RETRIES,
     ) -> Response:
         """Send one request, and again where that can succeed. Raises RegistryUnreachable, which never holds a header.
 
@@ -228,7 +228,7 @@ class Transport:
         request = self._request(method, url, headers, body, follow, limit, verify, registry, lead)
         proxy = proxy_in_clear(url)
         who = f"{host_of(url)} (or the proxy {proxy})" if proxy else host_of(url)
-        retries = Retries(who, patience, self.left)
+        retries = Retries(who, retry_policy, self.left)
         while True:
             try:
                 response = self._send_once(request)

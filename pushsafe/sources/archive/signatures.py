@@ -11,7 +11,7 @@ from pushsafe.model.evidence import Evidence
 from pushsafe.model.facts import Facts
 from pushsafe.model.outcomes import Denied, Failed, Mismatch, Missing, NotChecked, Outcome, Verified
 from pushsafe.model.report import Along
-from pushsafe.model.retry_policy import Patience
+from pushsafe.model.retry_policy import RetryPolicy
 from pushsafe.model.verdicts import Failure, FailureKind
 from pushsafe.oci.content import Companion, Referrer
 from pushsafe.oci.document import Unusable, document_of
@@ -23,7 +23,7 @@ from pushsafe.push.verify import TagVerifier
 
 
 def accompany(
-    fact: Facts, companion: Companion, gateways: Gateways, verifier: TagVerifier, patience: Patience
+    fact: Facts, companion: Companion, gateways: Gateways, verifier: TagVerifier, retry_policy: RetryPolicy
 ) -> Along:
     """Let a companion's tag in the repository of a fact name it, and read it back; what the tag names then.
 
@@ -32,7 +32,7 @@ def accompany(
     """
     own = fact._replace(reference=fact.reference._replace(tag=companion.tag))
     try:
-        digest = _kept(own, companion, gateways, patience) or _put(own, companion, gateways, patience)
+        digest = _kept(own, companion, gateways, retry_policy) or _put(own, companion, gateways, retry_policy)
     except RegistryUnreachable as error:
         raise Ended(Failed(unreached(fact, error))) from None
     match verifier.confirm(own._replace(image=None), digest):
@@ -47,18 +47,18 @@ def accompany(
     raise Ended(_failed(f"{_what(companion)} was pushed, but could not be confirmed: {why}", again(fact)))
 
 
-def _kept(own: Facts, companion: Companion, gateways: Gateways, patience: Patience) -> str:
+def _kept(own: Facts, companion: Companion, gateways: Gateways, retry_policy: RetryPolicy) -> str:
     """The digest of what the tag names if that has all of the companion; empty where it has nothing else. Raises Ended
     where it has."""
     target, registry = own.repository, gateways.registry()
-    now = registry.manifest(*target, patience=patience)
+    now = registry.manifest(*target, retry_policy=retry_policy)
     if isinstance(now, Evidence):
         if now.status == HTTPStatus.NOT_FOUND:
             return ""
         raise Ended(about(declined(gateways, own, now), companion))
     if now.digest == companion.content.digest:
         return now.digest
-    held = registry.content(*target, now.digest, patience)
+    held = registry.content(*target, now.digest, retry_policy)
     if isinstance(held, Evidence):
         raise Ended(about(declined(gateways, own, held), companion))
     ours, theirs = _parts(companion.content), _parts(held)
@@ -73,8 +73,8 @@ def _kept(own: Facts, companion: Companion, gateways: Gateways, patience: Patien
     raise Ended(_failed(message, f"docker buildx imagetools inspect --raw {own.reference}"))
 
 
-def _put(own: Facts, companion: Companion, gateways: Gateways, patience: Patience) -> str:
-    said = gateways.registry().put(*own.repository, companion.content, patience)
+def _put(own: Facts, companion: Companion, gateways: Gateways, retry_policy: RetryPolicy) -> str:
+    said = gateways.registry().put(*own.repository, companion.content, retry_policy)
     if not said.succeeded:
         raise Ended(about(declined(gateways, own, said), companion))
     return companion.content.digest

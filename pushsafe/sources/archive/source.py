@@ -15,7 +15,7 @@ from pushsafe.model.facts import Facts, Upcoming
 from pushsafe.model.outcomes import Failed, Layers, LayerState, Outcome
 from pushsafe.model.plan import How, PushPlan, Step
 from pushsafe.model.request import Archive, PushRequest
-from pushsafe.model.retry_policy import Patience
+from pushsafe.model.retry_policy import RetryPolicy
 from pushsafe.model.tag_changes import moves, unchanged
 from pushsafe.oci.content import Content, Package
 from pushsafe.oci.manifest import ManifestInfo
@@ -52,7 +52,7 @@ class ArchiveSource(Source):
             return
         registry, target = self._gateways.registry(), fact.repository
         for content in self._image.package(_nobody).contents:
-            asked = self._pool.submit(registry.holds, content.blob, target, Patience(self._request.retries))
+            asked = self._pool.submit(registry.holds, content.blob, target, RetryPolicy(self._request.retries))
             self._asked[fact.reference.name, content.blob.digest] = asked
 
     def plan(self, facts: tuple[Facts, ...], /) -> PushPlan:
@@ -96,7 +96,7 @@ class _Sent:
         self._gateways = gateways
         self._registry = gateways.registry()
         self._recorder = recorder
-        self._patience = Patience(request.retries, recorder.waits)
+        self._retry_policy = RetryPolicy(request.retries, recorder.waits)
         self._verifier = TagVerifier(request, gateways, recorder)
         self._package = package
         self._missing: dict[str, list[Content]] = {}
@@ -125,7 +125,7 @@ class _Sent:
         self._recorder.require_running()
         try:
             if isinstance(wanted, str):
-                found = self._registry.manifest(*target, wanted, patience=self._patience)
+                found = self._registry.manifest(*target, wanted, retry_policy=self._retry_policy)
                 if isinstance(found, ManifestInfo) and found.digest == wanted:
                     self._held.add((name, wanted))
             elif self._holds(wanted, name, target):
@@ -135,7 +135,7 @@ class _Sent:
 
     def _holds(self, content: Content, name: str, target: Repository) -> bool:
         asked = self._asked.get((name, content.blob.digest))
-        return asked.result() if asked else self._registry.holds(content.blob, target, self._patience)
+        return asked.result() if asked else self._registry.holds(content.blob, target, self._retry_policy)
 
     def _hold(self, reference: Reference, content: Content) -> None:
         self._held.add((reference.name, content.blob.digest))
@@ -174,7 +174,7 @@ class _Sent:
 
         def move(content: Content, on_sent: Callable[[int], None]) -> LayerState | Evidence:
             holder = self._holders.get((fact.reference.registry, content.blob.digest), "")
-            said = self._registry.send(content, target, holder, on_sent, self._patience)
+            said = self._registry.send(content, target, holder, on_sent, self._retry_policy)
             if isinstance(said, LayerState):
                 self._hold(fact.reference, content)
             return said
@@ -200,7 +200,7 @@ class _Sent:
                 self._transfer.put(fact, referrer.content)
                 continue
             try:
-                said = self._registry.refer(referrer, fact.repository, self._patience)
+                said = self._registry.refer(referrer, fact.repository, self._retry_policy)
             except RegistryUnreachable as error:
                 raise Ended(Failed(unreached(fact, error))) from None
             if not said.succeeded:
@@ -208,7 +208,7 @@ class _Sent:
         along = []
         for companion in self._package.companions:
             self._recorder.require_running()
-            along.append(accompany(fact, companion, self._gateways, self._verifier, self._patience))
+            along.append(accompany(fact, companion, self._gateways, self._verifier, self._retry_policy))
         self._recorder.went_along(fact, tuple(along))
 
 

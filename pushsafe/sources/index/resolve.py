@@ -16,7 +16,7 @@ from pushsafe.model.evidence import Evidence, Stage, TagHeld
 from pushsafe.model.facts import Facts, ImageMissing, LocalImage
 from pushsafe.model.outcomes import Denied, Failed
 from pushsafe.model.request import Place, Source
-from pushsafe.model.retry_policy import BUSY, Patience
+from pushsafe.model.retry_policy import BUSY, RetryPolicy
 from pushsafe.model.tag_changes import unchanged
 from pushsafe.model.verdicts import Failure, FailureKind
 from pushsafe.oci.document import Unusable
@@ -60,10 +60,10 @@ _Remote = ManifestContent | _Unread | None
 class IndexResolver:
     """The sources of one run. `pool` runs the questions."""
 
-    def __init__(self, gateways: Gateways, pool: ThreadPoolExecutor, patience: Patience, now: float) -> None:
+    def __init__(self, gateways: Gateways, pool: ThreadPoolExecutor, retry_policy: RetryPolicy, now: float) -> None:
         self._gateways = gateways
         self._pool = pool
-        self._patience = patience
+        self._retry_policy = retry_policy
         self._now = now
 
     def find(self, sources: Iterable[Source]) -> tuple[Found, ...]:
@@ -96,7 +96,7 @@ class IndexResolver:
     def _remote(self, source: Source) -> ManifestContent | _Unread:
         credential = self._gateways.credentials.lookup(source.reference.registry)
         try:
-            return self._gateways.registry().content(source.reference, credential, source.digest, self._patience)
+            return self._gateways.registry().content(source.reference, credential, source.digest, self._retry_policy)
         except RegistryUnreachable as error:
             return error
 
@@ -161,7 +161,7 @@ class IndexResolver:
         digest = config_of(content)
         source = source._replace(reference=repository.reference)
         try:
-            config = self._gateways.registry().image_config(*repository, digest, self._patience)
+            config = self._gateways.registry().image_config(*repository, digest, self._retry_policy)
         except RegistryUnreachable as error:
             raise self._unread(source, error) from None
         if isinstance(config, Evidence):

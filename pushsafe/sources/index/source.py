@@ -12,7 +12,7 @@ from pushsafe.model.facts import Facts, LocalImage, Upcoming
 from pushsafe.model.outcomes import Failed, NotPushed, Pushed
 from pushsafe.model.plan import How, PushPlan, Step
 from pushsafe.model.request import Assembly, PushRequest
-from pushsafe.model.retry_policy import Patience
+from pushsafe.model.retry_policy import RetryPolicy
 from pushsafe.model.tag_changes import moves, unchanged
 from pushsafe.model.verdicts import Failure, FailureKind
 from pushsafe.oci.manifest import ManifestContent, clash, index_of
@@ -49,7 +49,7 @@ class IndexSource(Source):
     # ------------------------------------------------------------------ before the push
 
     def prepare(self, facts: tuple[Facts, ...], /) -> tuple[Facts, ...]:
-        self._resolver = IndexResolver(self._gateways, self._pool, Patience(self._request.retries), facts[0].now)
+        self._resolver = IndexResolver(self._gateways, self._pool, RetryPolicy(self._request.retries), facts[0].now)
         found = self._resolver.find(self._assembly.sources)
         _require_one_each(found)
         local = [one for one in found if isinstance(one, InEngine)]

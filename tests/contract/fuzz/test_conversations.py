@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pushsafe.model.credentials import Repository
 from pushsafe.model.errors import RegistryUnreachable
 from pushsafe.model.evidence import Evidence
-from pushsafe.model.retry_policy import NO_PATIENCE
+from pushsafe.model.retry_policy import NO_RETRIES
 from pushsafe.oci.manifest import ManifestContent, ManifestInfo
 from pushsafe.oci.reference import Reference
 from pushsafe.registry.client import Registry
@@ -82,7 +82,7 @@ QUESTIONS: dict[str, Ask] = {
     "what a push meets": lambda asked, tag: asked.investigate(tag, somebody()),
     "a manifest put": lambda asked, tag: asked.put(tag, somebody(), CONTENT),
     "a blob sent": lambda asked, tag: asked.send(
-        Lying(b"some content"), Repository(tag, somebody()), f"{NAME}-other", lambda _: None, NO_PATIENCE
+        Lying(b"some content"), Repository(tag, somebody()), f"{NAME}-other", lambda _: None, NO_RETRIES
     ),
 }
 

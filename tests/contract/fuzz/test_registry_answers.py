@@ -9,7 +9,7 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pushsafe.model.retry_policy import NO_PATIENCE, Patience
+from pushsafe.model.retry_policy import NO_RETRIES, RetryPolicy
 from pushsafe.oci import manifest
 from pushsafe.oci.document import Unusable
 from pushsafe.oci.manifest import INDEX_TYPES, MANIFEST_TYPES, ImageConfig, ManifestContent, ManifestInfo
@@ -107,7 +107,7 @@ def test_tokens(claims: bytes, noise: str) -> None:
 @given(st.one_of(TEXTS, st.sampled_from(["1e9", "-1", "9" * 5000, "Wed, 21 Oct 2015 07:28:00 GMT", "NaN", "٣"])))
 def test_retry_after(header: str) -> None:
     """A pause that is asked for and too long is no pause: there are none in this test."""
-    retries = Retries("registry.test", Patience(1), lambda: 0.0)
+    retries = Retries("registry.test", RetryPolicy(1), lambda: 0.0)
     with quick():
         assert not retries.after_answer(429, header)
 
@@ -122,7 +122,7 @@ PLACES = st.lists(
 def test_places_of_uploads(location: str) -> None:
     transport, url = Transport(), "https://registry.test/v2/team/app/blobs/uploads/"
     endpoint = Endpoint("registry.test", "https://registry.test", verify=True, ping=Response(200, {}, b""))
-    who = Requester(Tokens(transport), endpoint, "team/app", NOBODY, PUSH, NO_PATIENCE)
+    who = Requester(Tokens(transport), endpoint, "team/app", NOBODY, PUSH, NO_RETRIES)
     upload = UploadSession(transport, who, url, location, {})
     with quick():
         place = upload.place()

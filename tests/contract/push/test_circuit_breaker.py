@@ -31,8 +31,8 @@ def told(answer: ManifestInfo | Evidence | Exception, fact: Facts, *, noted: boo
     retries: list[int] = []
 
     class Asked(Registry):
-        def manifest(self, *args: object, patience: object = None, **options: object) -> ManifestInfo | Evidence:
-            retries.append(getattr(patience, "retries", -1))
+        def manifest(self, *args: object, retry_policy: object = None, **options: object) -> ManifestInfo | Evidence:
+            retries.append(getattr(retry_policy, "retries", -1))
             if isinstance(answer, Exception):
                 raise answer
             return answer

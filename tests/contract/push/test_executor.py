@@ -95,7 +95,7 @@ def test_ten_tags_are_one_push_and_nine_manifests() -> None:
     assert world.registry.asked.count(f"content {API}@{DIGEST}") == 1
     assert [result.outcome for result in report.results] == [PUSHED, *[TAGGED] * 9]
     assert all(isinstance(result.verification, Verified) for result in report.results)
-    assert set(world.registry.patience) == {3}
+    assert set(world.registry.retry_policy) == {3}
     assert exit_code(report) is ExitCode.OK
 
 

@@ -13,7 +13,7 @@ from pushsafe.model.evidence import Evidence, Stage
 from pushsafe.model.outcomes import Mismatch, Missing, NotChecked, Verification, Verified
 from pushsafe.model.plan import Wait
 from pushsafe.model.request import VERIFY_TIMEOUT
-from pushsafe.model.retry_policy import NO_PATIENCE, Patience
+from pushsafe.model.retry_policy import NO_RETRIES, RetryPolicy
 from pushsafe.oci.manifest import ImageConfig, ManifestInfo
 from pushsafe.oci.platform import Platform
 from pushsafe.oci.reference import Reference
@@ -51,7 +51,7 @@ class Asked:
     configs: Mapping[str, ImageConfig | Exception | Evidence] = field(default_factory=dict)
 
     def image_config(
-        self, reference: Reference, credential: Credential, digest: str, patience: Patience = NO_PATIENCE
+        self, reference: Reference, credential: Credential, digest: str, retry_policy: RetryPolicy = NO_RETRIES
     ) -> ImageConfig | Evidence:
         found = self.configs[digest]
         if isinstance(found, Exception):
@@ -72,10 +72,10 @@ class Asked:
         whole: bool = False,
         known: ManifestInfo | None = None,
         expected: str = "",
-        patience: Patience = NO_PATIENCE,
+        retry_policy: RetryPolicy = NO_RETRIES,
     ) -> ManifestInfo | Evidence:
         assert reference == REF
-        self.retries.add(patience.retries)
+        self.retries.add(retry_policy.retries)
         count = sum(not name for name, _ in self.asked)
         self.asked.append((digest, whole))
         return self._give(self.children[digest] if digest else self.tag[min(count, len(self.tag) - 1)])
@@ -106,11 +106,11 @@ def look(
     known: tuple[str, ...] = (),
     whole: bool = False,
     same: ManifestInfo | None = None,
-    patience: Patience = NO_PATIENCE,
+    retry_policy: RetryPolicy = NO_RETRIES,
     seconds: float = VERIFY_TIMEOUT,
 ) -> Looked:
     asked, asked_engine, pauses = Asked(registry, children or {}), Asked(engine, engine_children or {}), list[float]()
-    options = {"whole": whole, "children": known, "known": same, "patience": patience, "seconds": seconds}
+    options = {"whole": whole, "children": known, "known": same, "retry_policy": retry_policy, "seconds": seconds}
     found = verify(REF, PUSHED, logged_in(), asked, asked_engine, **options, sleep=pauses.append)  # type: ignore[arg-type]
     return Looked(found, asked, asked_engine, pauses)
 
@@ -152,7 +152,7 @@ def test_a_slow_registry_is_waited_for(before: Answer, looks: int) -> None:
 
 @pytest.mark.parametrize("status", [502, 503, 504])
 def test_a_busy_registry_was_asked_again_by_then(status: int) -> None:
-    found = look(answer(status, "busy"), engine=(DOWN,), patience=Patience(2))
+    found = look(answer(status, "busy"), engine=(DOWN,), retry_policy=RetryPolicy(2))
     assert found.verification == NotChecked(f"the registry answers {status} busy; {DOWN}")
     assert (found.registry.retries, found.pauses) == ({2}, [])
 
@@ -194,7 +194,7 @@ LATE: dict[str, tuple[Answer, str]] = {
 @pytest.mark.parametrize(("before", "why"), LATE.values(), ids=LATE)
 def test_who_waits_for_long_is_told_of_it(before: Answer, why: str) -> None:
     waits: list[Wait] = []
-    look(*[before] * 5, manifest(), patience=Patience(0, waits.append))
+    look(*[before] * 5, manifest(), retry_policy=RetryPolicy(0, waits.append))
     assert waits == [Wait("registry.test", why, seconds) for seconds in (1.0, 2.0, 4.0)]
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from pushsafe.model.credentials import Credential, CredentialKind, CredentialSource, Secret, SourceKind
 from pushsafe.model.errors import RegistryAstray, RegistryUnreachable
-from pushsafe.model.retry_policy import NO_PATIENCE, Patience
+from pushsafe.model.retry_policy import NO_RETRIES, RetryPolicy
 from pushsafe.registry.auth import (
     TOKEN_LIMIT,
     Token,
@@ -328,7 +328,7 @@ class Watched(Transport):
         limit: int = 0,
         registry: str = "",
         lead: Lead | None = None,
-        patience: Patience = NO_PATIENCE,
+        retry_policy: RetryPolicy = NO_RETRIES,
     ) -> Response:
         self.sent.append((url, (headers or {}).get("Authorization", ""), verify))
         return Response(200, {}, b'{"token": "opaque"}')

@@ -17,7 +17,7 @@ from pushsafe.model.credentials import Credential, CredentialKind, Repository
 from pushsafe.model.errors import RegistryUnreachable
 from pushsafe.model.evidence import Evidence, Stage
 from pushsafe.model.outcomes import LayerState
-from pushsafe.model.retry_policy import NO_PATIENCE, Patience
+from pushsafe.model.retry_policy import NO_RETRIES, RetryPolicy
 from pushsafe.oci.manifest import Blob
 from pushsafe.oci.reference import Reference
 from pushsafe.registry import blob_upload
@@ -76,7 +76,7 @@ def bring(
     """One blob; by the end what was opened and not used is cancelled."""
     asked = asked or new()
     try:
-        return asked.bring(blob, source, target, told, Patience(retries) if retries else NO_PATIENCE)
+        return asked.bring(blob, source, target, told, RetryPolicy(retries) if retries else NO_RETRIES)
     finally:
         asked.close()
 
@@ -169,7 +169,7 @@ def test_a_token_for_one_repository_is_none_for_a_mount() -> None:
                 repository(registry, OTHER, somebody()),
                 repository(registry, NAME, somebody()),
                 lambda _size: None,
-                NO_PATIENCE,
+                NO_RETRIES,
             )
         assert [one.scopes for one in registry.find("GET", "/token")] == [BOTH_SCOPES[:1], BOTH_SCOPES]
         asked.close()
@@ -660,7 +660,7 @@ def test_what_is_under_way_at_the_end_is_cancelled() -> None:
 
     def send(source: str, other: str) -> None:
         with suppress(RegistryUnreachable):
-            asked.bring(zeros(_Long.size), *between(source, other), lambda _size: None, NO_PATIENCE)
+            asked.bring(zeros(_Long.size), *between(source, other), lambda _size: None, NO_RETRIES)
 
     with serving(silent) as source, serving(Cancelling) as other:
         thread = threading.Thread(target=send, args=(source, other))

@@ -13,7 +13,7 @@ import pytest
 from pushsafe.model.credentials import Credential, CredentialKind
 from pushsafe.model.errors import RegistryUnreachable
 from pushsafe.model.evidence import NO_MANIFEST, Access, Evidence, Stage
-from pushsafe.model.retry_policy import Patience
+from pushsafe.model.retry_policy import RetryPolicy
 from pushsafe.oci.manifest import ImageConfig, ManifestInfo
 from pushsafe.oci.platform import Platform
 from pushsafe.registry import auth
@@ -373,7 +373,7 @@ def test_a_config_is_asked_for_again(pauses: list[float]) -> None:
     digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
     blob = on("GET", f"/v2/{NAME}/blobs/{digest}", Answer(503), Answer(200, content))
     with FakeRegistry(basic_registry([blob])) as registry:
-        assert new().image_config(at(registry), somebody(), digest, Patience(1)) == ImageConfig(ARM64_V8)
+        assert new().image_config(at(registry), somebody(), digest, RetryPolicy(1)) == ImageConfig(ARM64_V8)
     assert len(pauses) == 1
 
 

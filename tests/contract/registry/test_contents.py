@@ -12,7 +12,7 @@ import pytest
 
 from pushsafe.model.credentials import Credential, CredentialKind
 from pushsafe.model.evidence import Evidence, Stage
-from pushsafe.model.retry_policy import Patience
+from pushsafe.model.retry_policy import RetryPolicy
 from pushsafe.oci.manifest import DOCKER_MANIFEST, ManifestContent, ManifestInfo
 from pushsafe.registry import auth
 from tests.contract.registry.asking import NAME, NOBODY, OPAQUE, OURS, PASSWORD, PULL_PUSH, at, new, somebody
@@ -344,7 +344,7 @@ def test_a_put_follows_no_redirect(status: int) -> None:
 def test_a_put_is_sent_again_to_a_busy_registry(pauses: list[float]) -> None:
     answers = taking(Answer(503), Answer(drop=True), CREATED)
     with FakeRegistry(basic_registry(answers)) as registry:
-        assert new().put(at(registry), somebody(), CONTENT, Patience(2)) == DONE
+        assert new().put(at(registry), somebody(), CONTENT, RetryPolicy(2)) == DONE
         assert [one.body for one in registry.find("PUT", ".*")] == [ONE.body] * 3
     assert len(pauses) == 2
 

@@ -9,7 +9,7 @@ import pytest
 from pushsafe.model.credentials import Repository
 from pushsafe.model.errors import ProxyAnswers, RegistryUnreachable
 from pushsafe.model.plan import Wait
-from pushsafe.model.retry_policy import NO_PATIENCE, Patience
+from pushsafe.model.retry_policy import NO_RETRIES, RetryPolicy
 from pushsafe.oci.manifest import Blob, ManifestContent
 from pushsafe.oci.reference import Reference
 from pushsafe.registry.client import Registry
@@ -131,7 +131,7 @@ def test_what_becomes_of_content(answer: Answer, names: Names, monkeypatch: pyte
         registry = Registry(Transport(lambda: (HOST,)))
         target = Repository(REFERENCE, NOBODY)
         with pytest.raises(ProxyAnswers, match=f"what answers through the proxy {proxy.base} sends "):
-            registry.send(content, target, "", lambda _size: None, NO_PATIENCE)
+            registry.send(content, target, "", lambda _size: None, NO_RETRIES)
         registry.close()
 
 
@@ -141,7 +141,7 @@ def test_who_is_busy_may_be_the_proxy(names: Names, monkeypatch: pytest.MonkeyPa
     waits: list[Wait] = []
     with FakeRegistry(on("GET", "/busy", Answer(503))) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.base)
-        Transport().send("GET", f"http://{HOST}/busy", patience=Patience(1, waits.append))
+        Transport().send("GET", f"http://{HOST}/busy", retry_policy=RetryPolicy(1, waits.append))
     assert [(one.who, one.why) for one in waits] == [(f"{HOST} (or the proxy {proxy.base})", "answers 503")]
 
 

@@ -16,7 +16,7 @@ from pushsafe.demo.registry import EmbeddedRegistry
 from pushsafe.model.credentials import Repository
 from pushsafe.model.evidence import Evidence, Stage
 from pushsafe.model.outcomes import LayerState
-from pushsafe.model.retry_policy import NO_PATIENCE, Patience
+from pushsafe.model.retry_policy import NO_RETRIES, RetryPolicy
 from pushsafe.oci.content import Referrer
 from pushsafe.oci.manifest import ManifestContent
 from pushsafe.oci.reference import Reference
@@ -76,7 +76,7 @@ def target(registry: FakeRegistry) -> Repository:
 
 
 def refer(registry: FakeRegistry, referrer: Referrer = SIGNATURE, retries: int = 0) -> Evidence:
-    return new().refer(referrer, target(registry), Patience(retries))
+    return new().refer(referrer, target(registry), RetryPolicy(retries))
 
 
 def listing(listed: Answer, *put: Answer, created: Answer | None = None) -> list[Rule]:
@@ -249,7 +249,7 @@ def test_who_is_logged_in_is_told(pauses: list[float]) -> None:
     ]
     with FakeRegistry(basic_registry(store)) as registry:
         repository = Repository(target(registry).reference, somebody())
-        assert new().refer(SIGNATURE, repository, Patience(1)) == DONE._replace(sent=True)
+        assert new().refer(SIGNATURE, repository, RetryPolicy(1)) == DONE._replace(sent=True)
     assert len(pauses) == 3
 
 
@@ -265,7 +265,7 @@ def test_several_at_once() -> None:
     with FakeRegistry(open_registry(), store.rules()) as registry:
         asked = new()
         with ThreadPoolExecutor(len(referrers)) as pool:
-            said = list(pool.map(lambda one: asked.refer(one, target(registry), NO_PATIENCE), referrers))
+            said = list(pool.map(lambda one: asked.refer(one, target(registry), NO_RETRIES), referrers))
     assert said == [DONE] * len(referrers)
     for subject in subjects:
         named = store.tags[NAME, manifests.tag_of(subject.digest)]
@@ -277,8 +277,8 @@ def test_a_registry_that_really_lists_by_itself(tmp_path: Path) -> None:
     with EmbeddedRegistry(tmp_path) as registry:
         repository = Repository(Reference("given", registry.host, NAME, "1"), NOBODY)
         asked = new()
-        assert asked.send(EMPTY, repository, "", lambda _size: None, NO_PATIENCE) is LayerState.SENT
-        assert asked.refer(SIGNATURE, repository, NO_PATIENCE) == DONE
+        assert asked.send(EMPTY, repository, "", lambda _size: None, NO_RETRIES) is LayerState.SENT
+        assert asked.refer(SIGNATURE, repository, NO_RETRIES) == DONE
         with urlopen(f"http://{registry.host}/v2/{NAME}/referrers/{SUBJECT.digest}") as answer:
             assert json.load(answer)["manifests"] == [ENTRY]
         assert asked.tags(repository.reference, NOBODY) == ()

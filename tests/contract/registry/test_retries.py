@@ -14,7 +14,7 @@ import pytest
 from pushsafe.model.errors import RegistryUnreachable
 from pushsafe.model.evidence import Evidence
 from pushsafe.model.plan import Wait
-from pushsafe.model.retry_policy import LONGEST_WAIT, NO_PATIENCE, Patience
+from pushsafe.model.retry_policy import LONGEST_WAIT, NO_RETRIES, RetryPolicy
 from pushsafe.oci.manifest import ManifestInfo
 from pushsafe.registry.http import transport
 from pushsafe.registry.http.retry import Retries
@@ -134,9 +134,11 @@ def test_a_request_is_sent_again_where_that_can_succeed(run: Run, method: str, p
     with FakeRegistry(on(method, "/", *run.answers)) as registry:
         spoken = Transport(deadline=lambda: run.left)
         body = b"something" if method == "PUT" else None
-        patience = Patience(run.retries, told.append)
+        retry_policy = RetryPolicy(run.retries, told.append)
         try:
-            end: int | str = spoken.send(method, f"{registry.base}/", body=body, limit=1000, patience=patience).status
+            end: int | str = spoken.send(
+                method, f"{registry.base}/", body=body, limit=1000, retry_policy=retry_policy
+            ).status
         except RegistryUnreachable as error:
             end = error.message
         assert str(end).endswith(str(run.end))
@@ -152,7 +154,7 @@ def test_a_request_is_sent_again_where_that_can_succeed(run: Run, method: str, p
 def test_a_date_to_wait_for(ahead: float, least: float, most: float, pauses: list[float]) -> None:
     date = formatdate(time.time() + ahead, usegmt=True)
     with FakeRegistry(on("GET", "/", after(date), OK)) as registry:
-        status = Transport().send("GET", f"{registry.base}/", patience=Patience(1)).status
+        status = Transport().send("GET", f"{registry.base}/", retry_policy=RetryPolicy(1)).status
     assert status == (200 if most else 429)
     assert [least <= pause <= most for pause in pauses] == ([True] if most else [])
 
@@ -191,7 +193,7 @@ def test_who_is_waited_for_and_why(answers: Sequence[Answer], why: str, pauses: 
     headers = {"Authorization": f"Bearer {OPAQUE}"}
     with FakeRegistry(on("GET", "/token", *answers)) as registry:
         url = f"http://ada:{PASSWORD}@{registry.host}/token?account=ada&password={PASSWORD}"
-        Transport().send("GET", url, headers=headers, patience=Patience(3, tell))
+        Transport().send("GET", url, headers=headers, retry_policy=RetryPolicy(3, tell))
         assert told == [Wait(registry.host, why, pauses[0])]
 
 
@@ -205,7 +207,7 @@ def test_a_registry_that_answered_before_may_be_starting_anew(pauses: list[float
         base = registry.base
         spoken.send("GET", f"{base}/")
     with pytest.raises(RegistryUnreachable) as caught:
-        spoken.send("GET", f"{base}/", patience=Patience(2, told.append))
+        spoken.send("GET", f"{base}/", retry_policy=RetryPolicy(2, told.append))
     assert caught.value.message == f"{base}: connection refused"
     assert [wait.why for wait in told] == ["refuses connections"] * 2
     assert FIRST[0] <= pauses[0] <= FIRST[1]
@@ -216,7 +218,7 @@ def test_one_that_never_answered_is_not_there(pauses: list[float]) -> None:
     with FakeRegistry() as registry:
         base = registry.base
     with pytest.raises(RegistryUnreachable, match="connection refused"):
-        Transport().send("GET", f"{base}/", patience=Patience(3))
+        Transport().send("GET", f"{base}/", retry_policy=RetryPolicy(3))
     assert pauses == []
 
 
@@ -224,7 +226,7 @@ def test_a_kept_connection_that_was_closed_is_opened_anew(pauses: list[float]) -
     with FakeRegistry(on("GET", "/", OK, DROP, OK)) as registry:
         spoken = Transport()
         for _ in range(2):
-            assert spoken.send("GET", f"{registry.base}/", patience=Patience(1)).status == 200
+            assert spoken.send("GET", f"{registry.base}/", retry_policy=RetryPolicy(1)).status == 200
         first, second, third = (request.connection for request in registry.requests)
         assert first == second != third
     assert pauses == []
@@ -246,7 +248,7 @@ def test_a_time_out_is_not_tried_again(
         monkeypatch.setattr(transport, name, seconds)
     with FakeRegistry(on("GET", "/", answer, OK)) as registry:
         with pytest.raises(RegistryUnreachable):
-            Transport(deadline=lambda: left).send("GET", f"{registry.base}/", patience=Patience(3))
+            Transport(deadline=lambda: left).send("GET", f"{registry.base}/", retry_policy=RetryPolicy(3))
         assert len(registry.requests) == 1
     assert pauses == []
 
@@ -255,14 +257,14 @@ def test_every_try_has_a_time_of_its_own(monkeypatch: pytest.MonkeyPatch, pauses
     monkeypatch.setattr(transport, "ANSWER_TIMEOUT", 0.3)
     late = Answer(503, delay=0.12)
     with FakeRegistry(on("GET", "/", late, late, late, OK)) as registry:
-        assert Transport().send("GET", f"{registry.base}/", patience=Patience(3)).status == 200
+        assert Transport().send("GET", f"{registry.base}/", retry_policy=RetryPolicy(3)).status == 200
     assert len(pauses) == 3
 
 
 def test_after_an_answer_that_stayed_away(pauses: list[float]) -> None:
     """It is waited from the first time on, as for a busy server."""
     told: list[Wait] = []
-    again = Retries("registry.test", Patience(2, told.append), lambda: None)
+    again = Retries("registry.test", RetryPolicy(2, told.append), lambda: None)
     assert [again.after_silence() for _ in range(3)] == [True, True, False]
     assert [(wait.who, wait.why) for wait in told] == [("registry.test", "has not answered in time")] * 2
     assert len(pauses) == 2
@@ -270,7 +272,7 @@ def test_after_an_answer_that_stayed_away(pauses: list[float]) -> None:
 
 
 def test_many_retries_wait_no_longer_than_half_a_minute_each(pauses: list[float]) -> None:
-    again = Retries("registry.test", Patience(40), lambda: None)
+    again = Retries("registry.test", RetryPolicy(40), lambda: None)
     assert all(again.after_answer(503, "") for _ in range(40))
     assert not again.after_drop(Dropped("gone"))
     assert pauses[:7] == sorted(pauses[:7])
@@ -291,7 +293,7 @@ def busy_once(rule: Any) -> Any:
 def test_reading_is_patient_from_the_token_to_the_manifest(pauses: list[float]) -> None:
     server = on("GET", "/token", BUSY, Answer(200, {"token": OPAQUE}))
     with FakeRegistry(bearer_registry([busy_once(rule) for rule in STORE], tokens=[server])) as registry:
-        found = new().manifest(at(registry), somebody(), patience=Patience(1))
+        found = new().manifest(at(registry), somebody(), retry_policy=RetryPolicy(1))
         assert isinstance(found, ManifestInfo)
         assert len(registry.find("GET", "/token")) == 2
         assert len(registry.find("HEAD", ".*")) == 2
@@ -312,7 +314,7 @@ def test_finding_a_registry_and_asking_it_what_a_push_would_meet_is_never_patien
         asked.ping(registry.host)
         asked.investigate(at(registry), somebody())
         assert len(registry.find("GET", "/v2/")) <= 2
-        asked.manifest(at(registry), somebody(), patience=Patience(1))
+        asked.manifest(at(registry), somebody(), retry_policy=RetryPolicy(1))
         assert len(registry.find("GET", "/v2/")) <= 2
     assert len(pauses) == 1
 
@@ -322,7 +324,7 @@ def test_a_busy_token_server_is_no_refusal(status: int, pauses: list[float]) -> 
     """A request without the token would be answered 401, as if the credential were wrong."""
     with FakeRegistry(bearer_registry(STORE, tokens=[on("GET", "/token", Answer(status))])) as registry:
         with pytest.raises(RegistryUnreachable) as caught:
-            new().manifest(at(registry), somebody(), patience=Patience(2))
+            new().manifest(at(registry), somebody(), retry_policy=RetryPolicy(2))
         assert caught.value.message == f"{registry.base} answers {status} to the request for a token"
         assert registry.find("HEAD", ".*") == []
         assert len(registry.find("GET", "/token")) == len(pauses) + 1 == (1 if status == 500 else 3)
@@ -340,17 +342,19 @@ def test_those_who_wait_for_the_same_token_share_its_server_s_trouble(answer: An
         asked = new()
         asked.ping(registry.host)
         with ThreadPoolExecutor(many) as pool:
-            looks = [pool.submit(asked.manifest, at(registry), somebody(), patience=Patience(1)) for _ in range(many)]
+            looks = [
+                pool.submit(asked.manifest, at(registry), somebody(), retry_policy=RetryPolicy(1)) for _ in range(many)
+            ]
         assert [type(look.exception()) for look in looks] == [RegistryUnreachable if answer is BUSY else Dropped] * many
         assert len(registry.find("GET", "/token")) == 2
         with pytest.raises(RegistryUnreachable):
-            asked.manifest(at(registry), somebody(), patience=NO_PATIENCE)
+            asked.manifest(at(registry), somebody(), retry_policy=NO_RETRIES)
         assert len(registry.find("GET", "/token")) == 3
 
 
 def test_the_password_is_never_told(pauses: list[float]) -> None:
     told: list[Wait] = []
     with FakeRegistry(basic_registry([busy_once(rule) for rule in STORE])) as registry:
-        new().manifest(at(registry), somebody(), patience=Patience(2, told.append))
+        new().manifest(at(registry), somebody(), retry_policy=RetryPolicy(2, told.append))
     assert len(told) == len(pauses) == 1
     assert PASSWORD not in str(told)

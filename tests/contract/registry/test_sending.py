@@ -24,7 +24,7 @@ from pushsafe.model.credentials import Credential, Repository
 from pushsafe.model.errors import ContentBroken, RegistryAstray, RegistryUnreachable
 from pushsafe.model.evidence import Evidence, Stage
 from pushsafe.model.outcomes import LayerState
-from pushsafe.model.retry_policy import NO_PATIENCE, Patience
+from pushsafe.model.retry_policy import NO_RETRIES, RetryPolicy
 from pushsafe.oci.content import Content
 from pushsafe.oci.reference import Reference
 from pushsafe.registry import blob_upload
@@ -90,9 +90,9 @@ def send(
     """One blob; by the end what was opened and not used is cancelled, unless others are `asked` for after it."""
     gateway = asked or new()
     host = registry if isinstance(registry, str) else registry.host
-    patience = Patience(retries) if retries else NO_PATIENCE
+    retry_policy = RetryPolicy(retries) if retries else NO_RETRIES
     try:
-        return gateway.send(content or Lying(DATA), target(host, credential), mount_from, told, patience)
+        return gateway.send(content or Lying(DATA), target(host, credential), mount_from, told, retry_policy)
     finally:
         if asked is None:
             gateway.close()
@@ -153,13 +153,13 @@ HELD = {200: True, 404: False, 401: False, 403: False, 405: False, 416: False, 5
 @pytest.mark.parametrize(("status", "held"), HELD.items())
 def test_what_is_there(status: int, held: bool) -> None:
     with FakeRegistry(ping(), on("HEAD", f"/v2/{NAME}/blobs/{BLOB.digest}", Answer(status))) as registry:
-        assert new().holds(BLOB, target(registry.host), NO_PATIENCE) is held
+        assert new().holds(BLOB, target(registry.host), NO_RETRIES) is held
         assert requests_of(registry) == ["HEAD blobs/DIGEST"]
 
 
 def test_a_busy_registry_is_asked_again(pauses: list[float]) -> None:
     with FakeRegistry(ping(), on("HEAD", "/v2/.+", Answer(503), Answer(200))) as registry:
-        assert new().holds(BLOB, target(registry.host), Patience(1)) is True
+        assert new().holds(BLOB, target(registry.host), RetryPolicy(1)) is True
     assert len(pauses) == 1
 
 
@@ -167,7 +167,7 @@ def test_nobody_is_there() -> None:
     with FakeRegistry() as gone:
         host = gone.host
     with pytest.raises(RegistryUnreachable):
-        new().holds(BLOB, target(host), NO_PATIENCE)
+        new().holds(BLOB, target(host), NO_RETRIES)
 
 
 # ---------------------------------------------------------------------- as a whole
@@ -674,7 +674,7 @@ class Keeping:
 
 
 def test_what_goes_on_is_tried_for_as_long_as_it_does(pauses: list[float]) -> None:
-    """Every step earns the whole patience again: ten drops, and one retry."""
+    """Every step earns the whole retry_policy again: ten drops, and one retry."""
     with FakeRegistry(uploading(Keeping(10_000).rules())) as registry:
         assert send(registry, retries=1) is LayerState.SENT
         assert len(registry.find("POST", ".*")) == 1
@@ -815,7 +815,7 @@ def test_of_two_limits_the_smaller_one_holds() -> None:
     found: list[LayerState | Evidence] = []
 
     def one(size: int, told: Callable[[int], None] = lambda _size: None) -> None:
-        found.append(asked.send(Lying(DATA[:size]), target(registry.host), "", told, NO_PATIENCE))
+        found.append(asked.send(Lying(DATA[:size]), target(registry.host), "", told, NO_RETRIES))
 
     def meanwhile(size: int) -> None:
         if size == 10_000 and not found:
@@ -1001,7 +1001,7 @@ def side_by_side(contents: Sequence[Content], where: Repository) -> list[LayerSt
     asked = new()
     with ThreadPoolExecutor(len(contents)) as threads:
         try:
-            send_one = functools.partial(asked.send, on_sent=lambda _size: None, patience=NO_PATIENCE)
+            send_one = functools.partial(asked.send, on_sent=lambda _size: None, retry_policy=NO_RETRIES)
             return list(threads.map(lambda content: send_one(content, where, ""), contents))
         finally:
             asked.close()
@@ -1060,7 +1060,7 @@ def test_a_link_that_breaks(
     with Cutting(port, *after, for_ever=for_ever) as link:
         assert send(link.host, retries=retries) is LayerState.SENT
     assert link.cuts >= len(after)
-    assert new().holds(BLOB, target(embedded.host), NO_PATIENCE) is True
+    assert new().holds(BLOB, target(embedded.host), NO_RETRIES) is True
 
 
 class _Careful(BaseHTTPRequestHandler):
@@ -1140,7 +1140,7 @@ def test_many_at_once(embedded: EmbeddedRegistry) -> None:
     found: list[LayerState | Evidence] = []
 
     def one(content: Lying) -> None:
-        found.append(asked.send(content, target(embedded.host), "", lambda _size: None, NO_PATIENCE))
+        found.append(asked.send(content, target(embedded.host), "", lambda _size: None, NO_RETRIES))
 
     threads = [threading.Thread(target=one, args=(content,)) for content in contents]
     for thread in threads:
@@ -1148,5 +1148,5 @@ def test_many_at_once(embedded: EmbeddedRegistry) -> None:
     for thread in threads:
         thread.join(20)
     assert found == [LayerState.SENT] * len(contents)
-    assert all(asked.holds(content.blob, target(embedded.host), NO_PATIENCE) for content in contents)
+    assert all(asked.holds(content.blob, target(embedded.host), NO_RETRIES) for content in contents)
     asked.close()

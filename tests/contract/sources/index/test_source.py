@@ -31,7 +31,7 @@ from pushsafe.model.outcomes import (
 from pushsafe.model.plan import How
 from pushsafe.model.report import Report
 from pushsafe.model.request import Asks, Assembly, Place, Source
-from pushsafe.model.retry_policy import Patience
+from pushsafe.model.retry_policy import RetryPolicy
 from pushsafe.model.verdicts import DenialReason, FailureKind
 from pushsafe.oci.manifest import Blob, ImageConfig, ManifestInfo
 from pushsafe.oci.platform import Platform
@@ -583,7 +583,7 @@ def test_configs_are_asked_for_side_by_side_and_patiently() -> None:
 
     world.registry.configs = {ONE.config: config(AMD64), TWO.config: config(ARM64)}
     assert exit_code(assemble(world, *at_other(world), retries=2)) is ExitCode.OK
-    assert world.registry.patience[:2] == [2, 2]
+    assert world.registry.retry_policy[:2] == [2, 2]
 
 
 def test_an_engine_is_needed_for_its_own_images_only() -> None:
@@ -938,7 +938,12 @@ class Slow(Holding):
     begun: list[str] = field(default_factory=list)
 
     def bring(
-        self, blob: Blob, source: Repository, target: Repository, on_sent: Callable[[int], None], patience: Patience
+        self,
+        blob: Blob,
+        source: Repository,
+        target: Repository,
+        on_sent: Callable[[int], None],
+        retry_policy: RetryPolicy,
     ) -> LayerState | Evidence:
         if said := self.answer(blob):
             return said

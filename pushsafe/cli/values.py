@@ -79,7 +79,7 @@ def _timeout(value: object) -> float:
     raise _no_time(value)
 
 
-def _retry_policy(value: object) -> float:
+def _timeout_or_none(value: object) -> float:
     """A time, or none at all."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return 0.0 if value in ("0", "0s") or (is_number and value == 0) else _timeout(value)
@@ -143,6 +143,6 @@ def written(value: object) -> str:
 
 FLAG = Kind("true or false; a variable also 1, 0, yes, no, on, off", _word, _flag)
 TIME = Kind("a number of seconds, or a text such as 90s, 5m, 1h30m; at most 24 hours", str, _timeout)
-TIME_OR_NONE = Kind("a number of seconds, or a text such as 15s, 2m; 0 for a single look", str, _retry_policy)
+TIME_OR_NONE = Kind("a number of seconds, or a text such as 15s, 2m; 0 for a single look", str, _timeout_or_none)
 COUNT = Kind(f"a whole number, 0 to {_MOST_RETRIES}", _whole_number, _retries)
 PATTERNS = Kind("a list of patterns; in a variable with commas between them", _split, _patterns)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
-from pushsafe.oci.manifest import Blob, ManifestContent
+from pushsafe.oci.manifest import Blob, ManifestContent, new_hash
 
 
 class Content(Protocol):
@@ -26,10 +26,7 @@ class Checksum:
     """Size and digest of what was added, by the algorithm of a blob's digest."""
 
     def __init__(self, blob: Blob) -> None:
-        import hashlib  # only where content is read: it costs a start 5 ms
-
-        self._algorithm = "sha512" if blob.digest.startswith("sha512:") else "sha256"
-        self._added = hashlib.new(self._algorithm)
+        self._added = new_hash(blob.digest)
         self._blob = blob
         self.size = 0
 
@@ -39,12 +36,19 @@ class Checksum:
 
     @property
     def digest(self) -> str:
-        return f"{self._algorithm}:{self._added.hexdigest()}"
+        return f"{self._added.name}:{self._added.hexdigest()}"
 
     @property
     def matches(self) -> bool:
         """Whether all of the blob was added, and nothing else."""
         return (self.size, self.digest) == (self._blob.size, self._blob.digest)
+
+    @property
+    def mismatch(self) -> str:
+        """How that differs from the blob, where it does not match: in its size, or else in its digest."""
+        if self.size == self._blob.size:
+            return f"its content has the digest {self.digest}, and not {self._blob.digest}"
+        return f"it has {'more' if self.size > self._blob.size else 'fewer'} than {self._blob.size} bytes"
 
 
 class Referrer(NamedTuple):

@@ -6,11 +6,14 @@ import base64
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pushsafe.oci.document import Unusable, document_of, field, without
 from pushsafe.oci.platform import Platform, build_of, normal, of_document
 from pushsafe.runtime.redact import clean
+
+if TYPE_CHECKING:
+    import hashlib
 
 
 class ManifestInfo(NamedTuple):
@@ -270,10 +273,16 @@ def index_of(parts: Sequence[Descriptor]) -> ManifestContent:
 
 def digest_of(body: bytes, like: str = "") -> str:
     """The digest by sha512 if that is what `like` is of, else by sha256 (OCI image specification, `descriptor.md`)."""
-    import hashlib  # only where it is asked: it costs a start 5 ms
+    found = new_hash(like)
+    found.update(body)
+    return f"{found.name}:{found.hexdigest()}"
 
-    algorithm = "sha512" if like.startswith("sha512:") else "sha256"
-    return f"{algorithm}:{hashlib.new(algorithm, body).hexdigest()}"
+
+def new_hash(like: str = "") -> hashlib._Hash:
+    """A hash of nothing yet, by the algorithm of `digest_of`."""
+    import hashlib  # only where content is hashed: it costs a start 5 ms
+
+    return hashlib.sha512() if like.startswith("sha512:") else hashlib.sha256()
 
 
 def subject_of(content: ManifestContent) -> str:

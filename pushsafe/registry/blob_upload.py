@@ -62,10 +62,7 @@ class FileBody:
         self._file = content.file
 
     def mismatch(self, found: Checksum) -> ContentBroken:
-        if found.size == self.blob.size:
-            return ContentBroken(f"{self._file}: its content has the digest {found.digest}, and not {self.blob.digest}")
-        what = "more" if found.size > self.blob.size else "fewer"
-        return ContentBroken(f"{self._file}: it has {what} than {self.blob.size} bytes")
+        return ContentBroken(f"{self._file}: {found.mismatch}")
 
 
 class StreamBody:

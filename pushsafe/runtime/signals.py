@@ -93,8 +93,6 @@ class StopWatch:
         return self._requested
 
     def __enter__(self) -> StopWatch:
-        import signal
-
         handlers = {signal.SIGINT: self._signalled, signal.SIGTERM: self._signalled, signal.SIGHUP: self._hung_up}
         for number, handler in handlers.items():
             # `nohup` and background jobs of a script start us with signals ignored: they stay so.
@@ -106,8 +104,6 @@ class StopWatch:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        import signal
-
         self._left = True
         if self._socket is not None:
             self._socket.close()
@@ -117,7 +113,6 @@ class StopWatch:
     def _listen(self) -> None:
         """Connect to docker's socket, if it is there, and wait for its end in a thread."""
         import socket
-        import threading
 
         # Go writes the name of an abstract socket with an @ in place of the NUL.
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
@@ -132,9 +127,6 @@ class StopWatch:
         threading.Thread(target=self._wait, args=(connection,), name="docker-stop", daemon=True).start()
 
     def _wait(self, connection: socket) -> None:
-        import signal
-        import threading
-
         try:
             while connection.recv(64):
                 pass

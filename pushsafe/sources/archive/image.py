@@ -106,9 +106,7 @@ def _check(content: Content) -> None:
     except ContentBroken as error:
         raise UsageError(error.message, AGAIN) from None
     if not seen.matches:
-        raise UsageError(
-            f"{content.file}: its content has the digest {seen.digest}, and not {content.blob.digest}", AGAIN
-        )
+        raise UsageError(f"{content.file}: {seen.mismatch}", AGAIN)
 
 
 def _manifest(config: StoredBlob, layers: Sequence[Packed]) -> ManifestContent:

@@ -1,4 +1,4 @@
-"""Credentials, and secrets that never show themselves."""
+"""Credentials, and secrets that cannot be printed by accident."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pushsafe.oci.reference import DEFAULT_REGISTRY, HUB_INDEX, Reference
 
 
 class Secret:
-    """A secret that never shows itself; `reveal()` is the only way to read it."""
+    """A secret whose repr and str are `***`; only `reveal()` returns it."""
 
     __slots__ = ("_value",)
 
@@ -38,7 +38,7 @@ class Secret:
 
 
 class CredentialKind(Enum):
-    """How a registry is told who asks (docker/cli `cli/config/types/authconfig.go`)."""
+    """How a credential is presented to a registry (docker/cli `cli/config/types/authconfig.go`)."""
 
     BASIC = "basic"
     IDENTITY_TOKEN = "identity-token"
@@ -46,7 +46,7 @@ class CredentialKind(Enum):
 
 
 class SourceKind(Enum):
-    """Where docker found a credential, or that it found none, or that the looking itself failed."""
+    """Where docker found a credential, that there is none, or that the lookup failed."""
 
     NONE = "none"
     FILE = "config-file"
@@ -56,25 +56,25 @@ class SourceKind(Enum):
 
 
 class Trouble(Enum):
-    """Why a credential cannot be read, as far as what to do about it differs."""
+    """Why a credential cannot be read, as far as the fix differs."""
 
     NOT_INSTALLED = "not-installed"
     NO_NAME = "no-name"
-    """What should name a helper is no program's name."""
+    """The setting that should name a helper is not a valid program name."""
     HELPER = "helper"
-    """The helper is there, and fails."""
+    """The helper exists, and fails."""
     FILE = "file"
-    """What is in docker's config file cannot be used."""
+    """The content of docker's config file is invalid."""
     UNREADABLE = "unreadable"
-    """Nobody can read the config file."""
+    """The config file cannot be read."""
     VARIABLE = "variable"
 
 
 class CredentialSource(NamedTuple):
-    """`name` is the file, helper or variable; `problem` says what broke, and `trouble` of what kind it is (of BROKEN).
+    """Where a credential comes from: `name` is the file, helper or variable.
 
-    `helper` is the one in force, without its prefix, also where it has nothing. `setting` of the config file `file`
-    names it; both are empty where docker takes it unasked.
+    `problem` and `trouble` are set when BROKEN. `helper` is the helper in force, without its prefix, even if it has no
+    credential. `setting` of the config file `file` names that helper; both are empty if docker uses it by default.
     """
 
     kind: SourceKind
@@ -104,19 +104,19 @@ HUB_KEY = f"https://{HUB_INDEX}/v1/"
 
 
 def key_of(registry: str) -> str:
-    """The server address under which docker keeps the credential of `registry` (`getAuthConfigKey`)."""
+    """The server address under which docker stores the credential of `registry` (`getAuthConfigKey`)."""
     return HUB_KEY if registry in (DEFAULT_REGISTRY, HUB_INDEX) else registry
 
 
 class Credential(NamedTuple):
-    """The credential docker itself would send to `registry`; a missing or broken one is a value too.
+    """The credential that docker would send to `registry`; a missing or broken one is a value too.
 
-    `key` is the server address docker stores it under (`https://index.docker.io/v1/` for Docker Hub).
-    `expires` is seconds since the epoch, where the secret itself says so (a JWT, an ECR password).
-    `elsewhere` names the other servers for which this user has credentials (names only). `sent` are the fields that
-    docker sends to the engine where `kind` and `secret` do not say them all, e.g. a password beside a token.
-    `callers_config` is the config file of the user who called sudo, where that one names a login for this registry.
-    `overridden` is docker's config file, where that has another login for it which the environment's counts over.
+    `key` is the server address docker stores it under (`https://index.docker.io/v1/` for Docker Hub). `expires` is in
+    seconds since the epoch, if the secret itself says so (a JWT, an ECR password). `elsewhere` lists the other servers
+    this user has credentials for (names only). `sent` holds the fields that docker sends to the engine beyond `kind`
+    and `secret`, e.g. a password beside a token. `callers_config` is the config file of the user who called sudo, if it
+    has a login for this registry. `overridden` is docker's config file, if it has another login that the environment
+    overrides.
     """
 
     registry: str
@@ -137,7 +137,7 @@ class Credential(NamedTuple):
 
 
 class Repository(NamedTuple):
-    """A repository, and as whom it is spoken to; the tag of `reference` says nothing."""
+    """A repository and the credential used for it; the tag of `reference` is ignored."""
 
     reference: Reference
     credential: Credential
@@ -147,7 +147,7 @@ _SECRET_FIELDS = ("password", "identitytoken", "registrytoken")
 
 
 def secrets_of(credential: Credential | None) -> tuple[str, ...]:
-    """Every spelling of a credential's secret that could come back: itself, and its encodings in headers and forms."""
+    """Every spelling in which a credential's secret could come back: itself, and as encoded in headers and forms."""
     if credential is None:
         return ()
     also = (value for name, value in credential.sent if name in _SECRET_FIELDS)

@@ -1,10 +1,10 @@
-"""The few ways in which a run ends before it has a report: what, why, and what to do."""
+"""Errors that end a run before it has a report."""
 
 from __future__ import annotations
 
 
 class PushsafeError(Exception):
-    """Something the user can mend. `message` says what and why, `hint` the command or change that mends it."""
+    """An error the user can fix. `message` is what failed and why, `hint` the command or change that fixes it."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -13,28 +13,28 @@ class PushsafeError(Exception):
 
 
 class UsageError(PushsafeError):
-    """The command line, a settings file or an environment variable cannot mean anything (exit 2)."""
+    """An invalid command line, settings file or environment variable (exit 2)."""
 
 
 class EngineUnreachable(PushsafeError):
-    """No engine answers where docker's own rules say it is (exit 3)."""
+    """No engine answers at the address docker would use (exit 3)."""
 
 
 class EngineFailed(PushsafeError):
-    """The engine answers, but not with what was asked for (exit 7)."""
+    """The engine's answer is an error or unusable (exit 7)."""
 
 
 class RegistryUnreachable(PushsafeError):
-    """No registry answers from this machine; an engine elsewhere may still reach it."""
+    """The registry does not answer this machine; an engine elsewhere may still reach it."""
 
 
 class OutOfTime(PushsafeError):
-    """The time for the whole run was over before it began (exit 3)."""
+    """The time limit for the whole run was over before it began (exit 3)."""
 
 
 class TlsFailed(RegistryUnreachable):
-    """A registry's certificate is not trusted, or what answers speaks no TLS at all (`no_tls`); no login and no waiting
-    changes that."""
+    """TLS failed: an untrusted certificate, or a server that speaks no TLS (`no_tls`). Retries and logins do not
+    help."""
 
     def __init__(self, message: str, *, no_tls: bool = False) -> None:
         super().__init__(message)
@@ -42,19 +42,19 @@ class TlsFailed(RegistryUnreachable):
 
 
 class RegistryFailed(RegistryUnreachable):
-    """A registry or its token server answers, and nothing can go on from that; waiting and logging in are no help."""
+    """The registry or its token server answers with something unusable. Retries and logins do not help."""
 
 
 class RegistryAstray(RegistryFailed):
-    """A registry leads to where nothing may be sent, or where nobody is."""
+    """The registry redirects to an address that must not be contacted, or that does not answer."""
 
 
 class ProxyAnswers(RegistryUnreachable):
-    """What came is not the registry's answer, but that of a proxy on this machine's way there, or of one behind it."""
+    """The answer comes from a proxy on the way to the registry, or in front of it."""
 
 
 class UnsafeRealm(RegistryUnreachable):
-    """A registry wants the credential sent to a token server in clear, beyond this machine: `realm` is its host."""
+    """The token server `realm` is reached over plain HTTP beyond this machine; the credential is not sent there."""
 
     def __init__(self, message: str, realm: str) -> None:
         super().__init__(message)
@@ -62,9 +62,9 @@ class UnsafeRealm(RegistryUnreachable):
 
 
 class ContentBroken(PushsafeError):
-    """What is read from a file is not, or no longer, what it has to be; the message names the file."""
+    """A file's content is not what it should be, or changed meanwhile; the message names the file."""
 
 
 def reason(error: OSError) -> str:
-    """What the system says of a file, for the end of a sentence."""
+    """The operating system's text for an error, fit for the end of a sentence."""
     return (error.strerror or type(error).__name__).lower()

@@ -8,11 +8,11 @@ from typing import NamedTuple
 from pushsafe.oci.manifest import ManifestInfo
 
 NO_MANIFEST = "NO_MANIFEST"
-"""The code of an Evidence that tells of a yes with something in it that is no manifest, as web sites answer."""
+"""Code of an Evidence whose answer was a success without a manifest in it, as web sites send."""
 
 
 class Access(Enum):
-    """What a registry's `/v2/` said to a request without a credential."""
+    """What `/v2/` answered to a request without a credential."""
 
     OPEN = "open"
     LOGIN_WANTED = "login-wanted"
@@ -22,8 +22,8 @@ class Access(Enum):
 class RegistryPing(NamedTuple):
     """The answer of `GET /v2/` without a credential, or why there is none (`detail`).
 
-    `cleartext` tells that it came over plain HTTP from beyond this machine, `page` that a web page came, and its type;
-    `plain` that it came over plain HTTP from wherever it is. `untrusted` tells that TLS came to nothing.
+    `plain`: it came over plain HTTP; `cleartext`: from beyond this machine too. `page` is the type of the web page that
+    came instead. `untrusted`: TLS failed.
     """
 
     access: Access
@@ -37,10 +37,10 @@ class RegistryPing(NamedTuple):
 class TagHeld(NamedTuple):
     """What a tag names at the registry before the push.
 
-    `manifest.platforms` are an index's, or the one that the image's config names; `manifest.config` is that config's
-    digest, which the classic store takes for the image's ID. `version` is the config's version label, `also` are tags
-    of higher versions than the local image's that name the same digest. `unread` is why that config could not be read,
-    so that platform and version are not known; empty where it was read, or nobody had to.
+    `manifest.platforms` are the index's, or the one in the image's config; `manifest.config` is the digest of that
+    config, which is the image's ID in the classic store. `version` is the config's version label, `also` lists tags of
+    higher versions than the local image's with the same digest. `unread` is why the config could not be read, so that
+    platform and version are unknown.
     """
 
     manifest: ManifestInfo
@@ -50,11 +50,11 @@ class TagHeld(NamedTuple):
 
 
 class TagAbsent(NamedTuple):
-    """The registry says that it does not hold the tag."""
+    """The registry does not hold the tag."""
 
 
 class TagUnknown(NamedTuple):
-    """Nobody could tell what the tag names, and why. `odd` is what came in place of a manifest, if anything did."""
+    """It is unknown what the tag names, and why. `odd` describes an answer that was no manifest."""
 
     why: str
     odd: str = ""
@@ -66,9 +66,9 @@ TagState = TagHeld | TagAbsent | TagUnknown
 
 
 class Stage(Enum):
-    """Who was asked what, when something was learnt.
+    """What was asked, and of whom.
 
-    TOKEN is the login for this very push (the token server, or `/v2/` with a password), LOGIN what `docker login` asks.
+    TOKEN is the login for this push (the token server, or `/v2/` with a password), LOGIN what `docker login` asks.
     """
 
     CREDENTIAL = "credential"
@@ -82,10 +82,10 @@ class Stage(Enum):
 
 
 class Evidence(NamedTuple):
-    """One thing that a server, the engine or the config said. `message` is capped and free of control characters.
+    """One statement of a server, the engine or the config. `message` is capped and free of control characters.
 
-    `sent` tells whether a credential went along. `granted` are the actions a token's own `access` claim
-    names for the repository; `None` where the token is opaque or there was none.
+    `sent` is whether a credential went along. `granted` are the actions in the token's own `access` claim for the
+    repository; `None` if the token is opaque or missing.
     """
 
     stage: Stage
@@ -98,17 +98,17 @@ class Evidence(NamedTuple):
 
     @property
     def accepted(self) -> bool:
-        """Whether a server was asked and said yes."""
+        """Whether a server answered with success."""
         return self.status is not None and 200 <= self.status < 300
 
     @property
     def succeeded(self) -> bool:
-        """Whether it said yes, and nothing shows that the yes is none."""
+        """Whether a server answered with success, and nothing contradicts it."""
         return self.accepted and not self.code
 
     @property
     def refused(self) -> bool:
-        """Whether a server was asked and refused, for want of a login or of a right."""
+        """Whether a server refused, for lack of a login or of a right."""
         return self.status in REFUSED
 
     def __str__(self) -> str:
@@ -120,10 +120,10 @@ class Evidence(NamedTuple):
 
 
 class Preflight(NamedTuple):
-    """What a registry answered when it was asked, before anything was pushed, what a push to a repository would meet.
+    """The registry's answers to what a push would ask, collected before the push.
 
-    `evidence` is in the order of asking. `problem` says why it could not be asked, or not to the end. `unsafe_realm` is
-    the token server it names, where no credential may go: one that is spoken to in clear, beyond this machine.
+    `evidence` is in the order of asking. `problem` is why the registry could not be asked, or not completely.
+    `unsafe_realm` is a token server that must not get a credential: it speaks plain HTTP, beyond this machine.
     """
 
     evidence: tuple[Evidence, ...] = ()
@@ -133,6 +133,6 @@ class Preflight(NamedTuple):
 
 REFUSED = (401, 403)
 NO_TOKEN = "NO_TOKEN"
-"""The code of an Evidence that tells of a token server which said yes, and gave no token."""
+"""Code of an Evidence: the token server answered with success, but without a token."""
 WRONG_ADDRESS = "WRONG_ADDRESS"
-"""The code of an Evidence that tells of a registry which leads to where nothing may be sent, or where nobody is."""
+"""Code of an Evidence: the registry redirects to an address that must not be contacted, or that does not answer."""

@@ -16,13 +16,13 @@ PUSHSAFE = "docker pushsafe"
 
 
 class EngineKind(NamedTuple):
-    """What engines of one kind do, as far as anything depends on it; docker's two image stores make two kinds of it.
+    """The capabilities of a kind of engine; docker's two image stores are two kinds.
 
-    `store` is what reports call the image store; empty where there is no other. `holds_indexes`: it keeps all platforms
-    of an image, and can push their index. `answers_late_challenge`: a registry gets the credential also where it asks
-    for it at the upload only, and not at `/v2/`. `writes_docker_manifests`: every manifest that it pushes is of
-    docker's own type, whatever type the image had before. `ends_with_manifest`: its progress names the end of every
-    layer before it puts the manifest. `reads_insecure_registries`: its pushes heed the list that it tells.
+    `store` is the name of the image store in reports, if there is more than one. `holds_indexes`: the engine keeps all
+    platforms of an image, and can push their index. `answers_late_challenge`: it authenticates even if the registry
+    only challenges the upload, not `/v2/`. `writes_docker_manifests`: it pushes docker's own manifest type, whatever
+    type the image had. `ends_with_manifest`: its progress reports all layers as done before it puts the manifest.
+    `reads_insecure_registries`: its pushes honor the list it reports.
     """
 
     store: str = ""
@@ -37,10 +37,10 @@ DOCKER = "docker"
 
 
 class EngineInfo(NamedTuple):
-    """What the engine says of itself (`GET /info`; the API version is `GET /_ping`'s `Api-Version` header).
+    """What the engine reports of itself (`GET /info`; the API version is the `Api-Version` header of `GET /_ping`).
 
-    `product` is what it calls itself where it is not docker's: podman serves docker's API too. `push_takes_platform`
-    tells whether one platform of an image can be pushed, which depends on the API version.
+    `product` is `docker` unless the engine names itself otherwise: podman serves docker's API too.
+    `push_takes_platform`: the API version allows to push one platform of an image.
     """
 
     version: str
@@ -57,13 +57,13 @@ class EngineInfo(NamedTuple):
 
 
 class LocalImage(NamedTuple):
-    """An image of the engine's store, as far as the store shows it.
+    """An image in the engine's store.
 
-    `repo_digests` are `name@sha256:...` strings: where the image came from or was pushed to before.
-    `platforms` holds what is present; `missing` what the image's index names but the store lacks
-    (known to the containerd store only). `children` are the digests that its index names, where the engine lists them
-    (containerd store, API 1.48). `version` is the label `org.opencontainers.image.version`. `names` are all that the
-    engine has for it, written out as a Reference is. `attestations` are those that its index names (provenance, SBOM).
+    `repo_digests` are `name@sha256:...` strings: where the image was pulled from or pushed to. `platforms` are present;
+    `missing` are in the image's index but not in the store (containerd store only). `children` are the digests in its
+    index, if the engine lists them (containerd store, API 1.48). `version` is the label
+    `org.opencontainers.image.version`. `names` are the engine's names for it, in full. `attestations` counts those in
+    its index (provenance, SBOM).
     """
 
     id: str
@@ -77,27 +77,25 @@ class LocalImage(NamedTuple):
     attestations: int = 0
 
     def is_named(self, digest: str) -> bool:
-        """Whether a digest of a registry is this image's, as far as the engine tells."""
+        """Whether a registry's digest is known to be this image."""
         known = (name.rpartition("@")[2] for name in self.repo_digests)
         return digest in (self.id, *self.children, *known)
 
 
 class ImageMissing(NamedTuple):
-    """No such image in the engine; `near` are the tags there that look meant."""
+    """The engine has no such image; `near` lists similar tags that it has."""
 
     near: tuple[str, ...] = ()
 
 
 class Upcoming(NamedTuple):
-    """An image that no engine has: what a build, or an index to be put together, will be for, or what lies in files.
+    """An image that is not in an engine: a build's, an index to be assembled, or an archive's.
 
-    No platforms: they are not known. `digest` is empty where that is not known beforehand. `implied` platforms are
-    those that nobody asked for: what a builder builds for by itself, unless the build says otherwise. `config` is the
-    digest of a single image's config, and `version` the label `org.opencontainers.image.version` there. `attestations`
-    are those that stay behind, signatures of the index as well, where only some platforms of an index are meant;
-    `part_of` is the digest of that index, where another one was made of it. `untagged` are the digests of signatures
-    and the like that stay behind because no registry could find them. `place` is where it lies in files, as it was
-    given (`--from`).
+    `platforms` is empty if unknown, `digest` if not known beforehand. `implied`: no platform was requested, these are
+    the builder's default. `config` is the digest of a single image's config, `version` its label
+    `org.opencontainers.image.version`. If only some platforms of an index are pushed, `attestations` counts those left
+    behind (and signatures of the index), and `part_of` is the digest of the original index. `untagged` are the digests
+    of referrers left behind because no registry could find them. `place` is the archive as given with `--from`.
     """
 
     platforms: tuple[Platform, ...]
@@ -112,11 +110,10 @@ class Upcoming(NamedTuple):
 
 
 class Builder(NamedTuple):
-    """One of buildx's builders; `platforms` are those that it can run programs of.
+    """One of buildx's builders; `platforms` are those it can run.
 
-    `several` tells whether one build can be for several platforms: with any driver but docker's own, and with that one
-    where the engine has the containerd image store. `problem` says why it cannot build at all. `native` is the platform
-    that it builds for by itself, where that can be told.
+    `several`: one build can have several platforms: with any driver but docker's own, and with that one if the engine
+    has the containerd image store. `problem` is why it cannot build at all. `native` is its default platform, if known.
     """
 
     name: str
@@ -129,9 +126,9 @@ class Builder(NamedTuple):
 
 
 class Buildx(NamedTuple):
-    """buildx as it is installed here; `problem` says why it cannot be used, or what it could not tell.
+    """The installed buildx; `problem` is why it cannot be used or inspected.
 
-    `to_install` tells that it is not there, or too old.
+    `to_install`: it is missing or too old.
     """
 
     version: str = ""
@@ -141,31 +138,30 @@ class Buildx(NamedTuple):
 
     @property
     def current(self) -> Builder | None:
-        """The builder that builds where none is named."""
+        """The default builder."""
         return next((builder for builder in self.builders if builder.current), None)
 
 
 class ConfiguredRegistry(NamedTuple):
-    """A registry that this user or engine is set up for, and what says so (`a login`, a settings file)."""
+    """A registry this user or engine is configured for; `origin` is the source (`a login`, a settings file)."""
 
     host: str
     origin: str
 
 
 class PulledIndex(NamedTuple):
-    """The index of several platforms that an image was once pulled from, as `NAME@DIGEST`, and what it names."""
+    """The multi-platform index that an image was pulled from, as `NAME@DIGEST`, and its manifest."""
 
     name: str
     manifest: ManifestInfo
 
 
 class Facts(NamedTuple):
-    """What is known of one listed reference before anything is pushed; `None` means: was not asked.
+    """What is known of one listed reference before the push; `None` means not asked.
 
-    `pulled_from` is found where the engine's store holds one platform of that index only. `platforms` are those asked
-    for. `now` is seconds since the epoch. `listed` tells whether the user wrote this very tag, or `--all-tags` found
-    it. buildx is looked at only where it would be needed.
-    `staged` is the engine's image, as it was given, that is pushed under this tag for an index, and for nothing else.
+    `pulled_from` is set only if the store holds a single platform of that index. `platforms` are those requested. `now`
+    is in seconds since the epoch. `listed` is false for tags that `--all-tags` found. buildx is inspected only if
+    needed. `staged` is the engine's image, as given, that is pushed under this tag only to become part of an index.
     """
 
     reference: Reference
@@ -186,14 +182,14 @@ class Facts(NamedTuple):
 
     @property
     def repository(self) -> Repository:
-        """Where it goes and as whom, once the credential was looked for."""
+        """The repository and its credential, once that was looked up."""
         if self.credential is None:
             raise AssertionError("a fact that is collected before is missing")
         return Repository(self.reference, self.credential)
 
     @property
     def pushing_engine(self) -> EngineKind | None:
-        """The kind of engine that pushes; `None` where that is not known, or BuildKit or nobody else but us pushes."""
+        """The kind of the engine that pushes; `None` if unknown, or if BuildKit or this program pushes."""
         builder = self.buildx.current if self.buildx else None
         by_engine = not isinstance(self.image, Upcoming) or (builder is not None and builder.driver == "docker")
         return self.engine.kind if self.engine and by_engine else None
@@ -205,17 +201,17 @@ class Facts(NamedTuple):
 
     @property
     def place(self) -> str:
-        """Where the image lies in files, as it was given; empty for any other."""
+        """The archive as given; empty for any other image."""
         return self.image.place if isinstance(self.image, Upcoming) else ""
 
     @property
     def by_name(self) -> bool:
-        """Whether the engine has the image under this very name, so that a command may name it so."""
+        """Whether the engine has the image under this very name, so that commands can use it."""
         return not self.staged and not isinstance(self.image, Upcoming)
 
     @property
     def command(self) -> str:
-        """What pushes the same with nothing but a reference behind it; empty where more would have to be said."""
+        """A command that repeats this push if a reference is appended; empty if more would be needed."""
         whole = self.whole_command
         wanted = ",".join(platform.written for platform in self.platforms)
         return f"{whole} --platform {quote(wanted)}" if whole and wanted else whole

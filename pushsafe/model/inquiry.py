@@ -1,4 +1,4 @@
-"""What `diagnose` and `explain-error` find."""
+"""The results of `diagnose` and `explain-error`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pushsafe.oci.reference import Reference
 
 
 class StepStatus(Enum):
-    """How a step stands. COMPARED is an answer to nobody, asked for only to be compared with the credential's."""
+    """The status of a step. COMPARED is an answer to an anonymous request, asked only for comparison."""
 
     OK = "ok"
     FAILED = "failed"
@@ -20,7 +20,7 @@ class StepStatus(Enum):
 
 
 class Step(NamedTuple):
-    """One thing that a push needs, and how it stands."""
+    """One requirement of a push, and its status."""
 
     name: str
     status: StepStatus
@@ -43,7 +43,7 @@ STEPS = (
 
 
 class Diagnosis(NamedTuple):
-    """The steps in the order in which a push takes them; `report` is that of a push that ends before it begins."""
+    """Steps in the order of a push; `report` is that of a push that stops before it begins."""
 
     reference: Reference
     steps: tuple[Step, ...]
@@ -54,11 +54,11 @@ UNCLEAR = "unclear"
 
 
 class Explanation(NamedTuple):
-    """What a text means.
+    """The meaning of an error text.
 
-    `cause` is that of a denial or failure (`no-authentication`, `policy`, ...) or `unclear`. `message` is the line that
-    decided, fit to show, without secrets. `repository` is the one that the text names, with its registry where that is
-    told, without a tag; empty if none. `next` holds commands, or a sentence where no command mends it.
+    `cause` is that of a denial or failure (`no-authentication`, `policy`, ...) or `unclear`. `message` is the decisive
+    line, safe to show. `repository` is the one in the text, without a tag, with its registry if given; else empty.
+    `next` holds commands, or a sentence if no command helps.
     """
 
     cause: str

@@ -1,4 +1,4 @@
-"""What the engine answers, what became of each tag, and what reading it back showed."""
+"""The engine's answers, the outcome of each tag, and the result of its verification."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class LayerEvent(NamedTuple):
 
 
 class Layers(NamedTuple):
-    """Layers of one push by what became of them.
+    """The layers of one push, counted by outcome.
 
-    `bytes_sent` is what the engine counted for the sent ones: the classic store counts before compression,
-    the containerd store what travels. `unsized` are the sent layers of which it named no size: `bytes_sent` lacks
-    theirs. `reported` tells whether the engine named any layer at all: podman names none.
+    `bytes_sent` is the engine's count: before compression in the classic store, as transferred in the containerd store.
+    `unsized` are sent layers without a reported size, which `bytes_sent` therefore lacks. `reported` is false if the
+    engine reports no layers (podman).
     """
 
     reused: int = 0
@@ -49,14 +49,14 @@ class Layers(NamedTuple):
 
 
 class EngineAccepted(NamedTuple):
-    """The engine's push ended without an error and named the digest of what it pushed."""
+    """The engine's push succeeded and reported this digest."""
 
     digest: str
     layers: Layers
 
 
 class EngineReduced(NamedTuple):
-    """The engine pushed one platform's manifest (`pushed`) in place of the index (`original`) the tag names."""
+    """The engine pushed one platform's manifest (`pushed`) instead of the index (`original`) that the tag names."""
 
     original: str
     pushed: str
@@ -64,7 +64,7 @@ class EngineReduced(NamedTuple):
 
 
 class EngineRefused(NamedTuple):
-    """The engine's push ended with an error; `unsent` tells that it had named layers that were not there by then."""
+    """The engine's push failed; `unsent`: while layers were still being sent."""
 
     evidence: Evidence
     unsent: bool = False
@@ -74,9 +74,9 @@ EngineAnswer = EngineAccepted | EngineReduced | EngineRefused
 
 
 class Built(NamedTuple):
-    """buildx ended without an error: each target's name and the digest that it says it has pushed.
+    """buildx succeeded: each target's name and the digest it reports.
 
-    `names` are, for each target that tells them, those under which it says that was pushed.
+    `names` are the pushed references that buildx reports, for each target that has them.
     """
 
     digests: tuple[tuple[str, str], ...]
@@ -84,7 +84,7 @@ class Built(NamedTuple):
 
 
 class BuildFailed(NamedTuple):
-    """buildx ended with an error. `said` is the end of what it wrote, in lines; empty where that went to a terminal."""
+    """buildx failed. `said` is the end of its output, in lines; empty if that went to a terminal."""
 
     status: int
     said: str = ""
@@ -94,10 +94,11 @@ BuildAnswer = Built | BuildFailed
 
 
 class Pushed(NamedTuple):
-    """The tag names `digest`, as engine or registry say; it is not read back yet.
+    """The tag names `digest` according to engine or registry; not verified yet.
 
-    `layers` are those of the engine's push, `None` where it had nothing to do with it, or did not tell. `because` says
-    why the engine had to push what was to be tagged, `despite` with which error the push ended all the same.
+    `layers` are those of the engine's push, `None` if it took no part or did not report them. `because` is why the
+    engine had to push instead of the manifest being put directly, `despite` the error that the push ended with all the
+    same.
     """
 
     digest: str
@@ -108,7 +109,7 @@ class Pushed(NamedTuple):
 
 
 class Denied(NamedTuple):
-    """A refusal; `stage` is PROBE where the registry said so beforehand and nothing was pushed, else PUSH.
+    """A denial; `stage` is PROBE if the preflight found it and nothing was pushed, else PUSH.
 
     `begun` and `seen` are those of Failed.
     """
@@ -120,8 +121,8 @@ class Denied(NamedTuple):
 
 
 class Failed(NamedTuple):
-    """Another failure. `begun` tells that a push may have come to its end all the same, `seen` what was seen of the tag
-    afterwards that says so."""
+    """Any other failure. `begun`: the push may have completed all the same; `seen` is what the tag showed
+    afterwards."""
 
     failure: Failure
     begun: bool = False
@@ -129,9 +130,9 @@ class Failed(NamedTuple):
 
 
 class NotPushed(NamedTuple):
-    """No push of this tag is known to have come to its end, and why not: a finding, an interruption, a dead engine.
+    """The tag was not pushed, as far as known: a finding, an interruption, a dead engine.
 
-    `begun` tells that one had begun, so that nobody knows what the registry holds.
+    `begun`: a push had begun, so the registry's state is unknown.
     """
 
     why: str
@@ -139,14 +140,14 @@ class NotPushed(NamedTuple):
 
 
 class Ready(NamedTuple):
-    """Everything was checked, nothing speaks against a push, and none was asked for."""
+    """All checks passed, and no push was requested."""
 
 
 Outcome = Pushed | Denied | Failed | NotPushed | Ready
 
 
 class Verified(NamedTuple):
-    """The registry names the very digest that was pushed; `via` is who was asked (`registry` or `engine`)."""
+    """The registry names the digest that was pushed; `via` is who was asked (`registry` or `engine`)."""
 
     manifest: ManifestInfo
     via: Literal["registry", "engine"]
@@ -158,13 +159,13 @@ class Mismatch(NamedTuple):
 
 
 class Missing(NamedTuple):
-    """The registry does not hold the tag, or a manifest that its index names (`what`)."""
+    """The registry lacks the tag, or a manifest in its index (`what`)."""
 
     what: str
 
 
 class NotChecked(NamedTuple):
-    """Nobody could tell what the tag names now; `transient` says that asking again may help."""
+    """It could not be checked what the tag names; `transient`: asking again may help."""
 
     why: str
     transient: bool = False

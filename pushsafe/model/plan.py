@@ -1,4 +1,4 @@
-"""How each tag gets to name its image."""
+"""The plan of a push: how each tag comes to name its image."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from pushsafe.oci.reference import Reference
 
 
 class How(Enum):
-    """How a tag gets to name its image."""
+    """How a tag comes to name its image."""
 
     PUSHED = "pushed"
     """The engine pushes it."""
     TAGGED = "tagged"
-    """The content is in its repository, and the manifest is put under the tag directly."""
+    """The repository has the content; the manifest is put under the tag directly."""
     ALREADY_THERE = "already-there"
-    """The tag names that very digest already."""
+    """The tag already names that digest."""
 
 
 class Batch(NamedTuple):
     """One image in one repository: `source` is the tag that has or brings the content, `followers` are its other tags.
 
-    Without `pushed` the source is in place by then. `direct`: followers get the manifest put by us, else the engine
-    pushes them, too.
+    `pushed` is false if the source is already in place. `direct`: this program puts the manifest under the followers,
+    else the engine pushes them too.
     """
 
     source: Reference
@@ -33,18 +33,16 @@ class Batch(NamedTuple):
 
 
 class Lane(NamedTuple):
-    """What goes to one registry, one batch after the other: each finds the layers of those before it to mount."""
+    """The batches of one registry, in order: each can mount layers of the ones before it."""
 
     registry: str
     batches: tuple[Batch, ...]
 
 
 class Step(NamedTuple):
-    """What happens to one tag: for one that is tagged, `source` is the tag whose manifest it gets; none for an index
-    that is put together.
+    """What happens to one tag: `source` is the tag whose manifest it gets; none for an assembled index.
 
-    `last` tells that it waits until every other tag is in place. `origin` is where the content of one that is pushed
-    lies, where that is not the engine.
+    `last`: it waits until every other tag is in place. `origin` is where pushed content comes from, if not the engine.
     """
 
     reference: Reference
@@ -55,10 +53,9 @@ class Step(NamedTuple):
 
 
 class PushPlan(NamedTuple):
-    """How a push goes: `kept` tags name their image already; lanes run side by side; those of `last`, the moving tags,
-    only after every other tag is in place. `placed` tags get a manifest that we know: that of an index which is put
-    together from what is there then, or of an image that lies in files.
-    """
+    """The plan of a push: `kept` tags already name their image, `lanes` run side by side, and `last` (the moving tags)
+    only after every other tag is in place. `placed` tags get a known manifest: of an assembled index, or an
+    archive's."""
 
     kept: tuple[Reference, ...] = ()
     lanes: tuple[Lane, ...] = ()
@@ -80,9 +77,9 @@ class PushPlan(NamedTuple):
 
 
 class Wait(NamedTuple):
-    """A pause of so many seconds before something is tried again: who made us wait (a host), and what it did.
+    """A pause in seconds before a retry: the host that caused it, and why.
 
-    Read together they are a sentence: `registry.example.com` `answers 429 (too many requests)`.
+    Together they are a sentence: `registry.example.com` `answers 429 (too many requests)`.
     """
 
     who: str

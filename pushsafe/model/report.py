@@ -1,4 +1,4 @@
-"""What a run found and did."""
+"""The report of a run."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from pushsafe.oci.reference import Reference
 
 
 class Along(NamedTuple):
-    """A tag that nobody listed, in the repository of one that was: signatures and the like, which are found by the
-    digest of their image. It was read back, and names `digest`."""
+    """A tag no one listed, next to a listed one: signatures and the like, found by their image's digest. It was
+    verified to name `digest`."""
 
     tag: str
     digest: str
 
 
 class TagResult(NamedTuple):
-    """Exactly one per listed reference, in the listed order. `before` is what the tag named before the push.
+    """The result of one listed reference, in the listed order. `before` is what the tag named before the push.
 
-    `staging` marks a tag that no one asked for: an image of the engine gets to its registry under it, for an index.
-    `along` are the tags that its image's signatures and the like have in its repository.
+    `staging` marks a temporary tag through which an engine's image reaches the registry for an index. `along` are the
+    tags of the image's signatures and the like.
     """
 
     reference: Reference
@@ -37,12 +37,12 @@ class TagResult(NamedTuple):
 
     @property
     def confirmed(self) -> bool:
-        """Whether the registry holds what was pushed, shown by reading it back."""
+        """Whether the tag was verified: the registry holds what was pushed."""
         return isinstance(self.outcome, Pushed) and isinstance(self.verification, Verified)
 
 
 class ErrorKind(Enum):
-    """What ends a run before, or without, a result of a push."""
+    """The kind of an error that ends a run without a result for each tag."""
 
     USAGE = "usage"
     UNREACHABLE = "unreachable"
@@ -50,7 +50,7 @@ class ErrorKind(Enum):
 
 
 class RunError(NamedTuple):
-    """Something that concerns the whole run, e.g. a reference that cannot be read or an engine that is down."""
+    """An error of the whole run, e.g. an invalid reference or a dead engine."""
 
     kind: ErrorKind
     message: str
@@ -58,7 +58,7 @@ class RunError(NamedTuple):
 
 
 class PreflightVerdict(Enum):
-    """What the preflight of one repository came to."""
+    """The verdict of one repository's preflight."""
 
     ACCEPTED = "accepted"
     REFUSED = "refused"
@@ -66,7 +66,7 @@ class PreflightVerdict(Enum):
 
 
 class RepositoryCheck(NamedTuple):
-    """The preflight of one repository (`name` with its registry); `detail` says why it is refused or unknown."""
+    """The preflight of one repository (`name` with its registry); `detail` is why it is refused or unknown."""
 
     name: str
     verdict: PreflightVerdict
@@ -75,11 +75,10 @@ class RepositoryCheck(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What a run found and did; renderers turn it into text, `exitcodes.exit_code` into a number.
+    """What a run found and did; renderers turn it into text, `exit_codes.exit_code` into a number.
 
-    `timings` are seconds by phase, for as long as anything of it was under way: phases overlap. `plan` is there where
-    it was asked for. `preflight_off` is the option, variable or file that switched the preflight off, empty where it
-    was on, or where the command has none.
+    `timings` are seconds by phase; phases overlap. `plan` is there if requested. `preflight_off` is the option,
+    variable or file that disabled the preflight; empty if it ran, or if the command has none.
     """
 
     version: str

@@ -1,4 +1,4 @@
-"""What a user asks for, and of which engine."""
+"""What the user asks for, and the engine to use."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pushsafe.oci.reference import Reference
 
 
 class EngineAddress(NamedTuple):
-    """Where docker's own rules of precedence say the engine is, and the TLS material to reach it.
+    """The engine's address by docker's own precedence, and the TLS material to reach it.
 
-    `origin` says which of them decided (`--context`, `DOCKER_HOST`, ...), for messages.
+    `origin` is what decided (`--context`, `DOCKER_HOST`, ...), for messages.
     """
 
     host: str
@@ -26,7 +26,7 @@ class EngineAddress(NamedTuple):
 
     @property
     def is_local(self) -> bool:
-        """Whether the engine's 127.0.0.1 is this machine's: only then is a loopback registry the same for both."""
+        """Whether the engine's 127.0.0.1 is this machine's: only then a loopback registry is the same for both."""
         scheme, _, rest = self.host.partition("://")
         if scheme in ("unix", "npipe"):
             return True
@@ -38,9 +38,9 @@ class EngineAddress(NamedTuple):
 
 
 class TagPolicy(NamedTuple):
-    """How tags may change, as patterns of `fnmatch`: `moving` are meant to, `immutable` must not.
+    """How tags may change, as patterns of `fnmatch`: `moving` tags are meant to, `immutable` ones must not.
 
-    `signed` tells that the environment asks for every push to be signed (docker's DOCKER_CONTENT_TRUST).
+    `signed`: the environment asks for every push to be signed (docker's DOCKER_CONTENT_TRUST).
     """
 
     moving: tuple[str, ...] = ("latest", "stable", "edge", "nightly", "canary", "dev", "develop", "main", "master")
@@ -49,21 +49,18 @@ class TagPolicy(NamedTuple):
 
 
 class Asks(Enum):
-    """How much registries are asked before anything is pushed."""
+    """What registries are asked before the push."""
 
     NOTHING = "nothing"
-    """No registry is spoken to at all."""
+    """Nothing: no registry is contacted."""
     LOGIN = "login"
-    """Whether it wants a login."""
+    """Whether it requires a login."""
     PREFLIGHT = "preflight"
     """What a push would meet there, and what each tag names now."""
 
 
 class Target(NamedTuple):
-    """What one build puts where: the tags it pushes, and the platforms it is for, as far as they were asked for.
-
-    `name` is bake's; a single build has none.
-    """
+    """The tags and platforms of one build, as far as requested. `name` is bake's target; a single build has none."""
 
     references: tuple[Reference, ...]
     platforms: tuple[Platform, ...] = ()
@@ -71,10 +68,10 @@ class Target(NamedTuple):
 
 
 class BakeTarget(NamedTuple):
-    """A target as `docker buildx bake --print` shows it, its names and platforms unread.
+    """A target as `docker buildx bake --print` shows it, names and platforms not parsed.
 
-    `outputs` are `registry` for each that pushes its tags, else the type of it. `call` is what is asked of the build.
-    `caches` are where its cache is written to, as `--cache-to` has it.
+    `outputs` has `registry` for each output that pushes its tags, else the output's type. `call` is bake's. `caches`
+    are its `--cache-to` values.
     """
 
     name: str
@@ -86,11 +83,11 @@ class BakeTarget(NamedTuple):
 
 
 class Build(NamedTuple):
-    """A build by buildx, which pushes what it builds: `docker buildx COMMAND ARGUMENTS`.
+    """A build that pushes, run by buildx: `docker buildx COMMAND ARGUMENTS`.
 
-    `builder` and `metadata_file` are those that the arguments or the environment name, empty where they name none.
-    `definition` is what bake is to read from standard input, where that was read before. The progress of a `quiet` one
-    is shown only where it fails. `caches` are the tags that its cache is written to at registries.
+    `builder` and `metadata_file` come from arguments or environment; empty if not given. `definition` is bake's
+    standard input, if it was read already. A `quiet` build shows its progress only if it fails. `caches` are the tags
+    in registries that its cache is written to.
     """
 
     command: Literal["build", "bake"]
@@ -104,7 +101,7 @@ class Build(NamedTuple):
 
 
 class Place(Enum):
-    """Where a source of an index is looked for."""
+    """Where a source of an index is looked up."""
 
     EITHER = "either"
     ENGINE = "engine"
@@ -112,7 +109,7 @@ class Place(Enum):
 
 
 class Source(NamedTuple):
-    """What an index is put together from: an image of the engine, or a tag (or a `digest`) at a registry."""
+    """A source of an index: an image of the engine, or a tag or `digest` at a registry."""
 
     given: str
     reference: Reference
@@ -127,10 +124,7 @@ class Assembly(NamedTuple):
 
 
 class Archive(NamedTuple):
-    """Images in files, `PATH[:REF]`; REF says which of them is meant. What the path is only its reader can tell.
-
-    `kind` names the transport that opens them.
-    """
+    """An archive, `PATH[:REF]`; only its reader can separate the two. `kind` is its transport."""
 
     kind: str
     place: str
@@ -141,16 +135,15 @@ class Archive(NamedTuple):
 
 
 VERIFY_TIMEOUT = 15.0
-"""Seconds that a pushed tag may take to show, unless the settings say otherwise: replicated registries take some."""
+"""Default seconds that a pushed tag may take to appear: replicated registries need some."""
 
 
 class PushRequest(NamedTuple):
-    """What the user asked for: every listed reference in the order it was listed.
+    """What the user asked for, references in the listed order.
 
-    Without `pushes` the run ends before the first push: everything is checked, nothing is sent; a `planned` one says
-    how it would go. With `push_each` the engine pushes every tag. `retries` is how often a request is sent again that
-    met a busy server or a dropped connection. `origin` is what the tags get where that is no image of the engine's.
-    `verify_timeout` is how many seconds a pushed tag may take to show.
+    Without `pushes` the run ends before the first push; with `planned` the report has the plan. With `push_each` the
+    engine pushes every tag. `retries` is how often a request is repeated after a busy answer or a dropped connection.
+    `origin` is the source if it is not the engine. `verify_timeout` is in seconds.
     """
 
     references: tuple[Reference, ...]
@@ -167,7 +160,7 @@ class PushRequest(NamedTuple):
     verify_timeout: float = VERIFY_TIMEOUT
 
 
-# docker names itself here for every plugin that it runs (docker/cli cli-plugins/metadata).
+# docker names itself here for each plugin it runs (docker/cli cli-plugins/metadata)
 CLI_VARIABLE = "DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND"
 
 
@@ -175,9 +168,9 @@ CLI_VARIABLE = "DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND"
 
 
 class DockerFlags(NamedTuple):
-    """docker's global flags as given on the command line; `None` (or empty) where a flag was not given.
+    """docker's global flags as given on the command line; `None` (or empty) if not given.
 
-    `host` keeps every `-H`, because more than one is an error that only those commands report which need an engine.
+    `host` keeps every `-H`: more than one is an error only for commands that need an engine.
     """
 
     config: str | None = None

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pushsafe.model.plan import Wait
 
 LONGEST_WAIT = 60.0
-"""Seconds that a server may ask us to wait before the next try; one that asks for more is not waited for."""
+"""The longest `Retry-After` honored, in seconds; a server that asks for more is not retried."""
 
 BUSY = (429, 502, 503, 504)
-"""Statuses of a server that may answer at the next try; every one of them was tried again where that was wanted."""
+"""Statuses of a busy server, which are retried."""
 
 
 def _unnotified(_wait: Wait) -> None:
@@ -20,7 +20,7 @@ def _unnotified(_wait: Wait) -> None:
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often a request is sent again where that can help; `notify` is called before each pause, from any thread."""
+    """How often a request is repeated if that can help; `notify` is called before each pause, from any thread."""
 
     retries: int = 0
     notify: Callable[[Wait], None] = _unnotified

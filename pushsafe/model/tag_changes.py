@@ -1,4 +1,4 @@
-"""What a push would put in the place of what a tag names now."""
+"""How a push would change what a tag names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pushsafe.oci.platform import Platform, lacking, same
 
 
 def pushed(fact: Facts) -> tuple[Platform, ...]:
-    """The platforms that the tag would be for; empty where the image is missing, or its platforms are not known."""
+    """The platforms that the tag would be for; empty if the image is missing or they are unknown."""
     if not isinstance(fact.image, LocalImage | Upcoming):
         return ()
     held = (one for one in fact.image.platforms if one.os and one.architecture)
@@ -19,14 +19,13 @@ def pushed(fact: Facts) -> tuple[Platform, ...]:
 
 
 def has_no_platform(fact: Facts) -> bool:
-    """Whether what would be pushed is known, and known to be for no platform: an artifact, an image without an os, an
-    index that names nothing."""
+    """Whether the pushed content is known to have no platform: an artifact, an image without an OS, an empty index."""
     image = fact.image
     if isinstance(image, LocalImage):
         known = not image.missing
     else:
         known = isinstance(image, Upcoming) and bool(image.digest or image.config)
-    # Other rules tell of one that has platforms, and not those that were asked for.
+    # Other rules report platforms that are there but not those requested.
     return known and not pushed(fact._replace(platforms=()))
 
 
@@ -36,15 +35,15 @@ def matching(tag: str, patterns: tuple[str, ...]) -> str:
 
 
 def moves(fact: Facts) -> bool:
-    """Whether the tag is one that the settings call moving."""
+    """Whether the settings declare the tag as moving."""
     return bool(matching(fact.reference.tag, fact.policy.moving))
 
 
 def unchanged(fact: Facts) -> bool:
-    """Whether the tag names already the very content that would be pushed; false where that is not known.
+    """Whether the tag already names the content that would be pushed; false if unknown.
 
-    `LocalImage.is_named` would be too little: with the index that an image of the classic store was pulled from, or a
-    manifest of the index that is pushed whole, another digest takes the tag's place all the same.
+    `LocalImage.is_named` would not be enough: for a classic store's image that came from an index, or an index pushed
+    whole, the push still replaces the tag's digest.
     """
     if not isinstance(fact.tag_now, TagHeld):
         return False
@@ -52,7 +51,7 @@ def unchanged(fact: Facts) -> bool:
     if isinstance(image, Upcoming):
         if image.digest:
             return now.digest == image.digest
-        return bool(image.config) and now.config == image.config  # the same image, its layers still to be compressed
+        return bool(image.config) and now.config == image.config  # the same image, its layers not compressed yet
     if not isinstance(image, LocalImage):
         return False
     if now.is_index:
@@ -68,21 +67,21 @@ def unchanged(fact: Facts) -> bool:
 
 
 def names_already(fact: Facts) -> bool:
-    """Whether the tag names the very digest that the image has at a registry, as far as the engine's store knows that.
+    """Whether the tag names the digest that the image has at a registry, as far as the store knows it.
 
-    The classic store knows no manifest's digest but those that it has pulled or pushed before. The same config is less
-    than the same digest: the store compresses layers anew, and its manifest may turn out another.
+    The classic store knows only manifests it has pulled or pushed. The same config is not enough: the store compresses
+    layers anew, and the manifest may differ.
     """
     if not isinstance(fact.tag_now, TagHeld) or not isinstance(fact.image, LocalImage) or not unchanged(fact):
         return False
     now = fact.tag_now.manifest
     if now.digest in fact.image.children:
-        return bool(now.platforms)  # unchanged() takes an unknown platform for the one asked for
+        return bool(now.platforms)  # unchanged() takes an unknown platform for the one requested
     return fact.image.is_named(now.digest) and (not fact.platforms or bool(pushed(fact)))
 
 
 def is_ours(fact: Facts, now: TagHeld) -> bool:
-    """Whether what a tag was seen to name, looked at closely, is the very image that was to be pushed."""
+    """Whether a tag, inspected closely, names the image that was to be pushed."""
     seen = fact._replace(tag_now=now)
     if isinstance(fact.image, LocalImage) and now.manifest.digest in fact.image.children:
         return unchanged(seen) and bool(now.manifest.platforms)  # an unknown platform may be another one

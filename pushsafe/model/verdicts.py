@@ -1,4 +1,4 @@
-"""What the rules found, and why a push was refused or failed."""
+"""Findings of rules, and why a push was denied or failed."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ class Severity(Enum):
 
 
 class Finding(NamedTuple):
-    """One thing a rule has to say of one reference, and of this step of a push; `fix` is a command where there is
-    one."""
+    """A rule's finding about one reference and one step of a push; `fix` is a command if there is one."""
 
     code: str
     slug: str
@@ -48,7 +47,7 @@ class DenialReason(Enum):
 
 
 class Denial(NamedTuple):
-    """A refusal, with what shows its kind and the commands to run next."""
+    """A refusal, the evidence for its kind, and the commands to run next."""
 
     kind: DenialKind
     reason: DenialReason
@@ -58,7 +57,7 @@ class Denial(NamedTuple):
 
 
 class FailureKind(Enum):
-    """Everything else that stops a push."""
+    """Any other reason for a push to fail."""
 
     REPOSITORY_MISSING = "repository-missing"
     POLICY = "policy"

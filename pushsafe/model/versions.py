@@ -1,7 +1,7 @@
-"""Which tags are versions, which version an image is of, and which versions are higher.
+"""Versions in tags: which tags are versions, the version of an image, and which versions are higher.
 
-A text is a version where `packaging` reads one (a leading v is fine), but for what looks like a commit ID or a date:
-seven to forty hexadecimal digits without a dot. `latest`, `2024-edge` and `1.4.2-alpine` are none.
+A text is a version if `packaging` parses it (a leading v is fine), unless it looks like a commit ID or a date: seven to
+forty hexadecimal digits without a dot. `latest`, `2024-edge` and `1.4.2-alpine` are no versions.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 _COMMIT_OR_DATE = re.compile(r"[0-9a-fA-F]{7,40}")
 _BEGINNING = re.compile(r"\s*[vV]?[0-9]")
 _LONGEST = 128
-"""Characters of a tag (distribution specification); a label may be longer, and then it is no version."""
+"""The longest tag (distribution specification); a longer label is no version."""
 
 
 def version_of(text: str) -> Version | None:
     if len(text) > _LONGEST or not _BEGINNING.match(text) or _COMMIT_OR_DATE.fullmatch(text):
         return None
-    from packaging.version import InvalidVersion, Version  # only where it is asked: it costs a start 10 ms
+    from packaging.version import InvalidVersion, Version  # imported here: it costs a start 10 ms
 
     try:
         return Version(text)
@@ -41,10 +41,10 @@ def at_least(version: str, least: str) -> bool:
 
 
 def local_version(fact: Facts, facts: Iterable[Facts]) -> str:
-    """The version of a fact's image as it is written, else an empty string.
+    """The version of an image as written, else an empty string.
 
-    That is the highest among the tags which `facts` have for the same image in the same repository, else the image's
-    label. Of `1.4.2`, `1.4` and a build's number the first says most.
+    It is the highest among the tags that `facts` have for the same image in the same repository, else the image's
+    label.
     """
     image, name = fact.image, fact.reference.name
     if not isinstance(image, LocalImage | Upcoming):
@@ -63,10 +63,10 @@ def _is_same(one: object, other: LocalImage | Upcoming) -> bool:
 
 
 def higher(candidates: Iterable[str], than: str) -> tuple[str, ...]:
-    """Those of `candidates` that are certainly higher versions, highest first; none if `than` is no version.
+    """The `candidates` that are certainly higher versions, highest first; none if `than` is no version.
 
-    `1.4` is often the name of whatever is newest in its line, so `1.4.2` is not taken to be higher. A bare number may
-    count builds as well as releases, and is compared with its like only.
+    `1.4` often names the newest of its line, so `1.4.2` is not higher. A bare number may be a build count, and is
+    compared only with other bare numbers.
     """
     base = version_of(than)
     if base is None:

@@ -1,4 +1,4 @@
-"""Data of the registries that people use: what they accept, what they are mistaken for, and how to log in."""
+"""Known registries: the names they accept, what they are confused with, and how to log in."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pushsafe.runtime.redact import clean
 class KnownRegistry(NamedTuple):
     """One registry product or service.
 
-    `hosts` is a regular expression for the whole host. `login` may name `{host}` and the groups of `hosts`.
-    `right` is what an account needs to push. `example` shows a full path; `depth` is the least and most number
-    of path components (most 0: no limit). `account` is a regular expression for user names, whose group `own` is the
-    one namespace (first component) that an account of that name may own. `create` makes a repository where pushing
-    does not; it may name what `login` may, and `{path}`, `{first}`, `{second}` and `{rest}`: the repository, two of
-    its components, and all but the first.
+    `hosts` is a regular expression for the whole host. `login` may use `{host}` and the groups of `hosts`. `right` is
+    what an account needs to push. `example` is a full path; `depth` is the minimum and maximum number of path
+    components (maximum 0: no limit). `account` is a regular expression for user names, whose group `own` is the only
+    namespace (first component) that the account may own. `create` creates a repository if pushing does not; besides the
+    fields of `login` it may use `{path}`, `{first}`, `{second}` and `{rest}`: the repository, two of its components,
+    and all but the first.
     """
 
     name: str
@@ -163,7 +163,7 @@ KNOWN: tuple[KnownRegistry, ...] = (
 
 
 class WebSite(NamedTuple):
-    """A host that serves pages, and the registry that people mean by it."""
+    """A host that serves web pages, and the registry that people mean by it."""
 
     registry: str
     note: str = ""
@@ -192,7 +192,7 @@ WEB_SITES: dict[str, WebSite] = {
 
 
 class RetiredRegistry(NamedTuple):
-    """A host that no longer takes pushes, or only for those who moved; `source` is its owner's page."""
+    """A registry that is retired or has moved; `source` is its owner's page."""
 
     hosts: str
     since: str
@@ -235,11 +235,11 @@ RETIRED: tuple[RetiredRegistry, ...] = (
 
 
 TOKENS = r"gh[opsur]_|github_pat_|gl[a-z]{2,5}-|dckr_[a-z]{3}_|npm_|hf_|pypi-|xox[a-z]-|AKCp|cmVmdGtu|ya29\."
-"""How tokens begin that tell so what they are; Artifactory's and Google's among them."""
+"""Prefixes of tokens, Artifactory's and Google's among them."""
 
 
 def known(registry: str) -> KnownRegistry:
-    """The row for a registry's host (a port is ignored), GENERIC for every other host."""
+    """The row for a registry's host (the port is ignored), GENERIC for every other host."""
     host = hostname(registry)
     return next((row for row in KNOWN if _matches(row.hosts, host)), GENERIC)
 
@@ -250,9 +250,9 @@ def retired(registry: str) -> RetiredRegistry | None:
 
 
 def login_command(registry: str, username: str = "") -> str:
-    """The command that logs in to this very registry, filled in as far as its name and the user's name allow.
+    """The login command for this registry, filled in as far as its name and the user's name allow.
 
-    A secret is never part of it: docker asks for it, or it comes through `--password-stdin`.
+    It never contains a secret: docker asks for it, or reads it with `--password-stdin`.
     """
     row = known(registry)
     host = hostname(registry)
@@ -260,7 +260,7 @@ def login_command(registry: str, username: str = "") -> str:
     command = row.login.format(host=registry, **groups)
     if not username:
         return command
-    from shlex import quote  # a refusal by the text alone names nobody, and shall not pay for it
+    from shlex import quote  # not at module level: a run that ends with the text alone does not need it
 
     if row is GENERIC:
         return f"{command} -u {quote(username)}"
@@ -268,13 +268,13 @@ def login_command(registry: str, username: str = "") -> str:
 
 
 def own_namespace(registry: str, username: str) -> str:
-    """The only namespace that an account of this name can own, where the registry's names tell; else nothing."""
+    """The only namespace this account can own, if the registry's names imply one; else empty."""
     found = re.fullmatch(known(registry).account, username)
     return found["own"] if found and username else ""
 
 
 def creation_command(registry: str, repository: str) -> str:
-    """What makes this repository (its project, its namespace) at a registry where pushing does not; else nothing."""
+    """The command that creates this repository (or project, or namespace), if pushing does not; else empty."""
     row = known(registry)
     host = hostname(registry)
     groups = match.groupdict() if (match := _matches(row.hosts, host)) else {}
@@ -284,26 +284,26 @@ def creation_command(registry: str, repository: str) -> str:
 
 
 def reach_command(registry: str) -> str:
-    """What shows whether a registry can be reached from here."""
+    """A command that shows whether the registry can be reached from here."""
     plain = hostname(registry) == "localhost" or registry.startswith("127.")
     return f"curl -sSi {'http' if plain else 'https'}://{server_of(registry)}/v2/"
 
 
 def _matches(hosts: str, host: str) -> re.Match[str] | None:
-    # Compiled on first use only: most runs meet one registry and start-up must not pay for the others.
+    # compiled on first use: most runs meet one registry
     return re.fullmatch(hosts, host, re.ASCII | re.IGNORECASE)
 
 
 HUB_HOSTS = (HUB_SERVER, HUB_INDEX, "auth.docker.io", "registry.docker.io", "registry.hub.docker.com")
-"""Who answers for Docker Hub."""
+"""The host to contact for Docker Hub."""
 _HUB_NAMES = {DEFAULT_REGISTRY, "hub.docker.com", *HUB_HOSTS}
 _LOOPBACK = {"localhost", "127.0.0.1", "[::1]"}
 _LONG = 8
-"""Characters of a host beyond which one letter more or less is rather a slip than another host."""
+"""From this length on, hosts that differ in one letter are more likely a typo than two hosts."""
 
 
 def near_miss(credential: Credential) -> str:
-    """One sentence, without a full stop, on the nearest login that docker does not use; empty where there is none."""
+    """One sentence, without a full stop, on the nearest login that docker does not use; empty if there is none."""
     registry = credential.registry
     if credential.callers_config:
         return (
@@ -317,7 +317,7 @@ def near_miss(credential: Credential) -> str:
 
 
 def neighbour(registry: str, key: str) -> str:
-    """Why a person may take the login under `key` of config.json for `registry`'s; empty where nobody would."""
+    """Why the login under `key` of config.json may be mistaken for `registry`'s; empty if it would not be."""
     other = _server(key)
     mine, theirs = hostname(registry).lower(), hostname(other).lower()
     if key == key_of(registry):
@@ -350,7 +350,7 @@ def _server(key: str) -> str:
 
 
 def _is_slip(one: str, other: str) -> bool:
-    """Whether one letter is wrong, missing or too much, or two are swapped; digits count servers, and are meant."""
+    """Whether one letter is wrong, missing or extra, or two are swapped; digits number servers, and must match."""
     while one and other and one[0] == other[0]:
         one, other = one[1:], other[1:]
     while one and other and one[-1] == other[-1]:
@@ -369,13 +369,13 @@ _OWN_COMMANDS = {
     "acr-login": "az login",
     "ghcr-login": "export GITHUB_TOKEN   (docker-credential-ghcr-login reads the token from it)",
 }
-"""Helpers that hand on a login which was made elsewhere, and store none (their `store` is not implemented)."""
+"""Helpers that pass on a login made elsewhere and store none (their `store` is not implemented)."""
 
 
 def login(credential: Credential, username: str = "") -> str:
-    """What to run for another login: where docker takes it from, and not where `docker login` puts it in vain.
+    """The command for another login: where docker takes it from, not where `docker login` would store it in vain.
 
-    `username` is that of the account, empty where it is not known or another one is wanted.
+    `username` is the account's, empty if unknown or if another one is wanted.
     """
     source = credential.source
     if source.kind is SourceKind.BROKEN:
@@ -388,7 +388,7 @@ def login(credential: Credential, username: str = "") -> str:
 
 
 def repair(credential: Credential) -> str:
-    """What to do where a credential cannot be read."""
+    """The fix for a credential that cannot be read."""
     source = credential.source
     removed = f"take {source.setting} out of {source.file}" if source.setting else ""
     match source.trouble:

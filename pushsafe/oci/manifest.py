@@ -1,4 +1,4 @@
-"""Manifests, indexes and image configs: read into values, and an index put together from descriptors."""
+"""Manifests, indexes and image configs: parsed into values, and indexes assembled from descriptors."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ if TYPE_CHECKING:
 
 
 class ManifestInfo(NamedTuple):
-    """A manifest or index as the registry names it; `platforms` and `children` (digests) are an index's.
+    """A manifest or index in a registry; `platforms` and `children` (digests) are an index's.
 
-    `layers` are digests and sizes in bytes, where the manifest was read whole, and `config` is then the digest of the
-    image's config.
+    `layers` (digests and sizes in bytes) and `config` (the config's digest) are known if the manifest's body was read.
     """
 
     digest: str
@@ -36,7 +35,7 @@ class ManifestInfo(NamedTuple):
 
 
 class ManifestContent(NamedTuple):
-    """A manifest or index byte for byte: put under another tag of its repository, it has the same digest there."""
+    """The exact bytes of a manifest or index; put under another tag of its repository, it keeps its digest."""
 
     digest: str
     media_type: str
@@ -68,10 +67,7 @@ _UNCOMPRESSED = (
 
 
 class ImageConfig(NamedTuple):
-    """What an image's config says: its platform, and the label `org.opencontainers.image.version`.
-
-    `features` are those of its OS that the platform needs.
-    """
+    """An image config: its platform, and the label `org.opencontainers.image.version`. `features` are `os.features`."""
 
     platform: Platform | None = None
     version: str = ""
@@ -79,7 +75,7 @@ class ImageConfig(NamedTuple):
 
 
 class Blob(NamedTuple):
-    """A layer, or a config, as it goes to a registry; `size` is in bytes."""
+    """A layer or config to upload; `size` is in bytes."""
 
     digest: str
     size: int
@@ -87,10 +83,10 @@ class Blob(NamedTuple):
 
 
 class Descriptor(NamedTuple):
-    """What a document names: a manifest, a config or a layer (OCI image specification, `descriptor.md`).
+    """A descriptor: of a manifest, a config or a layer (OCI image specification, `descriptor.md`).
 
-    `size` is in bytes. `attestation` tells that an index names it for no image's platform, but beside the images.
-    `said` is the whole of it: annotations, features of an OS and whatever else there is are kept.
+    `size` is in bytes. `attestation`: it is listed in an index beside the images, for no platform. `said` is the whole
+    object, with annotations, OS features and unknown fields.
     """
 
     digest: str
@@ -101,18 +97,18 @@ class Descriptor(NamedTuple):
     attestation: bool = False
 
     def annotation(self, key: str) -> str:
-        """Empty where there is none, or something else than a text."""
+        """Empty if there is none, or if it is not a string."""
         found = _annotations(self.said).get(key)
         return found if isinstance(found, str) else ""
 
     @property
     def attests(self) -> str:
-        """The digest of the manifest that it is an attestation of, where that is said."""
+        """The digest of the manifest it attests, if given."""
         return self.annotation(_ATTESTS)
 
     @property
     def name(self) -> str:
-        """What an image layout calls it."""
+        """Its name in an image layout."""
         return self.annotation(_NAME)
 
     @property
@@ -121,24 +117,24 @@ class Descriptor(NamedTuple):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What it may be asked for by, the longest first."""
+        """The names that select it, the longest first."""
         return tuple(dict.fromkeys(one for one in (self.whole_name, self.name) if one))
 
     @property
     def kind(self) -> str:
-        """What `cosign save` says that it is."""
+        """Its kind as `cosign save` labels it."""
         return self.annotation(_KIND)
 
     @property
     def unnamed(self) -> Descriptor:
-        """The same without its names, which mean nothing beyond its layout."""
+        """The same without names, which mean nothing outside the layout."""
         kept = {key: value for key, value in _annotations(self.said).items() if key not in (_NAME, _WHOLE_NAME)}
         plain = without(self.said, "annotations")
         return self._replace(said={**plain, **({"annotations": kept} if kept else {})})
 
     @property
     def data(self) -> bytes | None:
-        """The content itself where that came along; what cannot be read is not there, as readers may leave it aside."""
+        """The embedded content, if any; unreadable content is ignored, as the specification allows."""
         found = field(self.said, "data")
         try:
             return base64.b64decode(found, validate=True) if isinstance(found, str) else None
@@ -147,14 +143,14 @@ class Descriptor(NamedTuple):
 
     @property
     def says_all(self) -> bool:
-        """Whether it tells that this is an image and for which platform, so that nobody has to read it for that."""
+        """Whether it says that it is an image, and for which platform, so that the image need not be read for that."""
         return self.platform is not None and self.media_type in MANIFEST_TYPES
 
 
 class Manifest(NamedTuple):
-    """A manifest or an index: what it names, each part empty where it has none.
+    """A parsed manifest or index; parts that it lacks are empty.
 
-    `layers` are those that a registry has to hold. `subject` is the digest of what it is about.
+    `layers` are those that a registry must hold. `subject` is the digest of the manifest it refers to.
     """
 
     content: ManifestContent
@@ -174,33 +170,34 @@ class Manifest(NamedTuple):
 
     @property
     def is_compressed(self) -> bool:
-        """Whether no layer of it is a tar as it is."""
+        """Whether none of its layers is an uncompressed tar."""
         return not any(layer.media_type in _UNCOMPRESSED for layer in self.layers)
 
 
 _ATTESTATION, _ATTESTS = "vnd.docker.reference.type", "vnd.docker.reference.digest"
-"""How buildx marks an attestation, and how that names its manifest (`docs/attestations/attestation-storage.md`)."""
+"""buildx's mark of an attestation, and its reference to the manifest (`docs/attestations/attestation-storage.md`)."""
 _NAME = "org.opencontainers.image.ref.name"
 """OCI image specification, `annotations.md`."""
 _WHOLE_NAME = "io.containerd.image.name"
-"""What containerd, docker and buildx write besides, as the former is a tag only with them (containerd `export.go`)."""
+"""Written in addition by containerd, docker and buildx, because the one above is only a tag for them (containerd
+`export.go`)."""
 _KIND = "kind"
 """cosign `pkg/oci/layout/index.go`."""
 VERSION = "org.opencontainers.image.version"
 """OCI image specification, `annotations.md`; builders write it as a label of the config."""
 _MOST = 200
-"""Manifests of one index: each costs requests, and nobody has as many platforms."""
+"""The most manifests in one index: each costs requests, and no image has as many platforms."""
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 _DIGITS = {"sha256": 64, "sha512": 128}
 _ALGORITHM = re.compile(r"[a-z0-9]+([+._-][a-z0-9]+)*")
 _ENCODED = re.compile(r"[a-zA-Z0-9=_-]+")
-"""What else a digest may be (OCI image specification, `descriptor.md`)."""
-# Layers that a registry need not hold, as their owners forbid to pass them on: nobody pushes them.
+"""The other algorithms of digests (OCI image specification, `descriptor.md`)."""
+# Non-distributable layers, which registries need not hold; no client pushes them.
 _NOT_PASSED_ON = ("foreign", "nondistributable")
 
 
 def single(content: ManifestContent, config: ImageConfig) -> Descriptor:
-    """The descriptor of an image's manifest, whose platform its config names."""
+    """The descriptor of an image's manifest, with the platform of its config."""
     platform = config.platform
     if platform is None:
         raise Unusable("names no platform")
@@ -210,14 +207,14 @@ def single(content: ManifestContent, config: ImageConfig) -> Descriptor:
 
 
 def platform_said(platform: Platform, config: ImageConfig) -> dict[str, Any]:
-    """How an index says for which platform an image is (OCI image specification, `image-index.md`)."""
+    """A descriptor's `platform` object (OCI image specification, `image-index.md`)."""
     named = {"architecture": platform.architecture, "os": platform.os}
     optional = {"os.version": platform.os_version, "os.features": list(config.features), "variant": platform.variant}
     return named | {key: value for key, value in optional.items() if value}
 
 
 def descriptors(content: ManifestContent) -> tuple[Descriptor, ...]:
-    """The images that an index names, each followed by its attestations. Raises Unusable."""
+    """The images of an index, each followed by its attestations. Raises Unusable."""
     entries = entries_of(document_of(content.body), "manifests")
     if len(entries) > _MOST:
         raise Unusable(f"names more than {_MOST} manifests")
@@ -232,12 +229,12 @@ def descriptors(content: ManifestContent) -> tuple[Descriptor, ...]:
 
 
 def config_of(content: ManifestContent) -> str:
-    """The digest of the config that an image's manifest names. Raises Unusable."""
+    """The digest of an image manifest's config. Raises Unusable."""
     return descriptor_of(field(document_of(content.body), "config")).digest
 
 
 def blobs(content: ManifestContent) -> tuple[Blob, ...]:
-    """What a registry must hold before it takes a manifest: config and layers. Raises Unusable."""
+    """The config and layers that a registry must hold before it accepts a manifest. Raises Unusable."""
     document = document_of(content.body)
     config = descriptor_of(field(document, "config"))
     layers = [descriptor_of(one) for one in entries_of(document, "layers") if not _is_elsewhere(one)]
@@ -251,7 +248,7 @@ def _ordered(images: Iterable[Descriptor], attestations: Sequence[Descriptor]) -
 
 
 def _part(entry: dict[str, Any]) -> Descriptor:
-    """An image or an attestation that an index names; its size is what whoever holds it makes of it."""
+    """An image or attestation of an index, its size corrected to that of the stored manifest."""
     found = _descriptor(entry, _digest_of(field(entry, "digest"), "manifest"), _size_of(entry))
     if found.media_type not in MANIFEST_TYPES:
         what = "another index" if found.media_type in INDEX_TYPES else "what is no image"
@@ -260,9 +257,9 @@ def _part(entry: dict[str, Any]) -> Descriptor:
 
 
 def index_of(parts: Sequence[Descriptor]) -> ManifestContent:
-    """The index of them in their order; the same descriptors, the same bytes.
+    """The index of these descriptors, in order; the same descriptors give the same bytes.
 
-    It is Docker's manifest list where every part is of Docker's types, else an OCI index.
+    It is a Docker manifest list if all parts have Docker's types, else an OCI index.
     """
     docker = all(part.media_type == DOCKER_MANIFEST for part in parts)
     media_type = _DOCKER_LIST if docker else OCI_INDEX
@@ -272,31 +269,30 @@ def index_of(parts: Sequence[Descriptor]) -> ManifestContent:
 
 
 def digest_of(body: bytes, like: str = "") -> str:
-    """The digest by sha512 if that is what `like` is of, else by sha256 (OCI image specification, `descriptor.md`)."""
+    """The digest: sha512 if `like` is one, else sha256 (OCI image specification, `descriptor.md`)."""
     found = new_hash(like)
     found.update(body)
     return f"{found.name}:{found.hexdigest()}"
 
 
 def new_hash(like: str = "") -> hashlib._Hash:
-    """A hash of nothing yet, by the algorithm of `digest_of`."""
-    import hashlib  # only where content is hashed: it costs a start 5 ms
+    """A new hash with the algorithm of `digest_of`."""
+    import hashlib  # imported here: it costs a start 5 ms
 
     return hashlib.sha512() if like.startswith("sha512:") else hashlib.sha256()
 
 
 def subject_of(content: ManifestContent) -> str:
-    """The digest of the manifest that one refers to; empty for none. Raises Unusable."""
+    """The digest of a manifest's subject; empty if it has none. Raises Unusable."""
     found = field(document_of(content.body), "subject")
     digest = field(found, "digest") if isinstance(found, dict) else None
     return digest if isinstance(digest, str) else ""
 
 
 def in_levels(needs: Mapping[str, Collection[str]]) -> list[list[str]]:
-    """Manifests, and what each needs a registry to hold before it: levels, in none of which one needs another of the
-    same or a later level.
+    """Sort manifests, given what each needs, into levels: each needs only manifests of earlier levels.
 
-    What is needed and is none of them is not waited for. Digests make no ring; should there be one, it is one level.
+    Needs outside the given manifests are ignored. A cycle, which digests rule out, would become one level.
     """
     levels: list[list[str]] = []
     waiting = dict.fromkeys(needs)
@@ -309,11 +305,11 @@ def in_levels(needs: Mapping[str, Collection[str]]) -> list[list[str]]:
 
 
 def clash(named: Iterable[tuple[str, Platform]]) -> tuple[str, str, Platform] | None:
-    """Two of those who were named that are for one platform, and which."""
+    """Two of these that are for the same platform, and the platform."""
     seen: dict[tuple[str, str, str], dict[tuple[str, ...], str]] = {}
     for name, platform in named:
         held, build = seen.setdefault(normal(platform), {}), build_of(platform)
-        # One that names no build is for each of them: see `platforms.same`.
+        # a platform without a Windows build matches every build: see `platform.same`
         other = held.get(build, held.get(())) if build else next(iter(held.values()), None)
         if other is not None:
             return other, name, platform
@@ -325,7 +321,7 @@ def clash(named: Iterable[tuple[str, Platform]]) -> tuple[str, str, Platform] | 
 
 
 def manifest_of(body: bytes, named: Descriptor) -> Manifest:
-    """Take a manifest or an index apart that a descriptor names. Raises Unusable."""
+    """Parse a manifest or an index, given its descriptor. Raises Unusable."""
     document = document_of(body)
     own = field(document, "mediaType")
     media_type = named.media_type or (own if isinstance(own, str) else "")
@@ -343,7 +339,7 @@ def manifest_of(body: bytes, named: Descriptor) -> Manifest:
 
 
 def info_of(document: dict[str, Any], digest: str, media_type: str) -> ManifestInfo:
-    """What the document of a manifest or an index tells, as far as it can be read: whoever holds it has taken it."""
+    """Read a manifest or index from a registry, as far as possible: the registry has accepted it."""
     if media_type in INDEX_TYPES:
         children = _as_far_as_read(document, "manifests")
         platforms = tuple(one.platform for one in children if one.platform)
@@ -355,24 +351,23 @@ def info_of(document: dict[str, Any], digest: str, media_type: str) -> ManifestI
 
 
 def is_manifest(media_type: str) -> bool:
-    """Whether what is of this type is a manifest or an index."""
+    """Whether the media type is that of a manifest or an index."""
     return media_type in (*INDEX_TYPES, *MANIFEST_TYPES)
 
 
 def no_manifest(media_type: str) -> str:
-    """What is said of something that is none, without a subject."""
+    """The text for a media type that is neither, as the predicate of a sentence."""
     kind = f"of the type {clean(media_type, limit=200)}" if media_type else "of no type"
     return f"is {kind}, not an image or index"
 
 
 def config_in(body: bytes) -> ImageConfig:
-    """What an image's config says. Raises Unusable."""
+    """Parse an image's config. Raises Unusable."""
     return said_by(document_of(body))
 
 
 def said_by(document: dict[str, Any]) -> ImageConfig:
-    """A config's document read (OCI image specification, `config.md`); one of something else tells neither platform nor
-    version."""
+    """Parse a config's document (OCI image specification, `config.md`); anything else has no platform and version."""
     config = field(document, "config")
     labels = field(config, "Labels") if isinstance(config, dict) else None
     version = labels.get(VERSION) if isinstance(labels, dict) else None
@@ -385,7 +380,7 @@ def said_by(document: dict[str, Any]) -> ImageConfig:
 
 
 def all_named(document: dict[str, Any], name: str) -> tuple[Descriptor, ...]:
-    """What a list of descriptors names, but for layers that are elsewhere. Raises Unusable."""
+    """The blobs of a list of descriptors, without non-distributable layers. Raises Unusable."""
     found: list[Descriptor] = []
     for number, entry in enumerate(entries_of(document, name)):
         try:
@@ -396,7 +391,7 @@ def all_named(document: dict[str, Any], name: str) -> tuple[Descriptor, ...]:
 
 
 def entries_of(document: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    """A list of descriptors; `null`, as Go writes one of none, is empty. Raises Unusable."""
+    """A list of descriptors; `null`, as Go writes an empty one, is empty. Raises Unusable."""
     found = [] if field(document, name, "") is None else field(document, name)
     if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
         raise Unusable(f"has no list of {name}")
@@ -410,7 +405,7 @@ def _as_far_as_read(document: dict[str, Any], name: str) -> list[Descriptor]:
 
 
 def descriptor_of(entry: Any) -> Descriptor:
-    """A descriptor whose digest and size can be checked here. Raises Unusable."""
+    """A descriptor whose digest and size are valid and supported. Raises Unusable."""
     if not isinstance(entry, dict):
         raise Unusable("names a blob without a descriptor")
     digest, size = _digest_of(field(entry, "digest"), "blob"), field(entry, "size")
@@ -422,7 +417,7 @@ def descriptor_of(entry: Any) -> Descriptor:
 
 def _descriptor(entry: dict[str, Any], digest: str, size: int) -> Descriptor:
     media_type, platform = field(entry, "mediaType"), field(entry, "platform")
-    # The platform of attestations is unknown, so that nobody runs them; an odd one may be an image's.
+    # attestations have the platform unknown/unknown, so that they are never run; any other odd one may be an image's
     unknown = isinstance(platform, dict) and "unknown" in (field(platform, "os"), field(platform, "architecture"))
     attestation = unknown or isinstance(_annotations(entry).get(_ATTESTATION), str)
     return Descriptor(
@@ -450,12 +445,12 @@ def _size_of(entry: dict[str, Any]) -> int:
 
 
 def _is_elsewhere(layer: dict[str, Any]) -> bool:
-    """Whether a registry need not hold a layer: its owner forbids to pass it on, and it says where else it is."""
+    """Whether a registry need not hold a layer: it is non-distributable, and has URLs."""
     return bool(field(layer, "urls")) and any(word in str(field(layer, "mediaType")) for word in _NOT_PASSED_ON)
 
 
 def _digest_of(found: Any, what: str) -> str:
-    """A digest that can be checked here. Raises Unusable, which says what is wrong with it."""
+    """A valid digest of a supported algorithm. Raises Unusable, which says what is wrong."""
     if found is None or found == "":
         raise Unusable(f"names a {what} without a digest")
     text = found if isinstance(found, str) else ""
@@ -474,5 +469,5 @@ def _digest_of(found: Any, what: str) -> str:
 
 
 def _shown(found: Any) -> str:
-    """A value of JSON for a sentence."""
+    """A JSON value, quoted for a message."""
     return clean(json.dumps(found, ensure_ascii=False), limit=200)

@@ -1,4 +1,4 @@
-"""Platforms, as indexes and image configs name them, and when two are one."""
+"""Platforms in indexes and image configs, and which of them are equal."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Platform(NamedTuple):
 
     @property
     def written(self) -> str:
-        """All of it, as `--platform` takes it: `os[(version)]/architecture[/variant]`."""
+        """The complete form that `--platform` accepts: `os[(version)]/architecture[/variant]`."""
         return str(self._replace(os=f"{self.os}({self.os_version})")) if self.os_version else str(self)
 
 
-# containerd/platforms `database.go`: names that mean another, and the variant that a name without one means.
+# containerd/platforms `database.go`: aliases, and the variant implied by a name without one
 _OTHER_NAMES = {
     "i386": ("386", ""),
     "x86_64": ("amd64", ""),
@@ -36,23 +36,23 @@ _OTHER_NAMES = {
     "armel": ("arm", "v6"),
 }
 _IMPLIED = {"amd64": "v1", "arm64": "v8", "arm": "v7"}
-# containerd/platforms `platforms.go`: `os[(version)]/architecture[/variant]`.
+# containerd/platforms `platforms.go`: `os[(version)]/architecture[/variant]`
 _WRITTEN = re.compile(r"([\w-]+)(?:\(([\w.+-]+)\))?/([\w-]+)(?:/([\w.-]+))?", re.ASCII)
 _WORD = re.compile(r"[A-Za-z0-9._-]{0,60}")
 _BUILD = 3
-"""Parts of a Windows version that name a build; the fourth is its patch level, which nothing depends on."""
+"""The parts of a Windows version that make a build; the fourth, the patch level, does not matter."""
 
 
 def read(text: str) -> Platform | None:
-    """A platform as docker writes it, e.g. `linux/arm/v7` or `windows(10.0.17763)/amd64`."""
+    """Parse a platform as docker writes it, e.g. `linux/arm/v7` or `windows(10.0.17763)/amd64`."""
     found = _WRITTEN.fullmatch(text.strip().lower())
     return Platform(found[1], found[3], found[4] or "", found[2] or "") if found else None
 
 
 def of_document(found: Any) -> Platform | None:
-    """The platform of an index's entry or of a config; attestations name `unknown/unknown` and are for none.
+    """The platform of an index's entry or of a config; `None` for attestations (`unknown/unknown`).
 
-    Platforms are written into commands to paste, so whatever a shell might take for more than a word is none either.
+    Platforms appear in commands to paste, so anything a shell would not read as one word is rejected too.
     """
     if not isinstance(found, dict) or field(found, "os") in (None, "", "unknown"):
         return None
@@ -61,33 +61,33 @@ def of_document(found: Any) -> Platform | None:
 
 
 def same(one: Platform, other: Platform) -> bool:
-    """Whether an image for one is an image for the other; an `os.version` counts only where both name one."""
+    """Whether two platforms are the same; `os.version` counts only if both have one."""
     builds = build_of(one), build_of(other)
     return normal(one) == normal(other) and (builds[0] == builds[1] or () in builds)
 
 
 def lacking(wanted: Iterable[Platform], held: Sequence[Platform]) -> tuple[Platform, ...]:
-    """Those of `wanted` that are not among `held`."""
+    """Those of `wanted` that are missing in `held`."""
     return tuple(one for one in wanted if not any(same(one, other) for other in held))
 
 
 def listed(platforms: Iterable[Platform]) -> str:
-    """Platforms for a sentence; versions of Windows, too, for they may be all the difference."""
+    """Platforms as a list in a sentence, with Windows versions, which may be the only difference."""
     return ", ".join(f"{one} ({one.os_version})" if one.os_version else str(one) for one in platforms)
 
 
 def option(platforms: Iterable[Platform]) -> str:
-    """The argument of `--platform` that names them all."""
+    """The `--platform` argument for all of them."""
     return ",".join(dict.fromkeys(map(str, platforms)))
 
 
 def build_of(platform: Platform) -> tuple[str, ...]:
-    """The part of its `os.version` that counts; empty where it names none."""
+    """The part of `os.version` that counts; empty if there is none."""
     return tuple(platform.os_version.split(".")[:_BUILD]) if platform.os_version else ()
 
 
 def normal(platform: Platform) -> tuple[str, str, str]:
-    """The one name of whatever is one platform but for its `os.version`."""
+    """The canonical form, without `os.version`."""
     system, architecture, variant = (part.lower() for part in platform[:3])
     architecture, meant = _OTHER_NAMES.get(architecture, (architecture, ""))
     variant = variant or meant or _IMPLIED.get(architecture, "")

@@ -1,4 +1,4 @@
-"""References: docker's grammar and normalisation, every reason why a text is none, and a repair."""
+"""References: docker's grammar and normalization, every reason why a text is invalid, and a suggested repair."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Implied(Enum):
-    """A part of a reference that the user did not write and docker's normalisation filled in."""
+    """A part that the user did not write and docker's normalization added."""
 
     REGISTRY = "registry"
     NAMESPACE = "namespace"
@@ -16,10 +16,10 @@ class Implied(Enum):
 
 
 class Reference(NamedTuple):
-    """One tag in one repository of one registry, after docker's own normalisation.
+    """One tag in one repository of one registry, after docker's normalization.
 
-    `given` is what the user typed; messages quote it. `registry` is the domain as docker names it
-    (`docker.io`, `localhost:5000`), `repository` the path below it (`library/alpine`).
+    `given` is what the user typed, for messages. `registry` is the domain as docker names it (`docker.io`,
+    `localhost:5000`), `repository` the path below it (`library/alpine`).
     """
 
     given: str
@@ -35,7 +35,7 @@ class Reference(NamedTuple):
 
     @property
     def tag_suffix(self) -> str:
-        """`:TAG`; empty for the repository that `--all-tags` names."""
+        """`:TAG`; empty for the repository of `--all-tags`."""
         return f":{self.tag}" if self.tag else ""
 
     def __str__(self) -> str:
@@ -43,7 +43,7 @@ class Reference(NamedTuple):
 
 
 class BadReference(NamedTuple):
-    """A text that docker's grammar refuses: every reason, and what the user probably meant, if that can be told."""
+    """A text that docker's grammar rejects: every reason, and the probable intention, if there is one."""
 
     given: str
     reasons: tuple[str, ...]
@@ -51,7 +51,7 @@ class BadReference(NamedTuple):
 
 
 DEFAULT_REGISTRY, HUB_SERVER, HUB_INDEX = "docker.io", "registry-1.docker.io", "index.docker.io"
-"""Docker Hub, the host of its API, and its old name, which docker still takes and keeps the login under."""
+"""Docker Hub, its API host, and its old name, which docker still accepts and stores the login under."""
 DEFAULT_NAMESPACE = "library"
 DEFAULT_TAG = "latest"
 MAX_TAG = 128
@@ -66,27 +66,27 @@ _TAG = re.compile(rf"[a-zA-Z0-9_][a-zA-Z0-9_.-]{{0,{MAX_TAG - 1}}}", re.ASCII)
 _IDENTIFIER = re.compile(r"[a-f0-9]{64}")
 
 _SEPARATOR = re.compile(r"[\s,;]+")
-# What a shell or a template should have replaced: `$ORG`, `${VERSION}`, `{{ tag }}`, `<none>`, `%VERSION%`.
+# placeholders that a shell or template should have replaced: `$ORG`, `${VERSION}`, `{{ tag }}`, `<none>`, `%VERSION%`
 _QUOTES = "\"'`\u2018\u2019\u201c\u201d"
 _PLACEHOLDER = re.compile(r"\$\w+|\$?\{+[^}]*\}+|<[^>]*>|%\w+%")
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 _DIGEST = re.compile(r"@[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:.*\Z")
-# Before an @; a slash belongs to it only after a colon that no port follows: `user:pass/word@host`.
+# before an @; it may contain a slash only after a colon that starts no port: `user:pass/word@host`
 _USERINFO = re.compile(r"(?:[^/:@]+:(?![0-9]+/).*|[^/]*)@")
 
 
 def parse(text: str) -> Reference | BadReference:
-    """Read one reference as `docker push` would, the tag defaulting to `latest`."""
+    """Parse one reference as `docker push` does; the tag defaults to `latest`."""
     return _several(text, with_tag=True) or _Reading(text).result(with_tag=True)
 
 
 def parse_repository(text: str) -> Reference | BadReference:
-    """Read the argument of `--all-tags`: a repository without a tag; the result's `tag` is empty."""
+    """Parse the argument of `--all-tags`: a repository without a tag; the result's `tag` is empty."""
     return _several(text, with_tag=False) or _Reading(text).result(with_tag=False)
 
 
 def _several(text: str, *, with_tag: bool) -> BadReference | None:
-    """Several references in one word: what a script gets that quotes a list, or separates one by commas."""
+    """Several references in one word: a quoted list, or one separated by commas."""
     parts = [part for part in _SEPARATOR.split(text) if part]
     if len(parts) < 2 or not all("/" in part for part in parts):
         return None
@@ -97,11 +97,11 @@ def _several(text: str, *, with_tag: bool) -> BadReference | None:
 
 
 _QUOTED = 5
-"""Path components that a reason names; nobody writes more of them."""
+"""The most path components named in a message."""
 
 
 class _Reading:
-    """One pass over a text that strips what does not belong, noting why, and ends in its parts."""
+    """One pass over a text that strips what is wrong, collects the reasons, and ends with the parts."""
 
     def __init__(self, text: str) -> None:
         self.text = self.given = text
@@ -127,7 +127,7 @@ class _Reading:
     # ------------------------------------------------------------------ what does not belong at all
 
     def _strip_foreign(self, text: str) -> str:
-        """Remove scheme, credentials, digest, white space and stray slashes, naming each."""
+        """Remove scheme, credentials, digest, white space and stray slashes, with a reason for each."""
         if not text.strip():
             self.repairable = False
             self.reasons.append("it is empty")
@@ -166,7 +166,7 @@ class _Reading:
             self.reasons.append("it names a digest: content decides a digest, so only a tag can be pushed to")
             text = text[: len(text) - len(digest.group())]
         if userinfo := _USERINFO.match(text):
-            # The text may hold a password: from here on nobody shows it.
+            # the text may hold a password: it is not shown from here on
             self.reasons.append("it contains a user name or password; credentials are stored by docker login")
             text = text[userinfo.end() :]
             self.given = f"***@{text}"
@@ -178,11 +178,11 @@ class _Reading:
     # ------------------------------------------------------------------ the parts
 
     def _split_tag(self, text: str, *, with_tag: bool) -> tuple[str, str | None]:
-        """The tag is what follows a colon after the last slash (before that a colon means a port)."""
+        """The tag follows a colon after the last slash; a colon before that starts a port."""
         directory, slash, last = text.rpartition("/")
         base, colon, tag = last.partition(":")
         if not colon:
-            # A branch's name for a tag: the colon of `host/name:feature/x` is no port's.
+            # a branch name as tag: the colon in `host/name:feature/x` starts no port
             first, between, rest = text.partition("/")
             base, colon, tag = rest.partition(":")
             if not colon:
@@ -223,8 +223,8 @@ class _Reading:
             if _DOMAIN.fullmatch(host):
                 return host
         else:
-            # docker takes such a name for a path without a registry. Tried with engine 28.5: the classic store then
-            # asks `https:/v2/`, and is told that there is no host in it.
+            # docker takes such a name for a path without a registry. Engine 28.5, classic store: it then asks
+            # `https:/v2/`, and fails because that has no host.
             named = "_" in registry and not colon and _PATH_COMPONENT.fullmatch(registry)
             taken = (
                 ": docker accepts the underscore, but its classic image store finds no host in that name"
@@ -258,7 +258,7 @@ class _Reading:
         return fixed
 
     def _repair(self, registry: str, path: str, tag: str, implied: set[Implied]) -> str:
-        """The reference without what is wrong, as short as the user wrote it."""
+        """The repaired reference, as short as the user wrote it."""
         if Implied.NAMESPACE in implied:
             path = path.removeprefix(f"{DEFAULT_NAMESPACE}/")
         name = path if Implied.REGISTRY in implied else f"{registry}/{path}"
@@ -266,7 +266,7 @@ class _Reading:
 
 
 def _normalise(name: str) -> tuple[str, str, set[Implied]]:
-    """Split a name into registry and path as docker's `splitDockerDomain` does, noting what was implied."""
+    """Split a name into registry and path as docker's `splitDockerDomain` does, recording what is implied."""
     first, slash, rest = name.partition("/")
     host_like = slash and (first == "localhost" or any(c in first for c in ".:") or first != first.lower())
     if not host_like:
@@ -281,23 +281,23 @@ def _normalise(name: str) -> tuple[str, str, set[Implied]]:
 
 
 def _short(text: str) -> str:
-    """A text to quote, or the beginning of one that is too long for any reference."""
+    """A text to quote, truncated if it is too long for any reference."""
     return text if len(text) <= MAX_PATH else f"{text[:MAX_PATH]}…"
 
 
 def _mend_component(component: str) -> str:
-    """Nearest valid path component: foreign characters become dashes, loose separators go."""
+    """The nearest valid path component: dashes for invalid characters, no loose separators."""
     dashed = re.sub(r"[^a-z0-9._-]+", "-", component)
     single = re.sub(r"[._-]*([._-])[._-]*", r"\1", dashed)
     return single.strip("._-")
 
 
 def hostname(registry: str) -> str:
-    """A registry's host without its port."""
+    """A registry's host without the port."""
     host, colon, port = registry.rpartition(":")
     return host if colon and port.isdigit() else registry
 
 
 def server_of(registry: str) -> str:
-    """Who answers for a registry: its own host, but for Docker Hub."""
+    """The host to contact for a registry: its own, except for Docker Hub."""
     return HUB_SERVER if registry == DEFAULT_REGISTRY else registry

@@ -1,4 +1,4 @@
-"""What a push that failed has left behind: an error may come after the manifest was taken, and the tag tells."""
+"""What a failed push left behind: the registry may have accepted the manifest before the error."""
 
 from __future__ import annotations
 
@@ -25,8 +25,11 @@ def settle(
     because: str = "",
     closely: bool = False,
 ) -> Outcome:
-    """A push that failed, unless the tag names what was pushed all the same, which `ours` tells, of what was looked at
-    `closely` where the digest alone is not enough. What it came to is recorded; what is in place is not read back."""
+    """The outcome of a failed push: pushed all the same if `ours` says so of what the tag names now, else the failure.
+
+    The tag is inspected `closely` if the digest alone is not enough. The outcome is recorded; a tag in place is not
+    verified yet.
+    """
     if not is_certain(outcome):
         now = tag_afterwards(fact, gateways, recorder, closely=closely)
         if isinstance(now, TagHeld) and ours(now):
@@ -39,34 +42,34 @@ def settle(
 
 
 def tag_afterwards(fact: Facts, gateways: Gateways, recorder: Recorder, *, closely: bool = False) -> TagState:
-    """What a tag names after a push of it that failed."""
+    """What a tag names after its push failed."""
     recorder.require_running()
     look = TagInspector(gateways, fact, fact.repository.credential, (fact,))
     return look.afterwards(closely=closely, engine=not was_reached(fact))
 
 
 def before(fact: Facts) -> str:
-    """The digest that the tag named before the push; empty where there was none, or nobody could tell."""
+    """The digest the tag named before the push; empty if there was none, or it is unknown."""
     return fact.tag_now.manifest.digest if isinstance(fact.tag_now, TagHeld) else ""
 
 
 def is_certain(outcome: Denied | Failed) -> bool:
-    """Whether a refusal is one of the account's: then no manifest was taken before it."""
+    """Whether the account was refused: then no manifest was accepted before."""
     return isinstance(outcome, Denied) and outcome.denial.kind is not DenialKind.UNCLEAR
 
 
 def is_known(fact: Facts) -> bool:
-    """Whether anybody looked what the tag named before."""
+    """Whether it is known what the tag named before."""
     return isinstance(fact.tag_now, TagHeld | TagAbsent)
 
 
 def arrived(fact: Facts, outcome: Denied | Failed, digest: str) -> Pushed:
-    """The outcome of a tag that names what was pushed, by its `digest`, though the push ended with an error."""
+    """The outcome of a tag that names the pushed `digest`, though the push ended with an error."""
     return Pushed(digest, how=How.ALREADY_THERE if before(fact) == digest else How.PUSHED, despite=_words(outcome))
 
 
 def _words(outcome: Denied | Failed) -> str:
-    """What a push ended with. What may be concluded from a refusal is beside the point once the tag is in place."""
+    """The error a push ended with. Conclusions from a refusal do not matter once the tag is in place."""
     if isinstance(outcome, Failed):
         return outcome.failure.message
     said = (item.message for item in outcome.denial.evidence if item.stage is Stage.PUSH)
@@ -74,7 +77,7 @@ def _words(outcome: Denied | Failed) -> str:
 
 
 def left(fact: Facts, outcome: Denied | Failed, now: TagState) -> Denied | Failed:
-    """The outcome of a tag that is not known to name what was pushed: what it names `now` may be of this push."""
+    """The outcome of a tag that may not name what was pushed: what it names `now` may come from this push."""
     match now:
         case TagHeld(manifest) if not is_known(fact):
             said = f"the tag names {manifest.digest} now, from this push or an earlier one"
@@ -88,5 +91,5 @@ def left(fact: Facts, outcome: Denied | Failed, now: TagState) -> Denied | Faile
 
 
 def of_others(outcome: Denied | Failed) -> Denied | Failed:
-    """The same for a tag that was not tried: what was seen of the first one is not true of it."""
+    """The same outcome for a tag that was not tried: what was seen of the first tag does not apply."""
     return outcome._replace(begun=False, seen="")

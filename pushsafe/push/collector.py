@@ -1,4 +1,4 @@
-"""The facts of a run: engine, credential stores and registries are asked side by side."""
+"""Collects the facts of a run: the engine, credential stores and registries are asked concurrently."""
 
 from __future__ import annotations
 
@@ -31,26 +31,28 @@ from pushsafe.push.tag_state import TagInspector
 from pushsafe.rules.buildx_commands import needed
 
 ORIGIN_WAIT = 1.0
-"""Seconds, once all else is known, that a run waits for registries which it is not for to say what an image was pulled
-from. It is only a hint, and a person should not look at a still screen for longer."""
+"""How long, in seconds after all else is known, a run waits for other registries to say what an image was pulled from.
+
+It is only a hint, and no one should look at a still screen for longer.
+"""
 _ORIGIN_THREADS = 4
 
 _Images = Mapping[str, LocalImage | ImageMissing]
 
 
 class _Repository(NamedTuple):
-    """What was learnt of one repository."""
+    """What was learned about one repository."""
 
     credential: Credential
     preflight: Preflight | None
 
 
 class FactCollector:
-    """Collects the facts of one run. `pool` runs the questions to registries and credential helpers.
+    """Collects the facts of one run; `pool` runs the requests to registries and credential helpers.
 
-    The engine is asked for the images of the facts that have none, and is needed for those only. A `patient` one goes
-    on without an engine (`engine_problem` says why there is none), and looks at the tags of a repository that refuses
-    the push, too. `ahead` is called for each repository that would take one, when its tags are about to be looked at.
+    The engine is needed only for facts that have no image yet. If `patient`, it goes on without an engine (see
+    `engine_problem`) and inspects tags even if the preflight refuses the push. `ahead` is called for each repository
+    that would accept one, right before its tags are inspected.
     """
 
     def __init__(
@@ -72,8 +74,7 @@ class FactCollector:
     def collect(self, facts: tuple[Facts, ...]) -> tuple[Facts, ...]:
         """Fill in what the request asks for. Raises EngineUnreachable, EngineFailed and UsageError."""
         if self._request.asks is not Asks.NOTHING:
-            # Made in this thread: its imports and the engine's are largely the same, and two threads would only wait
-            # for each other's.
+            # made in this thread: its imports are largely the engine's, and two threads would wait for each other
             self._gateways.registry()
         pings = self._ask_for_pings(facts)
         repositories = self._ask_for_repositories(facts)
@@ -119,7 +120,7 @@ class FactCollector:
         info = self._gateways.engine_info()
         if self._request.all_tags:
             facts = tuple(expanded for fact in facts for expanded in _expand(fact, engine))
-        if len(self._request.platforms) == 1:  # several are refused in any case, and with a better reason
+        if len(self._request.platforms) == 1:  # several are refused in any case, with a better reason
             _require_platform_option(info)
         return facts, info, self._images(engine, facts, {name: image.result() for name, image in first.items()})
 
@@ -132,8 +133,8 @@ class FactCollector:
     def _images(
         self, engine: EngineGateway, facts: tuple[Facts, ...], found: dict[str, LocalImage | ImageMissing]
     ) -> _Images:
-        """Every listed image. The answer for one names all its tags, so few questions are asked where they are of few
-        images: twice as many each time."""
+        """Every listed image. Each answer has all tags of the image, so images are requested in groups that double in
+        size."""
         most = 1
         while True:
             for image in [one for one in found.values() if isinstance(one, LocalImage)]:
@@ -168,7 +169,7 @@ class FactCollector:
     def _states(
         self, facts: Sequence[Facts], repositories: Mapping[str, Future[_Repository]]
     ) -> Iterator[tuple[str, TagState]]:
-        """What each tag names now; asked as soon as its repository's preflight is through."""
+        """What each tag names now, asked as soon as its repository's preflight is done."""
         names = {future: name for name, future in repositories.items()}
         asked: dict[str, Future[TagState]] = {}
         for future in as_completed(names):
@@ -198,19 +199,17 @@ class FactCollector:
             yield name, state.result()
 
     def _is_guarded(self, fact: Facts) -> bool:
-        """Whether a tag must not change, so that a push without a preflight still asks what it names."""
+        """Whether the tag is immutable, so that even a push without a preflight asks what it names."""
         asks = self._request.asks is not Asks.NOTHING
         return asks and bool(fact.reference.tag and matching(fact.reference.tag, fact.policy.immutable))
 
     # ------------------------------------------------------------------ where an image came from
 
     def _ask_for_origins(self, facts: Sequence[Facts]) -> _Origins:
-        """Ask what the digests name that images of the classic store were pulled from: perhaps an index, of which that
-        store keeps one platform.
+        """Ask what the digests name that images of the classic store were pulled from: it may be an index.
 
-        Registries that this run is for are asked with their credential. Every other one is asked as nobody, with the
-        preflight only, in threads apart, and hardly waited for: a push elsewhere is no reason to send it a password,
-        or to need it.
+        Registries of this run get their credential. Any other is asked anonymously, only if there is a preflight, in
+        its own threads and with a short wait: a push elsewhere must neither send it a password nor depend on it.
         """
         if self._request.platforms or self._request.asks is Asks.NOTHING:
             return _Origins({}, {})
@@ -228,7 +227,7 @@ class FactCollector:
         return _Origins(asked, hints)
 
     def _manifest_of(self, name: Reference, digest: str, credential: Credential | None = None) -> ManifestInfo | None:
-        """What a digest (`NAME@DIGEST`) names now, asked with the registry's own credential if none is given."""
+        """What `NAME@DIGEST` names now, asked with the registry's own credential if none is given."""
         credential = credential or self._gateways.credentials.lookup(name.registry)
         try:
             found = self._gateways.registry().manifest(name, credential, digest.rpartition("@")[2])
@@ -238,15 +237,15 @@ class FactCollector:
 
 
 class _Origins(NamedTuple):
-    """Questions about what `NAME@DIGEST`s name: to registries that the run is for, and to others."""
+    """Pending requests for what each `NAME@DIGEST` names, at the registries of the run and at others."""
 
     ours: Mapping[str, Future[ManifestInfo | None]]
     others: Mapping[str, Future[ManifestInfo | None]]
 
 
 def _pulled_from(fact: Facts) -> tuple[str, ...]:
-    """The `NAME@DIGEST`s that an image of the classic store has come from, or was pushed to; none of one that goes into
-    an index as the one platform that it is."""
+    """The `NAME@DIGEST`s that a classic store's image was pulled from or pushed to; none if it is staged for an
+    index."""
     alone = fact.one_platform_each and not fact.staged
     return fact.image.repo_digests if alone and isinstance(fact.image, LocalImage) else ()
 
@@ -262,7 +261,7 @@ def _nobody(reference: Reference) -> Credential:
 
 
 def _with_origins(facts: tuple[Facts, ...], origins: _Origins) -> tuple[Facts, ...]:
-    """Facts with the index of several platforms that each image was pulled from, as far as that is known by now."""
+    """Add the multi-platform index that each image was pulled from, if known by now."""
     late = wait(origins.others.values(), ORIGIN_WAIT).not_done
     for question in late:
         question.cancel()
@@ -272,7 +271,7 @@ def _with_origins(facts: tuple[Facts, ...], origins: _Origins) -> tuple[Facts, .
 
 
 def require_one_platform(request: PushRequest) -> None:
-    """Raise UsageError for several platforms, where no rule has refused them before."""
+    """Raise UsageError for several platforms, unless a rule has refused them before."""
     if len(request.platforms) > 1:
         raise UsageError(
             "--platform takes one platform for each push",
@@ -289,14 +288,14 @@ def _require_platform_option(info: EngineInfo) -> None:
 
 
 def _is_refused(fact: Facts) -> bool:
-    """Whether nothing will be pushed there, so that no more requests are spent on it."""
+    """Whether the push would be refused, so that further requests are pointless."""
     return foresee(beforehand(fact, fact.now)) is not None
 
 
 def _engine_may_ask(preflight: Preflight) -> bool:
-    """Whether the engine logged in at a registry that cannot be reached from here, or was not asked to.
+    """Whether the engine may be asked about a registry that this machine cannot reach: its login was not refused.
 
-    It would send the credential to any token server, in clear as well, and to wherever a registry leads.
+    The engine would send the credential to any token server, over plain HTTP too, and follow every redirect.
     """
     answers = (item.status for item in preflight.evidence if item.stage is Stage.ENGINE_AUTH)
     astray = any(item.code == WRONG_ADDRESS for item in preflight.evidence)
@@ -304,14 +303,14 @@ def _engine_may_ask(preflight: Preflight) -> bool:
 
 
 def _expand(fact: Facts, engine: EngineGateway) -> tuple[Facts, ...]:
-    """`--all-tags`: one fact for each tag that the engine holds; the repository itself where it holds none."""
+    """`--all-tags`: the facts for each tag the engine has; for the repository itself if it has none."""
     tags = engine.tags(fact.reference.name)
     expanded = (fact._replace(reference=fact.reference._replace(tag=tag), listed=False) for tag in tags)
     return tuple(expanded) or (fact,)
 
 
 def _index_among(digests: Iterable[str], indexes: Mapping[str, ManifestInfo | None]) -> PulledIndex | None:
-    """The index of several platforms among what an image was pulled from, if its registry still tells."""
+    """The first multi-platform index among what an image was pulled from, if its registry still has it."""
     for name in digests:
         found = indexes.get(name)
         if found is not None and found.is_index and len(found.platforms) > 1:

@@ -1,4 +1,4 @@
-"""What a push of one reference would meet, told step by step."""
+"""`diagnose`: what a push of one reference would encounter, step by step."""
 
 from __future__ import annotations
 
@@ -34,11 +34,12 @@ MORE = {
     "grant": ("token as nobody", "grant as nobody", "login", "login as nobody"),
     "push probe": ("push probe as nobody",),
 }
-"""Those that some answers lead to, after the step that each is about."""
+"""Additional steps that some answers lead to, after the step each belongs to."""
 
 
 def run(request: PushRequest, gateways: Gateways) -> Diagnosis:
-    """Ask engine, credential store and registry about the request's one reference; none of them ends it by failing."""
+    """Ask engine, credential store and registry about the request's one reference; a failure of one does not stop the
+    rest."""
     started = time.monotonic()
     (reference,) = request.references
     fact = Facts(
@@ -96,13 +97,13 @@ def _outcome(
 
 
 def _is_refused(refusal: Refusal) -> bool:
-    """Whether what a push asks for was refused, for a reason that nothing tells."""
+    """Whether the push would be refused for an unknown reason."""
     probe = refusal.probe
     return (probe is not None and probe.refused) or refusal.refused(Stage.TOKEN, sent=refusal.credential.present)
 
 
 def _out_of_reach(fact: Facts, refusal: Refusal) -> Failure | None:
-    """Where neither we nor the engine reach the registry, no push will."""
+    """The failure if neither this machine nor the engine reaches the registry."""
     ping = refusal.of(Stage.PING)
     if ping is None or ping.status is not None:
         return None
@@ -118,7 +119,7 @@ def _out_of_reach(fact: Facts, refusal: Refusal) -> Failure | None:
 
 
 def _in_order(steps: Iterable[Step], reference: Reference, findings: tuple[Finding, ...]) -> tuple[Step, ...]:
-    """Every step once, with the findings that are about it; of two answers to one question the later knows more."""
+    """Every step once, with its findings; of two answers to one question the later wins."""
     found = {step.name: step for step in (Step("reference", StepStatus.OK, str(reference)), *steps)}
     for finding in findings:
         if step := found.get(finding.step):
@@ -159,8 +160,8 @@ def _of_credential(refusal: Refusal) -> Step:
 
 
 def _wants_tls(fact: Facts, info: EngineInfo) -> str:
-    """What an engine that is not docker's wants to be told of a registry over plain HTTP: podman reads no setting of
-    docker's, and takes no address of this machine for insecure."""
+    """The setting that an engine other than docker's needs for a registry over plain HTTP: podman ignores docker's
+    settings, and does not treat loopback addresses as insecure."""
     if info.kind.reads_insecure_registries or fact.ping is None or not fact.ping.plain:
         return ""
     registry = fact.reference.registry
@@ -168,12 +169,12 @@ def _wants_tls(fact: Facts, info: EngineInfo) -> str:
 
 
 def _of_registry(fact: Facts, refusal: Refusal, verdict: Denial | Failure | None) -> Iterator[Step]:
-    """Each answer, and the questions that were left without one, and why."""
+    """A step for each answer, and for each question left without one, with the reason."""
     told, present = refusal.evidence[1:], refusal.credential.present
     problem = fact.preflight.problem if fact.preflight else ""
     bearer = any(item.challenge.startswith("Bearer") for item in told)
     found = {step.name: step for item in told for step in _of_evidence(item, present, bearer)}
-    if isinstance(verdict, Failure):  # the last answer is the one that a push would not get past
+    if isinstance(verdict, Failure):  # the last answer is the one that stops the push
         last = tuple(_of_evidence(told[-1], present, bearer))[-1]
         found[last.name] = last._replace(status=StepStatus.FAILED)
     if problem and "registry" in found and found["registry"].status is not StepStatus.UNKNOWN:
@@ -182,7 +183,8 @@ def _of_registry(fact: Facts, refusal: Refusal, verdict: Denial | Failure | None
         unanswered = next((name for name in questions[first:] if name not in found), "login as nobody")
         found[unanswered] = Step(unanswered, StepStatus.UNKNOWN, problem)
     elif (token := found.get("token")) and token.status is StepStatus.OK and "push probe" not in found:
-        # A token server that says yes and gives no token, or a password that is good for nothing: the asking ended.
+        # The token server answered with success but no token, or the password is useless: no further questions were
+        # asked.
         found["token"] = token._replace(status=StepStatus.UNKNOWN)
         found.pop("grant", None)
     yield from found.values()
@@ -210,7 +212,7 @@ def _why_not(name: str, found: Mapping[str, Step], refusal: Refusal) -> str:
 
 
 def _of_evidence(item: Evidence, present: bool, bearer: bool) -> Iterator[Step]:
-    """One answer; what nobody was told is only there to compare, if there is a credential."""
+    """The steps of one answer; with a credential, anonymous answers are only for comparison."""
     as_nobody = " as nobody" if present and item.sent is False else ""
     status = StepStatus.OK if item.accepted else StepStatus.FAILED if item.refused else StepStatus.UNKNOWN
     if as_nobody:
@@ -274,7 +276,7 @@ def _of_tag(fact: Facts) -> Step:
 
 
 def _unknown_tag(fact: Facts) -> str:
-    """Why nobody knows what the tag names, without why the registry is out of reach: its own step says that."""
+    """Why it is unknown what the tag names, without the reason that the registry's own step already has."""
     if not isinstance(fact.tag_now, TagUnknown):
         return ""
     problem = fact.preflight.problem if fact.preflight else ""

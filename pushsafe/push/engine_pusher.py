@@ -1,4 +1,4 @@
-"""Tags that the engine pushes, and a circuit breaker for the registries that go away meanwhile."""
+"""Pushes by the engine, with a circuit breaker for registries that stop answering."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ from pushsafe.push.recorder import Recorder
 from pushsafe.push.results import UNPUSHED
 
 PAUSE = 1.0
-"""Seconds, and up to twice as many, before the engine tries again; a busy registry gets three times as long."""
+"""The pause before the engine's retry: this many seconds to twice as many; three times that for a busy registry."""
 
 _ONCE_MORE = RetryPolicy(1)
-"""A connection that was kept may have been closed while it was idle, which says nothing of the registry."""
+"""An idle connection may have been closed meanwhile, which says nothing about the registry."""
 _Answer = EngineAnswer | EngineUnreachable | EngineFailed
 
 
 class EnginePusher:
-    """The engine's pushes of one run; for any number of threads."""
+    """The engine's pushes of one run; thread-safe."""
 
     def __init__(self, request: PushRequest, gateways: Gateways, recorder: Recorder) -> None:
         self._push_each = request.push_each
@@ -51,9 +51,9 @@ class EnginePusher:
         self._failed: dict[str, Failure] = {}
 
     def push(self, fact: Facts, because: str = "") -> Outcome:
-        """Let the engine push a tag: what came of it, not read back yet. `because`: why it was not tagged directly.
+        """Push a tag through the engine; the outcome is not verified yet. `because`: why it was not tagged directly.
 
-        A registry that has gone away is not tried.
+        A registry that stopped answering is not tried.
         """
         if gone := self.gone(fact):
             self._recorder.finish(fact, Failed(gone))
@@ -83,7 +83,7 @@ class EnginePusher:
         )
 
     def is_unsent(self, fact: Facts) -> bool:
-        """Whether the engine's push of a tag has failed over a layer: no manifest was put then, under any tag."""
+        """Whether the engine failed to send a layer of this tag: then no manifest was put, under any tag."""
         return str(fact.reference) in self._unsent
 
     def _refused(self, fact: Facts, evidence: Evidence) -> Denied | Failed:
@@ -97,7 +97,7 @@ class EnginePusher:
     # ------------------------------------------------------------------ asking the engine
 
     def _ask(self, fact: Facts) -> _Answer:
-        """The engine's answer; asked again once, where a busy registry or a dropped connection may be over by then."""
+        """The engine's answer; asked once more after a busy answer or a dropped connection."""
         answers = [self._ask_once(fact)]
         if self._is_worth_again(fact, answers[0]):
             answers.append(self._ask_once(fact))
@@ -108,7 +108,7 @@ class EnginePusher:
         return answers[-1]
 
     def _is_worth_again(self, fact: Facts, answer: _Answer) -> bool:
-        """Wait for a while where another try may succeed; whether the registry is there then."""
+        """Pause if a retry may succeed; whether the registry answers then."""
         if not isinstance(answer, EngineRefused) or not self._retry_policy.retries:
             return False
         if not may_pass(answer.evidence.message):
@@ -118,7 +118,7 @@ class EnginePusher:
         why = "dropped the engine's connection" if dropped else f"told the engine: {answer.evidence.message}"
         self._recorder.waits(Wait(fact.reference.registry, why, seconds))
         self._recorder.sleep(seconds)
-        # An engine that finds nobody there may try for a minute on its own account.
+        # without this check the engine itself may retry a dead registry for a minute
         return not self._silence(fact, self._retry_policy)
 
     def _ask_once(self, fact: Facts) -> _Answer:
@@ -138,11 +138,11 @@ class EnginePusher:
     # ------------------------------------------------------------------ the circuit breaker
 
     def note(self, registry: str, failure: Failure) -> None:
-        """A push there has failed, which may be because nobody answers any more."""
+        """Remember that a push there failed: the registry may have stopped answering."""
         self._failed[registry] = failure
 
     def gone(self, fact: Facts) -> Failure | None:
-        """Why there is no use in trying: the last push to the registry failed, and it does not answer us any more."""
+        """The failure if the last push to the registry failed and it no longer answers."""
         failure = self._failed.get(fact.reference.registry)
         why = self._silence(fact, _ONCE_MORE) if failure is not None else ""
         if failure is None or not why:
@@ -152,12 +152,12 @@ class EnginePusher:
         return Failure(FailureKind.NETWORK, said, (Evidence(Stage.PING, why),), commands)
 
     def _silence(self, fact: Facts, retry_policy: RetryPolicy) -> str:
-        """Why a registry that answered us before does not do so now; empty where it does, or never did."""
+        """Why a registry that answered before does not answer now; empty if it does, or never did."""
         if was_reached(fact):
             try:
                 self._gateways.registry().manifest(*fact.repository, retry_policy=retry_policy)
             except ProxyAnswers:
-                return ""  # which says nothing of an engine's way there
+                return ""  # the proxy of this machine says nothing about the engine's route
             except RegistryUnreachable as error:
                 return error.message
         return ""

@@ -1,4 +1,4 @@
-"""A plan carried out: the order of its steps, and what the failure of one tag means for the others."""
+"""Executes a plan: the order of its steps, and what the failure of one tag means for the others."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ from pushsafe.push.transfer import Ended
 from pushsafe.push.verify import TagVerifier, seen_whole
 
 LANES = 8
-"""Registries that are pushed to at the same time."""
+"""Registries pushed to at the same time."""
 _SPREADING = 8
-"""Images whose further tags are put in place at the same time, while their registry's next push goes on."""
+"""Images whose further tags are put at the same time, while their registry's next push goes on."""
 _REPOSITORIES = 32
 """Repositories that are served, or wait for another one of their registry, at the same time."""
 LAST_ANSWERS = 2.0
-"""Seconds that an interrupted run waits for what it asked already."""
+"""Seconds that an interrupted run waits for pending requests."""
 
 _OF_EVERY_TAG = (FailureKind.REPOSITORY_MISSING, FailureKind.REDUCED, FailureKind.RATE_LIMITED)
 
 Bring = Callable[[Facts], Layers | None]
-"""Lets the repository of a tag hold all that a manifest names: what became of its layers. Raises Ended."""
+"""Copies everything a manifest needs to the repository of a tag; returns the counted layers. Raises Ended."""
 
 
 class KnownManifest(NamedTuple):
-    """A manifest that is known before a repository holds it; `bring` is called once for each that needs it.
+    """A manifest that is known before any repository has it; `bring` is called once for each repository.
 
-    `how` is what is said of the first tag of a repository where none names the manifest yet. With `always` something
-    may have to be brought where a tag names it already.
+    `how` is reported for the first tag of a repository in which no tag names the manifest yet. `always`: call `bring`
+    even if a tag already names it.
     """
 
     content: ManifestContent
@@ -62,9 +62,9 @@ class _Brought(NamedTuple):
 
 
 class Executor:
-    """Gives every tag its result: the fixed ones, then the moving ones, and those only if all others are in place.
+    """Gives every tag its result: the fixed tags first, then the moving ones, if all others are in place.
 
-    `pool` runs the many short questions, never anything that waits for another part of them.
+    `pool` runs short requests, never work that waits for other work in it.
     """
 
     def __init__(
@@ -86,12 +86,12 @@ class Executor:
         self._known: dict[str, ManifestInfo] = {}
 
     def push(self, plan: PushPlan) -> None:
-        """Let the engine bring each image, and put the image's further tags."""
+        """Have the engine push each image, then put its further tags."""
         room = min(max(len(plan.lanes), len(plan.last), 1), LANES)
         threads = ThreadPoolExecutor(room + _SPREADING, thread_name_prefix="pushsafe-push")
 
         def go(lanes: Sequence[Lane]) -> None:
-            # More lanes than there is room for wait for their turn, so that the spreading always has threads.
+            # lanes beyond the limit share a thread, so that spreading always has threads
             turns = [lanes[number::LANES] for number in range(min(len(lanes), LANES))]
             finish([threads.submit(self._follow, threads, turn) for turn in turns])
             finish(tuple(self._reading.values()))
@@ -106,7 +106,7 @@ class Executor:
         self._in_order(threads, first, lambda: go(plan.last), steps)
 
     def put(self, known: KnownManifest) -> None:
-        """Put a manifest under every tag, once its repository holds what it names."""
+        """Put a manifest under every tag, once its repository has what the manifest needs."""
         threads = ThreadPoolExecutor(_REPOSITORIES, thread_name_prefix="pushsafe-repository")
         steps = [(fact, moves(fact)) for fact in self._facts.values()]
 
@@ -126,7 +126,7 @@ class Executor:
         last: Callable[[], None],
         steps: Sequence[tuple[Facts, bool]],
     ) -> None:
-        """The fixed tags, then those that go last. Raises KeyboardInterrupt with what is known by then recorded."""
+        """The fixed tags, then those that go last. On KeyboardInterrupt, what is known by then is recorded."""
         try:
             first()
             results, others = self._recorder.results, (fact.reference for fact, is_last in steps if not is_last)
@@ -148,7 +148,7 @@ class Executor:
     # ------------------------------------------------------------------ images that the engine brings
 
     def _follow(self, threads: ThreadPoolExecutor, lanes: Iterable[Lane]) -> None:
-        """One batch after the other; the further tags of one are put in place while the next one is pushed."""
+        """One batch after the other; the further tags of one are put while the next one is pushed."""
         spreading: list[Future[None]] = []
         try:
             for batch in (batch for lane in lanes for batch in lane.batches):
@@ -160,11 +160,11 @@ class Executor:
                 else:
                     self._spread(brought)
         finally:
-            _await(spreading)  # one image's trouble shall not keep the others from being read back
+            _await(spreading)  # a failure of one image must not keep the others from being verified
         finish(spreading)
 
     def _bring(self, batch: Batch | None) -> _Brought | None:
-        """Get an image into its repository; `None` where that failed, and every tag of it has its result."""
+        """Get an image into its repository; `None` if that failed and every tag of it has its result."""
         while batch is not None:
             fact = self._fact(batch.source)
             if not batch.pushed:
@@ -184,7 +184,7 @@ class Executor:
         return None
 
     def _spread(self, brought: _Brought) -> None:
-        """Put the other tags of an image in place: directly and side by side, or else through the engine."""
+        """Put the other tags of an image: directly and concurrently, or else through the engine."""
         batch, digest = brought
         facts = {str(reference): self._fact(reference) for reference in batch.followers}
         there = [name for name, fact in facts.items() if batch.direct and before(fact) == digest]
@@ -196,13 +196,13 @@ class Executor:
         put = [fact for name, fact in facts.items() if name not in closed and isinstance(results[name].outcome, Pushed)]
         if put:
             known = self._known_of(batch.source)
-            # Only now: distribution 2.8 answers 500 for a manifest while another tag's push writes its link anew.
+            # not earlier: distribution 2.8 answers 500 for a manifest while another tag's push rewrites its link
             finish([self._read_back(fact, known) for fact in put])
         for name, because in closed.items():
             self._push_instead(facts[name], because)
 
     def _tag(self, batch: Batch, digest: str, facts: Mapping[str, Facts]) -> dict[str, str]:
-        """Put the manifest under each tag; those where that way is closed, and why."""
+        """Put the manifest under each tag; returns the tags that need the engine, and why."""
         if not facts:
             return {}
         content = self._manifests.content(self._fact(batch.source), digest)
@@ -223,7 +223,7 @@ class Executor:
     # ------------------------------------------------------------------ a manifest that is known
 
     def _serve(self, known: KnownManifest, facts: Sequence[Facts]) -> None:
-        """The tags of one repository."""
+        """Put the tags of one repository."""
         name, layers = facts[0].reference.name, None
         kept = [fact for fact in facts if before(fact) == known.content.digest]
         wanted = [fact for fact in facts if fact not in kept]
@@ -239,13 +239,13 @@ class Executor:
         lacked = layers if layers and (layers.sent or layers.mounted) else None
         for number, fact in enumerate(kept):
             self._recorder.keep(fact, _already_there(known.content.digest, None if number else lacked))
-        # The blobs are counted once, with the first tag.
+        # the blobs are counted once, with the first tag
         first = [] if there else [self._pool.submit(self._manifests.put, wanted[0], known.content, layers, known.how)]
         others = wanted[len(first) :]
         finish([*first, *(self._pool.submit(self._manifests.put, fact, known.content) for fact in others)])
 
     def _read_all_back(self, manifest: KnownManifest, facts: Sequence[Facts]) -> None:
-        """The tags of one repository; what the manifest names is looked at there once, with the first of them."""
+        """Verify the tags of one repository; what the manifest names is checked once, with the first of them."""
         results = self._recorder.results
         put = [fact for fact in facts if isinstance(results[str(fact.reference)].outcome, Pushed)]
         if put and put[0].reference.name not in self._known and manifest.content.media_type in INDEX_TYPES:
@@ -263,12 +263,13 @@ class Executor:
         return future
 
     def _known_of(self, source: Reference) -> ManifestInfo | None:
-        """The index that the source was verified to name: what that names needs no second look under another tag."""
+        """The index that the source was verified to name, so that its children need no second check under another
+        tag."""
         reading = self._reading.get(str(source))
         fact = self._fact(source)
         single = isinstance(fact.image, LocalImage) and not fact.image.children
         if reading is None or single or reading.exception() is not None:
-            return None  # there is nothing to wait for, or whoever waits for the source is told
+            return None  # nothing to wait for, or the source's own verification reports the error
         return seen_whole(reading.result())
 
     def _fact(self, reference: Reference) -> Facts:
@@ -276,22 +277,22 @@ class Executor:
 
 
 def _already_there(digest: str, layers: Layers | None = None) -> Pushed:
-    """The outcome of a tag that names its image already; `layers` are those that its repository lacked all the same."""
+    """The outcome of a tag that already names its image; `layers` are those its repository lacked all the same."""
     return Pushed(digest, layers, How.ALREADY_THERE)
 
 
 def _holds_for_all(outcome: Outcome) -> bool:
-    """Whether what one tag's push came to would be that of every other tag of the image there.
+    """Whether one tag's failure holds for every other tag of the image in the repository.
 
-    A registry may refuse a single tag, for that is immutable or protected; then the next one is tried.
+    A registry may refuse a single immutable or protected tag; then the next one is tried.
     """
     match outcome:
         case Denied(denial):
             asked = [item for item in denial.evidence if item.stage in (Stage.TOKEN, Stage.PROBE)]
-            told = [item for item in asked if item.sent] or asked  # what nobody met says nothing of the account
+            told = [item for item in asked if item.sent] or asked  # an anonymous answer says nothing about the account
             return denial.kind is DenialKind.NO_AUTHENTICATION or any(item.refused for item in told[-1:])
         case Failed(failure) if failure.kind is FailureKind.NETWORK:
-            return bool(failure.evidence)  # else it was the engine that went away, and may be back
+            return bool(failure.evidence)  # else the engine went away, and may be back
         case Failed(failure):
             return failure.kind in _OF_EVERY_TAG
         case _:
@@ -299,10 +300,7 @@ def _holds_for_all(outcome: Outcome) -> bool:
 
 
 def _of_the_others(outcome: Outcome, source: Reference, *, unsent: bool) -> Outcome:
-    """The same for tags that were not tried; what the engine did to the first one, it did not do to them.
-
-    `unsent` tells that it failed over a layer, which is no tag's own.
-    """
+    """The outcome for tags that were not tried; `unsent`: a layer could not be sent, whatever the tag."""
     match outcome:
         case Failed(failure) if failure.kind is FailureKind.REDUCED:
             return NotPushed(f"the engine would push a single platform in its place, as it did under {source.tag!r}")
@@ -315,9 +313,9 @@ def _of_the_others(outcome: Outcome, source: Reference, *, unsent: bool) -> Outc
 
 
 def finish(work: Sequence[Future[Any]]) -> None:
-    """Wait for all of it, and raise what went wrong; an interruption at once.
+    """Wait for all futures and raise the first error; KeyboardInterrupt at once.
 
-    `concurrent.futures.wait` would never end for what an executor's shutdown has cancelled.
+    `concurrent.futures.wait` would never return for futures cancelled by a shutdown.
     """
     ended: SimpleQueue[Future[Any]] = SimpleQueue()
     for future in work:
@@ -331,7 +329,7 @@ def finish(work: Sequence[Future[Any]]) -> None:
 
 
 def _await(work: Iterable[Future[Any]]) -> None:
-    """Wait for all of it, whatever it came to."""
+    """Wait for all futures, whatever their results."""
     for future in work:
         with suppress(CancelledError):
             future.exception()

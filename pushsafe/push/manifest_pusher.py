@@ -1,4 +1,4 @@
-"""Manifests put under tags from here, without the engine."""
+"""Puts manifests under tags directly, without the engine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pushsafe.push.recorder import Recorder
 
 
 class ManifestPusher:
-    """The manifests that one run puts; for any number of threads."""
+    """The manifests that one run puts; thread-safe."""
 
     def __init__(self, request: PushRequest, gateways: Gateways, recorder: Recorder) -> None:
         self._retry_policy = RetryPolicy(request.retries, recorder.waits)
@@ -29,7 +29,8 @@ class ManifestPusher:
         self._recorder = recorder
 
     def content(self, fact: Facts, digest: str) -> ManifestContent | Failure | str:
-        """A manifest of the repository, byte for byte; or why there is none, a Failure where asking on is no use."""
+        """The exact bytes of a manifest in the repository; else the reason, as a Failure if there is no point in going
+        on."""
         self._recorder.require_running()
         with self._recorder.phase("tag"):
             try:
@@ -41,7 +42,7 @@ class ManifestPusher:
         return busy(fact, found) or f"the registry answers {found} for the manifest"
 
     def tag(self, fact: Facts, content: ManifestContent) -> str:
-        """Put a manifest of the repository under a tag; why the engine has to push it, empty if that is settled."""
+        """Put a manifest of the repository under a tag; why the engine has to push it instead, empty if it has not."""
         put = self._put(fact, content)
         if not put.why:
             self._recorder.keep(fact, Pushed(content.digest, how=How.TAGGED))
@@ -51,9 +52,9 @@ class ManifestPusher:
         return put.why
 
     def put(self, fact: Facts, content: ManifestContent, layers: Layers | None = None, how: How = How.TAGGED) -> None:
-        """Put a manifest under a tag that no engine could push: what came of it, not read back yet.
+        """Put a manifest under a tag that the engine cannot push, and record the outcome, not verified yet.
 
-        `layers` are those that were brought for it.
+        `layers` are those copied for it.
         """
         put = self._put(fact, content)
         if not put.why:
@@ -67,7 +68,7 @@ class ManifestPusher:
         self._recorder.finish(fact, outcome if is_certain(outcome) else left(fact, outcome, put.now))
 
     def _put(self, fact: Facts, content: ManifestContent) -> _Put:
-        """Put a manifest under a tag; whatever goes wrong with the answer, it is in place where the tag names it."""
+        """Put a manifest under a tag; if the answer is an error, the tag itself decides whether it is in place."""
         self._recorder.require_running()
         self._recorder.begin(fact)
         with self._recorder.phase("tag"):
@@ -80,7 +81,7 @@ class ManifestPusher:
             if not why or (isinstance(said, Evidence) and said.status == HTTPStatus.TOO_MANY_REQUESTS):
                 return _Put(said, why, TagAbsent())
             now = tag_afterwards(fact, self._gateways, self._recorder)
-            # Who may not put it has not put it, unless the tag is known to have named something else before.
+            # a refused request put nothing, unless the tag is known to have named something else before
             there = isinstance(now, TagHeld) and now.manifest.digest == content.digest
             if there and (is_known(fact) or not (isinstance(said, Evidence) and said.refused)):
                 why = ""
@@ -88,7 +89,7 @@ class ManifestPusher:
 
 
 class _Put(NamedTuple):
-    """What came of a manifest that was put under a tag: the answer, why it is no success, what the tag names then."""
+    """The answer to a put, why it is no success (empty if it is one), and what the tag names then."""
 
     said: Evidence | RegistryUnreachable
     why: str

@@ -1,6 +1,6 @@
 """A run from end to end: lint, facts, preflight, plan, push, verification, report.
 
-What talks to engines and registries is imported in functions: a refusal that the text alone shows must not pay for it.
+Adapters are imported in functions: a run that ends with the text alone does not need them.
 """
 
 from __future__ import annotations
@@ -33,10 +33,7 @@ def run(
     observer: Observer,
     source_of: MakesSource,
 ) -> Report:
-    """Push what was asked for, unless a rule forbids it, and say what became of each reference.
-
-    `source_of` makes what the content of the tags comes from.
-    """
+    """Push what was requested, unless a rule forbids it, and report the result of each reference."""
     started = time.monotonic()
     facts = tuple(
         Facts(
@@ -56,7 +53,7 @@ def run(
 
 
 THREADS = 32
-"""Questions to registries and credential helpers that may be under way at once; a thread that has none is not made."""
+"""The most concurrent requests to registries and credential helpers; idle threads are not started."""
 
 _WHY_NOT = {
     ErrorKind.UNREACHABLE: "the engine does not answer",
@@ -66,7 +63,7 @@ _WHY_NOT = {
 
 
 class Execution:
-    """One run after the text was found good."""
+    """One run after the text was linted."""
 
     def __init__(
         self,
@@ -137,7 +134,7 @@ class Execution:
     # ------------------------------------------------------------------ before the push
 
     def _foresee(self, facts: Sequence[Facts]) -> None:
-        """What each repository's preflight came to; a refusal is the result of all its tags."""
+        """Judge each repository's preflight; a refusal becomes the result of all its tags."""
         from pushsafe.denial.classify import foresee
         from pushsafe.denial.refusal import beforehand
         from pushsafe.push.preflight import check_of
@@ -167,7 +164,7 @@ class Execution:
 
 
 def _upcoming(request: PushRequest) -> Upcoming | None:
-    """What is known of the image before its source is asked; `None` for the engine's."""
+    """What is known of the image before its source is asked; `None` if it is the engine's."""
     if request.origin is None:
         return None
     return Upcoming((), place=request.origin.given if isinstance(request.origin, Archive) else "")

@@ -1,4 +1,4 @@
-"""How a push goes: which tag carries the content, which follow, which are there already, what goes last; pure."""
+"""Plans a push: which tag carries the content, which follow, which are in place already, which go last."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pushsafe.oci.reference import Reference
 
 
 def plan(facts: Sequence[Facts], *, push_each: bool = False) -> PushPlan:
-    """The plan for every listed tag. With `push_each` the engine pushes each of them, those that are there as well.
+    """The plan for every listed tag. With `push_each` the engine pushes each of them, even those in place.
 
-    The content of an image goes to each repository once, with the first of its tags that is not a moving one, unless a
-    tag there names it already. Where the registry cannot be reached from here, the engine pushes every tag.
+    The content of an image goes to each repository once, with its first tag that is not a moving one, unless a tag
+    there already names it. If the registry cannot be reached from this machine, the engine pushes every tag.
     """
     listed = tuple({str(fact.reference): fact for fact in facts}.values())  # one listed twice is one tag
     kept = frozenset(str(fact.reference) for fact in listed if not push_each and names_already(fact))
@@ -30,7 +30,7 @@ def plan(facts: Sequence[Facts], *, push_each: bool = False) -> PushPlan:
 
 
 def promoted(batch: Batch) -> Batch | None:
-    """The batch after its source could not be pushed: the next tag carries the content; `None` where there is none."""
+    """The batch after its source could not be pushed: the next tag carries the content; `None` if there is none."""
     if not batch.followers:
         return None
     return batch._replace(source=batch.followers[0], followers=batch.followers[1:], pushed=True)
@@ -46,7 +46,7 @@ def _groups(facts: Iterable[Facts]) -> Iterable[list[Facts]]:
 
 
 def _batches(group: Sequence[Facts], kept: frozenset[str], *, direct: bool) -> tuple[Batch | None, Batch | None]:
-    """What is done of a group at first, and what last."""
+    """The first and the last batch of a group."""
     direct = direct and not any(fact.preflight is not None and fact.preflight.problem for fact in group)
     there = [fact.reference for fact in group if str(fact.reference) in kept]
     moving = [fact.reference for fact in group if str(fact.reference) not in kept and moves(fact)]

@@ -1,4 +1,5 @@
-"""What the run asks of the world outside, as Protocols: it can be tested without a network or an engine."""
+"""The ports: what a run needs of the outside world, as Protocols, so that it can be tested without network or
+engine."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ from pushsafe.oci.reference import Reference
 
 
 class AsksRegistry(Protocol):
-    """Asks a registry what a tag names."""
+    """Reads tags at a registry."""
 
     def manifest(
         self,
@@ -42,13 +43,13 @@ class AsksRegistry(Protocol):
 
 
 class AsksEngine(Protocol):
-    """Asks a registry the same through the engine."""
+    """Reads tags at a registry through the engine."""
 
     def distribution(self, reference: Reference, credential: Credential) -> ManifestInfo | Evidence: ...
 
 
 class EngineGateway(AsksEngine, Protocol):
-    """What the run asks of an engine; every method raises EngineUnreachable when it is down."""
+    """The engine; every method raises EngineUnreachable if it is down."""
 
     def image(self, reference: Reference, *, near: bool = True) -> LocalImage | ImageMissing: ...
     def tags(self, name: str) -> tuple[str, ...]: ...
@@ -65,11 +66,11 @@ class EngineGateway(AsksEngine, Protocol):
 
 
 class StoredImage(Protocol):
-    """One image that lies in files.
+    """One image in an archive.
 
-    `package` waits until all of it is known, its layers compressed where that has to be: that begins when the image is
-    opened. Meanwhile `tell` is called with how many bytes of how many were read. `check` compares all content with its
-    digests, for who sends nothing: who sends it does that on the way. Both raise UsageError, which names the file.
+    `package` waits until the image is completely known and its layers are compressed if needed, which starts when it is
+    opened; it calls `tell` with the bytes read and the total. `check` compares all content with its digests, for runs
+    that send nothing: sending does it on the way. Both raise UsageError, which names the file.
     """
 
     @property
@@ -80,7 +81,7 @@ class StoredImage(Protocol):
 
 
 class RegistryGateway(AsksRegistry, Protocol):
-    """What the run asks of registries; all but `ping` and `investigate` raise RegistryUnreachable."""
+    """Registries; all methods but `ping` and `investigate` raise RegistryUnreachable."""
 
     def ping(self, registry: str) -> RegistryPing: ...
     def content(
@@ -119,9 +120,9 @@ class RegistryGateway(AsksRegistry, Protocol):
 
 
 class BuildxGateway(Protocol):
-    """What the run asks of buildx; `look` never fails for want of it, but says so; the others raise UsageError.
+    """buildx; `look` reports a missing buildx in its result, the others raise UsageError.
 
-    Of bake's words `flags` are those before a `--`, and `rest` begins with it.
+    Of bake's arguments `flags` are those before a `--`, and `rest` begins with it.
     """
 
     def look(self, builder: str = "") -> Buildx: ...
@@ -138,11 +139,11 @@ class CredentialGateway(Protocol):
 
 
 class Observer(Protocol):
-    """Who is told how the run goes, from several threads.
+    """Is notified of the progress of a run, from several threads.
 
-    `warned` comes first, where there is something to warn of, then `planned` with every tag that will have a result of
-    its own. The engine pushes several tags at a time, and many are finished that it never pushed. `reading` tells how
-    many bytes of a file or folder were looked at before anything is sent.
+    `warned` comes first, if there are warnings, then `planned` with every tag that will have a result of its own. The
+    engine pushes several tags at a time, and many tags finish without a push. `reading` reports the bytes of an archive
+    that were read before anything is sent.
     """
 
     def warned(self, findings: Sequence[Finding]) -> None: ...
@@ -156,10 +157,10 @@ class Observer(Protocol):
 
 @dataclass(frozen=True)
 class Gateways:
-    """Everything outside, made when it is first called.
+    """Everything outside, made when first called.
 
-    `engine_info` is what the engine says of itself, asked for once, by whoever needs it first: a registry that HTTPS
-    does not reach needs the engine's list of insecure ones. `now` is seconds since the epoch.
+    `engine_info` asks the engine about itself once: a registry that HTTPS does not reach needs its list of insecure
+    registries. `now` is in seconds since the epoch.
     """
 
     engine: Callable[[], EngineGateway]
@@ -173,7 +174,7 @@ class Gateways:
 
 
 class Refused(Exception):
-    """Nothing can be pushed, and what that comes to for every tag: what they are to get could not be read."""
+    """Nothing can be pushed because the content cannot be read; `outcome` is that of every tag."""
 
     def __init__(self, outcome: Denied | Failed) -> None:
         super().__init__()

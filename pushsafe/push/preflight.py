@@ -1,4 +1,4 @@
-"""What a push to a repository meets: asked before anything is pushed, and again after a refusal."""
+"""What a push to a repository would encounter: asked before the push, and again after a refusal."""
 
 from __future__ import annotations
 
@@ -28,13 +28,15 @@ from pushsafe.push.results import outcome_of
 
 
 def investigate(gateways: Gateways, reference: Reference, credential: Credential, reads: str = "") -> Preflight:
-    """Ask the registry itself what a push meets, or who `reads` a manifest there, by its tag or digest; where only the
-    engine reaches it, ask the engine to log in there."""
+    """Ask the registry what a push would encounter, or a reader of the manifest `reads` (a tag or digest).
+
+    If only the engine reaches the registry, the engine is asked to log in there.
+    """
     found = gateways.registry().investigate(reference, credential, reads)
     if not found.problem or found.evidence:
         return found
     asked: tuple[Evidence, ...] = (Evidence(Stage.PING, f"not reachable from here: {found.problem}"),)
-    if credential.present and credential.kind is not CredentialKind.REGISTRY_TOKEN:  # which that question ignores
+    if credential.present and credential.kind is not CredentialKind.REGISTRY_TOKEN:  # which that endpoint ignores
         try:
             asked += (gateways.engine().check_login(credential),)
         except PushsafeError as error:
@@ -43,7 +45,7 @@ def investigate(gateways: Gateways, reference: Reference, credential: Credential
 
 
 def check_of(fact: Facts, verdict: Denial | Failure | None) -> RepositoryCheck:
-    """What the preflight of a fact's repository came to, `verdict` being what it lets foresee."""
+    """The report of a repository's preflight; `verdict` is what it predicts."""
     name, preflight = fact.reference.name, fact.preflight or Preflight()
     if isinstance(verdict, Denial):
         return RepositoryCheck(name, PreflightVerdict.REFUSED, verdict.summary, preflight.evidence)
@@ -57,7 +59,7 @@ def check_of(fact: Facts, verdict: Denial | Failure | None) -> RepositoryCheck:
 
 
 def was_reached(fact: Facts) -> bool:
-    """Whether the registry has answered us in this run."""
+    """Whether the registry has answered this program in this run."""
     if fact.preflight is not None:
         return not fact.preflight.problem
     return fact.ping is not None and fact.ping.access is not Access.UNKNOWN
@@ -67,7 +69,7 @@ def was_reached(fact: Facts) -> bool:
 
 
 def refused(gateways: Gateways, fact: Facts, push: Evidence) -> Denied | Failed:
-    """What a refused push comes to, by what was said of it and what the registry says when it is asked."""
+    """The outcome of a refused push, by its message and by what the registry answers when asked."""
     credential = fact.repository.credential
     evidence: tuple[Evidence, ...] = (credential_evidence(credential), push._replace(sent=credential.present))
     if needs_investigation(push.message):
@@ -79,22 +81,22 @@ def refused(gateways: Gateways, fact: Facts, push: Evidence) -> Denied | Failed:
 
 
 def declined(gateways: Gateways, fact: Facts, said: Evidence) -> Denied | Failed:
-    """What a registry's refusal to take a manifest or a blob comes to."""
+    """The outcome of a registry's refusal to accept a manifest or a blob."""
     failure = busy(fact, said)
-    # Worded as the engines word it.
+    # in the wording of the engines
     words = f"{said.code.lower()}: {said.message}" if said.code else said.message or _named(said.status)
     return Failed(failure) if failure else refused(gateways, fact, said._replace(message=words))
 
 
 def busy(fact: Facts, said: Evidence) -> Failure | None:
-    """The failure of who met a busy registry as often as it was to be tried: more questions only add to its load."""
+    """The failure after a busy registry used up all retries: further questions only add to its load."""
     if said.status not in BUSY:
         return None
     return Failure(trouble_of(said), f"the registry was busy at every try: {said}", (said,), (again(fact),))
 
 
 def unreached(fact: Facts, error: RegistryUnreachable) -> Failure:
-    """The failure of a registry that does not answer us, or from whose answer nothing can go on."""
+    """The failure of a registry that does not answer, or whose answer is unusable."""
     if isinstance(error, RegistryFailed):
         astray = isinstance(error, RegistryAstray)
         commands = own_address(fact) if astray else (f"docker pushsafe diagnose {fact.reference}",)
@@ -108,6 +110,6 @@ def unreached(fact: Facts, error: RegistryUnreachable) -> Failure:
 
 
 def _named(status: int | None) -> str:
-    """An answer without words, such as a proxy's page, in those of its status."""
+    """An answer without a message, such as a proxy's page, described by its status."""
     words = next((one.phrase for one in HTTPStatus if one == status), "")
     return f"the registry answers {status or 'nothing'} {words}".strip()

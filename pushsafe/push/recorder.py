@@ -1,4 +1,4 @@
-"""The record of a run: what became of each tag so far, and who is told of it."""
+"""The record of a run: the result of each tag so far, and the notices to the observer."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _ENDED = NotChecked("the run ended before")
 
 
 class Stopped(Exception):
-    """The run is over, and whoever still works for it may stop."""
+    """The run is over; work for it ends."""
 
 
 class Recorder:
-    """The results of one run's tags, and the notices to its observer; for any number of threads.
+    """The results of one run's tags, and the notices to its observer; thread-safe.
 
-    `results` has for each tag what is known of it at any moment: what an interrupted run has to say.
+    `results` has what is known of each tag at any moment, for a run that is interrupted.
     """
 
     def __init__(self, observer: Observer, timer: PhaseTimer) -> None:
@@ -38,17 +38,17 @@ class Recorder:
         self._stopped = threading.Event()
 
     def phase(self, name: str) -> AbstractContextManager[None]:
-        """Everything within counts for this phase of the run."""
+        """Count the time within for this phase of the run."""
         return self._timer.phase(name)
 
     # ------------------------------------------------------------------ results
 
     def begin(self, fact: Facts, cut: NotPushed = _CUT) -> None:
-        """The push of a tag starts; `cut` is what became of it should the run end before anything else."""
+        """The push of a tag starts; `cut` is its outcome if the run ends before anything else is known."""
         self.keep(fact, cut, _ENDED)
 
     def keep(self, fact: Facts, outcome: Outcome, verification: Verification = _UNREAD) -> TagResult:
-        """What is known of a tag by now; the observer hears of it when it is finished."""
+        """Record what is known of a tag, without notifying the observer."""
         name = str(fact.reference)
         seconds = round(time.monotonic() - self._began.setdefault(name, time.monotonic()), 4)
         along = self._along.get(name, ()) if isinstance(outcome, Pushed) else ()
@@ -57,28 +57,28 @@ class Recorder:
         return result
 
     def finish(self, fact: Facts, outcome: Outcome, verification: Verification = UNPUSHED) -> None:
-        """The last word on a tag, told at once."""
+        """Record the final result of a tag, and notify the observer."""
         result = self.keep(fact, outcome, verification)
         if not self._stopped.is_set():
             self.observer.finished(result)
 
     def went_along(self, fact: Facts, along: tuple[Along, ...]) -> None:
-        """What was put into the repository for the image of a tag, under tags of its own."""
+        """Record referrers that were put into the repository for the image of a tag, under their own tags."""
         self._along[str(fact.reference)] = along
 
     # ------------------------------------------------------------------ waits, and the end
 
     def waits(self, wait: Wait) -> None:
-        """Tell the observer of a pause."""
+        """Notify the observer of a pause."""
         if not self._stopped.is_set():
             self.observer.waiting(wait)
 
     def stop(self) -> None:
-        """Nobody is told of anything any more, and pushes end at their next word."""
+        """End all notices; pushes end at their next progress event."""
         self._stopped.set()
 
     def require_running(self) -> None:
-        """Raise Stopped where the run is over."""
+        """Raise Stopped if the run is over."""
         if self._stopped.is_set():
             raise Stopped
 

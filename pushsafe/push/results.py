@@ -1,4 +1,4 @@
-"""The report of a run: exactly one result for each listed reference, whatever became of it; pure."""
+"""The report of a run: exactly one result for each listed reference; pure."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _MORE_TIME = "a longer --timeout, or none"
 
 
 def out_of_time() -> RunError:
-    """What ended a run that had its time."""
+    """The error of a run that was over time."""
     return RunError(ErrorKind.UNREACHABLE, OUT_OF_TIME, _MORE_TIME)
 
 
 def never_begun(waited_for: str) -> OutOfTime:
-    """What ended a run whose time went by with this."""
+    """The error of a run that was over time before it began."""
     return OutOfTime(f"{OUT_OF_TIME} while {waited_for}", _MORE_TIME)
 
 
 def error_of(error: PushsafeError) -> RunError:
-    """What ended a run, as the report tells it."""
+    """An exception as the error of a run."""
     if isinstance(error, UsageError):
         kind = ErrorKind.USAGE
     else:
@@ -37,7 +37,7 @@ def error_of(error: PushsafeError) -> RunError:
 
 
 def outcome_of(verdict: Denial | Failure, stage: Stage = Stage.PUSH) -> Denied | Failed:
-    """What became of a tag whose push was refused at this stage."""
+    """The outcome of a tag that was refused at this stage."""
     return Denied(verdict, stage) if isinstance(verdict, Denial) else Failed(verdict)
 
 
@@ -48,7 +48,7 @@ def report_of(
     why_not: str,
     timings: Sequence[tuple[str, float]],
 ) -> Report:
-    """The report: exactly one result for each listed reference, `why_not` for those that have none in `results`."""
+    """The report: exactly one result for each listed reference, `why_not` for those without one in `results`."""
     return Report(
         version=__version__,
         findings=findings,

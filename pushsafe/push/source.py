@@ -1,4 +1,4 @@
-"""A source: what the content of the tags comes from, and how it gets to their registries."""
+"""A source: where the content of the tags comes from, and how it gets to their registries."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from pushsafe.push.recorder import Recorder
 
 
 class Source(ABC):
-    """The source of one run; `pool` is for short questions.
+    """The source of one run; `pool` is for short requests.
 
-    What its methods raise ends the run: EngineUnreachable, EngineFailed, UsageError, Refused.
+    Its methods may raise EngineUnreachable, EngineFailed, UsageError and Refused, which end the run.
     """
 
     def __init__(self, request: PushRequest, gateways: Gateways, pool: ThreadPoolExecutor) -> None:
@@ -25,25 +25,23 @@ class Source(ABC):
         self._pool = pool
 
     def prepare(self, facts: tuple[Facts, ...], /) -> tuple[Facts, ...]:
-        """Fill in the images that are no engine's, and add tags that are needed besides those listed; registries are
-        asked and rules are checked after it."""
+        """Fill in images that are not the engine's, and add tags needed besides those listed, before registries are
+        asked."""
         return facts
 
     def look_ahead(self, _fact: Facts, /) -> None:
-        """Called for each repository that will not refuse the push, one of its tags standing for it, while it is asked
-        what the tags name."""
+        """Called once for each repository that would accept the push, with one of its tags, while its tags are
+        inspected."""
         return
 
     @abstractmethod
     def plan(self, facts: tuple[Facts, ...], /) -> PushPlan:
-        """How the push goes; nothing speaks against one by then."""
+        """The plan of the push; all checks have passed."""
 
     @abstractmethod
     def carry_out(self, facts: tuple[Facts, ...], planned: PushPlan, recorder: Recorder, /) -> None:
-        """Push, and record a result for every one of the facts."""
+        """Push, and record a result for each of the facts."""
 
 
 class MakesSource(Protocol):
-    """Makes the source of a request."""
-
     def __call__(self, request: PushRequest, gateways: Gateways, pool: ThreadPoolExecutor, /) -> Source: ...

@@ -1,4 +1,4 @@
-"""What a tag names at the registry before it is pushed, looked at as closely as the rules need it."""
+"""What a tag names at the registry before the push, inspected as closely as the rules need."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from pushsafe.oci.manifest import ImageConfig, ManifestInfo
 from pushsafe.push.ports import Gateways
 
 _CANDIDATES = 5
-"""Tags of higher versions, the highest ones, that are looked at for the one that a moving tag names."""
+"""The most tags of higher versions to compare with what a moving tag names, the highest first."""
 
 
 class TagInspector(NamedTuple):
-    """One tag; `facts` are those of every listed reference, with their images."""
+    """Inspects one tag; `facts` are those of every listed reference, with their images."""
 
     gateways: Gateways
     fact: Facts
@@ -29,15 +29,15 @@ class TagInspector(NamedTuple):
     facts: Sequence[Facts]
 
     def now(self) -> TagState:
-        """Ask the registry. HEAD first; what has another digest than the local image is looked at more closely."""
+        """Ask the registry: HEAD first; a digest that is not the local image's is inspected further."""
         try:
             return self._now()
         except RegistryUnreachable as error:
             return TagUnknown(error.message)
 
     def by_any_means(self) -> TagState:
-        """Ask the registry, or the engine where the registry cannot be reached from here; for who knows of no
-        preflight that would tell which of them can."""
+        """Ask the registry, or the engine if this machine cannot reach it: for runs without a preflight, which would
+        tell."""
         try:
             return self._now()
         except (UnsafeRealm, RegistryAstray) as error:
@@ -46,7 +46,7 @@ class TagInspector(NamedTuple):
             return self.through_engine(error.message)
 
     def through_engine(self, why: str) -> TagState:
-        """Ask the engine, for `why` we cannot."""
+        """Ask the engine; `why` the registry could not be asked."""
         try:
             found = self.gateways.engine().distribution(self.fact.reference, self.credential)
         except (EngineUnreachable, EngineFailed) as error:
@@ -54,8 +54,11 @@ class TagInspector(NamedTuple):
         return TagHeld(found) if isinstance(found, ManifestInfo) else _not_held(found, f"{why}; through the engine:")
 
     def afterwards(self, *, closely: bool, engine: bool) -> TagState:
-        """Ask again after a push that failed: `closely` also for the config that the manifest names, which tells an
-        image of the classic store. Where the registry cannot be reached from here, the `engine` is asked."""
+        """Ask again after a failed push; `closely`: read the config too, which identifies an image of the classic
+        store.
+
+        If this machine cannot reach the registry, the `engine` is asked.
+        """
         try:
             found = self.gateways.registry().manifest(self.fact.reference, self.credential)
             if isinstance(found, Evidence):
@@ -85,7 +88,7 @@ class TagInspector(NamedTuple):
     # ------------------------------------------------------------------ more closely
 
     def _whole(self, found: ManifestInfo, image: LocalImage | Upcoming | ImageMissing | None) -> TagHeld:
-        """The same with the config, platform and version of a single image."""
+        """Add the config, platform and version of a single image."""
         version = unread = ""
         try:
             if not found.is_index:
@@ -102,12 +105,12 @@ class TagInspector(NamedTuple):
                     found = found._replace(platforms=(config.platform,) if config.platform else ())
                 else:
                     unread = f"it does not show the config of that image ({config})"
-        except RegistryUnreachable as error:  # what is known by now stands
+        except RegistryUnreachable as error:  # what is known by now is kept
             unread = error.message
         return TagHeld(found, version, unread=unread)
 
     def _higher_versions(self, found: ManifestInfo) -> tuple[str, ...]:
-        """The tag of a higher version than the local image's that names the same as a moving tag does now."""
+        """The tag of a higher version than the local image's that names the same image as a moving tag."""
         reference = self.fact.reference
         if not moves(self.fact):
             return ()

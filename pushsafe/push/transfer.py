@@ -1,4 +1,4 @@
-"""Blobs and manifests on their way to one repository: several side by side, and the first trouble ends them all."""
+"""Copies blobs and manifests to a repository, several at a time; the first error ends all."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from pushsafe.push.preflight import declined, unreached
 from pushsafe.push.recorder import Recorder
 
 BLOBS = 8
-"""Large blobs that are on their way at the same time: more would only share the same link; with fewer, the last of most
-images begin late, and are alone on it."""
+"""Large blobs in transit at a time. More would only share the link; with fewer, the last blobs start late and do not
+fill it."""
 SMALL = 256 * 1024
-"""Bytes of a blob that costs round trips rather than time on the link, like any short question."""
+"""Blobs up to this many bytes cost round trips rather than bandwidth, and run with the short requests."""
 
 _A = TypeVar("_A")
 _T = TypeVar("_T")
 
 Move = Callable[[_A, Callable[[int], None]], LayerState | Evidence]
-"""Lets the repository hold a blob; it calls the function with the bytes that were sent of it. Raises
-RegistryUnreachable and ContentBroken."""
+"""Makes the repository have a blob; calls the function with the bytes sent. Raises RegistryUnreachable,
+ContentBroken."""
 
 
 class Ended(Exception):
-    """One repository cannot be served, and what that comes to for its tags."""
+    """A repository cannot be served; `outcome` is that of its tags."""
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__()
@@ -48,8 +48,7 @@ _GIVEN_UP = NotPushed("something else went wrong before")
 
 
 class BlobTransfer:
-    """For one run, and for any number of its threads. `pool` runs the short questions; large blobs have threads of
-    their own."""
+    """The transfers of one run; thread-safe. `pool` runs short requests; large blobs have their own threads."""
 
     def __init__(self, request: PushRequest, gateways: Gateways, recorder: Recorder, pool: ThreadPoolExecutor) -> None:
         self._retry_policy = RetryPolicy(request.retries, recorder.waits)
@@ -70,9 +69,9 @@ class BlobTransfer:
         move: Move[_A],
         refused: Callable[[_A, Evidence], Outcome],
     ) -> Layers:
-        """Let the repository of a tag hold them all; what became of the layers among them.
+        """Make the repository of a tag have all these blobs; the layers among them, counted.
 
-        `refused` tells what a refusal comes to. Raises Ended.
+        `refused` turns a refusal into an outcome. Raises Ended.
         """
         over = threading.Event()
         threads = self._threads_for(fact.reference.registry)
@@ -88,7 +87,7 @@ class BlobTransfer:
         return counted(zip(wanted, states, strict=True))
 
     def _threads_for(self, registry: str) -> ThreadPoolExecutor:
-        """Those of a registry, so that a slow one does not keep the others waiting."""
+        """The threads of a registry, so that a slow one does not delay the others."""
         with self._lock:
             if registry not in self._threads:
                 self._threads[registry] = ThreadPoolExecutor(BLOBS, thread_name_prefix="pushsafe-blob")
@@ -119,14 +118,13 @@ class BlobTransfer:
         return said
 
     def tell(self, fact: Facts, blob: Blob, state: LayerState, size: int = 0) -> None:
-        """How a layer stands; of other blobs nobody wants to know."""
+        """Notify the observer of a layer's state; other blobs are not reported."""
         if blob.is_layer:
             short = blob.digest.partition(":")[2][:12]
             self._recorder.observer.layer(LayerEvent(fact.reference, short, state, size, blob.size))
 
     def put(self, fact: Facts, content: ManifestContent) -> None:
-        """Let the repository of a tag hold a manifest by its digest alone; whatever goes wrong with the answer, it does
-        where it shows it. Raises Ended."""
+        """Put a manifest by its digest alone; if the answer is an error, reading it back decides. Raises Ended."""
         self._recorder.require_running()
         reference, credential = fact.repository
         registry = self._gateways.registry()
@@ -149,8 +147,8 @@ class BlobTransfer:
         threads: Callable[[_A], ThreadPoolExecutor] | None = None,
         over: threading.Event | None = None,
     ) -> list[_T]:
-        """The results for all of them, side by side. The first trouble sets `over`, and is raised when nothing is under
-        way any more."""
+        """The results for all items, computed concurrently. The first error sets `over`, and is raised when all have
+        ended."""
         over = over or threading.Event()
         troubles: list[BaseException] = []
 
@@ -166,14 +164,14 @@ class BlobTransfer:
 
         futures = [(threads(item) if threads else self._pool).submit(attempt, item) for item in items]
         for future in futures:
-            future.exception()  # not `wait`, which never ends for what an executor's shutdown has cancelled
+            future.exception()  # not `wait`, which never returns for futures cancelled by a shutdown
         if troubles:
             raise troubles[0]
         return [future.result() for future in futures]
 
 
 def counted(states: Iterable[tuple[Blob, LayerState]]) -> Layers:
-    """The layers among these blobs, by what became of each."""
+    """The layers among these blobs, counted by state."""
     layers = [(state, blob.size) for blob, state in states if blob.is_layer]
     sent = [size for state, size in layers if state is LayerState.SENT]
     reused, mounted = (sum(state is one for state, _ in layers) for one in (LayerState.REUSED, LayerState.MOUNTED))

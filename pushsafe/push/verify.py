@@ -1,4 +1,4 @@
-"""Reading a pushed tag back: does the registry hold the very digest that was pushed, with all its children?"""
+"""Reads pushed tags back: does the registry have the pushed digest, with all its children?"""
 
 from __future__ import annotations
 
@@ -23,15 +23,14 @@ from pushsafe.push.ports import AsksEngine, AsksRegistry, Gateways
 from pushsafe.push.recorder import Recorder
 
 _FIRST, _LONGEST = 0.25, 4.0
-"""Seconds between looks at a registry that does not show a new tag at once: each pause twice the one before."""
+"""The first and the longest pause, in seconds, while a registry does not show a new tag; each is twice the one
+before."""
 _WORTH_TELLING = 1.0
-"""Seconds of a pause that a person would wonder about."""
-
-# distribution 2.8 answers 500 for a manifest whose link is being written anew by another tag's push.
+"""The shortest pause, in seconds, worth a notice."""
 
 
 class TagVerifier:
-    """Reads the tags of one run back; for any number of threads."""
+    """Verifies the tags of one run; thread-safe."""
 
     def __init__(self, request: PushRequest, gateways: Gateways, recorder: Recorder) -> None:
         self._seconds = request.verify_timeout
@@ -40,7 +39,7 @@ class TagVerifier:
         self._recorder = recorder
 
     def read_back(self, fact: Facts, known: ManifestInfo | None = None) -> Verification:
-        """Read a tag back that is in place by what engine or registry say, and tell of it.
+        """Verify a tag that engine or registry reported as pushed, and record the result.
 
         `known` is what another tag of the repository was verified to name.
         """
@@ -58,7 +57,7 @@ class TagVerifier:
     def confirm(
         self, fact: Facts, digest: str, *, whole: bool = False, known: ManifestInfo | None = None
     ) -> Verification:
-        """Whether a tag names a digest, and what a tag of its image has to name besides; no result is recorded."""
+        """Verify that a tag names a digest, with the children and platforms of its image; nothing is recorded."""
         with self._recorder.phase("verify"):
             return verify(
                 fact.reference,
@@ -77,7 +76,7 @@ class TagVerifier:
 
 
 class _Engine(NamedTuple):
-    """The engine, connected to only if it is asked: what is put at a registry directly needs none."""
+    """The engine, connected only if asked: tags put directly do not need it."""
 
     gateways: Gateways
 
@@ -86,7 +85,7 @@ class _Engine(NamedTuple):
 
 
 def _sized(layers: Layers, verification: Verification) -> Layers:
-    """Fill in the sizes that the engine did not name: the containerd store calls a layer by its digest's start."""
+    """Fill in layer sizes that the engine did not report: the containerd store abbreviates digests."""
     if not layers.unsized or not isinstance(verification, Verified):
         return layers
     sizes = {digest.partition(":")[2]: number for digest, number in verification.manifest.layers}
@@ -98,19 +97,19 @@ def _sized(layers: Layers, verification: Verification) -> Layers:
 
 
 def _children(fact: Facts, digest: str) -> tuple[str, ...]:
-    """What the pushed index names, if it is the local image still (the containerd store's ID is its digest)."""
+    """The children of the pushed index, if it is still the local image (the containerd store's ID is its digest)."""
     return fact.image.children if isinstance(fact.image, LocalImage) and fact.image.id == digest else ()
 
 
 def _asked_for(fact: Facts, digest: str) -> tuple[Platform, ...] | None:
-    """The platforms that a tag has to be for; `None` where the digest says it all."""
+    """The platforms a tag must have; `None` if the digest says it all."""
     if not isinstance(fact.image, Upcoming) or fact.image.digest == digest:
         return None
     return () if fact.image.implied else fact.image.platforms
 
 
 def _with_platforms(verification: Verification, fact: Facts) -> Verification:
-    """A single manifest names no platform; its digest being the pushed one's, it has the local image's."""
+    """A single manifest has no platform; as its digest is the pushed one, it has the local image's."""
     if not isinstance(verification, Verified) or verification.manifest.is_index or verification.manifest.platforms:
         return verification
     ours = pushed(fact)
@@ -134,14 +133,13 @@ def verify(
     seconds: float = VERIFY_TIMEOUT,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Verification:
-    """Compare what the registry names under a tag with `digest`, asking again, for so many `seconds` at most, while it
-    shows nothing or something older.
+    """Compare what the registry has under a tag with `digest`, for at most `seconds` while it shows nothing or an older
+    digest.
 
-    The registry is asked directly; where it cannot be reached from here or will not show the tag to this
-    account, through the engine. Read `whole`, the manifest tells the sizes of its layers. `children` are the digests
-    that the pushed index names, as far as they are known here: through the engine an index does not tell them.
-    `known` is what another tag of the repository was verified to name: the same digest again is held with all it names.
-    `platforms` are those that it must be for; with none of them its own is only found out.
+    The registry is asked directly, or through the engine if it cannot be reached or refuses. With `whole` the
+    manifest's body is read, which has the layer sizes. `children` are the digests of the pushed index, if known here:
+    the engine does not show those of the registry. `known` is what another tag of the repository was verified to name:
+    the same digest is complete there. `platforms` are those the tag must have; if empty, they are only looked up.
     """
     look = _Look(reference, credential, registry, engine, whole, children, known, retry_policy)
     found = look.at(digest)
@@ -156,7 +154,7 @@ def verify(
 
 
 def pauses(seconds: float) -> Iterator[float]:
-    """Pauses that grow, and come to so many seconds in all."""
+    """Growing pauses that add up to `seconds`."""
     pause, left = _FIRST, seconds
     while left > 0:
         yield min(pause, left)
@@ -165,13 +163,13 @@ def pauses(seconds: float) -> Iterator[float]:
 
 
 def seen_whole(found: Verification) -> ManifestInfo | None:
-    """What a tag was seen to name at the registry itself, with all that this names: under another tag of the repository
-    it needs no second look."""
+    """The manifest, if it was verified at the registry itself: under other tags of the repository its children need no
+    second check."""
     return found.manifest if isinstance(found, Verified) and found.via == "registry" else None
 
 
 class _Look(NamedTuple):
-    """One question, which may be asked several times."""
+    """One verification request, which may be repeated."""
 
     reference: Reference
     credential: Credential
@@ -202,7 +200,7 @@ class _Look(NamedTuple):
         return self._through_engine(digest, children, why)
 
     def for_platforms(self, found: Verified, wanted: tuple[Platform, ...]) -> Verification:
-        """Whether what the tag names is for every platform that was asked for."""
+        """Whether the tag has every requested platform."""
         manifest = found.manifest
         if not manifest.is_index and not manifest.platforms:
             try:
@@ -217,7 +215,7 @@ class _Look(NamedTuple):
         return found._replace(manifest=manifest)
 
     def _with_platform(self, manifest: ManifestInfo) -> ManifestInfo:
-        """A single manifest names no platform; the config that it names does."""
+        """A single manifest has no platform; its config has."""
         digest = manifest.digest
         if not manifest.config:
             whole = self.registry.manifest(
@@ -253,12 +251,13 @@ class _Look(NamedTuple):
         via: Literal["registry", "engine"],
         ask: Callable[[str], ManifestInfo | Evidence],
     ) -> Verification:
-        """The tag's own digest, and whether the registry holds every manifest that an index names, or one in it."""
+        """Compare the tag's digest, and check that the registry has every manifest of an index, nested ones
+        included."""
         if found.digest != digest:
             return Mismatch(digest, found.digest)
         layers = found.layers
         wanted = list(dict.fromkeys(found.children))
-        for child in wanted:  # which grows as it goes
+        for child in wanted:  # the list grows in the loop
             answer = ask(child)
             if isinstance(answer, Evidence):
                 if answer.status == HTTPStatus.NOT_FOUND:
@@ -290,7 +289,7 @@ class _Look(NamedTuple):
 
 
 def _late(reference: Reference, found: Verification) -> str:
-    """What a registry is waited for, as it ends a sentence of which it is the subject."""
+    """Why a registry is waited for, as the predicate of a sentence."""
     match found:
         case Mismatch(_, digest):
             return f"still names {digest} where {reference.tag!r} was pushed"
@@ -301,7 +300,7 @@ def _late(reference: Reference, found: Verification) -> str:
 
 
 def _may_change(found: Verification) -> bool:
-    """Whether a registry that is slow to show a tag, or busy writing its neighbour, may answer otherwise soon."""
+    """Whether asking again may help: the registry may be slow to show a tag, or busy with another."""
     return isinstance(found, Missing | Mismatch) or (isinstance(found, NotChecked) and found.transient)
 
 

@@ -1,4 +1,4 @@
-"""Why a push was refused, or would be: a pure decision over evidence, in which the words of the server come last."""
+"""Classifies a denial from evidence; the server's words count last."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pushsafe.known_registries import own_namespace
 from pushsafe.model.evidence import NO_TOKEN, REFUSED, Evidence, Stage
 from pushsafe.model.verdicts import Denial, DenialReason, Failure, FailureKind
 
-# What registries and engines say to nobody in particular; a denial in other words may have any other cause.
+# messages of registries and engines that fit any cause of a refusal
 _REGISTRIES_WORDS = (
     "requested access to the resource is denied",
     "authentication required",
@@ -20,22 +20,22 @@ _REGISTRIES_WORDS = (
     "unauthenticated request",
 )
 _GITLAB_KNOWS_YOU = "access forbidden"
-"""GitLab's token endpoint to a credential that may not use the registry; to a wrong one it answers 401
-(gitlab-org/gitlab `container_registry_authentication_service.rb`, `jwt_controller.rb`)."""
+"""GitLab's token endpoint to a credential that may not use the registry; a wrong credential gets 401 (gitlab-org/gitlab
+`container_registry_authentication_service.rb`, `jwt_controller.rb`)."""
 _STOPS = (FailureKind.REPOSITORY_MISSING, FailureKind.POLICY)
-"""Failures that a registry can announce beforehand: asking again, or through the engine, changes nothing."""
+"""Failures that a preflight can show: asking again, or through the engine, changes nothing."""
 
 
 def needs_investigation(message: str) -> bool:
-    """Whether a refused push is worth asking the registry about: its words do not name another cause already."""
+    """Whether to ask the registry about a refused push: not if the message already names another cause."""
     return not isinstance(meaning(message), FailureKind)
 
 
 def classify(refusal: Refusal) -> Denial | Failure:
     """Decide the cause of a refused push.
 
-    In this order: was there a credential; what did the registry say to it (challenge, login, grant, probe); only then
-    the words. Where neither decides, the denial is of the kind UNCLEAR, and says what would tell.
+    In this order: whether there was a credential; how the registry treated it (challenge, login, grant, probe); then
+    the message. If none decides, the denial is UNCLEAR, and its sentence says what would help to decide.
     """
     push = refusal.of(Stage.PUSH)
     said = push.message if push else ""
@@ -48,7 +48,8 @@ def classify(refusal: Refusal) -> Denial | Failure:
     if verdict is None and isinstance(words, DenialReason):
         verdict = words
     if verdict is None and words is Undecided.UNKNOWN:
-        # A registry, or who stands before it, may drop a connection for any reason: asked first, it has not named one.
+        # a registry, or a proxy in front of it, may drop a connection for any reason: as an answer to the preflight it
+        # names none
         verdict = FailureKind.NETWORK if is_dropped(said) else FailureKind.REGISTRY_ERROR
     if isinstance(verdict, FailureKind):
         return failure(refusal, verdict)
@@ -56,9 +57,9 @@ def classify(refusal: Refusal) -> Denial | Failure:
 
 
 def foresee(refusal: Refusal) -> Denial | Failure | None:
-    """Decide, before anything is pushed, why a push would be refused; `None` where nothing that was learnt says so.
+    """Decide before the push why it would be refused; `None` if nothing indicates that.
 
-    What is odd, away or busy may be different for the engine a moment later, and never counts.
+    Odd answers, unreachable and busy registries may be different for the engine a moment later, and never count.
     """
     if led := led_astray(refusal):
         return astray(refusal, led)
@@ -72,7 +73,7 @@ def foresee(refusal: Refusal) -> Denial | Failure | None:
 
 
 def _by_evidence(refusal: Refusal) -> DenialReason | FailureKind | None:
-    """The verdict of what the registry was asked; `None` where nothing that was learnt decides."""
+    """The verdict of the registry's answers; `None` if they do not decide."""
     if not refusal.credential.present:
         return _anonymous(refusal)
     token = refusal.of(Stage.TOKEN, sent=True)
@@ -92,7 +93,7 @@ def _by_evidence(refusal: Refusal) -> DenialReason | FailureKind | None:
             return _missing_right(refusal, None)
         return DenialReason.CREDENTIAL_REJECTED if again and again.refused else None
     if token is not None and token.granted is not None and not grants_push(token.granted):
-        # A probe that succeeds all the same contradicts the grant: then neither decides.
+        # a probe that succeeds contradicts the grant: then neither decides
         return None if probe and probe.accepted else _missing_right(refusal, token.granted)
     if probe is not None:
         return _by_probe(refusal, probe, login)
@@ -102,8 +103,8 @@ def _by_evidence(refusal: Refusal) -> DenialReason | FailureKind | None:
 
 
 def _anonymous(refusal: Refusal) -> DenialReason | FailureKind | None:
-    """Nobody was logged in. That explains a refusal where the registry asks for a login; where nobody could ask the
-    registry, in the words that registries have for it."""
+    """No credential was sent. That explains a refusal if the registry requires a login; if it could not be asked, the
+    message decides."""
     probe, ping, push = refusal.of(Stage.PROBE), refusal.of(Stage.PING), refusal.of(Stage.PUSH)
     token = refusal.of(Stage.TOKEN)
     if probe and probe.accepted:
@@ -133,7 +134,7 @@ def _by_probe(refusal: Refusal, probe: Evidence, login: Evidence | None) -> Deni
 
 
 def _not_sent(refusal: Refusal, probe: Evidence) -> DenialReason | None:
-    """With the credential the registry lets us write. The engine pushes without it where `/v2/` is open.
+    """The registry accepts the credential. The engine does not send it if `/v2/` is open.
 
     moby `registry/auth.go`; the containerd store answers the later challenge.
     """
@@ -148,27 +149,27 @@ def _not_sent(refusal: Refusal, probe: Evidence) -> DenialReason | None:
 def _by_refused_probe(refusal: Refusal, probe: Evidence, login: Evidence | None) -> DenialReason | None:
     granted = login.granted if login is not None else None
     if _may_be_anybodys(refusal, probe, login):
-        # 403 is for a known account, unless nobody at all gets the same.
+        # 403 is for a known account, unless anonymous requests get the same
         compared = any(refusal.of(stage, sent=False) for stage in (Stage.TOKEN, Stage.PROBE))
         known = _differs_from_nobody(refusal, probe) or (probe.status == 403 and not compared)
         return _missing_right(refusal, None) if known else None
-    if login is None and "invalid_token" in probe.challenge:  # RFC 6750; a token that docker's configuration holds
+    if login is None and "invalid_token" in probe.challenge:  # RFC 6750; a token from docker's configuration
         return DenialReason.CREDENTIAL_REJECTED
     if grants_push(granted) and not (probe.status == 403 and probe.code):
-        return None  # the registry does not trust its own token server, or whoever stands before it refused
+        return None  # the registry, or a proxy in front of it, rejects its own token server's token
     if probe.status == 403 or (login and login.accepted) or "insufficient_scope" in probe.challenge:
         return _missing_right(refusal, granted)
     return None
 
 
 def _may_be_anybodys(refusal: Refusal, probe: Evidence, login: Evidence | None) -> bool:
-    """Whether a token server's token may have been given to anybody: opaque, and then refused without a reason."""
+    """Whether the token server may give such a token to anyone: opaque, and then refused without a reason."""
     bearer = any(item is not None and item.challenge.startswith("Bearer") for item in (refusal.of(Stage.PING), probe))
     return bearer and login is not None and login.granted is None and "insufficient_scope" not in probe.challenge
 
 
 def _differs_from_nobody(refusal: Refusal, probe: Evidence) -> bool:
-    """Whether registry or token server treat the credential otherwise than nobody's request: then they know it."""
+    """Whether registry or token server treat the credential differently from no credential: then they know it."""
     if refusal.refused(Stage.TOKEN, sent=False):
         return True
     if refusal.accepted(Stage.LOGIN, sent=True) and refusal.refused(Stage.LOGIN, sent=False):
@@ -178,7 +179,7 @@ def _differs_from_nobody(refusal: Refusal, probe: Evidence) -> bool:
 
 
 def _told(item: Evidence) -> DenialReason | FailureKind | None:
-    """A cause that the registry itself names in an answer to us, where its words mean one thing only."""
+    """The cause that the registry itself names, if its words have a single meaning."""
     if item.accepted and item.code != NO_TOKEN:
         return None
     found = meaning(f"{item.code}: {item.message}")
@@ -186,7 +187,7 @@ def _told(item: Evidence) -> DenialReason | FailureKind | None:
 
 
 def _missing_right(refusal: Refusal, granted: tuple[str, ...] | None) -> DenialReason:
-    """Which right is missing, where names tell: some accounts own the namespace of their name, and only that."""
+    """The missing right, if names imply it: some accounts can own only the namespace of their name."""
     own = own_namespace(refusal.reference.registry, refusal.credential.username)
     if own:
         if own.lower() != refusal.reference.repository.partition("/")[0].lower():

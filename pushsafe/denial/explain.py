@@ -1,4 +1,4 @@
-"""What a pasted error of a push means: the line that decides, its cause by words alone, and what to do next; pure."""
+"""Explains a pasted error of a push: the decisive line, its cause by words alone, and what to do next; pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pushsafe.oci.reference import DEFAULT_REGISTRY
 from pushsafe.runtime.redact import clean, seen
 
 LIMIT = 64 * 1024
-"""How many characters of a text count, from its end."""
+"""How many characters of a text are read, from its end."""
 _LONGEST_LINE = 4096
 
 
@@ -26,7 +26,7 @@ class _Found(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """What a text tells of where the push went; each may be empty."""
+    """The destination of a push, as far as the text shows it; parts may be empty."""
 
     registry: str = ""
     repository: str = ""
@@ -56,13 +56,13 @@ def explain(text: str) -> Explanation:
 
 # ---------------------------------------------------------------------- lines
 
-# Colours, cursor movements and titles (ECMA-48), which a terminal's copy or `script` leaves in a text.
+# colors, cursor movements and titles (ECMA-48), as copied from a terminal or recorded by `script`
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_]?)")
-# What a CI job or a builder puts before a line: a time, a severity of its own, a step's number.
+# prefixes of CI jobs and builders: a time, a severity, a step's number
 _PREFIX = re.compile(
     r"^(?:\d{4}-\d\d-\d\d[T ][\d:.,]+(?:Z|[+-]\d\d:?\d\d)?\s+|##\[\w+\]|::\w+::|#\d+\s+(?:[\d.]+\s+)?)+"
 )
-# A layer's state, an attempt that others follow, a step's name: they say nothing of how it ended.
+# layer states, attempts before others, step names: they do not say how it ended
 _PASSING = re.compile(
     r"^[0-9a-f]{12}: |\bretrying\b|\bretry(?:ing)? in \d|attempting next endpoint|will retry|^(?:-{4,}|(?:=>|>) )"
     r"|^(?:DEBU|DEBUG|TRAC|INFO)\b|\blevel=(?:debug|trace|info)\b",
@@ -80,7 +80,7 @@ _PUSH_BEGINS = re.compile(
     r"the push refers to (?:a )?repository \[|\bpushing layers\b|^exporting to image|^getting image source signatures",
     re.IGNORECASE,
 )
-# Who says that a login failed, where a build or its tests may speak of logins, too.
+# prefixes of failed logins, in output of builds and tests that may mention logins too
 _LOGIN = re.compile(
     r"error response from daemon|\b(?:unauthorized|denied): |an error occurred \(|aadsts|aws configure", re.I
 )
@@ -102,10 +102,10 @@ def _lines(text: str) -> Iterator[str]:
 
 
 def _deciding(lines: tuple[str, ...]) -> _Found | None:
-    """The last line that means one thing; else the last that says no more than that somebody refused.
+    """The last line with a single meaning; else the last that only says that something was refused.
 
-    What was printed before the last push began belongs to a build or another push. It counts if nothing after it
-    tells how that push ended; and a failed login before a refused push counts always, for it explains it.
+    Lines before the last push began count only if nothing after shows how that push ended. A failed login before a
+    refused push always counts, because it explains the refusal.
     """
     begin = _last_line(_PUSH_BEGINS, lines) or 0
     success = _last_line(_SUCCESS, lines)
@@ -142,7 +142,7 @@ def _last(lines: tuple[str, ...], where: range) -> _Found | None:
 
 
 def _unknown(lines: tuple[str, ...]) -> _Found | None:
-    """The last line that tells of an error in words of no known meaning; a text of one line is taken for one."""
+    """The last line that reports an error of unknown meaning; a text of one line is taken for one."""
     telling = [at for at, line in enumerate(lines) if not (_PASSING.search(line) or _WRAPPER.search(line))]
     errors = [at for at in telling if _ERROR.search(lines[at]) or is_dropped(lines[at])]
     chosen = errors or (telling if len(lines) == 1 else [])
@@ -165,7 +165,7 @@ def _without_error(lines: tuple[str, ...], place: _Place) -> Explanation:
 _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE if "(?-i:" not in pattern else 0), replacement)
     for pattern, replacement in (
-        # headers, in the forms of curl, of a Go map and of JSON; the rest of the line may belong to the value
+        # headers, as curl, a Go map or JSON show them; the rest of the line may belong to the value
         (
             r"((?:proxy-)?authorization|x-registry-auth|(?:set-)?cookie|private-token|job-token|x-api-key|x-jfrog-art-api)"
             r"(\\?[\"']?\s*[:=]\s*).*",
@@ -192,7 +192,7 @@ _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         # JSON in base64, AWS, Quay's robots
         (r"(?-i:\beyJ[\w+/.=-]{8,})", "***"),
         (r"(?-i:\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b|\b[A-Z0-9]{64}\b)", "***"),
-        # whatever else is long and random; a digest is hexadecimal and of one case
+        # any other long random text; a digest is hexadecimal and of one case
         (r"(?-i:(?<![\w+-])(?=[\w+-]*[a-z])(?=[\w+-]*[A-Z])(?=[\w+-]*[0-9])[\w+-]{40,}={0,2})", "***"),
     )
 )
@@ -214,7 +214,7 @@ _HOST = r"(?P<host>(?:[A-Za-z0-9-]+\.)*[A-Za-z0-9-]+(?::\d{1,5})?)"
 _NAME = r"(?P<name>[a-z0-9]+(?:[._/-]+[a-z0-9]+)*)"
 _REF = r"[\"'\[]?(?P<ref>[A-Za-z0-9][A-Za-z0-9._:/-]*)"
 _END = r"(?=@sha256:|[\]\"',;]|:?\s|:?$)"
-# What is said of the very push stands before what may be said of a pull; a login names its host only.
+# lines about this push come before those about a pull; a login names only its host
 _PLACES = tuple(
     re.compile(pattern, re.IGNORECASE if "(?P<ref>" in pattern else 0)
     for pattern in (
@@ -238,7 +238,7 @@ _PLACES = tuple(
 
 
 def _place(lines: tuple[str, ...], at: int) -> _Place:
-    """The best answer nearest to the deciding line, before it or in it; then after it."""
+    """The best match nearest to the decisive line: before it or in it, else after it."""
     near = (*reversed(lines[: at + 1]), *lines[at + 1 :])
     places = [place for within in (near[:1], near) for place in _places(within)]
     whole = next((place for place in places if place.registry and place.repository), None)
@@ -271,7 +271,7 @@ def _read(match: re.Match[str]) -> _Place:
 
 
 def _split(reference: str) -> _Place:
-    """docker's rule: what stands before the first slash is a registry if it could be a host's name."""
+    """docker's rule: the text before the first slash is a registry if it can be a host's name."""
     first, slash, rest = reference.partition("/")
     is_host = bool(slash) and ("." in first or ":" in first or first == "localhost")
     registry, path = (first, rest) if is_host else (DEFAULT_REGISTRY, reference)
@@ -281,8 +281,8 @@ def _split(reference: str) -> _Place:
 
 # ---------------------------------------------------------------------- what to say
 
-_LONGEST_LINE = 8 * 1024  # of which a path is looked for
-# Go's `dial unix PATH: connect: permission denied`, and a file's.
+_LONGEST_LINE = 8 * 1024  # the ones to search for a path
+# Go's `dial unix PATH: connect: permission denied`, and a file's
 _SOCKET = re.compile(
     r"(?:unix://|dial unix )(/[\w./-]{1,4096}).*permission denied|permission denied.*unix://(/[\w./-]{1,4096})", re.I
 )
@@ -319,7 +319,7 @@ def _saying(found: Meaning, place: _Place, line: str) -> tuple[str, tuple[str, .
 
 
 def _of_this_machine(line: str) -> tuple[str, tuple[str, ...]] | None:
-    """What is said of a file or a socket that is closed to whoever ran this."""
+    """The explanation for a file or socket that the user may not open."""
     line = line[:_LONGEST_LINE]
     if socket := _SOCKET.search(line):
         summary = "This user may not access the engine: its socket is closed to them. The registry is not involved."

@@ -1,7 +1,6 @@
-"""What the texts of engines and registries mean, where they mean one thing only; pure.
+"""The meanings of messages of engines and registries, if they have a single one; pure.
 
-A text that is known for more than one cause is `REFUSAL` here: it says that somebody refused, not why. Each row
-names where the text comes from.
+A message known for several causes is `REFUSAL` here: something was refused, no reason. Each row names its source.
 """
 
 from __future__ import annotations
@@ -14,12 +13,12 @@ from pushsafe.model.verdicts import DenialReason, FailureKind
 
 
 class Undecided(Enum):
-    """Words that do not decide."""
+    """Meanings that do not decide."""
 
     REFUSAL = "refusal"
-    """A refusal for want of a login or of a right: the words fit both."""
+    """A refusal for lack of a login or of a right: the words fit both."""
     UNKNOWN = "unknown"
-    """Words of no known meaning."""
+    """No known meaning."""
 
 
 Meaning = FailureKind | DenialReason | Undecided
@@ -33,9 +32,9 @@ class Row(NamedTuple):
 
 _TOO_LARGE = r"(?:http|statuscode:|status:|answers) 413\b|request entity too large"
 
-# The first row that matches decides, so what is special stands before what is general. Messages quote names and
-# addresses, so a single word that a repository may be called (`quota`, `413`, `name_unknown`) is no pattern. The
-# containerd image store leaves the registry's code out, so where a code has words of its own, both are here.
+# The first matching row decides, so special messages come before general ones. Messages quote names and addresses, so a
+# single word that could be a repository's name (`quota`, `413`, `name_unknown`) is no pattern. The containerd image
+# store drops the registry's error code, so a code with words of its own has both here.
 TABLE: tuple[Row, ...] = (
     # ------------------------------------------------------------------ this machine
     Row(
@@ -135,7 +134,7 @@ TABLE: tuple[Row, ...] = (
         FailureKind.NETWORK,
         "botocore exceptions.py",
     ),
-    # The helper is this machine's; what keeps it from its own server is not, so the way there comes first.
+    # the helper runs on this machine; its own network trouble comes first
     Row(
         r"error (?:getting|saving|storing) credentials\b",
         FailureKind.LOCAL,
@@ -217,13 +216,13 @@ TABLE: tuple[Row, ...] = (
         DenialReason.CREDENTIAL_REJECTED,
         "ACR, Entra AADSTS7000215",
     ),
-    # Without that sentence GitLab's `HTTP Basic: Access denied` is said to a token without the scope, too.
+    # without that sentence GitLab's `HTTP Basic: Access denied` is also for a token without the scope
     Row(r"provided password or token is incorrect", DenialReason.CREDENTIAL_REJECTED, "GitLab jwt_controller.rb"),
     Row(r"token included in the request is invalid", DenialReason.CREDENTIAL_REJECTED, "AWS STS"),
     # ------------------------------------------------------------------ the right is missing
     Row(r"access token has insufficient scopes", DenialReason.TOKEN_SCOPE_TOO_SMALL, "Docker Hub token endpoint"),
     Row(r"token provided does not match expected scopes", DenialReason.TOKEN_SCOPE_TOO_SMALL, "GHCR"),
-    # Only with a right's name: `permission_denied: Error from intermediary` is GHCR's rate limit.
+    # only with the name of a right: `permission_denied: Error from intermediary` is GHCR's rate limit
     Row(r"permission_denied: \w+_package\b", DenialReason.NO_WRITE_PERMISSION, "GHCR"),
     Row(r"installation not allowed to ", DenialReason.NO_WRITE_PERMISSION, "GHCR with a workflow's token"),
     Row(r"is not authorized to perform: \S+", DenialReason.NO_WRITE_PERMISSION, "AWS IAM"),
@@ -256,7 +255,7 @@ _DROPPED = (
     r"connection reset|broken pipe|use of closed network connection|server closed idle connection|\bgoaway\b"
     r"|(?:\bunexpected |: )eof\b"
 )
-"""Go `net`, `net/http`, `io`: what is left of a connection that the other side, or something between, has closed."""
+"""Go `net`, `net/http`, `io`: the errors of a connection closed by the other side, or by something between."""
 _BUSY = (
     r"\btoomanyrequests\b|\btoo many requests\b|(?:http|status|code):? (?:429|50[234])\b"
     r"|502 bad gateway|503 service unavailable|504 gateway"
@@ -266,8 +265,8 @@ _COMPILED: list[tuple[re.Pattern[str], Meaning]] = []
 
 
 def meaning(text: str) -> Meaning:
-    """What a text means by its words alone. An empty text is of no known meaning."""
-    if not _COMPILED:  # on first use: a run that nobody refuses does not pay for it
+    """The meaning of a message by its words alone; `UNKNOWN` if it is empty."""
+    if not _COMPILED:  # compiled on first use: a run without a refusal does not need it
         _COMPILED.extend((re.compile(row.pattern, re.IGNORECASE), row.meaning) for row in TABLE)
     for pattern, found in _COMPILED:
         if pattern.search(text):
@@ -276,15 +275,15 @@ def meaning(text: str) -> Meaning:
 
 
 def is_too_large(text: str) -> bool:
-    """Whether a text tells of a request that is larger than a server, mostly a proxy, takes."""
+    """Whether a server, mostly a proxy, says that a request is too large."""
     return bool(re.search(_TOO_LARGE, text, re.IGNORECASE))
 
 
 def is_dropped(text: str) -> bool:
-    """Whether a text tells of a connection that was dropped, which says nothing of the reason."""
+    """Whether a message reports a dropped connection, which says nothing of the reason."""
     return bool(re.search(_DROPPED, text, re.IGNORECASE))
 
 
 def may_pass(text: str) -> bool:
-    """Whether a text tells of a busy server or a dropped connection: what may be over at the next try."""
+    """Whether a message reports a busy server or a dropped connection, so that a retry may succeed."""
     return is_dropped(text) or bool(re.search(_BUSY, text, re.IGNORECASE))

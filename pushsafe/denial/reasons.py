@@ -1,4 +1,4 @@
-"""The reasons of denials and the kinds of failures: what is said of each, and what to run next."""
+"""Reasons of denials and kinds of failures: the sentence for each, and the commands to run next."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _INVALID = "invalid-authentication"
 
 
 class Reason(NamedTuple):
-    """A reason of denials: what is said of a refused push, and what to run next, both in `_WORDS`.
+    """A reason of denials: the sentence on a refused push, and the commands to run next, both in `_WORDS`.
 
-    `pasted` and `pasted_next` are the same of a pasted text, in the words of `explain`: no sentence for what no words
-    alone tell, no commands where they are the same. `cause` is that of such a text, where it is not the kind.
+    `pasted` and `pasted_next` are those for a pasted text, in the words of `explain`: no sentence if words alone cannot
+    tell, no commands if they are the same. `cause` is that of a pasted text, if it is not the kind.
     """
 
     kind: DenialKind
@@ -37,7 +37,7 @@ class Reason(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """A kind of failures, whose sentence is what the engine or the registry said; the rest is as of a reason."""
+    """A kind of failure; its sentence is the engine's or registry's message, the rest is as for a reason."""
 
     next: tuple[str, ...]
     pasted: str = ""
@@ -143,7 +143,7 @@ KINDS: dict[FailureKind, Kind] = {
 
 
 class Pasted(NamedTuple):
-    """What is said of a pasted text, in the words of `explain`."""
+    """The sentence for a pasted text, in the words of `explain`."""
 
     cause: str
     said: str
@@ -151,7 +151,7 @@ class Pasted(NamedTuple):
 
 
 def pasted(found: Meaning) -> Pasted:
-    """What is said of a text of this meaning."""
+    """The sentence for a text of this meaning."""
     if found is Undecided.UNKNOWN:
         return Pasted(UNCLEAR, "These words have no known meaning, so no cause is claimed.", _ASK)
     if isinstance(found, FailureKind):
@@ -162,13 +162,13 @@ def pasted(found: Meaning) -> Pasted:
 
 
 def denial(refusal: Refusal, reason: DenialReason) -> Denial:
-    """A denial for this reason, said in full."""
+    """A denial for this reason."""
     row, words = REASONS[reason], _Words(refusal)
     return Denial(row.kind, reason, row.said.format_map(words), refusal.evidence, words.commands(row.next))
 
 
 def of_reading(refusal: Refusal, verdict: Denial | None) -> Denial:
-    """A denial of reading, by what was found out of the login as if of a push; `None` where nothing decided."""
+    """A denial of reading, classified by the login alone; `None` if that does not decide."""
     if verdict is None:
         said = (
             f"{refusal.reference.registry} does not let {_who(refusal)} read {refusal.reference.repository}, and would "
@@ -181,8 +181,7 @@ def of_reading(refusal: Refusal, verdict: Denial | None) -> Denial:
 
 
 def failure(refusal: Refusal, kind: FailureKind) -> Failure:
-    """A failure of this kind. The message is that of the evidence which says so: the engine's own, or the registry's
-    answer to us."""
+    """A failure of this kind; its message is the evidence's: the engine's own, or the registry's answer."""
     push = refusal.of(Stage.PUSH)
     message = push.message if push else ""
     if push is None or meaning(push.message) is not kind:
@@ -194,12 +193,12 @@ def failure(refusal: Refusal, kind: FailureKind) -> Failure:
 
 
 def astray(refusal: Refusal, led: str) -> Failure:
-    """A failure of a registry that leads to another address than its own, by the sentence that says so."""
+    """The failure of a registry that redirects to a foreign address, by the sentence that says so."""
     return Failure(FailureKind.REGISTRY_ERROR, led, refusal.evidence, own_address(refusal))
 
 
 def own_address(tag: Facts | Refusal) -> tuple[str, ...]:
-    """What to do about a registry that names another address than its own."""
+    """The fix for a registry that redirects to a foreign address."""
     registry = tag.reference.registry
     return (
         f"let the proxy in front of {registry} pass Host and X-Forwarded-Proto on, or give the registry its own "
@@ -209,29 +208,29 @@ def own_address(tag: Facts | Refusal) -> tuple[str, ...]:
 
 
 def trust(registry: str, said: str, *, no_tls: bool = False) -> str:
-    """What to do about a registry whose certificate is not trusted for what is `said`, or that has none."""
+    """The fix for a registry whose certificate is not trusted (`said` is the error), or that has none."""
     if no_tls:
         return f"give {registry} a certificate, or add it to insecure-registries in the engine's daemon.json"
     return tls_advice(said, registry).next
 
 
 def without_proxy(registry: str) -> str:
-    """What to do about a registry in whose place a proxy answers, or somebody behind it."""
+    """The fix if a proxy answers instead of the registry."""
     return f'export NO_PROXY="$NO_PROXY,{hostname(registry)}"   (if {registry} is reached without the proxy)'
 
 
 def too_large(registry: str) -> str:
-    """What to do about a request that is larger than a registry, or a proxy before it, takes."""
+    """The fix for a request too large for a registry, or for a proxy in front of it."""
     return f"allow larger requests at the proxy in front of {registry}   (nginx: client_max_body_size 0;)"
 
 
 def again(tag: Facts | Refusal) -> str:
-    """What to run for a tag whose registry is busy."""
+    """The next command for a tag whose registry is busy."""
     return f"{tag.command} {tag.reference}   (again, in a while)" if tag.command else again_with("", "in a while")
 
 
 def again_with(words: str, aside: str = "") -> str:
-    """What to run where the reference alone is no command: the command that was run, with other words."""
+    """The next command if a reference alone makes no command: the command that was run, in words."""
     return f"the same again{f' with {words}' if words else ''}{f', {aside}' if aside else ''}"
 
 
@@ -239,7 +238,7 @@ def again_with(words: str, aside: str = "") -> str:
 
 
 class _Words:
-    """What sentences and commands name, each found out where it is named."""
+    """The fields of sentences and commands, each computed when used."""
 
     def __init__(self, refusal: Refusal) -> None:
         self._refusal = refusal
@@ -248,7 +247,7 @@ class _Words:
         return _WORDS[name](self._refusal)
 
     def commands(self, templates: tuple[str, ...]) -> tuple[str, ...]:
-        """Those of them that there are."""
+        """The fields that have a value."""
         return tuple(filter(None, (template.format_map(self) for template in templates)))
 
 
@@ -279,7 +278,7 @@ def _refused(refusal: Refusal) -> str:
         if probe.sent
         else "lets anybody start an upload now"
     )
-    # Only that the tag exists makes any of these likelier than the rest.
+    # only an existing tag makes any of these likelier
     perhaps = " (perhaps a right to replace a tag, an immutable tag, or a quota)" if refusal.replaces else ""
     return (
         f"refused the push, and {login}; the cause is not known{perhaps}: the registry's log or its administrator may "

@@ -1,4 +1,4 @@
-"""All that was learnt of one refused push, or of one that would be."""
+"""A refusal: the evidence on one refused push, or on one that would be refused."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pushsafe.oci.reference import Reference, server_of
 
 
 class Refusal(NamedTuple):
-    """One push that was or would be refused: the reference, the credential that docker would send, all that was learnt.
+    """One push that was or would be refused: the reference, the credential docker would send, and all evidence.
 
-    `now` is seconds since the epoch. `engine` is the kind of engine that pushes: not all send a credential to a
-    registry that asks for it late. The evidence of stage PUSH is the engine's own message; beforehand there is none.
-    `command` and `by_name` are those of the facts. `replaces` tells that the tag is known to have existed before.
+    `now` is in seconds since the epoch. `engine` is the kind of engine that pushes: not all send a credential to a
+    registry that asks late. Evidence of stage PUSH is the engine's own message; a preflight has none. `command` and
+    `by_name` are those of the facts. `replaces`: the tag is known to have existed before.
     """
 
     reference: Reference
@@ -33,54 +33,54 @@ class Refusal(NamedTuple):
 
     @property
     def by_words(self) -> bool:
-        """Whether the engine's words say at all that somebody refused; other words have other causes."""
+        """Whether the engine's message says that something was refused; other messages have other causes."""
         push = self.of(Stage.PUSH)
         found = meaning(push.message if push else "")
         return found is Undecided.REFUSAL or isinstance(found, DenialReason)
 
     @property
     def probe(self) -> Evidence | None:
-        """What the credential's own upload met; nobody's, where none was started with the credential."""
+        """The answer to the credential's own upload; to the anonymous one, if none was started with the credential."""
         return self.of(Stage.PROBE, sent=True) or self.of(Stage.PROBE)
 
     @property
     def expired(self) -> bool:
-        """Whether the credential says itself that its time is over."""
+        """Whether the credential itself says that it has expired."""
         return self.credential.expires is not None and self.credential.expires <= self.now
 
     def of(self, stage: Stage, *, sent: bool | None = None) -> Evidence | None:
-        """The last evidence of a stage: later answers know more. `sent`: only of a question asked with the credential,
-        or only of one asked as nobody."""
+        """The last evidence of a stage: later answers know more. `sent`: only answers to requests with the credential
+        (or without it)."""
         asked = (item for item in reversed(self.evidence) if item.stage is stage)
         return next((item for item in asked if sent is None or item.sent is sent), None)
 
     def accepted(self, stage: Stage, *, sent: bool | None = None) -> bool:
-        """Whether the last evidence of a stage is a yes."""
+        """Whether the last answer of a stage is a success."""
         item = self.of(stage, sent=sent)
         return item is not None and item.accepted
 
     def refused(self, stage: Stage, *, sent: bool | None = None) -> bool:
-        """Whether it is a refusal."""
+        """Whether the last answer of a stage is a refusal."""
         item = self.of(stage, sent=sent)
         return item is not None and item.refused
 
 
 def beforehand(fact: Facts, now: float) -> Refusal:
-    """What a preflight learnt, as if of a refusal."""
+    """The evidence of a preflight, as a refusal."""
     if fact.preflight is None:
         raise AssertionError("no preflight was made")
     return refusal_of(fact, (credential_evidence(fact.repository.credential), *fact.preflight.evidence), now)
 
 
 def refusal_of(fact: Facts, evidence: tuple[Evidence, ...], now: float) -> Refusal:
-    """A refusal of what a fact is about; `now` is in seconds since the epoch."""
+    """A refusal of the push that the facts describe; `now` is in seconds since the epoch."""
     credential = fact.repository.credential
     engine, replaces = fact.pushing_engine, isinstance(fact.tag_now, TagHeld)
     return Refusal(fact.reference, credential, evidence, now, engine, fact.command, fact.by_name, replaces)
 
 
 def credential_evidence(credential: Credential) -> Evidence:
-    """What this machine knows of the credential, as the first piece of evidence."""
+    """The first evidence: what this machine knows of the credential."""
     match credential.source.kind:
         case SourceKind.NONE:
             return Evidence(Stage.CREDENTIAL, f"none was found for {credential.registry}, so none was sent", sent=False)
@@ -92,13 +92,13 @@ def credential_evidence(credential: Credential) -> Evidence:
 
 
 _UPLOAD_ADDRESS = re.compile(r"\b(?:post|put|patch|head|get) \"?(https?://[^/\"\s]+)/v2/[^\"\s]+/blobs/uploads/", re.I)
-"""An upload's address in the words of Go's `net/url`, which an engine says where it could not be reached."""
+"""An upload's address in errors of Go's `net/url`, when the engine could not reach it."""
 
 
 def led_astray(refusal: Refusal) -> str:
-    """What shows that a registry names an address that is not its own, in one sentence; empty if nothing does.
+    """One sentence that shows that a registry names a foreign address as its own; empty if nothing does.
 
-    Either it was found so by us, or the engine says where it could not send an upload.
+    Either this program found it, or the engine says where it could not send an upload.
     """
     for item in refusal.evidence:
         if item.code == WRONG_ADDRESS:
@@ -117,10 +117,10 @@ def led_astray(refusal: Refusal) -> str:
 
 
 def trouble_of(item: Evidence) -> FailureKind:
-    """What an answer is that is neither a yes nor a refusal."""
+    """The kind of failure of an answer that is neither a success nor a refusal."""
     return FailureKind.RATE_LIMITED if item.status == HTTPStatus.TOO_MANY_REQUESTS else FailureKind.REGISTRY_ERROR
 
 
 def grants_push(actions: tuple[str, ...] | None) -> bool:
-    """Whether the actions that a token names let it write (distribution `spec/auth/scope.md`)."""
+    """Whether the actions of a token allow a push (distribution `spec/auth/scope.md`)."""
     return bool({"push", "*"} & set(actions or ()))

@@ -1,4 +1,4 @@
-"""What stands behind a failure of TLS, by its words, and what helps: an authority's certificate seldom does; pure."""
+"""TLS errors explained by their text, with a fix: adding an authority's certificate seldom helps; pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pushsafe.oci.reference import server_of
 
 
 class TlsAdvice(NamedTuple):
-    """A sentence on the cause, and what to do next."""
+    """A sentence on the cause, and the fix."""
 
     said: str
     next: str
@@ -21,7 +21,8 @@ class _Row(NamedTuple):
     next: str
 
 
-# The words of Go (net/http, crypto/x509, crypto/tls), of OpenSSL and of registry/http/unreachable.py; the first to fit.
+# The words of Go (net/http, crypto/x509, crypto/tls), of OpenSSL and of registry/http/unreachable.py; the first match
+# counts.
 _ROWS = (
     _Row(
         r"gave http response to https client|first record does not look like a tls handshake|does not speak tls"
@@ -72,7 +73,7 @@ _OTHER = TlsAdvice(
 
 
 def tls_advice(text: str, registry: str) -> TlsAdvice:
-    """What an error's text says of TLS to `registry`, `HOST[:PORT]`; empty where that is not known."""
+    """The meaning of a TLS error of `registry`, `HOST[:PORT]`; empty if unknown."""
     host = registry or "REGISTRY"
     row = next((row for row in _ROWS if re.search(row.pattern, text, re.IGNORECASE)), None)
     said, command = (row.said, row.next) if row else _OTHER
@@ -83,5 +84,5 @@ def tls_advice(text: str, registry: str) -> TlsAdvice:
 
 
 def speaks_plain_http(text: str) -> bool:
-    """Whether a text tells of a server that was asked in HTTPS and does not speak it."""
+    """Whether a text reports a server that was asked over HTTPS and does not speak it."""
     return bool(re.search(_ROWS[0].pattern, text, re.IGNORECASE))

@@ -1,4 +1,4 @@
-"""Everything that the tour's runs meet: a registry, logins, an image; made for them, and taken away after them."""
+"""The environment of the tour's runs: a registry, logins and an image, made for them and removed afterwards."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from pushsafe.oci.reference import Reference, parse
 from pushsafe.runtime.signals import TimedOut, deadline
 
 RUN_SECONDS = 60
-"""After which a run is ended: none of them takes a second."""
+"""The time limit of a run, in seconds; none takes one second."""
 _ENGINE_SECONDS = 10
 _ACTIONS = {Login.READER: ("pull",), Login.WRITER: ("pull", "push")}
 _USERS_OWN = ("DOCKER_", "PUSHSAFE_", "SUDO_")
-"""What begins so names an engine, credentials, settings, or whose configuration to look at."""
+"""Prefixes of variables that select an engine, credentials, settings or a configuration."""
 _NOBODYS: Mapping[str, Mapping[str, str]] = {"registry.invalid": {}}
-"""Where config.json names no registry at all, docker asks the credential helper of the platform."""
+"""without any registry in config.json, docker asks the platform's credential helper"""
 _LAYOUT = "image"
 
 
 class Image(NamedTuple):
-    """Where the image is: docker's flags that name its engine, or the arguments that name its folder; and in words."""
+    """Where the image is: docker's flags for its engine or the arguments for its folder, and a description."""
 
     flags: tuple[str, ...]
     arguments: tuple[str, ...]
@@ -42,7 +42,7 @@ class Image(NamedTuple):
 
 
 class Surroundings(NamedTuple):
-    """What the runs have around them. They are started in `folder`."""
+    """The environment of the runs, which start in `folder`."""
 
     folder: Path
     host: str
@@ -50,13 +50,13 @@ class Surroundings(NamedTuple):
     environ: Mapping[str, str]
 
     def environment(self, login: Login) -> dict[str, str]:
-        """The environment of a run: of logins its docker configuration holds this one alone, and no settings count."""
+        """The environment variables of a run: only this login, and no settings."""
         return {**self.environ, "DOCKER_CONFIG": str(_config(self.folder, login))}
 
 
 @contextmanager
 def surroundings(flags: DockerFlags, environ: Mapping[str, str], interruption: Interruption) -> Iterator[Surroundings]:
-    """Raises UsageError where this machine has no place for them."""
+    """Raises UsageError if this machine has no room for them."""
     with ExitStack() as stack:
         try:
             folder = Path(stack.enter_context(TemporaryDirectory(prefix="docker-pushsafe-try-")))
@@ -83,7 +83,7 @@ def _config(folder: Path, login: Login) -> Path:
 
 
 def _log_in(config: Path, host: str, name: str, password: str) -> None:
-    """What `docker login` writes where there is no credential helper."""
+    """The file that `docker login` writes without a credential helper."""
     auth = base64.b64encode(f"{name}:{password}".encode()).decode()
     config.mkdir()
     auths = {host: {"auth": auth}} if name else _NOBODYS
@@ -101,8 +101,8 @@ def _engines(
     stack: ExitStack,
     interruption: Interruption,
 ) -> Image:
-    """The image in the user's engine if that will do, else in a folder."""
-    # What talks to engines is imported no earlier than it is needed: the tour has begun to tell by then.
+    """The image in the user's engine if that is usable, else in a folder."""
+    # engine adapters are imported late: the tour has begun to print by then
     from pushsafe.demo import user_engine as engines
 
     parsed = (parse(text.format(host=host)) for text in EVERY_TAG)

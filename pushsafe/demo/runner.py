@@ -1,4 +1,4 @@
-"""One run of this very program, shown as it comes, and stopped only where nothing is left behind."""
+"""Runs this program as a child, shows its output as it comes, and ends it only when nothing is left behind."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import NamedTuple
 from pushsafe.engine.process import stop
 from pushsafe.runtime.signals import install_stop
 
-# The same modules from the same places, whichever way this process was started, and none from a current directory.
+# the same modules from the same places, however this process was started, and none from the current directory
 _BOOT = """import sys
 sys.path[:] = sys.argv.pop(1).split("\\n")
 try:
@@ -26,14 +26,14 @@ except KeyboardInterrupt:  # it came while the program was still being imported
 
 
 class Ran(NamedTuple):
-    """Its exit code, and all that it showed, standard output and error in the order in which they came."""
+    """The exit code, and all output, standard output and error in their order."""
 
     status: int
     shown: str
 
 
 class Child:
-    """Runs the program in a folder and with an environment; `show` is given each piece of its output."""
+    """Runs the program in a folder and with an environment; `show` gets each piece of its output."""
 
     def __init__(self, folder: Path, show: Callable[[str], object], interruption: Interruption) -> None:
         self._folder = folder
@@ -52,7 +52,7 @@ class Child:
                     stdin=subprocess.DEVNULL,
                     stdout=theirs,
                     stderr=theirs,
-                    start_new_session=True,  # a Ctrl-C is told to us alone, and we tell it
+                    start_new_session=True,  # Ctrl-C reaches this process alone, which passes it on
                 )
             finally:
                 os.close(theirs)
@@ -78,13 +78,13 @@ class Child:
 def _part(descriptor: int) -> bytes:
     try:
         return os.read(descriptor, 65536)
-    except OSError:  # Linux says EIO when the last one who had a terminal open has gone
+    except OSError:  # Linux answers EIO when the last process has closed the terminal
         return b""
 
 
 @contextmanager
 def _outlet() -> Iterator[tuple[int, int]]:
-    """Our end and the child's, which whoever is given it closes: of a terminal where we show on one, else of a pipe."""
+    """This end and the child's, which the caller closes: a terminal if the output is one, else a pipe."""
     ours, theirs = (_terminal() if sys.stdout.isatty() else None) or os.pipe()
     try:
         yield ours, theirs
@@ -93,7 +93,7 @@ def _outlet() -> Iterator[tuple[int, int]]:
 
 
 def _terminal() -> tuple[int, int] | None:
-    """A terminal like ours that changes nothing on its way; none where no more can be had."""
+    """A terminal like ours that passes bytes unchanged; `None` if no more are available."""
     import pty
     import termios
     import tty
@@ -111,9 +111,9 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interruption:
-    """Whether anybody has told us to stop: Ctrl-C, SIGTERM, docker, or a terminal that was closed.
+    """Whether a stop was requested: Ctrl-C, SIGTERM, docker, or a closed terminal.
 
-    To be told again changes nothing: what was made is being taken away, and whoever ends us at once leaves some of it.
+    Further requests change nothing: cleaning up has begun, and ending at once would leave some of it behind.
     """
 
     def __init__(self) -> None:
@@ -126,7 +126,7 @@ class Interruption:
             with install_stop(environ, self._stop):
                 for number in _SIGNALS:
                     if signal.getsignal(number) is not signal.SIG_IGN:
-                        # In place of the handlers just installed, which end the process at a second signal.
+                        # replaces the handlers just installed, which end the process at a second signal
                         signal.signal(number, lambda *_: self._stop())
                 yield
         finally:
@@ -136,7 +136,7 @@ class Interruption:
 
     @contextmanager
     def possible(self) -> Iterator[None]:
-        """Within this, and nowhere else, the order raises KeyboardInterrupt; at once where it has come before."""
+        """Only within this, a stop request raises KeyboardInterrupt; at once if it came before."""
         self._here = True
         try:
             if self._told:

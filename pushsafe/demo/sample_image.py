@@ -1,4 +1,4 @@
-"""The image of the tour: of a few bytes, made without a network, the same for the same text and platform."""
+"""The tour's image: a few bytes, made without a network, the same for the same text and platform."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _CREATED = "2024-01-01T00:00:00Z"
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG = "application/vnd.oci.image.config.v1+json"
 _LAYER = "application/vnd.oci.image.layer.v1.tar"
-"""Not compressed: what a compression makes of the same bytes differs from one zlib to another."""
+"""Uncompressed: zlib versions compress the same bytes differently."""
 
 
 class Image(NamedTuple):
-    """Its config as the bytes that its ID is the digest of, and its layers as tar files."""
+    """The config's bytes, whose digest is the image's ID, and the layers as tar files."""
 
     config: bytes
     layers: tuple[bytes, ...]
@@ -41,7 +41,7 @@ def image(text: str, platform: Platform) -> Image:
 
 
 def docker_archive(made: Image, names: Sequence[str]) -> bytes:
-    """What `docker save` of older engines writes, and every engine loads."""
+    """The format that `docker save` of older engines writes, and every engine loads."""
     config = f"{_hex(made.config)}.json"
     layers = {f"{_hex(layer)}/layer.tar": layer for layer in made.layers}
     manifest = [{"Config": config, "RepoTags": list(names), "Layers": list(layers)}]
@@ -49,7 +49,7 @@ def docker_archive(made: Image, names: Sequence[str]) -> bytes:
 
 
 def oci_layout(made: Image) -> Mapping[str, bytes]:
-    """Every file of a layout that holds this image alone, by its path (OCI image specification, `image-layout.md`)."""
+    """Every file of an image layout with this image alone, by path (OCI image specification, `image-layout.md`)."""
     manifest = _json(
         {
             "schemaVersion": 2,

@@ -1,4 +1,4 @@
-"""What the tour shows: its runs, what comes of each, and why."""
+"""The tour's runs, with their expected results and the reasons."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _REFUSAL = "UNAUTHORIZED; authentication required"
 
 
 class Login(Enum):
-    """As whom a run goes to the registry; the value is the account's name."""
+    """The login that a run uses; the value is the account's name."""
 
     NOBODY = ""
     READER = "reader"
@@ -22,8 +22,8 @@ class Login(Enum):
 class Run(NamedTuple):
     """One run of `docker pushsafe`.
 
-    In texts and references `{host}` stands for the registry. `before` says what has changed since the run before, `why`
-    what is to be seen. `status` and all of `says` must come of it, else the tour does not claim to have shown it.
+    `{host}` in texts and references stands for the registry. `before` is what changed since the last run, `why` what to
+    watch for. The run must end with `status` and print all of `says`, or the tour reports that it failed.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""The tour: its runs one after the other, what they show, and whether that is what was to come of them."""
+"""The tour: shows its runs one after the other, and checks that each has the expected result."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 
 
 class Page:
-    """What is shown on standard output, and why that came to an end, if it did."""
+    """The output so far, and why it ended, if it did."""
 
     def __init__(self) -> None:
         self.problem = ""
@@ -37,7 +37,7 @@ class Page:
         self.add(f"{self.ink(text, *codes)}\n")
 
     def paragraph(self, text: str, first: str, indent: str) -> None:
-        """A text in lines that are not too wide, the first of which begins in its own way."""
+        """A wrapped text whose first line has its own prefix."""
         wrapper = textwrap.TextWrapper(
             self._width,
             initial_indent=first,
@@ -49,11 +49,11 @@ class Page:
             self.line(line)
 
     def remark(self, text: str) -> None:
-        """What the tour says of a run, unlike what the run itself says."""
+        """A line of the tour itself, as opposed to the run's."""
         self.paragraph(text, "# ", "# ")
 
     def command(self, options: Sequence[str], references: Sequence[str]) -> None:
-        """As it would be typed."""
+        """The command as a user would type it."""
         first, *others = references
         start = " ".join(("$ docker pushsafe", *options, first))
         line = " ".join((start, *others))
@@ -61,7 +61,7 @@ class Page:
 
 
 def tour(flags: DockerFlags, environ: Mapping[str, str]) -> int:
-    """The exit code: 0 where every run came out as it was to."""
+    """The exit code: 0 if every run had the expected result."""
     page, interruption = Page(), Interruption()
     with interruption.listening(environ), surroundings(flags, environ, interruption) as around:
         _introduce(around, flags, page)
@@ -86,7 +86,7 @@ def _introduce(around: Surroundings, flags: DockerFlags, page: Page) -> None:
 
 
 def _carry_out(number: int, run: Run, around: Surroundings, child: Child, page: Page) -> str:
-    """Show one run; in what it differs from what was to come of it, empty where it does not."""
+    """Show one run; how it differs from the expected result, empty if it does not."""
     references = [text.format(host=around.host) for text in run.references]
     page.line()
     page.line(f"{number}/{len(RUNS)}  {run.title}", BOLD)

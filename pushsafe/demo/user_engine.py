@@ -1,4 +1,4 @@
-"""The user's engine as the tour uses it: only if it reaches the registry, and it keeps nothing."""
+"""The user's engine for the tour: used only if it reaches the registry, and left as it was."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ TAKING_SECONDS = 10
 
 
 class Unusable(PushsafeError):
-    """The engine is there and not for the tour; the message says why."""
+    """The engine exists but cannot be used for the tour; the message says why."""
 
 
 def address_of(flags: DockerFlags, environ: Mapping[str, str]) -> EngineAddress:
-    """Where docker would look for the engine. Raises PushsafeError unless that is this machine."""
+    """The address where docker would look for the engine. Raises PushsafeError unless that is this machine."""
     address = resolve(flags, environ)
     if not address.is_local:
         raise Unusable(f"the engine at {masked(address.host)} is not on this machine")
@@ -32,9 +32,9 @@ def address_of(flags: DockerFlags, environ: Mapping[str, str]) -> EngineAddress:
 
 
 def reached(address: EngineAddress, login: Credential, names: Sequence[Reference]) -> tuple[Engine, Platform]:
-    """An engine that reaches the registry of a login and has nothing of these names; and its platform.
+    """An engine that reaches the login's registry and has none of these names; and its platform.
 
-    Raises PushsafeError with the reason why there is none.
+    Raises PushsafeError if there is none.
     """
     engine = Engine(address)
     try:
@@ -52,7 +52,7 @@ def reached(address: EngineAddress, login: Credential, names: Sequence[Reference
 
 
 def flags(address: EngineAddress) -> tuple[str, ...]:
-    """docker's flags that lead there from any configuration."""
+    """docker's flags for this engine, whatever the configuration."""
     if not address.tls:
         return (f"--host={address.host}",)
     files = (("tlscacert", address.ca_file), ("tlscert", address.cert_file), ("tlskey", address.key_file))
@@ -61,11 +61,11 @@ def flags(address: EngineAddress) -> tuple[str, ...]:
 
 
 def take_back(engine: Engine, names: Sequence[Reference]) -> None:
-    """Take these names from the engine, and with the last one the image; says which are still there."""
+    """Remove these names from the engine, and with the last one the image; warns of those still there."""
     left: Sequence[Reference] = names
     with suppress(PushsafeError, TimedOut), deadline(TAKING_SECONDS):
         for name in names:
-            with suppress(PushsafeError):  # of one that is not there
+            with suppress(PushsafeError):  # one that does not exist
                 engine.untag(name)
         left = _of(engine, names)
     engine.close()

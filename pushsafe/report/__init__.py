@@ -1,4 +1,4 @@
-"""Renderers: a value in, a text out; no decision in them."""
+"""Renderers: values in, text out; no decisions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Renderer(Protocol):
-    """What the module of an output format has."""
+    """What the module of an output format provides."""
 
     def render(self, report: Report, *, color: bool = ..., timings: bool = ...) -> str: ...
     def render_diagnosis(self, found: Diagnosis, *, color: bool = ...) -> str: ...
@@ -19,7 +19,7 @@ class Renderer(Protocol):
 
 
 class Format(NamedTuple):
-    """An output format: the module that renders it, and whether people read it, who are also told things on stderr."""
+    """An output format: the module that renders it, and whether it is for people, who also get messages on stderr."""
 
     module: str
     for_people: bool = False
@@ -30,5 +30,5 @@ class Format(NamedTuple):
 
 
 FORMATS = {"human": Format("human", for_people=True), "json": Format("json")}
-"""Every output format by its name; the first is the default."""
+"""Every output format by name; the first is the default."""
 DEFAULT_FORMAT = next(iter(FORMATS))

@@ -1,4 +1,4 @@
-"""The file of `--digest-file`: a regular one appears whole or not at all, anything else is written to."""
+"""The file of `--digest-file`: a regular file is replaced atomically, anything else is written to."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pushsafe.model.report import Report
 
 
 class DigestFile:
-    """A path tried for writability; nothing is changed there before `write`.
+    """A path checked for writability; nothing changes there before `write`.
 
     Raises UsageError for a path that cannot be written.
     """
@@ -33,7 +33,7 @@ class DigestFile:
             raise self._refused("permission denied")
 
     def write(self, text: str) -> str:
-        """Write the text; why it could not be written, empty if it was."""
+        """Write the text; the error, empty if there is none."""
         try:
             self._write(text.encode())
         except OSError as error:
@@ -45,7 +45,7 @@ class DigestFile:
         return UsageError(f"cannot write {self._given}: {why}", hint)
 
     def _replaceable(self) -> Path | None:
-        """The file that a new one takes the place of, links resolved; None for devices, pipes and our own output."""
+        """The file to replace, links resolved; None for devices, pipes and this program's own output."""
         target = resolve_links(self._given)
         if self._status is None and not os.path.basename(self._given):  # noqa: PTH119 - empty, or ends with a slash
             raise FileNotFoundError(errno.ENOENT, "it names no file")
@@ -55,14 +55,14 @@ class DigestFile:
             raise IsADirectoryError(errno.EISDIR, "it is a folder")
         if stat.S_ISSOCK(self._status.st_mode):
             raise OSError(errno.ENXIO, "it is a socket")
-        # /proc/self/fd/N, where /dev/stdout and >(...) lead, may resolve to a name that is not the file's any more.
+        # /proc/self/fd/N, where /dev/stdout and >(...) lead, may resolve to a name that is no longer the file's
         found = _status(str(target))
         same = found is not None and os.path.samestat(found, self._status)
         regular = stat.S_ISREG(self._status.st_mode) and same and self._own_stream() is None
         return target if regular else None
 
     def _try(self, folder: Path) -> bool:
-        """Whether a new file can be made there; an existing one in a closed folder may still be written to."""
+        """Whether a new file can be created there; an existing one in a read-only folder may still be writable."""
         inside = _opened(folder)
         try:
             half, descriptor = _new(inside)
@@ -77,7 +77,7 @@ class DigestFile:
         return True
 
     def _own_stream(self) -> int | None:
-        """The descriptor of our own output, if that is what the path leads to: the report is there already."""
+        """The descriptor of this program's own output, if the path leads there: the report is already in it."""
         for descriptor in (1, 2):
             with suppress(OSError):
                 if self._status is not None and os.path.samestat(os.fstat(descriptor), self._status):
@@ -89,7 +89,7 @@ class DigestFile:
             return
         own = self._own_stream()
         if own is None:
-            resolve_links(self._given)  # what was planted since then
+            resolve_links(self._given)  # refuses links planted since then
             Path(self._given).write_bytes(data)
             return
         sys.stdout.flush()
@@ -97,7 +97,7 @@ class DigestFile:
             data = data[os.write(own, data) :]
 
     def _replace(self, target: Path, data: bytes) -> bool:
-        """Put a new file in its place; False where there is one that cannot be replaced, as a mount of one file."""
+        """Replace the file; False if it cannot be replaced, e.g. a mount of a single file."""
         folder = _opened(target.parent)
         try:
             half, descriptor = _new(folder)
@@ -126,13 +126,12 @@ def _status(path: str) -> os.stat_result | None:
 
 
 def _opened(folder: Path) -> int:
-    """A descriptor of a folder that is no link itself: whoever puts one in its place meanwhile leads us nowhere."""
+    """A descriptor of a folder that is no link: replacing the folder meanwhile has no effect."""
     return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
 
 
 def _new(folder: int) -> tuple[str, int]:
-    """A new file in an open folder under a name that nobody has; unlike tempfile's, with the permissions that the
-    user's umask gives."""
+    """A new file with a random name in an open folder; unlike tempfile's, with the permissions of the user's umask."""
     half = f".pushsafe-{os.urandom(8).hex()}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     return half, os.open(half, flags, 0o666, dir_fd=folder)
@@ -144,18 +143,18 @@ def render(report: Report) -> str:
         for result in report.results
         if result.confirmed and not result.staging and isinstance(result.outcome, Pushed)
     )
-    return "".join(dict.fromkeys(lines))  # a tag that was listed twice is one tag
+    return "".join(dict.fromkeys(lines))  # a tag listed twice is one tag
 
 
 _MOST_LINKS = 40
-"""Links on one way (Linux: MAXSYMLINKS)."""
+"""The most links on one path (Linux: MAXSYMLINKS)."""
 
 
 def resolve_links(given: str) -> Path:
-    """The absolute path without links; parts that are not there are taken as they are.
+    """The absolute path without links; missing parts are kept as they are.
 
-    Raises OSError for a link that somebody else has planted in a sticky folder that everybody may write to, for a
-    ring of links, and for a folder that is closed to us.
+    Raises OSError for a link that another user placed in a world-writable sticky folder, for a cycle of links, and for
+    a folder that may not be entered.
     """
     here, left, links = Path("/"), _parts(Path.cwd() / given), 0
     while left:
@@ -171,7 +170,7 @@ def resolve_links(given: str) -> Path:
 
 
 def _parts(path: Path) -> list[str]:
-    """What stands below the root, the last one first."""
+    """The parts below the root, the last one first."""
     return [*reversed(path.parts[1:])]
 
 

@@ -1,4 +1,4 @@
-"""Text for a person: a report with findings, plan, results and a summary; a diagnosis; an explanation."""
+"""Text for people: a report with findings, plan, results and summary; a diagnosis; an explanation."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ _STAGES = {
     Stage.VERIFY: "read back",
 }
 _SAME = {DenialReason.NOT_LOGGED_IN: "PS301", DenialReason.CREDENTIAL_EXPIRED: "PS302"}
-"""The rules whose findings say no more than a denial for this reason does."""
+"""The rules whose findings a denial for this reason makes redundant."""
 
 
 def render(report: Report, *, color: bool = False, evidence: bool = True, timings: bool = False) -> str:
-    """Findings, one block for each listed reference, the plan where one was asked for, and a line that sums up.
+    """Findings, one block for each listed reference, the plan if requested, and a summary line.
 
-    Denials without their `evidence`, where that is shown in another way; with `timings` what each phase took.
+    Denials come without their `evidence` if that is shown elsewhere; with `timings` the seconds of each phase.
     """
     ink = Ink(color)
     blocks: list[Iterable[str]] = [
@@ -63,12 +63,12 @@ def render(report: Report, *, color: bool = False, evidence: bool = True, timing
 
 
 def _tells(outcome: Outcome) -> bool:
-    """Whether it is more than that nothing was pushed, which the last line says of all."""
+    """Whether it says more than that nothing was pushed, which the last line says for all."""
     return not isinstance(outcome, NotPushed) or outcome.begun
 
 
 def render_errors(errors: Iterable[RunError], *, color: bool = False) -> str:
-    """What ended the run, for stderr."""
+    """The error that ended the run, for stderr."""
     ink = Ink(color)
     lines = []
     for error in errors:
@@ -79,12 +79,12 @@ def render_errors(errors: Iterable[RunError], *, color: bool = False) -> str:
 
 
 def render_findings(findings: Iterable[Finding], *, color: bool = False) -> str:
-    """Findings alone, for stderr."""
+    """The findings alone, for stderr."""
     return "".join(f"{line}\n" for finding in findings for line in _finding(finding, Ink(color)))
 
 
 def render_quiet(report: Report) -> str:
-    """Each tag that was asked for, is in place and verified, one a line, as `docker push --quiet` does."""
+    """Each requested tag that is in place and verified, one per line, as `docker push --quiet` does."""
     wanted = (result for result in report.results if result.confirmed and not result.staging)
     return "".join(dict.fromkeys(f"{result.reference}\n" for result in wanted))
 
@@ -93,7 +93,7 @@ def render_quiet(report: Report) -> str:
 
 
 def _said_by_denial(finding: Finding, report: Report) -> bool:
-    """Whether a denial says the same of the same registry, and with its evidence."""
+    """Whether a denial is the same for the same registry, evidence included."""
     return any(
         finding.code == _SAME.get(result.outcome.denial.reason)
         and finding.reference.registry == result.reference.registry
@@ -120,7 +120,7 @@ def _untold(check: RepositoryCheck, ink: Ink) -> Iterator[str]:
 
 
 def _results(report: Report, ink: Ink, evidence: bool) -> Iterator[Iterable[str]]:
-    """One block a result; neither the reason of a refusal nor the digest of a tag is told twice."""
+    """One block for each result; a denial's reason and an image's digest appear once."""
     shown: set[str] = set()
     verdicts = {check.name: check.verdict for check in report.preflight}
     told: dict[tuple[str, tuple[str, ...]], Reference] = {}
@@ -195,7 +195,7 @@ def _now(state: TagState | None) -> str:
 
 
 def _replaced(pushed: Pushed, before: TagState | None) -> str:
-    """What a push did to the tag, where that was looked at."""
+    """How a push changed the tag, if it was inspected before."""
     match before:
         case TagHeld(manifest) if manifest.digest != pushed.digest:
             return f"replaced {manifest.digest}"
@@ -206,7 +206,7 @@ def _replaced(pushed: Pushed, before: TagState | None) -> str:
 
 
 def _pushed(result: TagResult, pushed: Pushed, name: str, ink: Ink, *, brief: bool) -> Iterator[str]:
-    """A tag that is in place; a `brief` one names a digest that was shown before."""
+    """A tag in place; `brief`: its digest was shown before."""
     did = {How.PUSHED: "pushed", How.TAGGED: "tagged", How.ALREADY_THERE: "already there"}[pushed.how]
     parts = (layers_line(pushed.layers) if pushed.layers else "", _replaced(pushed, result.before))
     details = "; ".join(filter(None, parts))
@@ -257,7 +257,7 @@ _LAST = "last, and only when all of that is in place:"
 
 
 def plan_lines(plan: PushPlan, ink: Ink) -> list[str]:
-    """Lines, one for each tag, by registry; the moving tags after all others."""
+    """A line for each tag, by registry; the moving tags last."""
     lines = [ink("the plan:", BOLD)]
     for last in (False, True):
         steps = [step for step in plan.steps if step.last is last]
@@ -288,9 +288,9 @@ def _step_words(step: Step) -> tuple[str, str]:
 
 
 class Summary(NamedTuple):
-    """Tags of a run, each counted once: those in place and verified, and of these by how they got there.
+    """Tags of a run, each counted once: those in place and verified, and how they got there.
 
-    `layers` are those of every push of the engine, `pushes` how many pushes that were.
+    `layers` are those of all engine pushes, `pushes` the number of these.
     """
 
     tags: int
@@ -301,7 +301,7 @@ class Summary(NamedTuple):
 
 
 def summarize(report: Report) -> Summary:
-    """Count what a report says."""
+    """Count the results of a report."""
     results = {str(result.reference): result for result in report.results}.values()
     confirmed = [result.outcome for result in results if result.confirmed and isinstance(result.outcome, Pushed)]
     pushed = [result.outcome for result in results if isinstance(result.outcome, Pushed)]
@@ -323,7 +323,7 @@ def summarize(report: Report) -> Summary:
 
 
 def summary_lines(report: Report, ink: Ink, *, timings: bool = False) -> list[str]:
-    """The last lines of the report for a person; with `timings` what each phase took."""
+    """The last lines of the report; with `timings` the seconds of each phase."""
     found = summarize(report)
     lines = [_verdict(report, found, ink), *_details(found)] if report.results else []
     if timings and report.timings:
@@ -355,7 +355,7 @@ def _verdict(report: Report, found: Summary, ink: Ink) -> str:
 
 
 def _begun(outcome: Outcome) -> bool:
-    """Whether something may have got there all the same."""
+    """Whether something may have been pushed all the same."""
     match outcome:
         case NotPushed():
             return outcome.begun
@@ -368,7 +368,7 @@ def _begun(outcome: Outcome) -> bool:
 
 
 def _lost(report: Report) -> str:
-    """What became of the tags that are not in place."""
+    """The outcomes of the tags that are not in place."""
     results = {str(result.reference): result.outcome for result in report.results}.values()
     kinds = ((Denied, "denied"), (Failed, "failed"), (NotPushed, "not pushed"))
     counted = [(sum(isinstance(outcome, kind) for outcome in results), said) for kind, said in kinds]
@@ -387,7 +387,7 @@ def _in_place(found: Summary) -> str:
 
 
 def _details(found: Summary) -> list[str]:
-    """How the tags got there, and what travelled; nothing where the one tag's own lines say it all."""
+    """How the tags got there, and the bytes sent; empty if a single tag's own lines say it all."""
     if found.tags < 2 or not found.confirmed:
         return []
     said = ", ".join(f"{number} {how.value.replace('-', ' ')}" for how, number in found.how if number)
@@ -408,17 +408,17 @@ _STEPS = {
 
 
 def render_diagnosis(found: Diagnosis, *, color: bool = False) -> str:
-    """A line for each step, then what a push would come to and the next command."""
+    """A line for each step, then the outcome of a push and the next command."""
     ink = Ink(color)
     width = max(len(step.name) for step in found.steps)
     steps = "".join(f"{ink(*_STEPS[step.status])} {step.name:<{width}}  {step.detail}\n" for step in found.steps)
-    # The step of the engine says what is wrong with it; what mends it is left to say.
+    # the engine's step has the error; only the fix is left to say
     hints = "".join(f"  try: {ink(error.hint, BOLD)}\n" for error in found.report.errors if error.hint)
     return f"{steps}\n{hints}{render(found.report, color=color, evidence=False)}"
 
 
 def render_explanation(explanation: Explanation, *, color: bool = False) -> str:
-    """The cause, what it means, the line that decided, and what to do next."""
+    """The cause, its meaning, the decisive line, and what to do next."""
     ink = Ink(color)
     cause = ink(explanation.cause, YELLOW if explanation.cause == UNCLEAR else RED, BOLD)
     repository = f" ({explanation.repository})" if explanation.repository else ""

@@ -1,6 +1,6 @@
-"""One JSON document for programs, versioned by `schema`: a report, a diagnosis, an explanation.
+"""One JSON document for programs, versioned by `schema`: a report, a diagnosis or an explanation.
 
-docs/report.schema.json, docs/diagnosis.schema.json and docs/explanation.schema.json describe them.
+See docs/report.schema.json, docs/diagnosis.schema.json and docs/explanation.schema.json.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from pushsafe.report.exit_codes import exit_code
 from pushsafe.report.human import summarize
 
 SCHEMA = 1
-"""Raised when a field goes or changes its meaning; new fields do not raise it."""
+"""Incremented if a field is removed or changes its meaning, not for new fields."""
 
 _Object = dict[str, Any]
 
@@ -81,7 +81,7 @@ def _written(document: _Object) -> str:
 
 
 def _errors(report: Report) -> list[_Object]:
-    """What concerns the whole run, as objects."""
+    """Errors of the whole run, as objects."""
     return [{"kind": error.kind.value, "message": error.message, "hint": error.hint} for error in report.errors]
 
 
@@ -112,7 +112,7 @@ def _result(result: TagResult) -> _Object:
 
 
 def _outcome(outcome: Outcome) -> _Object:
-    """What became of a push, as the fields of an object: its name, and what is known of it."""
+    """The outcome of a push as fields of an object."""
     found: _Object = {"outcome": "", "why": "", "digest": None, "layers": None, "denial": None, "failure": None}
     match outcome:
         case Pushed(digest, layers, how):
@@ -173,7 +173,7 @@ def _verification(result: TagResult) -> _Object:
 
 
 def _tag_state(state: TagState | None) -> _Object | None:
-    """What a tag named before the push, as an object; null where nobody asked."""
+    """What a tag named before the push, as an object; null if it was not asked."""
     found: _Object = {"state": "", "digest": None, "platforms": [], "detail": ""}
     match state:
         case TagHeld(manifest):

@@ -1,4 +1,4 @@
-"""Progress for whoever reads it later, in a CI log: a line for each finished tag, and now and then how it stands."""
+"""Progress for logs: a line for each finished tag, and a status line now and then."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from pushsafe.report.progress_state import pause, standing
 from pushsafe.report.style import plain, size
 
 INTERVAL = 10.0
-"""Seconds that pass at least between two lines of one kind that tell of no result."""
+"""The fewest seconds between two status lines of a kind."""
 
 _DONE = {
     How.PUSHED: ("pushed and verified", "pushed, not confirmed"),
     How.TAGGED: ("tagged and verified", "tagged, not confirmed"),
     How.ALREADY_THERE: ("already there and verified", "already there, not confirmed"),
 }
-"""What is said of a tag that is in place: confirmed, and not."""
+"""The words for a tag in place, verified and not."""
 
 
 class Patient:
-    """A stream that loses what it cannot write: nobody who pushes cares whether progress is read."""
+    """A stream that drops what it cannot write: progress must not fail a push."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        with suppress(OSError, ValueError):  # ValueError: it was closed, or has no such characters
+        with suppress(OSError, ValueError):  # ValueError: it is closed, or lacks the characters
             self._stream.write(text)
         self.flush()
         return len(text)
@@ -49,7 +49,7 @@ class Patient:
 
 
 def every(seconds: float, do: Callable[[], None]) -> Callable[[], None]:
-    """Do something again and again in a thread of its own; calling what is returned ends that."""
+    """Call a function repeatedly in its own thread; the result ends that when called."""
     over = threading.Event()
 
     def again() -> None:
@@ -61,15 +61,15 @@ def every(seconds: float, do: Callable[[], None]) -> Callable[[], None]:
 
     def end() -> None:
         over.set()
-        thread.join(1.0)  # no longer: it may be writing to a pipe that nobody reads
+        thread.join(1.0)  # no longer: it may be writing to a pipe that no one reads
 
     return end
 
 
 class Lines(Tracker):
-    """A line for each finished tag, for a pause, and, while nothing is finished for long, of how it stands.
+    """A line for each finished tag and each pause, and a status line if nothing finishes for long.
 
-    A thread looks whether such a line is due: an engine may be silent for long.
+    A thread checks whether such a line is due: an engine may be silent for long.
     """
 
     def __init__(
@@ -78,13 +78,13 @@ class Lines(Tracker):
         clock: Callable[[], float] = time.monotonic,
         repeat: Callable[[float, Callable[[], None]], Callable[[], None]] = every,
     ) -> None:
-        """`repeat` calls a function every so many seconds until what it returns is called."""
+        """`repeat` calls a function every so many seconds until its result is called."""
         super().__init__()
         self._stream = Patient(stream or sys.stderr)
         self._clock = clock
         self._repeat = repeat
         self._end: Callable[[], None] | None = None
-        # What was told last, when, and how many bytes had travelled by then.
+        # the last message, its time, and the bytes sent by then
         self._told, self._since, self._travelled = "", clock(), 0
         self._waited: float | None = None
 
@@ -113,7 +113,7 @@ class Lines(Tracker):
             self._end()
 
     def _look(self) -> None:
-        """Write how it stands, if that is due and news."""
+        """Write a status line, if one is due and differs from the last."""
         with self._lock:
             seconds = self._clock() - self._since
             line = standing(self._run)

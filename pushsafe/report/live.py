@@ -1,4 +1,4 @@
-"""Progress on a terminal while a run goes on: every push and layer live, and nothing of it left at the end."""
+"""Live progress on a terminal: every push and layer, wiped at the end."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 
 class Lazy(Display):
-    """A display that is made when it is clear what is pushed: a refusal needs none.
+    """A display that is created when a push is planned: a refusal needs none.
 
-    Warnings are told before that, while a person at the terminal can still think better of it.
+    Warnings are shown before, while the user can still interrupt.
     """
 
     def __init__(self, make: Callable[[], Display], *, color: bool = False) -> None:
@@ -63,14 +63,14 @@ class Lazy(Display):
 
 
 class Live(Tracker):
-    """Every push under way and each of its layers that travels, with bytes and rate; wiped at the end.
+    """Every active push and each of its layers in transit, with bytes and rate; wiped at the end.
 
-    A layer is known by its push and its name: two pushes may send the same one.
+    A layer is identified by its push and name: two pushes may send the same one.
     """
 
     def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
-        # rich is imported for terminals only: it costs more than the rest of a start together.
+        # rich is imported for terminals only: it costs more than the rest of a start together
         from rich.console import Console
         from rich.live import Live as Region
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
@@ -78,7 +78,7 @@ class Live(Tracker):
 
         self._console = console or Console(file=cast(TextIO, Patient(sys.stderr)))
         self._clock = clock
-        # Each bar is drawn as a table of its own, so what may differ in width has a least one.
+        # each bar is its own table, so columns of varying width need a minimum
         self._bars: Progress = Progress(
             TextColumn("  {task.description}", markup=False),
             BarColumn(bar_width=24, complete_style="cyan", finished_style="cyan"),
@@ -131,12 +131,12 @@ class Live(Tracker):
         self._region.stop()
 
     def render(self) -> RenderableType:
-        """What the terminal shows now: lines that are fewer than it has, each of them one that does not wrap."""
+        """What the terminal shows now: fewer lines than it has, none of which wraps."""
         from rich.console import Group
 
         with self._lock:
             run = self._run
-            # One line stays free: where the cursor ends below the last one, what has scrolled away cannot be wiped.
+            # one line stays free: the cursor ends below the last line, and lines that scroll away cannot be wiped
             room = max(self._console.height - 1, 1)
             tags = f"{run.done} of {run.total} {many(run.total, 'tag')}" if run.total else f"{run.done} done"
             last = [*map(_line, filter(None, (run.read,))), *self._pause(), *self._sent()]
@@ -144,13 +144,13 @@ class Live(Tracker):
             return Group(*rows[:room])
 
     def _pushes(self, room: int) -> list[RenderableType]:
-        """The pushes and their bars, in at most so many lines; pushes go before bars."""
+        """The pushes and their bars, in at most so many lines; pushes take precedence."""
         tasks = {task.id: task for task in self._bars.tasks}
         bars: dict[str, list[RenderableType]] = {name: [] for name in self._run.pushes}
         for (name, _layer), task in self._tasks.items():
             bars[name].append(self._bars.make_tasks_table([tasks[task]]))
         wanted = len(bars) + len(self._tasks)
-        spare = room if wanted <= room else max(room - 1, 0)  # the last line tells how many there are no lines for
+        spare = room if wanted <= room else max(room - 1, 0)  # the last line counts those that do not fit
         shown = list(self._run.pushes.items())[:spare]
         left = spare - len(shown)
         rows: list[RenderableType] = []
@@ -160,7 +160,7 @@ class Live(Tracker):
         return rows if wanted <= room else [*rows, _line(f"  and {wanted - len(rows)} more")]
 
     def _headed(self, push: Push) -> Text:
-        """A push in one line; what is too long for it loses its beginning: the tag tells most."""
+        """A push in one line; a long reference loses its beginning, because the tag says most."""
         counts = f"   layers: {push.counts}" if push.counts else ""
         room = max(self._console.width - len("pushing ") - len(counts), len("…:1.2.3"))
         name = push.name if len(push.name) <= room else f"…{push.name[1 - room :]}"
@@ -178,18 +178,18 @@ class Live(Tracker):
     def _sent(self) -> list[RenderableType]:
         if not self._run.travelled:
             return []
-        # Not of how many: layers that wait have no size yet.
+        # without a total: waiting layers have no size yet
         self._rate.update(self._all, description=f"sent {size(self._run.travelled)}")
         return [self._rate.make_tasks_table(self._rate.tasks)]
 
     def _drop(self, reference: str) -> None:
-        """Take the bars of a push away."""
+        """Remove the bars of a push."""
         for key in [key for key in self._tasks if key[0] == reference]:
             self._bars.remove_task(self._tasks.pop(key))
 
 
 def _line(text: str) -> Text:
-    """A text as it stands, in one line."""
+    """A text, unstyled, in one line."""
     from rich.text import Text
 
     return Text(text, no_wrap=True, overflow="ellipsis")

@@ -1,4 +1,4 @@
-"""What a command shows: the report in its form, errors, progress, and the exit code that goes with it."""
+"""The output of a command: the report in its format, errors, progress, and the exit code."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 
 _PUSHING = frozenset(("build", "push", "tag", "verify"))
-"""Phases that begin only when the warnings have been told."""
+"""The phases that begin only after the warnings were shown."""
 
 
 class Output(NamedTuple):
     """How the report is shown, and where else it is written.
 
-    Progress is not drawn where it is not `live`: somebody else draws on the terminal.
+    `live` is false if something else draws on the terminal: then progress is not drawn.
     """
 
     format: str
@@ -38,9 +38,9 @@ class Output(NamedTuple):
 
 
 def show(report: Report, output: Output) -> int:
-    """Render the report, write the digest file, and return the exit code: that of the run, whoever still listens.
+    """Render the report, write the digest file, and return the exit code, whether or not output can be written.
 
-    The run is over: whoever tells it to stop now gets the report all the same, and is obeyed at the second time.
+    The run is over: a first signal to stop still gets the report, the second one ends it.
     """
     with install_stop({}, lambda: None):
         return _show(report, output)
@@ -69,7 +69,7 @@ def _show(report: Report, output: Output) -> int:
 
 
 def end(status: ExitCode, problem: str) -> int:
-    """The exit code of a run or command whose output was written, or was not for this reason."""
+    """The exit code of a run or command after its output was written; `problem` is why it could not be."""
     if not problem:
         return status
     show_errors((RunError(ErrorKind.ENGINE, f"the report cannot be written: {problem}"),))
@@ -77,14 +77,14 @@ def end(status: ExitCode, problem: str) -> int:
 
 
 def _without_verified(report: Report) -> Report:
-    """What `--quiet` still says on stderr: what went wrong, and nothing where nothing did."""
+    """The messages that `--quiet` keeps on stderr: errors only."""
     if exit_code(report) is ExitCode.OK:
         return report._replace(results=(), findings=())
     return report
 
 
 def _untold(report: Report) -> Report:
-    """What a terminal has not shown yet: warnings were told before the push."""
+    """What a terminal has not shown yet: warnings were shown before the push."""
     told = sys.stderr.isatty() and sys.stdout.isatty() and not _PUSHING.isdisjoint(dict(report.timings))
     mentioned = tuple(finding for finding in report.findings if finding.severity is Severity.INFO)
     return report._replace(findings=mentioned) if told else report

@@ -1,4 +1,4 @@
-"""What a display of a run is told: a base that shows nothing, and one that keeps count."""
+"""Displays of a run: a base that shows nothing, and one that keeps state."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pushsafe.report.progress_state import Underway
 
 
 class Display:
-    """An observer of the run that is closed at its end, and shows nothing: others override what they care for."""
+    """An observer that is closed at the end of the run, and shows nothing; subclasses override what they show."""
 
     def warned(self, findings: Sequence[Finding]) -> None: ...
     def planned(self, tags: Sequence[Reference]) -> None: ...
@@ -27,7 +27,7 @@ class Display:
 
 
 class Tracker(Display):
-    """A display that knows how the run stands; `_lock` guards that, since several threads tell of it."""
+    """A display that keeps the state of the run, guarded by `_lock`: notices come from several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()

@@ -1,4 +1,4 @@
-"""What is known of a run that goes on: tags that are done, pushes under way, their layers, what has travelled."""
+"""The state of a run in progress: finished tags, active pushes, their layers, bytes sent."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SPARED = frozenset((LayerState.REUSED, LayerState.MOUNTED))
 
 
 class Push:
-    """What the engine has told of one push since it began."""
+    """What the engine has reported of one push since it began."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -31,27 +31,27 @@ class Push:
 
     @property
     def sent(self) -> int:
-        """The bytes that have travelled."""
+        """The bytes sent."""
         return sum(map(_sent, self.layers.values()))
 
     @property
     def size(self) -> int:
-        """The bytes that travel in all, as far as the engine has named them."""
+        """The total bytes to send, as far as the engine has reported them."""
         travelling = (event for event in self.layers.values() if event.state not in _SPARED)
         return sum(max(event.total, event.current) for event in travelling)
 
     @property
     def counts(self) -> str:
-        """Layers by their state, e.g. `5 reused, 2 sent, 1 pushing`."""
+        """Layers by state, e.g. `5 reused, 2 sent, 1 pushing`."""
         counted = Counter(event.state for event in self.layers.values())
         return ", ".join(f"{counted[state]} {state.value}" for state in _ORDER if counted[state])
 
 
 class Underway:
-    """The run as it stands; for one thread at a time.
+    """The state of the run; not thread-safe.
 
-    `total` is the number of tags, 0 where it is not known yet; `travelled` are the bytes of all pushes, those that are
-    over and those that were begun anew as well.
+    `total` is the number of tags, 0 if unknown; `travelled` are the bytes of all pushes, finished and restarted ones
+    included.
     """
 
     def __init__(self) -> None:
@@ -69,16 +69,16 @@ class Underway:
         self.total = len({str(tag) for tag in tags})
 
     def reading(self, place: str, done: int, whole: int) -> None:
-        """Files are looked at before anything is sent; the first push, or the last byte of them, ends that."""
+        """An archive is read before anything is sent; the first push, or its last byte, ends that."""
         self.read = f"checking {plain(place)}: {size(done)} of {size(whole)}" if done < whole else ""
 
     def pushing(self, reference: Reference) -> None:
-        """A push begins, or begins anew: what was told of its layers is void."""
+        """A push begins, or restarts: earlier states of its layers are void."""
         self.read = ""
         self.pushes[str(reference)] = Push(plain(str(reference)))
 
     def layer(self, event: LayerEvent) -> bool:
-        """Note how a layer stands; whether its push is under way, which a straggler's is not."""
+        """Record the state of a layer; returns whether its push is active, which a late event's is not."""
         push = self.pushes.get(str(event.reference))
         if push is None:
             return False
@@ -107,7 +107,7 @@ def pause(wait: Wait, seconds: float) -> str:
 def standing(run: Underway) -> str:
     """The run in one line, e.g. `3/10 tags; pushing REF and 1 more: 5 of 20 layers, 12.3 MB of 40 MB`.
 
-    Layers and bytes are those of all pushes under way.
+    Layers and bytes are those of all active pushes.
     """
     tags = f"{run.done}/{run.total} {many(run.total, 'tag')}" if run.total else f"{run.done} {many(run.done, 'tag')}"
     pushes = list(run.pushes.values())

@@ -1,4 +1,4 @@
-"""Colours, and words and numbers as a person reads them."""
+"""Colors, and words and numbers for people."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ RED, GREEN, YELLOW, BOLD, DIM = "31", "32", "33", "1", "2"
 
 
 class Ink:
-    """Colours a text, or leaves it as it is."""
+    """Colors a text, or leaves it as it is."""
 
     def __init__(self, color: bool) -> None:
         self._color = color
@@ -18,17 +18,17 @@ class Ink:
 
 
 def plain(text: str) -> str:
-    """A text that no terminal takes for an order, and that stays on its line."""
+    """A text without control characters, on one line."""
     return "".join(character if character.isprintable() else " " for character in text)
 
 
 def many(number: int, what: str) -> str:
-    """The noun, in the plural unless there is one."""
+    """The noun, in the plural unless the count is one."""
     return what if number == 1 else f"{what}s"
 
 
 def size(count: int) -> str:
-    """Bytes as docker writes them: decimal units, three digits."""
+    """Bytes as docker formats them: decimal units, three digits."""
     amount = float(count)
     for unit in ("B", "kB", "MB", "GB"):
         if amount < 1000 or unit == "GB":
@@ -38,7 +38,7 @@ def size(count: int) -> str:
 
 
 def layers_line(layers: Layers) -> str:
-    """Layers by what became of them, and the bytes that were sent, as far as they are known."""
+    """Layers by outcome, and the bytes sent, as far as known."""
     if not layers.reported:
         return "layers: not reported by the engine"
     counted = ((layers.reused, "reused"), (layers.mounted, "mounted"), (layers.sent, "sent"))

@@ -42,7 +42,7 @@ RULES: tuple[Rule, ...] = tuple(
 
 
 def lint(facts: Sequence[Facts], needs: Needs, allowed: Collection[str] = ()) -> tuple[Finding, ...]:
-    """Run the rules that can decide at this point; findings of `allowed` codes are kept, marked as allowed."""
+    """Run the rules that can decide at this point; findings of `allowed` codes are marked as allowed."""
     return tuple(
         Finding(
             code=rule.code,

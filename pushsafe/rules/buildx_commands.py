@@ -1,4 +1,4 @@
-"""Which of buildx's builders can do a build for several platforms, and the command that has it done."""
+"""Which of buildx's builders can build for several platforms, and the command for it."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from pushsafe.oci.platform import Platform, lacking, listed, option
 from pushsafe.oci.reference import Reference
 
 INSTALL = "sudo apt-get install docker-buildx-plugin"
-"""Docker's own package (docs.docker.com/engine/install); Debian calls its own docker-buildx."""
+"""The package in Docker's own repository (docs.docker.com/engine/install); Debian's own is docker-buildx."""
 NEW_BUILDER = "docker buildx create --name multi-platform --driver docker-container --bootstrap"
 
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*", re.ASCII)
 
 
 class Way(NamedTuple):
-    """A command that does it, and what is to be said of buildx and its builders."""
+    """A command, and a remark on buildx and its builders."""
 
     command: str
     said: str = ""
 
 
 def needed(fact: Facts) -> bool:
-    """Whether a rule will name a build for several platforms, or a copy of one, so that buildx is to be looked at."""
+    """Whether a rule may suggest a multi-platform build or a copy of one, so that buildx must be inspected."""
     image, now = fact.image, fact.tag_now
     if (fact.one_platform_each and len(fact.platforms) > 1) or fact.pulled_from is not None:
         return True
@@ -40,7 +40,7 @@ def needed(fact: Facts) -> bool:
 
 
 def build(references: Iterable[Reference], platforms: Iterable[Platform], buildx: Buildx | None) -> Way:
-    """The build of these platforms under these tags, by a builder that can do it."""
+    """The command that builds these platforms under these tags, with a builder that can."""
     wanted = tuple(platforms)
     rest = f"--platform {option(wanted)} {_tags(references)} --push ."
     plain = f"docker buildx build {rest}"
@@ -63,9 +63,9 @@ def build(references: Iterable[Reference], platforms: Iterable[Platform], buildx
 
 
 def widened(fact: Facts, platforms: Iterable[Platform], sources: Iterable[Platform]) -> str:
-    """What puts all of `platforms` under the tag: the build that is at hand for more of them, or a new one.
+    """The command that puts all `platforms` under the tag: the current build for more of them, or a new one.
 
-    `sources` are those that are lacking: an index that is put together needs one image more for each.
+    `sources` are the missing ones: an index needs one more image for each.
     """
     wanted = tuple(platforms)
     if not isinstance(fact.image, Upcoming):
@@ -76,7 +76,7 @@ def widened(fact: Facts, platforms: Iterable[Platform], sources: Iterable[Platfo
 
 
 def copy(references: Iterable[Reference], source: str, buildx: Buildx | None) -> Way:
-    """A copy of an index that a registry holds, under these tags, as it is."""
+    """The command that copies an index to these tags as it is."""
     tags = tuple(references)
     if buildx is not None and not buildx.version:
         return Way(f"docker pushsafe index {_tags(tags)} {source}", f"{buildx.problem}, and is not needed for this")
@@ -86,10 +86,10 @@ def copy(references: Iterable[Reference], source: str, buildx: Buildx | None) ->
 
 
 def _turns(references: Iterable[Reference], source: str) -> Iterator[tuple[Sequence[Reference], str]]:
-    """Tags and the name to copy from, in an order of which each step succeeds.
+    """Groups of tags and the name to copy from, ordered so that each step succeeds.
 
-    buildx copies for all tags of a command at the same time, and distribution 2.8 then fails now and then (`provided
-    digest did not match uploaded content`): the first tag of a repository brings the content, the others only the name.
+    buildx copies to all tags of a command concurrently, at which distribution 2.8 sometimes fails (`provided digest did
+    not match uploaded content`): the first tag of a repository brings the content, the others only the name.
     """
     repositories: dict[str, list[Reference]] = {}
     for reference in {str(one): one for one in references}.values():
@@ -101,13 +101,13 @@ def _turns(references: Iterable[Reference], source: str) -> Iterator[tuple[Seque
 
 
 def best(builders: Sequence[Builder], wanted: Sequence[Platform]) -> Builder | None:
-    """The builder to take: one that runs programs of every platform before others, the current one before others."""
+    """The builder to use: one that runs every platform before others, then the current one."""
     able = [one for one in builders if one.several and not one.problem and _WORD.fullmatch(one.name)]
     return min(able, key=lambda one: (_misses(one, wanted), not one.current), default=None)
 
 
 def instead(builders: Sequence[Builder], wanted: Sequence[Platform]) -> str:
-    """What to change about a guarded build whose builder cannot do it."""
+    """The change that makes a guarded build use a capable builder."""
     found = best(builders, wanted)
     if found is None:
         return f"{NEW_BUILDER}   (then the same again with --builder multi-platform)"
@@ -117,7 +117,7 @@ def instead(builders: Sequence[Builder], wanted: Sequence[Platform]) -> str:
 
 
 def _with(builder: Builder) -> str:
-    """How a build is given to a builder: one of docker's driver is an engine, and is chosen as such."""
+    """The flags that select a builder: one with docker's driver is an engine, and is selected as one."""
     if _is_context(builder):
         return f"docker --context {builder.name} buildx build"
     return f"docker buildx build --builder {builder.name}"
@@ -128,7 +128,7 @@ def _is_context(builder: Builder) -> bool:
 
 
 def _misses(builder: Builder, wanted: Sequence[Platform]) -> int:
-    """Of how many platforms it runs no programs; one that does not run yet tells none."""
+    """How many of the platforms it cannot run; a stopped builder reports none."""
     return len(lacking(wanted, builder.platforms))
 
 

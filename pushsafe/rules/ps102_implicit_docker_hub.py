@@ -1,4 +1,4 @@
-"""PS102: a namespace but no registry, or a word that looks like a registry's host and is not read as one."""
+"""PS102: a namespace but no registry, or a first word that looks like a registry's host but is not read as one."""
 
 from __future__ import annotations
 

@@ -11,11 +11,11 @@ from pushsafe.rules.rule import Needs, Problem, Rule, each
 def check(facts: Facts) -> Problem | None:
     reference = facts.reference
     if Implied.TAG not in reference.implied or Implied.REGISTRY in reference.implied:
-        return None  # without a registry PS101 and PS102 speak, and their fix names the tag
+        return None  # without a registry, PS101 and PS102 fire, and their fix has a tag
     return Problem(
         reference,
         f"{reference.given!r} has no tag, so {reference.tag!r} is pushed",
-        # A build stays a build, and an index an index.
+        # a build stays a build, and an index an index
         f"{facts.command or '-t'} {reference.given}:{reference.tag}",
     )
 

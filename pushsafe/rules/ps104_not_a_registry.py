@@ -17,7 +17,7 @@ def check(facts: Facts) -> Problem | None:
     said = f"{reference.registry} is a web site, not a registry"
     if not site.registry:
         return Problem(reference, f"{said}; {site.note}")
-    # Docker Hub's pages live below /r/ and /repository/docker/, which people paste along.
+    # Docker Hub's web pages live below /r/ and /repository/docker/, which people copy along
     path = reference.repository
     if site.registry == DEFAULT_REGISTRY:
         for page in ("repository/docker/", "r/", "u/"):

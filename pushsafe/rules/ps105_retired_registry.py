@@ -1,4 +1,4 @@
-"""PS105: the host no longer takes pushes, or is about to stop."""
+"""PS105: the registry is retired, or is about to be."""
 
 from __future__ import annotations
 

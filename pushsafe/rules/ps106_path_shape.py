@@ -1,4 +1,4 @@
-"""PS106: a path that the registry cannot hold."""
+"""PS106: a path that the registry does not accept."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def check(facts: Facts) -> Problem | None:
 
 
 def _fitted(repository: str, example: str) -> str:
-    """The example's path with what was written at both its ends: what lies between is for the user to fill in."""
+    """The example's path with the user's first and last component; the rest is a placeholder."""
     typed, shape = repository.split("/"), example.split("/")[1:]
     shape[-1] = typed[-1]
     if len(typed) > 1:

@@ -1,4 +1,4 @@
-"""PS108: what answers under the registry's name is a web site, or something else that is no registry."""
+"""PS108: a web site answers under the registry's name, or something else that is no registry."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def check(facts: Sequence[Facts]) -> Iterator[Problem]:
 
 
 def _seen(fact: Facts) -> str:
-    """What shows that no registry answers; empty where nothing does."""
+    """The sign that no registry answers; empty if there is none."""
     if isinstance(fact.tag_now, TagUnknown) and fact.tag_now.odd:
         return f"sends {fact.tag_now.odd}"
     if fact.ping is not None and fact.ping.page and not accepted_upload(fact):

@@ -22,12 +22,12 @@ def check(facts: Facts) -> Problem | None:
         return Problem(reference, said, f"docker build -t {reference} .")
     said = f"{said}; it has {', '.join(facts.image.near)}"
     same = next((near for near in facts.image.near if _same_repository(near, reference)), None)
-    # Another project's image must not be a paste away from this one's tag.
+    # a paste must not push another project's image under this tag
     return Problem(reference, said, f"docker tag {same} {reference}" if same else "docker image ls")
 
 
 def _same_repository(near: str, reference: Reference) -> bool:
-    """The same path at any registry, or the bare name that a build gave it."""
+    """Whether the path is the same at any registry, or the bare name that a build gave it."""
     name = near.rpartition(":")[0]
     registry, slash, path = name.partition("/")
     if slash and (registry == "localhost" or any(character in registry for character in ".:")):
@@ -36,7 +36,7 @@ def _same_repository(near: str, reference: Reference) -> bool:
 
 
 def _platform_missing(reference: Reference, image: LocalImage, wanted: tuple[Platform, ...]) -> Problem | None:
-    """One platform is asked for, and the image is known not to hold it."""
+    """The problem of an image that is known to lack the one requested platform."""
     if len(wanted) != 1 or not image.platforms or any(_is(wanted[0], held) for held in image.platforms):
         return None
     held = ", ".join(map(str, image.platforms))

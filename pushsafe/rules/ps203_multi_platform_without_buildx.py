@@ -1,4 +1,4 @@
-"""PS203: several platforms are wanted or known, and this engine's store, or this builder, does one at a time."""
+"""PS203: several platforms are requested or known, but this engine's store, or this builder, supports one at a time."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pushsafe.rules.rule import Needs, Problem, Rule
 
 
 def check(facts: Sequence[Facts]) -> Iterator[Problem]:
-    """One problem for all tags that one command mends."""
+    """One problem for all tags that one command fixes."""
     asked = [fact for fact in facts if _in_classic_store(fact) and len(fact.platforms) > 1]
     if asked:
         yield _asked_for([fact.reference for fact in asked], asked[0].platforms, asked[0].buildx)
     pulled: dict[PulledIndex, list[Facts]] = {}
     for fact in facts:
-        # One platform of an index that a registry holds, and none was asked for.
+        # one platform of an index in a registry, none requested
         if _in_classic_store(fact) and isinstance(fact.image, LocalImage) and fact.pulled_from and not fact.platforms:
             pulled.setdefault(fact.pulled_from, []).append(fact)
     for index, of_one in pulled.items():

@@ -1,4 +1,4 @@
-"""PS204: the image's index names platforms whose content this engine does not have."""
+"""PS204: the image's index has platforms whose content this engine lacks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def check(facts: Facts) -> Problem | None:
 
 
 def _pull(image: LocalImage) -> str:
-    """What fetches the missing content, where it is known whence the index came."""
+    """The command that pulls the missing content, if the index's origin is known."""
     source = next((name for name in image.repo_digests if name.endswith(f"@{image.id}")), "")
     if not source:
         return ""

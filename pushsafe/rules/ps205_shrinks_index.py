@@ -30,7 +30,7 @@ def check(facts: Facts) -> Problem | None:
 
 
 def _fix(facts: Facts, lost: tuple[Platform, ...]) -> str:
-    """The whole image where it is at hand, here or where it was pulled from; else a build."""
+    """The whole image if it is available, here or where it was pulled from; else a build."""
     reference, image, source = facts.reference, facts.image, facts.pulled_from
     if facts.place and facts.platforms:
         return f"{facts.whole_command} {reference}   (without --platform)"

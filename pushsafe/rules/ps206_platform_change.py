@@ -1,4 +1,4 @@
-"""PS206: the tag names an image of another platform now."""
+"""PS206: the tag names an image of another platform."""
 
 from __future__ import annotations
 

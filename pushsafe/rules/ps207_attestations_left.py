@@ -1,4 +1,4 @@
-"""PS207: some platforms are pushed of an image whose index has attestations or signatures, which stay behind."""
+"""PS207: some platforms of an image are pushed, and the index's attestations or signatures stay behind."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def check(facts: Facts) -> Problem | None:
 
 
 def _of_index(facts: Facts, image: LocalImage | Upcoming) -> Problem | None:
-    """What stays behind where only some platforms of an index are pushed."""
+    """What stays behind if only some platforms of an index are pushed."""
     whole = f"{facts.whole_command or PUSHSAFE} {facts.reference}   (the whole index"
     left = "the attestations (provenance, SBOM) and signatures that belong to the image's index stay behind"
     if isinstance(image, Upcoming) and image.part_of:

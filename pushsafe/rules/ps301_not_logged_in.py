@@ -1,4 +1,4 @@
-"""PS301: no credential for a registry that wants one."""
+"""PS301: no credential for a registry that requires one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def check(facts: Sequence[Facts]) -> Iterator[Problem]:
                 f"nobody is logged in to {registry}, and it wants a login ({ping.detail})",
                 fix,
             )
-        elif ping.access is Access.UNKNOWN and not ping.untrusted:  # which no login mends
+        elif ping.access is Access.UNKNOWN and not ping.untrusted:  # which no login fixes
             yield Problem(
                 fact.reference,
                 f"nobody is logged in to {registry}; whether it wants a login could not be asked from here "

@@ -1,4 +1,4 @@
-"""PS302: the stored token says itself that it has expired."""
+"""PS302: the stored token itself says that it has expired."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PS304: a credential would travel in clear beyond this machine."""
+"""PS304: a credential would be sent over plain HTTP beyond this machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pushsafe.rules.rule import Needs, Problem, Rule, first_per_registry
 
 def check(facts: Sequence[Facts]) -> Iterator[Problem]:
     endangered = [fact for fact in facts if fact.credential and fact.credential.present]
-    # A registry names its token server repository by repository, and one in clear is worse than a registry in clear.
+    # token servers are named per repository, and a plain HTTP one is worse than a plain HTTP registry
     foreign = [fact for fact in endangered if fact.preflight and fact.preflight.unsafe_realm]
     clear = [fact for fact in endangered if fact.ping and fact.ping.cleartext]
     for fact in first_per_registry([*foreign, *clear]):

@@ -1,4 +1,4 @@
-"""PS305: no credential for this registry, but one under a neighbouring name, or of the user who called sudo."""
+"""PS305: no credential for this registry, but one under a similar name, or of the user who called sudo."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def check(facts: Sequence[Facts]) -> Iterator[Problem]:
 def _fix(fact: Facts, credential: Credential) -> str:
     if not credential.callers_config:
         return login_command(fact.reference.registry)
-    from shlex import quote  # a start shall not pay for it
+    from shlex import quote  # imported here: it would cost every start
 
     folder = quote(credential.callers_config.rpartition("/")[0])
     return f"docker --config {folder} pushsafe {fact.reference}   (or the same without sudo)"

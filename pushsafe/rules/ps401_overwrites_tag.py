@@ -1,4 +1,4 @@
-"""PS401: the tag exists, and names something else."""
+"""PS401: the tag exists and names something else."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def check(facts: Facts) -> Problem | None:
     look = f"docker buildx imagetools inspect {reference}"
     if isinstance(now, TagUnknown) and immutable:
         said = f"{reference.tag!r} must not change ({immutable!r} is immutable); could not check whether it exists"
-        # A lint that asks no registry sends nothing either.
+        # a lint that asks no registry sends nothing either
         severity = Severity.WARNING if now == NOT_ASKED else Severity.ERROR
         return Problem(reference, f"{said}: {now.why}", f"{look}   (then --allow PS401, if it is a new tag)", severity)
     if not isinstance(now, TagHeld) or unchanged(facts):

@@ -1,4 +1,4 @@
-"""PS402: a moving tag would go to a lower version than it names now."""
+"""PS402: a moving tag would go back to a lower version."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _goes_back(fact: Facts, facts: Sequence[Facts]) -> Problem | None:
 
 
 def _labels_count(image: LocalImage | Upcoming, version: str) -> bool:
-    """Images inherit the version label of their base: one that disagrees with the tags is not about this image."""
+    """images inherit their base's version label: one that disagrees with the tags is not about this image"""
     return not version_of(image.version) or not (higher((image.version,), version) or higher((version,), image.version))
 
 

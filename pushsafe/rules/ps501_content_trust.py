@@ -1,4 +1,4 @@
-"""PS501: signed pushes are asked for, and ours are not."""
+"""PS501: signed pushes are requested, and this program does not sign."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SAID = "DOCKER_CONTENT_TRUST asks for signed pushes, and docker pushsafe signs 
 
 
 def check(facts: Sequence[Facts]) -> Iterator[Problem]:
-    """Once for all references. What docker does not sign either is only warned of."""
+    """Once for all references; only a warning if docker would not sign either."""
     for fact in facts:
         if not fact.policy.signed:
             continue

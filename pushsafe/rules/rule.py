@@ -1,4 +1,4 @@
-"""What a lint rule is: data that explains itself, and a pure check over the facts of every listed reference."""
+"""A lint rule: data that explains itself, and a pure check of all listed references."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class Needs(Enum):
     """The earliest point at which a rule can decide."""
 
     TEXT = "text"
-    """The references as typed, and this user's settings files."""
+    """The references as typed, and the user's settings files."""
     FACTS = "facts"
-    """What the engine, the credential and the registry said."""
+    """The answers of engine, credential store and registry."""
 
 
 class Problem(NamedTuple):
-    """One thing a check found. `severity` is given only where it differs from the rule's own."""
+    """A result of a check. `severity` is set only if it differs from the rule's."""
 
     reference: Reference
     message: str
@@ -34,9 +34,9 @@ Check = Callable[[Sequence[Facts]], Iterable[Problem]]
 
 
 class Rule(NamedTuple):
-    """`summary` is one line, `explanation` says why it matters, `example` what fires, `fix` what mends it.
+    """`summary` is one line, `explanation` why it matters, `example` what triggers it, `fix` what fixes it.
 
-    `step` is the one of `diagnose` that its findings are about, by its name in `model.inquiry.STEPS`.
+    `step` is the step of `diagnose` that its findings belong to, by its name in `model.inquiry.STEPS`.
     """
 
     code: str
@@ -52,7 +52,7 @@ class Rule(NamedTuple):
 
 
 def each(check_one: Callable[[Facts], Problem | None]) -> Check:
-    """Lift a check of one reference to a check of all, a reference listed twice being reported once."""
+    """Lift a check of one reference to a check of all, reporting a repeated reference once."""
 
     def check(facts: Sequence[Facts]) -> Iterator[Problem]:
         seen: set[Reference] = set()
@@ -65,7 +65,7 @@ def each(check_one: Callable[[Facts], Problem | None]) -> Check:
 
 
 def renamed(fact: Facts, name: str) -> str:
-    """What gives the image a better name: another tag for it, or, where it is not made yet, that tag from the start."""
+    """The command that gives the image another name: a tag, or if it is not made yet, that name from the start."""
     if fact.place:
         return f"{fact.command} {name}   (in place of {fact.reference.given})"
     if isinstance(fact.image, Upcoming):
@@ -74,7 +74,7 @@ def renamed(fact: Facts, name: str) -> str:
 
 
 def first_per_registry(facts: Iterable[Facts]) -> Iterator[Facts]:
-    """One of the facts for each registry: what is said of a credential is said once, not for every tag."""
+    """The facts of one reference for each registry: problems of a credential are reported once."""
     seen: set[str] = set()
     for fact in facts:
         if fact.reference.registry not in seen:
@@ -83,7 +83,7 @@ def first_per_registry(facts: Iterable[Facts]) -> Iterator[Facts]:
 
 
 def accepted_upload(fact: Facts) -> Evidence | None:
-    """The registry's answer, asked beforehand, that let an upload to this repository start; else nothing."""
+    """The preflight's answer that let an upload to this repository start, if any."""
     answers = fact.preflight.evidence if fact.preflight else ()
     last = next((item for item in reversed(answers) if item.stage is Stage.PROBE), None)
     return last if last and last.status and 200 <= last.status < 300 else None

@@ -270,10 +270,7 @@ REPORTS: dict[str, Report] = {
     "not-logged-in": _nobody_logged_in(),
     "lint-ready": before(
         report(
-            ("1.4.2", Ready(), UNASKED),
-            ("1.5", Ready(), UNASKED),
-            ("1.6", Ready(), UNASKED),
-            findings=(_OVERWRITES,),
+            ("1.4.2", Ready(), UNASKED), ("1.5", Ready(), UNASKED), ("1.6", Ready(), UNASKED), findings=(_OVERWRITES,)
         )._replace(preflight=(_ACCEPTED,)),
         TagHeld(ManifestInfo(OTHER, MANIFEST)),
         TagAbsent(),

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pytest
-
 from pushsafe.denial import reasons
 from pushsafe.denial.classify import classify, needs_investigation
 from pushsafe.denial.refusal import Refusal, credential_evidence, refusal_of
 from pushsafe.engine.kinds import CLASSIC, CONTAINERD
 from pushsafe.model.credentials import Credential, CredentialKind
-from pushsafe.model.evidence import Evidence, Stage, TagAbsent, TagHeld, TagState, TagUnknown
+from pushsafe.model.evidence import Evidence, Stage, TagAbsent, TagHeld, TagUnknown
 from pushsafe.model.facts import EngineKind, Facts
 from pushsafe.model.verdicts import Denial, DenialKind, DenialReason, Failure, FailureKind
 from pushsafe.oci.manifest import OCI_MANIFEST, ManifestInfo
@@ -209,11 +207,7 @@ CASES = (
         "right-in-words-only", ADA, "denied: installation not allowed to Write organization package", (AWAY,), NO_RIGHT
     ),
     Case(
-        "gitlab-knows-who-asks",
-        ADA,
-        DENIED,
-        (BEARER, token(403, message="access forbidden", code="DENIED")),
-        NO_RIGHT,
+        "gitlab-knows-who-asks", ADA, DENIED, (BEARER, token(403, message="access forbidden", code="DENIED")), NO_RIGHT
     ),
     Case("hub-other-namespace", HUB, DENIED, (BEARER, token(200, ("pull",))), FOREIGN, "docker.io/eve/app:1"),
     Case("hub-own-namespace", HUB, DENIED, (BEARER, token(200, ("pull",))), SMALL_SCOPE, "docker.io/ada/app:1"),
@@ -381,12 +375,12 @@ CASES = (
 )
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_verdict(case: Case) -> None:
-    refusal = case.refusal()
-    verdict = classify(refusal)
-    assert (verdict.reason if isinstance(verdict, Denial) else verdict.kind) is case.verdict
-    assert verdict.evidence == refusal.evidence
+def test_verdict() -> None:
+    for case in CASES:
+        refusal = case.refusal()
+        verdict = classify(refusal)
+        assert (verdict.reason if isinstance(verdict, Denial) else verdict.kind) is case.verdict, case.name
+        assert verdict.evidence == refusal.evidence, case.name
 
 
 KINDS = {
@@ -425,9 +419,8 @@ def denial(reason: DenialReason, reference: str = "registry.test/team/app:1") ->
     return verdict
 
 
-@pytest.mark.parametrize(
-    ("reason", "reference", "words", "commands"),
-    [
+def test_what_is_said() -> None:
+    for reason, reference, words, commands in (
         (
             NOT_LOGGED_IN,
             "registry.test/team/app:1",
@@ -460,17 +453,14 @@ def denial(reason: DenialReason, reference: str = "registry.test/team/app:1") ->
             "refused the push, and lets anybody start an upload now; the cause is not known: the registry's log or",
             ("docker pushsafe diagnose registry.test/team/app:1",),
         ),
-    ],
-)
-def test_what_is_said(reason: DenialReason, reference: str, words: str, commands: tuple[str, ...]) -> None:
-    verdict = denial(reason, reference)
-    assert words in verdict.summary
-    assert verdict.next == commands
+    ):
+        verdict = denial(reason, reference)
+        assert words in verdict.summary, reference
+        assert verdict.next == commands, reference
 
 
-@pytest.mark.parametrize(
-    ("name", "words", "commands"),
-    [
+def test_an_unclear_denial_says_what_would_tell() -> None:
+    for name, words, commands in (
         (
             "nothing-was-learnt",
             "a login that fails now points to the credential",
@@ -481,34 +471,32 @@ def test_what_is_said(reason: DenialReason, reference: str, words: str, commands
             "lets the account 'ada' start an upload now, so it is not the login; the cause is not known: the",
             ("docker pushsafe diagnose registry.test/team/app:1",),
         ),
-    ],
-)
-def test_an_unclear_denial_says_what_would_tell(name: str, words: str, commands: tuple[str, ...]) -> None:
-    verdict = classify(next(case for case in CASES if case.name == name).refusal())
-    assert isinstance(verdict, Denial)
-    assert words in verdict.summary
-    assert verdict.next == commands
+    ):
+        verdict = classify(next(case for case in CASES if case.name == name).refusal())
+        assert isinstance(verdict, Denial), name
+        assert words in verdict.summary, name
+        assert verdict.next == commands, name
 
 
 MAY_BE = " (perhaps a right to replace a tag, an immutable tag, or a quota)"
 
 
-@pytest.mark.parametrize(
-    ("before", "possible"),
-    [(TagHeld(ManifestInfo("sha256:0", OCI_MANIFEST)), MAY_BE), (TagAbsent(), ""), (TagUnknown("403"), ""), (None, "")],
-    ids=["a tag that exists", "a new tag", "not known", "not looked at"],
-)
-def test_what_may_be_the_cause_is_named_only_of_a_tag_that_exists(before: TagState | None, possible: str) -> None:
-    learnt = (said(DENIED), BEARER, token(200, ("pull", "push")), probe(202))
-    fact = Facts(ref("registry.test/team/app:1"), credential=ADA, tag_now=before)
-    found = classify(refusal_of(fact, learnt, NOW))
-    assert isinstance(found, Denial)
-    assert f"the cause is not known{possible}: " in found.summary
+def test_what_may_be_the_cause_is_named_only_of_a_tag_that_exists() -> None:
+    for before, possible in (
+        (TagHeld(ManifestInfo("sha256:0", OCI_MANIFEST)), MAY_BE),
+        (TagAbsent(), ""),
+        (TagUnknown("403"), ""),
+        (None, ""),
+    ):
+        learnt = (said(DENIED), BEARER, token(200, ("pull", "push")), probe(202))
+        fact = Facts(ref("registry.test/team/app:1"), credential=ADA, tag_now=before)
+        found = classify(refusal_of(fact, learnt, NOW))
+        assert isinstance(found, Denial), possible
+        assert f"the cause is not known{possible}: " in found.summary, possible
 
 
-@pytest.mark.parametrize(
-    ("reference", "words", "commands"),
-    [
+def test_a_failure_says_the_servers_words_and_what_to_run() -> None:
+    for reference, words, commands in (
         ("registry.test/a/b:1", "dial tcp: i/o timeout", ("curl -sSi https://registry.test/v2/",)),
         ("docker.io/a/b:1", "dial tcp: i/o timeout", ("curl -sSi https://registry-1.docker.io/v2/",)),
         ("localhost:5000/b:1", "connection refused", ("curl -sSi http://localhost:5000/v2/",)),
@@ -532,11 +520,7 @@ def test_what_may_be_the_cause_is_named_only_of_a_tag_that_exists(before: TagSta
                 "--project=project",
             ),
         ),
-        (
-            "de.icr.io/team/app:1",
-            "name unknown: no such namespace",
-            ("ibmcloud cr namespace-add team",),
-        ),
+        ("de.icr.io/team/app:1", "name unknown: no such namespace", ("ibmcloud cr namespace-add team",)),
         ("registry.test/a/b:1", "name unknown: no such repository", ()),
         *(
             (
@@ -556,31 +540,10 @@ def test_what_may_be_the_cause_is_named_only_of_a_tag_that_exists(before: TagSta
             "toomanyrequests: Rate exceeded",
             ("docker pushsafe registry.test/a/b:1   (again, in a while)",),
         ),
-    ],
-    ids=[
-        "network",
-        "network-hub",
-        "localhost",
-        "loopback",
-        "local",
-        "ecr",
-        "ecr-public",
-        "google",
-        "ibm",
-        "repository",
-        "size, ours",
-        "size, classic",
-        "size, containerd",
-        "server",
-        "limit",
-    ],
-)
-def test_a_failure_says_the_servers_words_and_what_to_run(
-    reference: str, words: str, commands: tuple[str, ...]
-) -> None:
-    found = classify(Refusal(ref(reference), ADA, (said(words),), NOW))
-    assert isinstance(found, Failure)
-    assert (found.message, found.next) == (words, commands)
+    ):
+        found = classify(Refusal(ref(reference), ADA, (said(words),), NOW))
+        assert isinstance(found, Failure), reference
+        assert (found.message, found.next) == (words, commands), reference
 
 
 def test_what_has_no_name_in_the_engine_is_not_given_another_there() -> None:
@@ -597,21 +560,18 @@ def test_the_certificate_belongs_to_the_registry() -> None:
     assert "/etc/docker/certs.d/registry.test:5000/" in found.next[0]
 
 
-@pytest.mark.parametrize(
-    ("text", "command"),
-    [
+def test_no_authority_helps_where_none_is_at_fault() -> None:
+    for text, command in (
         ("http: server gave HTTP response to HTTPS client", 'add "registry.test:5000" to insecure-registries'),
         ("x509: certificate has expired or is not yet valid", "date; openssl s_client -connect registry.test:5000"),
         ("x509: certificate relies on legacy Common Name field", "reissue the registry's certificate"),
         ("x509: certificate is valid for a.test, not registry.test", "openssl s_client -connect registry.test:5000"),
-    ],
-)
-def test_no_authority_helps_where_none_is_at_fault(text: str, command: str) -> None:
-    found = classify(Refusal(ref("registry.test:5000/a/b:1"), ADA, (said(text),), NOW))
-    assert isinstance(found, Failure)
-    (told,) = found.next
-    assert told.startswith(command)
-    assert "certs.d" not in told
+    ):
+        found = classify(Refusal(ref("registry.test:5000/a/b:1"), ADA, (said(text),), NOW))
+        assert isinstance(found, Failure), text
+        (told,) = found.next
+        assert told.startswith(command), text
+        assert "certs.d" not in told, text
 
 
 def test_a_failure_that_the_registry_told_us_quotes_it() -> None:
@@ -632,33 +592,26 @@ def test_a_credential_without_a_name_is_called_a_credential() -> None:
     assert found.summary.startswith("registry.test does not accept the credential (the config file ")
 
 
-@pytest.mark.parametrize(
-    ("words", "asked"),
-    [
+def test_the_registry_is_asked_unless_the_words_name_another_cause() -> None:
+    for words, asked in (
         (DENIED, True),
         ("no basic auth credentials", True),
         ("the moon is wrong", True),
         ("", True),
         ("tag invalid: the tag already exists", False),
         ("x509: certificate signed by unknown authority", False),
-    ],
-)
-def test_the_registry_is_asked_unless_the_words_name_another_cause(words: str, asked: bool) -> None:
-    assert needs_investigation(words) is asked
+    ):
+        assert needs_investigation(words) is asked, words
 
 
-@pytest.mark.parametrize(
-    ("credential", "words", "sent"),
-    [
+def test_what_this_machine_knows_is_evidence_too() -> None:
+    for credential, words, sent in (
         (ADA, "found in the config file /home/ada/.docker/config.json, user ada", True),
         (logged_in(user=""), "found in the config file /home/ada/.docker/config.json", True),
         (NOBODY, "none was found for registry.test, so none was sent", False),
         (broken(), "unreadable: docker-credential-desktop: not found in PATH; none was sent", False),
-    ],
-    ids=["user", "no-name", "none", "broken"],
-)
-def test_what_this_machine_knows_is_evidence_too(credential: Credential, words: str, sent: bool) -> None:
-    assert credential_evidence(credential) == Evidence(Stage.CREDENTIAL, words, sent=sent)
+    ):
+        assert credential_evidence(credential) == Evidence(Stage.CREDENTIAL, words, sent=sent), words
 
 
 def test_the_last_answer_of_a_stage_counts() -> None:
@@ -689,24 +642,26 @@ ADDRESSES = {
 }
 
 
-@pytest.mark.parametrize(("words", "address"), ADDRESSES.values(), ids=ADDRESSES)
-def test_where_the_engine_was_sent_with_an_upload(words: str, address: str) -> None:
-    found = classify(Case("led", ADA, words, (), FailureKind.NETWORK).refusal())
-    assert isinstance(found, Failure)
-    if not address:
-        assert found.kind in (FailureKind.NETWORK, FailureKind.TLS)
-        return
-    assert found.kind is FailureKind.REGISTRY_ERROR
-    assert found.message.startswith(f"registry.test sends uploads to {address}, which is not its own address: ")
-    assert "Host and X-Forwarded-Proto" in found.next[0]
+def test_where_the_engine_was_sent_with_an_upload() -> None:
+    for case, (words, address) in ADDRESSES.items():
+        found = classify(Case("led", ADA, words, (), FailureKind.NETWORK).refusal())
+        assert isinstance(found, Failure), case
+        if not address:
+            assert found.kind in (FailureKind.NETWORK, FailureKind.TLS), case
+            continue
+        assert found.kind is FailureKind.REGISTRY_ERROR, case
+        assert found.message.startswith(f"registry.test sends uploads to {address}, which is not its own address: "), (
+            case
+        )
+        assert "Host and X-Forwarded-Proto" in found.next[0], case
 
 
-@pytest.mark.parametrize("words", [DENIED, INSUFFICIENT, "unknown: unexpected status", "unknown blob"])
-def test_what_was_found_of_the_address_explains_any_words(words: str) -> None:
-    learnt = (BEARER, token(200, ("pull", "push")), probe(202), led(Stage.PROBE, "it sends uploads elsewhere"))
-    found = classify(Case("led", ADA, words, learnt, UNCLEAR).refusal())
-    assert isinstance(found, Failure)
-    assert (found.kind, found.message) == (FailureKind.REGISTRY_ERROR, "it sends uploads elsewhere")
+def test_what_was_found_of_the_address_explains_any_words() -> None:
+    for words in (DENIED, INSUFFICIENT, "unknown: unexpected status", "unknown blob"):
+        learnt = (BEARER, token(200, ("pull", "push")), probe(202), led(Stage.PROBE, "it sends uploads elsewhere"))
+        found = classify(Case("led", ADA, words, learnt, UNCLEAR).refusal())
+        assert isinstance(found, Failure), words
+        assert (found.kind, found.message) == (FailureKind.REGISTRY_ERROR, "it sends uploads elsewhere"), words
 
 
 # ---------------------------------------------------------------------- a token server that gives no token
@@ -720,18 +675,16 @@ ODD = {
 }
 
 
-@pytest.mark.parametrize(
-    "words", [DENIED, INSUFFICIENT, "unauthorized: authentication required", "invalid character '<'"]
-)
-@pytest.mark.parametrize("sent", [True, False], ids=["somebody", "nobody"])
-@pytest.mark.parametrize("answer", ODD.values(), ids=ODD)
-def test_without_a_token_nobody_is_denied(answer: Evidence, sent: bool, words: str) -> None:
-    who = ADA if sent else NOBODY
-    found = classify(Case("odd", who, words, (BEARER, answer._replace(sent=sent)), UNCLEAR).refusal())
-    assert isinstance(found, Failure)
-    assert found.kind is FailureKind.REGISTRY_ERROR
-    assert HOLDS_NONE in found.message
-    assert "login" not in "".join(found.next)
+def test_without_a_token_nobody_is_denied() -> None:
+    for case, answer in ODD.items():
+        for sent in (True, False):
+            for words in (DENIED, INSUFFICIENT, "unauthorized: authentication required", "invalid character '<'"):
+                who = ADA if sent else NOBODY
+                found = classify(Case("odd", who, words, (BEARER, answer._replace(sent=sent)), UNCLEAR).refusal())
+                assert isinstance(found, Failure), case
+                assert found.kind is FailureKind.REGISTRY_ERROR, case
+                assert HOLDS_NONE in found.message, case
+                assert "login" not in "".join(found.next), case
 
 
 def test_a_token_server_that_names_a_rule_is_believed() -> None:
@@ -741,9 +694,11 @@ def test_a_token_server_that_names_a_rule_is_believed() -> None:
     assert found.kind is FailureKind.POLICY
 
 
-@pytest.mark.parametrize("words", ["manifest_unknown: manifest unknown", "manifest unknown: the object is locked"])
-def test_a_manifest_that_is_not_known_is_no_missing_repository(words: str) -> None:
+def test_a_manifest_that_is_not_known_is_no_missing_repository() -> None:
     """Said in answer to the manifest itself (Harbor, in another error's words)."""
-    found = classify(Case("unknown", ADA, words, (BEARER, token(200, ("pull", "push")), probe(202)), UNCLEAR).refusal())
-    assert isinstance(found, Failure)
-    assert found.kind is FailureKind.REGISTRY_ERROR
+    for words in ("manifest_unknown: manifest unknown", "manifest unknown: the object is locked"):
+        found = classify(
+            Case("unknown", ADA, words, (BEARER, token(200, ("pull", "push")), probe(202)), UNCLEAR).refusal()
+        )
+        assert isinstance(found, Failure), words
+        assert found.kind is FailureKind.REGISTRY_ERROR, words

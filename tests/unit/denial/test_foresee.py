@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pytest
-
 from pushsafe.denial.classify import foresee
 from pushsafe.denial.refusal import Refusal, beforehand, credential_evidence
 from pushsafe.engine.kinds import CLASSIC, CONTAINERD
@@ -105,13 +103,7 @@ CASES = (
     # ------------------------------------------------------------------ it stays at home
     Case("half-open", ADA, (OPEN, probe(401, sent=False), token(200), probe(202)), NOT_SENT),
     Case("half-open-403", ADA, (OPEN, probe(403, sent=False), probe(202)), NOT_SENT),
-    Case(
-        "half-open-containerd",
-        ADA,
-        (OPEN, probe(401, sent=False), token(200), probe(202)),
-        None,
-        store=CONTAINERD,
-    ),
+    Case("half-open-containerd", ADA, (OPEN, probe(401, sent=False), token(200), probe(202)), None, store=CONTAINERD),
     Case("half-open-and-no-engine", ADA, (OPEN, probe(401, sent=False), probe(202)), None, store=None),
     Case("half-open-and-wrong", ADA, (OPEN, probe(401, sent=False), token(401)), REJECTED),
     Case("half-open-and-no-right", ADA, (OPEN, probe(401, sent=False), token(200), probe(403)), NO_RIGHT),
@@ -155,12 +147,7 @@ CASES = (
     Case("a-bare-404", ADA, (BEARER, token(200, PUSH), probe(404)), None),
     Case("read-only", ADA, (BEARER, token(200, PUSH), probe(405, "The operation is unsupported.")), POLICY),
     Case("a-quota", ADA, (BASIC, token(200), probe(403, "exceeded its image storage quota")), POLICY),
-    Case(
-        "a-firewall",
-        ADA,
-        (BEARER, token(403, message="IP '10.0.0.1' is not allowed access. Refer")),
-        POLICY,
-    ),
+    Case("a-firewall", ADA, (BEARER, token(403, message="IP '10.0.0.1' is not allowed access. Refer")), POLICY),
     # ------------------------------------------------------------------ away, busy, odd
     Case("away", ADA, (AWAY,), None),
     Case("away-and-the-engine-logs-in", ADA, (AWAY, engine_login(200, "login succeeded")), None),
@@ -175,23 +162,18 @@ CASES = (
         for status in (307, 405, 429, 500)
     ),
     *(Case(f"base-{status}", ADA, (ping(status), probe(401, sent=False)), None) for status in (403, 404, 429, 503)),
-    Case(
-        "a-limit-by-its-words",
-        ADA,
-        (BASIC, token(200), probe(403, "a secondary rate limit. Please wait")),
-        None,
-    ),
+    Case("a-limit-by-its-words", ADA, (BASIC, token(200), probe(403, "a secondary rate limit. Please wait")), None),
 )
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_what_is_foreseen(case: Case) -> None:
-    found = foresee(case.refusal())
-    if found is None:
-        assert case.verdict is None
-        return
-    assert (found.reason if isinstance(found, Denial) else found.kind) is case.verdict
-    assert found.evidence == case.refusal().evidence
+def test_what_is_foreseen() -> None:
+    for case in CASES:
+        found = foresee(case.refusal())
+        if found is None:
+            assert case.verdict is None, case.name
+            continue
+        assert (found.reason if isinstance(found, Denial) else found.kind) is case.verdict, case.name
+        assert found.evidence == case.refusal().evidence, case.name
 
 
 LED = "https://registry.test sends uploads to http://registry.test, which is not its own address: it is plain HTTP"
@@ -204,16 +186,14 @@ ASTRAY = {
 }
 
 
-@pytest.mark.parametrize(("credential", "learnt"), ASTRAY.values(), ids=ASTRAY)
-def test_a_registry_that_names_another_address_is_no_refusal(
-    credential: Credential, learnt: tuple[Evidence, ...]
-) -> None:
+def test_a_registry_that_names_another_address_is_no_refusal() -> None:
     """Nor one that anything but its own settings, or its proxy's, would change."""
-    found = foresee(Case("led", credential, learnt, None).refusal())
-    assert isinstance(found, Failure)
-    assert (found.kind, found.message) == (FailureKind.REGISTRY_ERROR, LED)
-    assert "Host and X-Forwarded-Proto" in found.next[0]
-    assert "login" not in "".join(found.next)
+    for case, (credential, learnt) in ASTRAY.items():
+        found = foresee(Case("led", credential, learnt, None).refusal())
+        assert isinstance(found, Failure), case
+        assert (found.kind, found.message) == (FailureKind.REGISTRY_ERROR, LED), case
+        assert "Host and X-Forwarded-Proto" in found.next[0], case
+        assert "login" not in "".join(found.next), case
 
 
 def test_nothing_unclear_is_foreseen() -> None:
@@ -233,9 +213,8 @@ def said(name: str) -> str:
     return "" if found is None else found.summary if isinstance(found, Denial) else found.message
 
 
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
+def test_it_is_said_as_what_will_be() -> None:
+    for name, words in (
         ("half-open", "the engine will not send the credential of the account 'ada'"),
         ("a-broken-helper", "the credential cannot be read (docker-credential-desktop: not found in PATH)"),
         ("expired", "has expired"),
@@ -244,28 +223,22 @@ def said(name: str) -> str:
         ("missing-by-name", UNKNOWN_NAME),
         ("missing-by-its-code", "NAME_UNKNOWN"),
         ("a-quota", "exceeded its image storage quota"),
-    ],
-)
-def test_it_is_said_as_what_will_be(name: str, words: str) -> None:
-    assert words in said(name)
+    ):
+        assert words in said(name), name
 
 
-@pytest.mark.parametrize(
-    ("credential", "words"),
-    [
+def test_the_nearest_login_is_named() -> None:
+    for credential, words in (
         (nobody("registry.test", "registry.test:5000"), "there is a credential for registry.test:5000"),
         (NOBODY._replace(callers_config="/home/ada/.docker/config.json"), "sudo changed the home folder"),
         (nobody("registry.test", "ghcr.io"), ""),
-    ],
-    ids=["port", "sudo", "unrelated"],
-)
-def test_the_nearest_login_is_named(credential: Credential, words: str) -> None:
-    found = foresee(Refusal(ref("registry.test/a:1"), credential, (BASIC, probe(401, sent=False)), NOW))
-    assert isinstance(found, Denial)
-    before, _, near = found.summary.partition("; ")
-    assert before == "nobody is logged in to registry.test"
-    assert words in near
-    assert bool(near) is bool(words)
+    ):
+        found = foresee(Refusal(ref("registry.test/a:1"), credential, (BASIC, probe(401, sent=False)), NOW))
+        assert isinstance(found, Denial), words
+        before, _, near = found.summary.partition("; ")
+        assert before == "nobody is logged in to registry.test", words
+        assert words in near, words
+        assert bool(near) is bool(words), words
 
 
 def test_a_preflight_as_a_refusal() -> None:

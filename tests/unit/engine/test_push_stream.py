@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
 from pushsafe.engine import push_stream
 from pushsafe.engine.push_stream import read_push_stream
 from pushsafe.model.evidence import Evidence, Stage
@@ -94,16 +92,12 @@ CONTAINERD = (
 )
 
 
-@pytest.mark.parametrize(
-    ("stream", "layers"),
-    [
+def test_a_good_push_of_either_store() -> None:
+    for stream, layers in (
         (CLASSIC, Layers(reused=1, mounted=1, sent=1, bytes_sent=2560)),
         (CONTAINERD, Layers(reused=1, sent=1, bytes_sent=2048)),
-    ],
-    ids=["classic", "containerd"],
-)
-def test_a_good_push_of_either_store(stream: tuple[Line, ...], layers: Layers) -> None:
-    assert read(*stream) == EngineAccepted(sha("d"), layers)
+    ):
+        assert read(*stream) == EngineAccepted(sha("d"), layers), stream
 
 
 def test_every_change_of_a_layer_is_told() -> None:
@@ -126,9 +120,8 @@ def test_every_change_of_a_layer_is_told() -> None:
 # ---------------------------------------------------------------------- layers
 
 
-@pytest.mark.parametrize(
-    ("lines", "layers"),
-    [
+def test_layers_are_counted_by_what_became_of_them() -> None:
+    for lines, layers in (
         ([layer(A, "Layer already exists")], Layers(reused=1)),
         ([layer(A, "Already exists")], Layers(reused=1)),
         ([layer(A, "Mounted from team/base")], Layers(mounted=1)),
@@ -144,29 +137,12 @@ def test_every_change_of_a_layer_is_told() -> None:
         ([layer(A, "Waiting"), layer(B, "Pushed", 3, 3)], Layers(sent=1, bytes_sent=3)),
         ([layer(A, "Pushing", 5, 9)], Layers()),
         ([], UNREPORTED),
-    ],
-    ids=[
-        "reused",
-        "reused-shorter",
-        "mounted",
-        "mounted-from-hub",
-        "sent",
-        "sent-more-than-named",
-        "retried",
-        "started-again",
-        "no-size",
-        "one-still-waits",
-        "not-finished",
-        "none",
-    ],
-)
-def test_layers_are_counted_by_what_became_of_them(lines: list[Line], layers: Layers) -> None:
-    assert accepted(*lines) == layers
+    ):
+        assert accepted(*lines) == layers, lines
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
+def test_lines_that_say_nothing_of_a_layer_are_passed_over() -> None:
+    for line in (
         layer(A, "Dancing"),
         layer(A, ""),
         {"id": A},
@@ -175,17 +151,13 @@ def test_layers_are_counted_by_what_became_of_them(lines: list[Line], layers: La
         {"stream": "hello"},
         {"error": None, "errorDetail": None},
         {},
-    ],
-    ids=["unknown-state", "no-state", "no-status", "null-status", "no-id", "other-line", "no-error", "empty"],
-)
-def test_lines_that_say_nothing_of_a_layer_are_passed_over(line: Line) -> None:
-    assert events(line) == []
-    assert accepted(line) == UNREPORTED
+    ):
+        assert events(line) == [], line
+        assert accepted(line) == UNREPORTED, line
 
 
-@pytest.mark.parametrize(
-    "detail",
-    [
+def test_a_malformed_count_does_not_end_the_run() -> None:
+    for detail in (
         None,
         "half",
         [1, 2],
@@ -194,12 +166,9 @@ def test_lines_that_say_nothing_of_a_layer_are_passed_over(line: Line) -> None:
         {"current": -5, "total": -9},
         {"current": float("inf")},
         {"current": True},
-    ],
-    ids=repr,
-)
-def test_a_malformed_count_does_not_end_the_run(detail: object) -> None:
-    line = {"id": A, "status": "Pushing", "progressDetail": detail}
-    assert accepted(line, layer(A, "Pushed")).sent == 1
+    ):
+        line = {"id": A, "status": "Pushing", "progressDetail": detail}
+        assert accepted(line, layer(A, "Pushed")).sent == 1, detail
 
 
 def test_a_layers_name_is_made_fit_to_show() -> None:
@@ -211,9 +180,9 @@ def test_a_layers_name_is_made_fit_to_show() -> None:
 # ---------------------------------------------------------------------- the digest
 
 
-@pytest.mark.parametrize("line", [TEXT, AUX], ids=["text", "aux"])
-def test_either_line_names_the_digest(line: Line) -> None:
-    assert read(HEAD, line) == EngineAccepted(sha("d"), UNREPORTED)
+def test_either_line_names_the_digest() -> None:
+    for line in (TEXT, AUX):
+        assert read(HEAD, line) == EngineAccepted(sha("d"), UNREPORTED), line
 
 
 def test_aux_may_name_another_algorithm() -> None:
@@ -221,9 +190,8 @@ def test_aux_may_name_another_algorithm() -> None:
     assert read({"aux": {"Tag": "1.4.2", "Digest": digest}}) == EngineAccepted(digest, UNREPORTED)
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
+def test_no_digest_of_this_very_tag_is_no_success() -> None:
+    lines: tuple[Line, ...] = (
         {"status": f"latest: digest: {sha('d')} size: 1234"},
         {"status": "1.4.2: digest: sha256:abc size: 1234"},
         {"status": f"see 1.4.2: digest: {sha('d')} size: 1234"},
@@ -237,31 +205,16 @@ def test_aux_may_name_another_algorithm() -> None:
         {"aux": "sha256"},
         layer(A, f"1.4.2: digest: {sha('d')} size: 1234"),
         HEAD,
-    ],
-    ids=[
-        "other-tag",
-        "short",
-        "within-a-text",
-        "two-lines",
-        "aux-other-tag",
-        "aux-no-digest",
-        "aux-null",
-        "aux-no-tag",
-        "aux-empty",
-        "null",
-        "no-object",
-        "of-a-layer",
-        "head",
-    ],
-)
-def test_no_digest_of_this_very_tag_is_no_success(line: Line) -> None:
-    assert refused(line) == "the engine ended the push without naming a digest"
+    )
+    for line in lines:
+        assert refused(line) == "the engine ended the push without naming a digest", line
 
 
-@pytest.mark.parametrize("later", [{"aux": {}}, {"aux": {"contentMissing": True}}, HEAD], ids=["empty", "note", "text"])
-def test_what_was_named_stays_named(later: Line) -> None:
-    assert read(AUX, later) == EngineAccepted(sha("d"), UNREPORTED)
-    assert read(reduction(), later) == EngineReduced(sha("1"), sha("2"), "")
+def test_what_was_named_stays_named() -> None:
+    later: Line
+    for later in ({"aux": {}}, {"aux": {"contentMissing": True}}, HEAD):
+        assert read(AUX, later) == EngineAccepted(sha("d"), UNREPORTED), later
+        assert read(reduction(), later) == EngineReduced(sha("1"), sha("2"), ""), later
 
 
 def test_an_empty_stream_is_no_success() -> None:
@@ -282,42 +235,37 @@ def reduction(**chosen: object) -> Line:
     }
 
 
-@pytest.mark.parametrize(
-    ("platform", "name"),
-    [
+def test_an_index_reduced_to_one_platform_is_told_although_the_push_succeeded() -> None:
+    for platform, name in (
         ({"architecture": "arm64", "os": "linux", "variant": "v8"}, "linux/arm64/v8"),
         ({"architecture": "amd64", "os": "linux"}, "linux/amd64"),
         ({"architecture": "\x1b[31mamd64", "os": "linux"}, "linux/ [31mamd64"),
         (None, ""),
-    ],
-    ids=["variant", "plain", "hostile", "none"],
-)
-def test_an_index_reduced_to_one_platform_is_told_although_the_push_succeeded(platform: object, name: str) -> None:
-    answer = read(HEAD, reduction(platform=platform), layer(A, "Pushed", 1, 1), TEXT)
-    assert answer == EngineReduced(sha("1"), sha("2"), name)
+    ):
+        answer = read(HEAD, reduction(platform=platform), layer(A, "Pushed", 1, 1), TEXT)
+        assert answer == EngineReduced(sha("1"), sha("2"), name), name
 
 
 def test_a_reduction_without_particulars_is_one_too() -> None:
     assert read({"aux": {"manifestPushedInsteadOfIndex": True}}, TEXT) == EngineReduced("", "", "")
 
 
-@pytest.mark.parametrize("aux", [{"contentMissing": True}, {"manifestPushedInsteadOfIndex": False}])
-def test_another_note_is_no_reduction(aux: Line) -> None:
-    assert read({"aux": aux}, TEXT) == EngineAccepted(sha("d"), UNREPORTED)
+def test_another_note_is_no_reduction() -> None:
+    for aux in ({"contentMissing": True}, {"manifestPushedInsteadOfIndex": False}):
+        assert read({"aux": aux}, TEXT) == EngineAccepted(sha("d"), UNREPORTED), aux
 
 
-@pytest.mark.parametrize("broken", ["index", ["x"], 7], ids=repr)
-def test_a_malformed_reduction_is_still_one(broken: object) -> None:
-    note = {"manifestPushedInsteadOfIndex": True, "originalIndex": broken, "selectedManifest": {"platform": broken}}
-    assert isinstance(read({"aux": note}, TEXT), EngineReduced)
+def test_a_malformed_reduction_is_still_one() -> None:
+    for broken in ("index", ["x"], 7):
+        note = {"manifestPushedInsteadOfIndex": True, "originalIndex": broken, "selectedManifest": {"platform": broken}}
+        assert isinstance(read({"aux": note}, TEXT), EngineReduced), broken
 
 
 # ---------------------------------------------------------------------- errors
 
 
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
+def test_an_error_ends_the_push() -> None:
+    for line, message in (
         ({"errorDetail": {"message": "denied: no"}, "error": "denied: no"}, "denied: no"),
         ({"errorDetail": {"code": 401, "message": "denied: no"}}, "denied: no"),
         ({"error": "denied: no"}, "denied: no"),
@@ -326,11 +274,8 @@ def test_a_malformed_reduction_is_still_one(broken: object) -> None:
         ({"errorDetail": {"message": ""}}, '{"message": ""}'),
         ({"errorDetail": {}, "error": ""}, "the engine reports an error without words"),
         ({"error": {"why": "denied: no"}}, '{"why": "denied: no"}'),
-    ],
-    ids=["both", "code", "older", "empty-detail", "text-detail", "empty-message", "wordless", "object"],
-)
-def test_an_error_ends_the_push(line: Line, message: str) -> None:
-    assert refused(HEAD, layer(A, "Pushed", 1, 1), line) == message
+    ):
+        assert refused(HEAD, layer(A, "Pushed", 1, 1), line) == message, message
 
 
 def test_an_error_wins_over_a_digest_and_a_reduction() -> None:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import re
 
-import pytest
-
 from pushsafe.known_registries import KNOWN, RETIRED, creation_command, known, login_command, retired
 from pushsafe.oci.reference import hostname
 
 ECR = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
 
 
-@pytest.mark.parametrize(
-    ("registry", "host"),
-    [
+def test_the_host_of_a_registry() -> None:
+    for registry, host in (
         ("registry.test", "registry.test"),
         ("registry.test:5000", "registry.test"),
         ("[::1]", "[::1]"),
@@ -22,15 +19,12 @@ ECR = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
         ("localhost", "localhost"),
         ("5000", "5000"),
         ("", ""),
-    ],
-)
-def test_the_host_of_a_registry(registry: str, host: str) -> None:
-    assert hostname(registry) == host
+    ):
+        assert hostname(registry) == host, registry
 
 
-@pytest.mark.parametrize(
-    ("registry", "name"),
-    [
+def test_the_row_of_a_host() -> None:
+    for registry, name in (
         ("docker.io", "Docker Hub"),
         ("registry-1.docker.io", "Docker Hub"),
         ("ghcr.io", "GitHub Container Registry"),
@@ -53,15 +47,12 @@ def test_the_host_of_a_registry(registry: str, host: str) -> None:
         ("ghcr.io.evil.test", "registry"),
         ("notghcr.io", "registry"),
         ("docker.io.corp.test:5000", "registry"),
-    ],
-)
-def test_the_row_of_a_host(registry: str, name: str) -> None:
-    assert known(registry).name == name
+    ):
+        assert known(registry).name == name, registry
 
 
-@pytest.mark.parametrize(
-    ("registry", "user", "command"),
-    [
+def test_the_command_that_logs_in() -> None:
+    for registry, user, command in (
         ("registry.test:5000", "", "docker login registry.test:5000"),
         ("registry.test", "ada", "docker login registry.test -u ada"),
         ("registry.test", "ada; rm -rf /", "docker login registry.test -u 'ada; rm -rf /'"),
@@ -75,15 +66,12 @@ def test_the_row_of_a_host(registry: str, name: str) -> None:
         ("mycompany.azurecr.io", "00000000", "az acr login -n mycompany"),
         ("europe-docker.pkg.dev", "_json_key", "gcloud auth configure-docker europe-docker.pkg.dev"),
         ("de.icr.io", "iamapikey", "docker login -u iamapikey de.icr.io"),
-    ],
-)
-def test_the_command_that_logs_in(registry: str, user: str, command: str) -> None:
-    assert login_command(registry, user) == command
+    ):
+        assert login_command(registry, user) == command, registry
 
 
-@pytest.mark.parametrize(
-    ("registry", "repository", "command"),
-    [
+def test_the_command_that_makes_a_repository() -> None:
+    for registry, repository, command in (
         (ECR, "team/app", "aws ecr create-repository --region eu-west-1 --repository-name team/app"),
         (
             "public.ecr.aws",
@@ -99,25 +87,29 @@ def test_the_command_that_logs_in(registry: str, user: str, command: str) -> Non
         ("registry.gitlab.com", "group/app", "create the project in GitLab first"),
         ("docker.io", "ada/app", ""),
         ("registry.test", "app", ""),
-    ],
-)
-def test_the_command_that_makes_a_repository(registry: str, repository: str, command: str) -> None:
-    assert creation_command(registry, repository) == command
+    ):
+        assert creation_command(registry, repository) == command, registry
 
 
-@pytest.mark.parametrize(
-    "registry", [ECR, "public.ecr.aws", "us-docker.pkg.dev", "de.icr.io", "myname.azurecr.io", "fra.ocir.io", "x.test"]
-)
-def test_a_command_can_be_made_for_a_repository_of_one_component(registry: str) -> None:
-    assert "{" not in creation_command(registry, "app") + login_command(registry)
+def test_a_command_can_be_made_for_a_repository_of_one_component() -> None:
+    for registry in (
+        ECR,
+        "public.ecr.aws",
+        "us-docker.pkg.dev",
+        "de.icr.io",
+        "myname.azurecr.io",
+        "fra.ocir.io",
+        "x.test",
+    ):
+        assert "{" not in creation_command(registry, "app") + login_command(registry), registry
 
 
-@pytest.mark.parametrize("row", KNOWN, ids=lambda row: row.name)
-def test_every_row_names_its_source_and_a_shape(row: object) -> None:
-    found = next(one for one in KNOWN if one is row)
-    assert found.source.startswith("https://")
-    assert found.example.count("/") >= found.depth[0]
-    assert re.compile(found.hosts)
+def test_every_row_names_its_source_and_a_shape() -> None:
+    for row in KNOWN:
+        found = next(one for one in KNOWN if one is row)
+        assert found.source.startswith("https://"), row
+        assert found.example.count("/") >= found.depth[0], row
+        assert re.compile(found.hosts), row
 
 
 def test_every_retired_registry_names_its_owners_page() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from pushsafe.known_registries import near_miss, neighbour
 from tests.values import nobody
 
@@ -13,9 +11,8 @@ PORT, HOST, LETTER = "another port is another registry", "another host is anothe
 CAPITALS, ADDRESSES, HUB_KEY = "capitals too", "names, not addresses", "Docker Hub's login under"
 
 
-@pytest.mark.parametrize(
-    ("registry", "key", "why"),
-    [
+def test_neighbours() -> None:
+    for registry, key, why in (
         ("registry.test:5000", "registry.test", PORT),
         ("registry.test", "https://registry.test:5000/v1/", PORT),
         ("registry.test", "Registry.test:443", "docker compares names, with and without :443"),
@@ -38,15 +35,12 @@ CAPITALS, ADDRESSES, HUB_KEY = "capitals too", "names, not addresses", "Docker H
         ("registry.examplee.com", "https://registry.example.com", LETTER),
         ("registry.exbmple.com", "REGISTRY.example.com", LETTER),
         ("my-registry.test", "myregistry.test", LETTER),
-    ],
-)
-def test_neighbours(registry: str, key: str, why: str) -> None:
-    assert why in neighbour(registry, key)
+    ):
+        assert why in neighbour(registry, key), registry
 
 
-@pytest.mark.parametrize(
-    ("registry", "key"),
-    [
+def test_strangers() -> None:
+    for registry, key in (
         ("registry.test", "registry.test"),
         ("registry.test", "https://registry.test/v2/"),
         ("docker.io", HUB),
@@ -63,15 +57,12 @@ def test_neighbours(registry: str, key: str, why: str) -> None:
         ("reg.test", "rek.test"),
         ("registry.exmlape.com", "registry.example.com"),
         ("registry.example.com", "registry.exbmplf.com"),
-    ],
-)
-def test_strangers(registry: str, key: str) -> None:
-    assert neighbour(registry, key) == ""
+    ):
+        assert neighbour(registry, key) == "", registry
 
 
-@pytest.mark.parametrize(
-    ("elsewhere", "callers", "said"),
-    [
+def test_near_miss() -> None:
+    for elsewhere, callers, said in (
         ((), "", ""),
         (("ghcr.io", "other.test"), "", ""),
         (
@@ -86,8 +77,5 @@ def test_strangers(registry: str, key: str) -> None:
             "/home/ada/.docker/config.json has a login for registry.test, and docker does not read it: "
             "sudo changed the home folder",
         ),
-    ],
-    ids=["none", "strangers", "neighbour", "caller-of-sudo"],
-)
-def test_near_miss(elsewhere: tuple[str, ...], callers: str, said: str) -> None:
-    assert near_miss(nobody("registry.test", *elsewhere)._replace(callers_config=callers)) == said
+    ):
+        assert near_miss(nobody("registry.test", *elsewhere)._replace(callers_config=callers)) == said, callers

@@ -12,7 +12,6 @@ import jsonschema
 import pytest
 
 from pushsafe.model import evidence, outcomes, report, verdicts
-from pushsafe.model.report import Report
 from pushsafe.report import FORMATS, Renderer, digest_file, human, style
 from pushsafe.report import json as json_report
 from pushsafe.report.exit_codes import ExitCode
@@ -30,12 +29,12 @@ def golden(name: str, text: str) -> None:
     assert text == file.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", REPORTS)
-def test_human(name: str) -> None:
-    report = REPORTS[name]
-    shown = human.render_errors(report.errors) + human.render(report)
-    assert "\x1b" not in shown
-    golden(f"{name}.txt", shown)
+def test_human() -> None:
+    for name in REPORTS:
+        report = REPORTS[name]
+        shown = human.render_errors(report.errors) + human.render(report)
+        assert "\x1b" not in shown, name
+        golden(f"{name}.txt", shown)
 
 
 def test_every_format_has_what_a_renderer_has() -> None:
@@ -43,32 +42,34 @@ def test_every_format_has_what_a_renderer_has() -> None:
     assert tuple(one.renderer for one in FORMATS.values()) == modules
 
 
-@pytest.mark.parametrize("name", REPORTS)
-def test_colour_changes_nothing_but_colour(name: str) -> None:
-    import re
+def test_colour_changes_nothing_but_colour() -> None:
+    for name in REPORTS:
+        import re
 
-    report = REPORTS[name]
-    coloured = human.render(report, color=True)
-    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == human.render(report)
-
-
-@pytest.mark.parametrize("name", REPORTS)
-def test_json_follows_its_schema(name: str) -> None:
-    document = json.loads(json_report.render(REPORTS[name]))
-    jsonschema.validate(document, SCHEMA, cls=jsonschema.Draft202012Validator)
-    if name in ("denied-beside-pushed", "preflight-denied", "lint-ready", "many-tags", "dry-run"):
-        golden(f"{name}.json", json_report.render(REPORTS[name]))
+        report = REPORTS[name]
+        coloured = human.render(report, color=True)
+        assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == human.render(report), name
 
 
-@pytest.mark.parametrize(
-    ("part", "field"),
-    [("results", "outcome"), ("results", "before"), ("preflight", "verdict"), ("findings", "severity")],
-)
-def test_the_schema_can_fail(part: str, field: str) -> None:
-    document = json.loads(json_report.render(REPORTS["lint-ready"]))
-    document[part][0][field] = "perhaps"
-    with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(document, SCHEMA)
+def test_json_follows_its_schema() -> None:
+    for name in REPORTS:
+        document = json.loads(json_report.render(REPORTS[name]))
+        jsonschema.validate(document, SCHEMA, cls=jsonschema.Draft202012Validator)
+        if name in ("denied-beside-pushed", "preflight-denied", "lint-ready", "many-tags", "dry-run"):
+            golden(f"{name}.json", json_report.render(REPORTS[name]))
+
+
+def test_the_schema_can_fail() -> None:
+    for part, field in (
+        ("results", "outcome"),
+        ("results", "before"),
+        ("preflight", "verdict"),
+        ("findings", "severity"),
+    ):
+        document = json.loads(json_report.render(REPORTS["lint-ready"]))
+        document[part][0][field] = "perhaps"
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(document, SCHEMA)
 
 
 def test_the_reports_are_of_every_outcome_preflight_and_state_before() -> None:
@@ -88,9 +89,9 @@ def test_a_finding_that_a_denial_says_again_is_left_out_for_that_registry_only()
     assert "error PS303" in human.render(report._replace(findings=(finding._replace(code="PS303"),)))
 
 
-@pytest.mark.parametrize(("name", "said"), [("lint-ready", True), ("ready-unknown", False), ("ready-unasked", False)])
-def test_may_be_pushed_is_said_only_where_the_registry_said_so(name: str, said: bool) -> None:
-    assert ("may be pushed (" in human.render(REPORTS[name])) is said
+def test_may_be_pushed_is_said_only_where_the_registry_said_so() -> None:
+    for name, said in (("lint-ready", True), ("ready-unknown", False), ("ready-unasked", False)):
+        assert ("may be pushed (" in human.render(REPORTS[name])) is said, name
 
 
 def test_what_could_not_be_told_before_is_no_matter_where_nothing_else_is_said() -> None:
@@ -115,25 +116,20 @@ def test_the_schema_names_every_value_of_the_enums() -> None:
     assert set(SCHEMA["properties"]["exit_code"]["enum"]) == {int(code) for code in ExitCode} - {int(ExitCode.BUG)}
 
 
-@pytest.mark.parametrize(
-    ("report", "expected"),
-    [
+def test_quiet_and_digest_file_hold_only_what_was_verified() -> None:
+    for shown, expected in (
         (REPORTS["verified"], ["1.4.2", "latest"]),
         (REPORTS["not-confirmed"], []),
         (REPORTS["denied-beside-pushed"], ["2"]),
         (REPORTS["refused-by-lint"], []),
-    ],
-)
-def test_quiet_and_digest_file_hold_only_what_was_verified(report: Report, expected: list[str]) -> None:
-    name = "registry.example.com/myorg/my-api"
-    assert human.render_quiet(report).splitlines() == [f"{name}:{tag}" for tag in expected]
-    lines = digest_file.render(report).splitlines()
-    assert [line.partition("@")[0] for line in lines] == [f"{name}:{tag}" for tag in expected]
-    assert all(line.partition("@")[2].startswith("sha256:") for line in lines)
+    ):
+        name = "registry.example.com/myorg/my-api"
+        assert human.render_quiet(shown).splitlines() == [f"{name}:{tag}" for tag in expected], shown
+        lines = digest_file.render(shown).splitlines()
+        assert [line.partition("@")[0] for line in lines] == [f"{name}:{tag}" for tag in expected], shown
+        assert all(line.partition("@")[2].startswith("sha256:") for line in lines), shown
 
 
-@pytest.mark.parametrize(
-    ("count", "text"), [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (12_345_678, "12.35 MB"), (5 * 10**12, "5000 GB")]
-)
-def test_size(count: int, text: str) -> None:
-    assert style.size(count) == text
+def test_size() -> None:
+    for count, text in ((0, "0 B"), (999, "999 B"), (1000, "1 kB"), (12_345_678, "12.35 MB"), (5 * 10**12, "5000 GB")):
+        assert style.size(count) == text, text

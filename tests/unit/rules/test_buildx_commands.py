@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from pushsafe.engine import kinds
-from pushsafe.model.facts import Builder, Buildx, Facts, LocalImage, Upcoming
+from pushsafe.model.facts import Builder, Buildx, LocalImage, Upcoming
 from pushsafe.oci.manifest import ManifestInfo
 from pushsafe.rules.buildx_commands import INSTALL, NEW_BUILDER, Way, best, build, copy, instead, needed, widened
 from tests.unit.rules.facts import facts, held, image
@@ -24,25 +22,20 @@ DEAD = Builder("dead", "docker", BOTH, several=True, problem="Cannot connect to 
 ODD = Builder("a; rm -rf ~", "remote", BOTH, several=True)
 
 
-@pytest.mark.parametrize(
-    ("builders", "found"),
-    [
+def test_the_best_builder() -> None:
+    for builders, found in (
         ((CLASSIC, NATIVE, FARM), FARM),
         ((CLASSIC, ASLEEP, NATIVE), NATIVE),
         ((FARM, FARM._replace(name="mine", current=True)), FARM._replace(name="mine", current=True)),
         ((CLASSIC, ASLEEP), ASLEEP),
         ((CLASSIC, DEAD, ODD), None),
         ((), None),
-    ],
-    ids=["all-platforms", "some-before-unknown", "current", "not-started", "unable-dead-or-odd", "none"],
-)
-def test_the_best_builder(builders: tuple[Builder, ...], found: Builder | None) -> None:
-    assert best(builders, BOTH) == found
+    ):
+        assert best(builders, BOTH) == found, builders
 
 
-@pytest.mark.parametrize(
-    ("buildx", "way"),
-    [
+def test_the_build() -> None:
+    for buildx, way in (
         (None, Way(PLAIN)),
         (Buildx(problem="buildx is not installed"), Way(PLAIN, f"buildx is not installed: {INSTALL}")),
         (Buildx("0.12", problem="buildx 0.12 is too old"), Way(PLAIN, "buildx 0.12 is too old")),
@@ -68,26 +61,25 @@ def test_the_best_builder(builders: tuple[Builder, ...], found: Builder | None) 
                 "program of linux/arm64, only copies files",
             ),
         ),
-    ],
-    ids=["not-looked-at", "not-installed", "too-old", "no-builder", "another", "current"],
-)
-def test_the_build(buildx: Buildx | None, way: Way) -> None:
-    assert build(REFS, BOTH, buildx) == way
+    ):
+        assert build(REFS, BOTH, buildx) == way, buildx
 
 
 ONE, TWO = REFS
 ELSEWHERE = ref("other.test/app:1")
 
 
-@pytest.mark.parametrize("buildx", [None, Buildx("0.29.1", (CLASSIC,))], ids=["not-looked-at", "no-able-builder"])
-def test_a_copy_needs_no_builder(buildx: Buildx | None) -> None:
-    copied = "docker buildx imagetools create -t"
-    assert copy((ONE,), "base@sha256:1", buildx) == Way(f"{copied} {ONE} base@sha256:1")
-    assert copy((ONE, ELSEWHERE, TWO, ref("registry.test/app:3")), "base@sha256:1", buildx).command.split(" && ") == [
-        f"{copied} {ONE} base@sha256:1",
-        f"{copied} {TWO} -t registry.test/app:3 {ONE}",
-        f"{copied} {ELSEWHERE} base@sha256:1",
-    ]
+def test_a_copy_needs_no_builder() -> None:
+    for buildx in (None, Buildx("0.29.1", (CLASSIC,))):
+        copied = "docker buildx imagetools create -t"
+        assert copy((ONE,), "base@sha256:1", buildx) == Way(f"{copied} {ONE} base@sha256:1"), buildx
+        assert copy((ONE, ELSEWHERE, TWO, ref("registry.test/app:3")), "base@sha256:1", buildx).command.split(
+            " && "
+        ) == [
+            f"{copied} {ONE} base@sha256:1",
+            f"{copied} {TWO} -t registry.test/app:3 {ONE}",
+            f"{copied} {ELSEWHERE} base@sha256:1",
+        ], buildx
 
 
 def test_a_copy_needs_no_buildx() -> None:
@@ -101,9 +93,8 @@ SOURCE = (f"docker.io/library/base@{sha('e')}", ManifestInfo(sha("e"), OCI_INDEX
 HALF = LocalImage(sha("a"), (AMD64,), (ARM64,))
 
 
-@pytest.mark.parametrize(
-    ("fact", "looked_at"),
-    [
+def test_when_buildx_is_looked_at() -> None:
+    for fact, looked_at in (
         (facts(GIVEN, store=kinds.CLASSIC, image=image("a"), platforms=BOTH), True),
         (facts(GIVEN, store=kinds.CLASSIC, image=image("a"), source=SOURCE), True),
         (facts(GIVEN, store=kinds.CONTAINERD, image=HALF), True),
@@ -114,30 +105,20 @@ HALF = LocalImage(sha("a"), (AMD64,), (ARM64,))
         (facts(GIVEN, image=image("a", AMD64, ARM64), now=held("b", AMD64, ARM64)), False),
         (facts(GIVEN, image=Upcoming(BOTH), now=held("b", AMD64, ARM64)), False),
         (facts(GIVEN), False),
-    ],
-    ids=[
-        *("several-on-classic", "pulled-from-an-index", "incomplete", "shrinks", "changes"),
-        *("one-of-an-incomplete", "plain", "same-platforms", "upcoming", "nothing-known"),
-    ],
-)
-def test_when_buildx_is_looked_at(fact: Facts, looked_at: bool) -> None:
-    assert needed(fact) is looked_at
+    ):
+        assert needed(fact) is looked_at, fact
 
 
-@pytest.mark.parametrize(
-    ("builders", "change"),
-    [
+def test_what_a_guarded_build_has_to_change() -> None:
+    for builders, change in (
         ((CLASSIC, FARM), "the same again with --builder farm"),
         (
             (CLASSIC, CLASSIC._replace(name="prod", several=True, current=False)),
             "the same again as docker --context prod pushsafe buildx ...   (without --builder)",
         ),
         ((CLASSIC,), f"{NEW_BUILDER}   (then the same again with --builder multi-platform)"),
-    ],
-    ids=["of-buildx", "an-engine", "none"],
-)
-def test_what_a_guarded_build_has_to_change(builders: tuple[Builder, ...], change: str) -> None:
-    assert instead(builders, BOTH) == change
+    ):
+        assert instead(builders, BOTH) == change, change
 
 
 def test_an_engine_is_chosen_as_one() -> None:
@@ -145,17 +126,13 @@ def test_an_engine_is_chosen_as_one() -> None:
     assert build(REFS, BOTH, Buildx("0.29.1", (CLASSIC, prod))).command == f"docker --context prod buildx build {REST}"
 
 
-@pytest.mark.parametrize(
-    ("fact", "command"),
-    [
+def test_more_platforms_under_a_tag() -> None:
+    for fact, command in (
         (facts(GIVEN, image=image("a")), f"docker buildx build --platform linux/amd64,linux/arm64 -t {GIVEN} --push ."),
         (
             facts(GIVEN, image=Upcoming((AMD64,)), buildx=Buildx("0.29.1")),
             "the same again with --platform linux/amd64,linux/arm64",
         ),
         (facts(GIVEN, image=Upcoming((AMD64,))), "the same again with an image for linux/arm64"),
-    ],
-    ids=["image", "build", "index"],
-)
-def test_more_platforms_under_a_tag(fact: Facts, command: str) -> None:
-    assert widened(fact, BOTH, (ARM64,)) == command
+    ):
+        assert widened(fact, BOTH, (ARM64,)) == command, command

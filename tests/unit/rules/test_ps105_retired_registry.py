@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-
 from pushsafe.rules.ps105_retired_registry import RULE
 from tests.unit.rules.facts import facts, only, problems, repository
 
 
-@pytest.mark.parametrize(
-    ("given", "successor"),
-    [
+def test_fires() -> None:
+    for given, successor in (
         ("docker.pkg.github.com/myorg/r/my-api:1", "ghcr.io/myorg/r/my-api:1"),
         ("gcr.io/project/my-api:1", "LOCATION-docker.pkg.dev/project/my-api:1"),
         ("eu.gcr.io/project/my-api:1", "LOCATION-docker.pkg.dev/project/my-api:1"),
@@ -20,13 +17,11 @@ from tests.unit.rules.facts import facts, only, problems, repository
         ("registry.hub.docker.com/myorg/my-api:1", "docker.io/myorg/my-api:1"),
         ("GCR.io/project/my-api:1", "LOCATION-docker.pkg.dev/project/my-api:1"),
         ("gcr.io:443/project/my-api:1", "LOCATION-docker.pkg.dev/project/my-api:1"),
-    ],
-)
-def test_fires(given: str, successor: str) -> None:
-    problem = only(RULE, facts(given))
-    assert problem.message.endswith(")")
-    assert "(https://" in problem.message
-    assert problem.fix == f"docker tag {given} {successor}"
+    ):
+        problem = only(RULE, facts(given))
+        assert problem.message.endswith(")"), given
+        assert "(https://" in problem.message, given
+        assert problem.fix == f"docker tag {given} {successor}", given
 
 
 def test_fires_for_all_tags() -> None:
@@ -34,16 +29,13 @@ def test_fires_for_all_tags() -> None:
     assert problem.fix == "docker tag gcr.io/project/my-api LOCATION-docker.pkg.dev/project/my-api"
 
 
-@pytest.mark.parametrize(
-    "given",
-    [
+def test_does_not_fire() -> None:
+    for given in (
         "ghcr.io/myorg/my-api:1",
         "europe-docker.pkg.dev/project/repo/my-api:1",
         "mirror.gcr.io/library/my-api:1",
         "gcr.io.corp.test/my-api:1",
         "xgcr.io/my-api:1",
         "docker.io/myorg/gcr.io:1",
-    ],
-)
-def test_does_not_fire(given: str) -> None:
-    assert problems(RULE, facts(given)) == []
+    ):
+        assert problems(RULE, facts(given)) == [], given

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
-
 from pushsafe.known_registries import KNOWN, known
 from pushsafe.rules.ps106_path_shape import RULE
 from tests.unit.rules.facts import facts, only, problems, repository
 from tests.values import ref
 
 
-@pytest.mark.parametrize(
-    ("given", "said", "fix"),
-    [
+def test_fires() -> None:
+    for given, said, fix in (
         ("docker.io/my-api:1", "has no namespace", "docker.io/NAMESPACE/my-api:1"),
         ("docker.io/myorg/team/my-api:1", "takes exactly 2 path components", "docker.io/myorg/my-api:1"),
         ("myorg/team/my-api:1", "takes exactly 2 path components", "docker.io/myorg/my-api:1"),
@@ -22,21 +19,18 @@ from tests.values import ref
         ("quay.io/my-api:1", "takes at least 2", "quay.io/NAMESPACE/my-api:1"),
         ("public.ecr.aws/my-api:1", "takes at least 2", "public.ecr.aws/ALIAS/my-api:1"),
         ("de.icr.io/my-api:1", "takes at least 2", "de.icr.io/NAMESPACE/my-api:1"),
-    ],
-)
-def test_fires(given: str, said: str, fix: str) -> None:
-    problem = only(RULE, facts(given))
-    assert said in problem.message
-    assert problem.fix == f"docker tag {given} {fix}"
+    ):
+        problem = only(RULE, facts(given))
+        assert said in problem.message, given
+        assert problem.fix == f"docker tag {given} {fix}", given
 
 
 def test_fires_for_all_tags() -> None:
     assert only(RULE, repository("ghcr.io/my-api")).fix == "docker tag ghcr.io/my-api ghcr.io/OWNER/my-api"
 
 
-@pytest.mark.parametrize(
-    "given",
-    [
+def test_does_not_fire() -> None:
+    for given in (
         "my-api:1",
         "myorg/my-api:1",
         "docker.io/myorg/my-api:1",
@@ -48,17 +42,17 @@ def test_fires_for_all_tags() -> None:
         "myname.azurecr.io/my-api:1",
         "localhost:5000/my-api:1",
         "registry.test/a/b/c/d/e:1",
-    ],
-)
-def test_does_not_fire(given: str) -> None:
-    assert problems(RULE, facts(given)) == []
+    ):
+        assert problems(RULE, facts(given)) == [], given
 
 
-@pytest.mark.parametrize("row", KNOWN, ids=lambda row: row.name)
-def test_the_example_of_every_known_registry_is_a_path_it_can_hold(row: object) -> None:
-    example = next(one for one in KNOWN if one is row).example
-    host, _, path = example.partition("/")
-    filled = host.replace("ACCOUNT", "1" * 12).replace("REGION.icr", "de.icr").replace("REGION", "eu-west-1").lower()
-    given = f"{filled}/{path.lower()}:1"
-    assert known(ref(given).registry) is row
-    assert problems(RULE, facts(given)) == []
+def test_the_example_of_every_known_registry_is_a_path_it_can_hold() -> None:
+    for row in KNOWN:
+        example = next(one for one in KNOWN if one is row).example
+        host, _, path = example.partition("/")
+        filled = (
+            host.replace("ACCOUNT", "1" * 12).replace("REGION.icr", "de.icr").replace("REGION", "eu-west-1").lower()
+        )
+        given = f"{filled}/{path.lower()}:1"
+        assert known(ref(given).registry) is row, row
+        assert problems(RULE, facts(given)) == [], row

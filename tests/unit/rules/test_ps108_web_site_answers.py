@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
 from pushsafe.model.evidence import Access, RegistryPing, TagAbsent, TagUnknown
-from pushsafe.model.facts import Facts
 from pushsafe.rules.ps108_web_site_answers import RULE
 from tests.unit.rules.facts import LOGIN_WANTED, OPEN, asked, facts, held, problems
 
@@ -21,12 +18,12 @@ FIRES = {
 }
 
 
-@pytest.mark.parametrize(("fact", "said"), FIRES.values(), ids=FIRES)
-def test_fires(fact: Facts, said: str) -> None:
-    (problem,) = problems(RULE, fact, fact._replace(reference=fact.reference._replace(tag="2")))
-    assert problem.message.startswith(f"git.example.com {said}")
-    assert "not a registry" in problem.message
-    assert problem.fix.startswith("curl -sSi https://git.example.com/v2/")
+def test_fires() -> None:
+    for case, (fact, said) in FIRES.items():
+        (problem,) = problems(RULE, fact, fact._replace(reference=fact.reference._replace(tag="2")))
+        assert problem.message.startswith(f"git.example.com {said}"), case
+        assert "not a registry" in problem.message, case
+        assert problem.fix.startswith("curl -sSi https://git.example.com/v2/"), case
 
 
 SILENT = {
@@ -38,6 +35,6 @@ SILENT = {
 }
 
 
-@pytest.mark.parametrize("fact", SILENT.values(), ids=SILENT)
-def test_is_silent(fact: Facts) -> None:
-    assert problems(RULE, fact) == []
+def test_is_silent() -> None:
+    for case, fact in SILENT.items():
+        assert problems(RULE, fact) == [], case

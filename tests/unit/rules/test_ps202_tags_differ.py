@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from pushsafe.model.facts import Facts, ImageMissing
 from pushsafe.rules.ps202_tags_differ import RULE
 from tests.unit.rules.facts import facts, image, problems
@@ -15,28 +13,23 @@ def tag(name: str, digit: str) -> Facts:
     return facts(f"{API}:{name}", image=image(digit))
 
 
-@pytest.mark.parametrize(
-    ("listed", "tags"),
-    [
+def test_fires() -> None:
+    for listed, tags in (
         ((tag("1.4.2", "a"), tag("latest", "b")), ["latest"]),
         ((tag("1.4.2", "a"), tag("1.4", "a"), tag("latest", "b")), ["latest"]),
         ((tag("1", "a"), tag("2", "b"), tag("3", "c")), ["2", "3"]),
         ((tag("1", "a"), tag("2", "b"), tag("2", "b")), ["2"]),
-    ],
-    ids=["two", "one-of-three", "all-of-three", "listed-twice"],
-)
-def test_fires(listed: tuple[Facts, ...], tags: list[str]) -> None:
-    found = problems(RULE, *listed)
-    assert [problem.reference.tag for problem in found] == tags
-    first = listed[0].reference
-    ages = "docker image inspect -f '{{.Created}} {{.RepoTags}}'"
-    assert [problem.fix for problem in found] == [f"{ages} {first} {API}:{name}" for name in tags]
-    assert all(f"than {first.tag!r} (aaaaaaaaaaaa)" in problem.message for problem in found)
+    ):
+        found = problems(RULE, *listed)
+        assert [problem.reference.tag for problem in found] == tags, listed
+        first = listed[0].reference
+        ages = "docker image inspect -f '{{.Created}} {{.RepoTags}}'"
+        assert [problem.fix for problem in found] == [f"{ages} {first} {API}:{name}" for name in tags], listed
+        assert all(f"than {first.tag!r} (aaaaaaaaaaaa)" in problem.message for problem in found), listed
 
 
-@pytest.mark.parametrize(
-    "listed",
-    [
+def test_does_not_fire() -> None:
+    for listed in (
         (tag("1", "a"),),
         (tag("1", "a"), tag("2", "a")),
         (tag("1", "a"), facts("registry.test/other:1", image=image("b"))),
@@ -44,8 +37,5 @@ def test_fires(listed: tuple[Facts, ...], tags: list[str]) -> None:
         (tag("1", "a"), facts(f"{API}:2", image=ImageMissing())),
         (tag("1", "a"), facts(f"{API}:2")),
         (tag("1", "a")._replace(listed=False), tag("2", "b")._replace(listed=False)),
-    ],
-    ids=["one", "same-image", "other-repository", "other-registry", "missing", "not-asked", "all-tags"],
-)
-def test_does_not_fire(listed: tuple[Facts, ...]) -> None:
-    assert problems(RULE, *listed) == []
+    ):
+        assert problems(RULE, *listed) == [], listed

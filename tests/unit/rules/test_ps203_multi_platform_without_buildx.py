@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from pushsafe.engine.kinds import CLASSIC, CONTAINERD
-from pushsafe.model.facts import Builder, Buildx, Facts, ImageMissing, Upcoming
+from pushsafe.model.facts import Builder, Buildx, ImageMissing, Upcoming
 from pushsafe.oci.manifest import ManifestInfo
 from pushsafe.rules.buildx_commands import NEW_BUILDER
 from pushsafe.rules.ps203_multi_platform_without_buildx import RULE
@@ -21,9 +19,8 @@ SEVERAL = Builder("ctd", "docker", (AMD64,), several=True)
 BUILDX = Buildx("0.29.1", (ONE_AT_A_TIME, SEVERAL))
 
 
-@pytest.mark.parametrize(
-    ("listed", "said", "fix"),
-    [
+def test_fires() -> None:
+    for listed, said, fix in (
         (
             facts(GIVEN, store=CLASSIC, image=image("a"), platforms=(AMD64, ARM64)),
             "2 platforms are asked for (linux/amd64,linux/arm64)",
@@ -60,16 +57,10 @@ BUILDX = Buildx("0.29.1", (ONE_AT_A_TIME, SEVERAL))
             "builds one at a time",
             f"{NEW_BUILDER}   (then the same again with --builder multi-platform)",
         ),
-    ],
-    ids=[
-        *("asked-for", "asked-for-and-missing", "pulled-from-an-index", "no-buildx", "another-builder"),
-        *("build", "build-without-a-builder"),
-    ],
-)
-def test_fires(listed: Facts, said: str, fix: str) -> None:
-    problem = only(RULE, listed)
-    assert said in problem.message
-    assert problem.fix == fix
+    ):
+        problem = only(RULE, listed)
+        assert said in problem.message, said
+        assert problem.fix == fix, said
 
 
 def test_one_command_for_all_tags() -> None:
@@ -85,9 +76,8 @@ def test_one_command_for_all_tags() -> None:
     assert second.fix == f"docker buildx imagetools create -t {GIVEN} base@{sha('f')}"
 
 
-@pytest.mark.parametrize(
-    "listed",
-    [
+def test_does_not_fire() -> None:
+    for listed in (
         facts(GIVEN, image=image("a"), platforms=(AMD64, ARM64)),
         facts(GIVEN, store=CONTAINERD, image=image("a", AMD64, ARM64), source=SOURCE),
         facts(GIVEN, store=CLASSIC, image=image("a")),
@@ -96,14 +86,8 @@ def test_one_command_for_all_tags() -> None:
         facts(GIVEN, store=CLASSIC, image=Upcoming((AMD64, ARM64))),
         facts(GIVEN, store=CLASSIC, image=Upcoming((AMD64,)), buildx=BUILDX),
         facts(GIVEN, image=Upcoming((AMD64, ARM64)), buildx=Buildx("0.29.1", (SEVERAL._replace(current=True),))),
-    ],
-    ids=[
-        *("engine-not-asked", "containerd-store", "built-here", "that-platform-is-wanted", "no-image"),
-        *("assembled", "build-of-one", "able-builder"),
-    ],
-)
-def test_does_not_fire(listed: Facts) -> None:
-    assert problems(RULE, listed) == []
+    ):
+        assert problems(RULE, listed) == [], listed
 
 
 def test_what_an_index_is_put_together_from_is_taken_whole() -> None:

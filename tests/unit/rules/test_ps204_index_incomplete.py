@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from pushsafe.engine.kinds import CONTAINERD
-from pushsafe.model.facts import Facts, ImageMissing, LocalImage
+from pushsafe.model.facts import ImageMissing, LocalImage
 from pushsafe.rules.ps204_index_incomplete import RULE
 from tests.unit.rules.facts import facts, image, only, problems
 from tests.values import AMD64, ARM64, sha
@@ -16,9 +14,8 @@ PULLED = HALF._replace(repo_digests=(f"docker.io/library/base@{sha('b')}", f"reg
 BUILD = f"docker buildx build --platform linux/amd64,linux/arm64 -t {GIVEN} --push ."
 
 
-@pytest.mark.parametrize(
-    ("local", "fix"),
-    [
+def test_fires() -> None:
+    for local, fix in (
         (HALF, BUILD),
         (PULLED, f"docker pull --platform linux/arm64 registry.test/base@{sha('a')}"),
         (
@@ -26,27 +23,20 @@ BUILD = f"docker buildx build --platform linux/amd64,linux/arm64 -t {GIVEN} --pu
             f"docker pull --platform linux/amd64 registry.test/base@{sha('a')} && "
             f"docker pull --platform linux/arm64 registry.test/base@{sha('a')}",
         ),
-    ],
-    ids=["built", "pulled", "nothing-is-here"],
-)
-def test_fires(local: LocalImage, fix: str) -> None:
-    problem = only(RULE, facts(GIVEN, store=CONTAINERD, image=local))
-    assert "names linux/amd64, linux/arm64, and the engine has no content for " in problem.message
-    assert BUILD in problem.message
-    one = f"docker pushsafe --platform linux/amd64 {GIVEN}"
-    assert (one in problem.message) is bool(local.platforms)
-    assert problem.fix == fix
+    ):
+        problem = only(RULE, facts(GIVEN, store=CONTAINERD, image=local))
+        assert "names linux/amd64, linux/arm64, and the engine has no content for " in problem.message, fix
+        assert BUILD in problem.message, fix
+        one = f"docker pushsafe --platform linux/amd64 {GIVEN}"
+        assert (one in problem.message) is bool(local.platforms), fix
+        assert problem.fix == fix, fix
 
 
-@pytest.mark.parametrize(
-    "listed",
-    [
+def test_does_not_fire() -> None:
+    for listed in (
         facts(GIVEN, store=CONTAINERD, image=image("a", AMD64, ARM64)),
         facts(GIVEN, store=CONTAINERD, image=HALF, platforms=(AMD64,)),
         facts(GIVEN, store=CONTAINERD, image=ImageMissing()),
         facts(GIVEN),
-    ],
-    ids=["complete", "one-is-wanted", "no-image", "engine-not-asked"],
-)
-def test_does_not_fire(listed: Facts) -> None:
-    assert problems(RULE, listed) == []
+    ):
+        assert problems(RULE, listed) == [], listed

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
-from pushsafe.model.credentials import Credential
-from pushsafe.model.evidence import Preflight, RegistryPing
+from pushsafe.model.evidence import Preflight
 from pushsafe.model.verdicts import Severity
 from pushsafe.rules.ps301_not_logged_in import RULE
 from tests.unit.rules.facts import LOGIN_WANTED, OPEN, UNKNOWN, asked, facts, only, problems
@@ -14,18 +11,14 @@ from tests.values import broken, logged_in, nobody
 GIVEN = "registry.test/my-api:1"
 
 
-@pytest.mark.parametrize(
-    ("ping", "severity", "said"),
-    [
+def test_fires() -> None:
+    for ping, severity, said in (
         (LOGIN_WANTED, None, "it wants a login (/v2/ answers 401 without one)"),
         (UNKNOWN, Severity.WARNING, "could not be asked from here (connection refused)"),
-    ],
-    ids=["wanted", "not-known"],
-)
-def test_fires(ping: RegistryPing, severity: Severity | None, said: str) -> None:
-    problem = only(RULE, facts(GIVEN, credential=nobody(), ping=ping))
-    assert said in problem.message
-    assert (problem.severity, problem.fix) == (severity, "docker login registry.test")
+    ):
+        problem = only(RULE, facts(GIVEN, credential=nobody(), ping=ping))
+        assert said in problem.message, said
+        assert (problem.severity, problem.fix) == (severity, "docker login registry.test"), said
 
 
 def test_fires_once_for_each_registry() -> None:
@@ -40,9 +33,8 @@ def test_fires_once_for_each_registry() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("credential", "ping"),
-    [
+def test_does_not_fire() -> None:
+    for credential, ping in (
         (None, None),
         (nobody(), None),
         (None, LOGIN_WANTED),
@@ -51,37 +43,23 @@ def test_fires_once_for_each_registry() -> None:
         (logged_in(), UNKNOWN),
         (nobody(), UNKNOWN._replace(detail="the certificate has expired", untrusted=True)),
         (broken(), LOGIN_WANTED),
-    ],
-    ids=[
-        "nothing-asked",
-        "ping-not-asked",
-        "credential-not-asked",
-        "open",
-        "logged-in",
-        "logged-in-unknown",
-        "no-trust",
-        "broken",
-    ],
-)
-def test_does_not_fire(credential: Credential | None, ping: RegistryPing | None) -> None:
-    assert problems(RULE, facts(GIVEN, credential=credential, ping=ping)) == []
+    ):
+        assert problems(RULE, facts(GIVEN, credential=credential, ping=ping)) == [], credential
 
 
-@pytest.mark.parametrize("ping", [LOGIN_WANTED, UNKNOWN], ids=["wanted", "not-known"])
-@pytest.mark.parametrize(
-    ("preflight", "fires"),
-    [
+def test_whom_the_registry_lets_in_needs_no_login() -> None:
+    for preflight, fires in (
         (None, True),
         (Preflight(problem="no answer"), True),
         (asked((401, False)), True),
         (asked((202, False), (401, False)), True),
         (asked((202, False)), False),
         (asked((401, False), (202, False)), False),
-    ],
-    ids=["not-asked", "no-answer", "refused", "refused-at-last", "accepted", "accepted-at-last"],
-)
-def test_whom_the_registry_lets_in_needs_no_login(preflight: Preflight | None, ping: RegistryPing, fires: bool) -> None:
-    assert bool(problems(RULE, facts(GIVEN, credential=nobody(), ping=ping, preflight=preflight))) is fires
+    ):
+        for ping in (LOGIN_WANTED, UNKNOWN):
+            assert bool(problems(RULE, facts(GIVEN, credential=nobody(), ping=ping, preflight=preflight))) is fires, (
+                ping
+            )
 
 
 def test_fires_for_the_repository_that_nobody_may_write() -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
-from pushsafe.model.credentials import Credential
 from pushsafe.rules.ps303_credential_unusable import RULE
 from tests.unit.rules.facts import facts, only, problems
 from tests.values import broken, logged_in, nobody
@@ -23,6 +20,6 @@ def test_fires_once_for_a_registry() -> None:
     assert len(problems(RULE, *(facts(f"registry.test/my-api:{tag}", credential=broken()) for tag in "123"))) == 1
 
 
-@pytest.mark.parametrize("credential", [None, nobody(), logged_in()], ids=["not-asked", "nobody", "logged-in"])
-def test_does_not_fire(credential: Credential | None) -> None:
-    assert problems(RULE, facts(GIVEN, credential=credential)) == []
+def test_does_not_fire() -> None:
+    for credential in (None, nobody(), logged_in()):
+        assert problems(RULE, facts(GIVEN, credential=credential)) == [], credential

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
-from pushsafe.model.credentials import Credential
-from pushsafe.model.evidence import RegistryPing
 from pushsafe.rules.ps305_credential_elsewhere import RULE
 from tests.unit.rules.facts import LOGIN_WANTED, OPEN, UNKNOWN, asked, facts, only, problems
 from tests.values import broken, logged_in, nobody
@@ -13,9 +9,8 @@ from tests.values import broken, logged_in, nobody
 ECR = "123456789012.dkr.ecr.{}.amazonaws.com"
 
 
-@pytest.mark.parametrize(
-    ("registry", "elsewhere", "why"),
-    [
+def test_fires() -> None:
+    for registry, elsewhere, why in (
         ("registry.test:5000", "registry.test", "another port is another registry"),
         ("registry.test", "registry.test:5000", "another port is another registry"),
         ("registry.test", "https://registry.test:5000/v1/", "another port is another registry"),
@@ -30,42 +25,45 @@ ECR = "123456789012.dkr.ecr.{}.amazonaws.com"
         (ECR.format("eu-west-1"), ECR.format("us-east-1"), "each Amazon ECR host"),
         ("a.azurecr.io", "b.azurecr.io", "each Azure Container Registry host"),
         ("europe-docker.pkg.dev", "us-docker.pkg.dev", "each Google Artifact Registry host"),
-    ],
-)
-def test_fires(registry: str, elsewhere: str, why: str) -> None:
-    credential = nobody(registry, "unrelated.test", elsewhere, "also-unrelated.test")
-    problem = only(RULE, facts(f"{registry}/o/my-api:1", credential=credential, ping=LOGIN_WANTED))
-    assert f"there is a credential for {elsewhere}, and docker does not use it for {registry}: " in problem.message
-    assert why in problem.message
-    assert problem.fix.startswith(("docker login", "aws", "az", "gcloud"))
+    ):
+        credential = nobody(registry, "unrelated.test", elsewhere, "also-unrelated.test")
+        problem = only(RULE, facts(f"{registry}/o/my-api:1", credential=credential, ping=LOGIN_WANTED))
+        assert (
+            f"there is a credential for {elsewhere}, and docker does not use it for {registry}: " in problem.message
+        ), registry
+        assert why in problem.message, registry
+        assert problem.fix.startswith(("docker login", "aws", "az", "gcloud")), registry
 
 
-@pytest.mark.parametrize(
-    ("folder", "quoted"),
-    [("/home/ada/.docker", "/home/ada/.docker"), ("/home/ada b/.docker", "'/home/ada b/.docker'")],
-)
-def test_fires_for_the_login_of_the_user_who_called_sudo(folder: str, quoted: str) -> None:
-    credential = nobody("registry.test", "registry.test:5000")._replace(callers_config=f"{folder}/config.json")
-    problem = only(RULE, facts("registry.test/my-api:1", credential=credential, ping=LOGIN_WANTED))
-    assert f"{folder}/config.json has a login for registry.test" in problem.message
-    assert problem.fix == (f"docker --config {quoted} pushsafe registry.test/my-api:1   (or the same without sudo)")
+def test_fires_for_the_login_of_the_user_who_called_sudo() -> None:
+    for folder, quoted in (
+        ("/home/ada/.docker", "/home/ada/.docker"),
+        ("/home/ada b/.docker", "'/home/ada b/.docker'"),
+    ):
+        credential = nobody("registry.test", "registry.test:5000")._replace(callers_config=f"{folder}/config.json")
+        problem = only(RULE, facts("registry.test/my-api:1", credential=credential, ping=LOGIN_WANTED))
+        assert f"{folder}/config.json has a login for registry.test" in problem.message, folder
+        assert problem.fix == (
+            f"docker --config {quoted} pushsafe registry.test/my-api:1   (or the same without sudo)"
+        ), folder
 
 
-@pytest.mark.parametrize(("status", "fires"), [(401, True), (202, False)])
-def test_whom_the_registry_lets_in_needs_no_login(status: int, fires: bool) -> None:
-    credential = nobody("registry.test", "registry.test:5000")
-    listed = facts("registry.test/my-api:1", credential=credential, ping=LOGIN_WANTED, preflight=asked((status, False)))
-    assert bool(problems(RULE, listed)) is fires
+def test_whom_the_registry_lets_in_needs_no_login() -> None:
+    for status, fires in ((401, True), (202, False)):
+        credential = nobody("registry.test", "registry.test:5000")
+        listed = facts(
+            "registry.test/my-api:1", credential=credential, ping=LOGIN_WANTED, preflight=asked((status, False))
+        )
+        assert bool(problems(RULE, listed)) is fires, status
 
 
-@pytest.mark.parametrize("ping", [None, UNKNOWN], ids=["not-asked", "unknown"])
-def test_fires_where_the_registry_could_not_be_asked(ping: RegistryPing | None) -> None:
-    only(RULE, facts("registry.test/my-api:1", credential=nobody("registry.test", "registry.test:5000"), ping=ping))
+def test_fires_where_the_registry_could_not_be_asked() -> None:
+    for ping in (None, UNKNOWN):
+        only(RULE, facts("registry.test/my-api:1", credential=nobody("registry.test", "registry.test:5000"), ping=ping))
 
 
-@pytest.mark.parametrize(
-    ("credential", "ping"),
-    [
+def test_does_not_fire() -> None:
+    for credential, ping in (
         (None, LOGIN_WANTED),
         (nobody(), LOGIN_WANTED),
         (nobody("registry.test", "registry.test"), LOGIN_WANTED),
@@ -74,8 +72,5 @@ def test_fires_where_the_registry_could_not_be_asked(ping: RegistryPing | None) 
         (nobody("registry.test", "https://index.docker.io/v1/"), LOGIN_WANTED),
         (logged_in()._replace(elsewhere=("registry.test:5000",)), LOGIN_WANTED),
         (broken()._replace(elsewhere=("registry.test:5000",)), LOGIN_WANTED),
-    ],
-    ids=["not-asked", "none-anywhere", "the-same", "strangers", "no-login-wanted", "docker-hub", "logged-in", "broken"],
-)
-def test_does_not_fire(credential: Credential | None, ping: RegistryPing) -> None:
-    assert problems(RULE, facts("registry.test/my-api:1", credential=credential, ping=ping)) == []
+    ):
+        assert problems(RULE, facts("registry.test/my-api:1", credential=credential, ping=ping)) == [], credential

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
-from pushsafe.model.evidence import NOT_ASKED, TagAbsent, TagHeld, TagState, TagUnknown
-from pushsafe.model.facts import Facts, ImageMissing, LocalImage, Upcoming
+from pushsafe.model.evidence import NOT_ASKED, TagAbsent, TagState, TagUnknown
+from pushsafe.model.facts import ImageMissing, LocalImage, Upcoming
 from pushsafe.model.request import TagPolicy
 from pushsafe.model.verdicts import Severity
 from pushsafe.rules.ps401_overwrites_tag import RULE
@@ -18,9 +16,8 @@ LOOK = f"docker buildx imagetools inspect {NAME}:"
 RETAG = f"docker tag {NAME}:{{0}} {NAME}:NEW-TAG"
 
 
-@pytest.mark.parametrize(
-    ("tag", "severity", "said", "fix"),
-    [
+def test_fires() -> None:
+    for tag, severity, said, fix in (
         ("1.4.2", None, ", which this push would replace", f"{LOOK}1.4.2"),
         ("LATEST", None, ", which this push would replace", f"{LOOK}LATEST"),
         ("latest", Severity.INFO, "; it is meant to move", f"{LOOK}latest"),
@@ -28,13 +25,10 @@ RETAG = f"docker tag {NAME}:{{0}} {NAME}:NEW-TAG"
         ("v1.4.2", Severity.ERROR, "; it must not change ('v*' is immutable)", RETAG.format("v1.4.2")),
         ("latest-7", Severity.ERROR, "; it must not change ('latest-[0-9]' is immutable)", RETAG.format("latest-7")),
         ("edge-final", Severity.ERROR, "; it must not change ('edge-final' is immutable)", RETAG.format("edge-final")),
-    ],
-    ids=["neither", "another-case", "moving", "moving-pattern", "immutable", "immutable-pattern", "both"],
-)
-def test_fires(tag: str, severity: Severity | None, said: str, fix: str) -> None:
-    problem = only(RULE, facts(f"{NAME}:{tag}", image=image("a"), now=held("b", AMD64), policy=POLICY))
-    assert problem.message == f"{tag!r} exists at registry.test and names sha256:bbbbbbbbbbbb{said}"
-    assert (problem.severity, problem.fix) == (severity, fix)
+    ):
+        problem = only(RULE, facts(f"{NAME}:{tag}", image=image("a"), now=held("b", AMD64), policy=POLICY))
+        assert problem.message == f"{tag!r} exists at registry.test and names sha256:bbbbbbbbbbbb{said}", tag
+        assert (problem.severity, problem.fix) == (severity, fix), tag
 
 
 def test_fires_for_what_is_not_made_yet() -> None:
@@ -44,37 +38,29 @@ def test_fires_for_what_is_not_made_yet() -> None:
     assert problems(RULE, build._replace(image=Upcoming((AMD64,), sha("b")))) == []
 
 
-@pytest.mark.parametrize(
-    ("local", "now"),
-    [
+def test_fires_for_other_content_only_somehow_known() -> None:
+    for local, now in (
         (image("a"), held("b", AMD64, config=sha("c"), version="1.4.1")),
         (
             LocalImage(sha("a"), (AMD64,), repo_digests=(f"{NAME}@{sha('b')}",)),
             held("b", AMD64, ARM64, version="1.4.1"),
         ),
         (LocalImage(sha("a"), (AMD64, ARM64), children=(sha("b"), sha("c"))), held("b", AMD64, version="1.4.1")),
-    ],
-    ids=["other-config", "index-it-was-pulled-from", "manifest-of-the-index"],
-)
-def test_fires_for_other_content_only_somehow_known(local: LocalImage, now: TagHeld) -> None:
-    problem = only(RULE, facts(f"{NAME}:v1", image=local, now=now, policy=POLICY))
-    assert problem.severity is Severity.ERROR
-    assert "names sha256:bbbbbbbbbbbb (version 1.4.1)" in problem.message
+    ):
+        problem = only(RULE, facts(f"{NAME}:v1", image=local, now=now, policy=POLICY))
+        assert problem.severity is Severity.ERROR, local
+        assert "names sha256:bbbbbbbbbbbb (version 1.4.1)" in problem.message, local
 
 
-@pytest.mark.parametrize(
-    ("now", "severity"),
-    [(TagUnknown("connection refused"), Severity.ERROR), (NOT_ASKED, Severity.WARNING)],
-    ids=["asked in vain", "not asked"],
-)
-def test_an_immutable_tag_of_which_nobody_tells(now: TagUnknown, severity: Severity) -> None:
-    problem = only(RULE, facts(f"{NAME}:v1", image=image("a"), now=now, policy=POLICY))
-    assert problem.message == (
-        f"'v1' must not change ('v*' is immutable); could not check whether it exists: {now.why}"
-    )
-    assert problem.severity is severity
-    assert problem.fix.startswith(f"{LOOK}v1 ")
-    assert problems(RULE, facts(f"{NAME}:1.4.2", image=image("a"), now=now, policy=POLICY)) == []
+def test_an_immutable_tag_of_which_nobody_tells() -> None:
+    for now, severity in ((TagUnknown("connection refused"), Severity.ERROR), (NOT_ASKED, Severity.WARNING)):
+        problem = only(RULE, facts(f"{NAME}:v1", image=image("a"), now=now, policy=POLICY))
+        assert problem.message == (
+            f"'v1' must not change ('v*' is immutable); could not check whether it exists: {now.why}"
+        ), now
+        assert problem.severity is severity, now
+        assert problem.fix.startswith(f"{LOOK}v1 "), now
+        assert problems(RULE, facts(f"{NAME}:1.4.2", image=image("a"), now=now, policy=POLICY)) == [], now
 
 
 SAME: list[tuple[LocalImage, TagState]] = [
@@ -86,23 +72,19 @@ SAME: list[tuple[LocalImage, TagState]] = [
 ]
 
 
-@pytest.mark.parametrize("tag", ["1.4.2", "latest", "v1.4.2"])
-@pytest.mark.parametrize(("local", "now"), SAME, ids=["digest", "config", "pulled-from-it", "index", "absent"])
-def test_the_same_content_is_fine_for_every_tag(local: LocalImage, now: TagState, tag: str) -> None:
-    assert problems(RULE, facts(f"{NAME}:{tag}", image=local, now=now, policy=POLICY)) == []
+def test_the_same_content_is_fine_for_every_tag() -> None:
+    for local, now in SAME:
+        for tag in ("1.4.2", "latest", "v1.4.2"):
+            assert problems(RULE, facts(f"{NAME}:{tag}", image=local, now=now, policy=POLICY)) == [], tag
 
 
-@pytest.mark.parametrize(
-    "listed",
-    [
+def test_does_not_fire() -> None:
+    for listed in (
         facts(f"{NAME}:v1", image=image("a"), policy=POLICY),
         facts(f"{NAME}:v1", image=ImageMissing(), now=held("b"), policy=POLICY),
         facts(f"{NAME}:v1", image=ImageMissing(), now=TagUnknown("connection refused"), policy=POLICY),
         facts(f"{NAME}:v1", now=held("b"), policy=POLICY),
         facts(f"{NAME}:1", image=image("a"), now=TagUnknown("connection refused"), policy=POLICY),
         facts(f"{NAME}:latest", image=image("a"), now=TagUnknown("connection refused"), policy=POLICY),
-    ],
-    ids=["not-asked", "image-missing", "both-not-known", "image-not-asked", "not-known", "moving-not-known"],
-)
-def test_does_not_fire(listed: Facts) -> None:
-    assert problems(RULE, listed) == []
+    ):
+        assert problems(RULE, listed) == [], listed

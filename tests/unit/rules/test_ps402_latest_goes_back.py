@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
-from pushsafe.model.evidence import TagAbsent, TagState, TagUnknown
+from pushsafe.model.evidence import TagAbsent, TagUnknown
 from pushsafe.model.facts import ImageMissing, LocalImage, Upcoming
 from pushsafe.model.request import TagPolicy
 from pushsafe.rules.ps402_latest_goes_back import RULE
@@ -18,9 +16,8 @@ def labelled(version: str) -> LocalImage:
     return image("a")._replace(version=version)
 
 
-@pytest.mark.parametrize(
-    ("local", "tags", "now", "newest", "version"),
-    [
+def test_fires() -> None:
+    for local, tags, now, newest, version in (
         (image("a"), ("1.9.5",), held("b", also=("2.0.0",)), "2.0.0", "1.9.5"),
         (image("a"), ("v1.9.5", "1.9", "1"), held("b", also=("v2.0.0",)), "v2.0.0", "v1.9.5"),
         (image("a"), ("1.9.5",), held("b", version="2.0.0"), "2.0.0", "1.9.5"),
@@ -31,32 +28,28 @@ def labelled(version: str) -> LocalImage:
         (labelled("1.9.5"), (), held("b", also=("2.0.0",)), "2.0.0", "1.9.5"),
         (labelled("1.9.5"), ("1.9.5",), held("b", version="2.0.0"), "2.0.0", "1.9.5"),
         (labelled("24.04"), ("1.9.5",), held("b", version="24.04", also=("2.0.0",)), "2.0.0", "1.9.5"),
-    ],
-    ids=[
-        *("tags", "leading-v", "label-there", "highest-of-both", "back-to-a-pre-release", "from-a-pre-release"),
-        *("label-and-label", "label-and-tag", "label-and-tag-agree", "label-of-the-base"),
-    ],
-)
-def test_fires(local: LocalImage, tags: tuple[str, ...], now: TagState, newest: str, version: str) -> None:
-    others = [facts(f"{NAME}:{tag}", image=local, now=TagAbsent()) for tag in tags]
-    problem = only(RULE, *others, facts(f"{NAME}:latest", image=local, now=now))
-    assert problem.reference.tag == "latest"
-    assert problem.message == (f"'latest' names version {newest} at registry.test now, and would go back to {version}")
-    assert problem.fix == (
-        f"docker pushsafe {NAME}:{version}   (without latest)"
-        if tags
-        else f"docker buildx imagetools inspect {NAME}:latest"
-    )
+    ):
+        others = [facts(f"{NAME}:{tag}", image=local, now=TagAbsent()) for tag in tags]
+        problem = only(RULE, *others, facts(f"{NAME}:latest", image=local, now=now))
+        assert problem.reference.tag == "latest", newest
+        assert problem.message == (
+            f"'latest' names version {newest} at registry.test now, and would go back to {version}"
+        ), newest
+        assert problem.fix == (
+            f"docker pushsafe {NAME}:{version}   (without latest)"
+            if tags
+            else f"docker buildx imagetools inspect {NAME}:latest"
+        ), newest
 
 
-@pytest.mark.parametrize("digest", ["", sha("a")], ids=["build", "index"])
-def test_fires_for_what_is_not_made_yet(digest: str) -> None:
-    upcoming = Upcoming((AMD64, ARM64), digest)
-    version = facts(f"{NAME}:1.9.5", image=upcoming, now=TagAbsent())
-    latest = facts(f"{NAME}:latest", image=upcoming, now=held("b", also=("2.0.0",)))
-    assert only(RULE, version, latest).fix == f"the same again without -t {NAME}:latest"
-    assert problems(RULE, latest) == []
-    assert problems(RULE, version, latest._replace(image=Upcoming((AMD64,)))) == []
+def test_fires_for_what_is_not_made_yet() -> None:
+    for digest in ("", sha("a")):
+        upcoming = Upcoming((AMD64, ARM64), digest)
+        version = facts(f"{NAME}:1.9.5", image=upcoming, now=TagAbsent())
+        latest = facts(f"{NAME}:latest", image=upcoming, now=held("b", also=("2.0.0",)))
+        assert only(RULE, version, latest).fix == f"the same again without -t {NAME}:latest", digest
+        assert problems(RULE, latest) == [], digest
+        assert problems(RULE, version, latest._replace(image=Upcoming((AMD64,)))) == [], digest
 
 
 def test_which_tags_move_is_a_setting() -> None:
@@ -66,9 +59,8 @@ def test_which_tags_move_is_a_setting() -> None:
     assert only(RULE, version, *listed).reference.tag == "newest-x"
 
 
-@pytest.mark.parametrize(
-    ("tag", "local", "others", "now"),
-    [
+def test_does_not_fire() -> None:
+    for tag, local, others, now in (
         ("latest", image("a"), ("2.0.0",), held("b", version="1.9.5", also=("1.9.5",))),
         ("latest", image("a"), ("2.0.0",), held("b", version="2.0.0")),
         ("latest", image("a"), (), held("b", version="2.0.0", also=("2.0.0",))),
@@ -84,16 +76,9 @@ def test_which_tags_move_is_a_setting() -> None:
         ("latest", image("a"), ("1.9.5",), TagAbsent()),
         ("latest", image("a"), ("1.9.5",), TagUnknown("connection refused")),
         ("latest", image("a"), ("1.9.5",), None),
-    ],
-    ids=[
-        *("forward", "same-version", "no-version-here", "no-versions-here", "none-there", "no-versions-there"),
-        *("label-of-the-base", "major-only", "minor-only", "not-moving", "same-content", "same-config"),
-        *("absent", "not-known", "not-asked"),
-    ],
-)
-def test_does_not_fire(tag: str, local: LocalImage, others: tuple[str, ...], now: TagState | None) -> None:
-    listed = [facts(f"{NAME}:{other}", image=local, now=TagAbsent()) for other in others]
-    assert problems(RULE, *listed, facts(f"{NAME}:{tag}", image=local, now=now)) == []
+    ):
+        listed = [facts(f"{NAME}:{other}", image=local, now=TagAbsent()) for other in others]
+        assert problems(RULE, *listed, facts(f"{NAME}:{tag}", image=local, now=now)) == [], tag
 
 
 def test_an_image_that_is_missing_has_no_version() -> None:

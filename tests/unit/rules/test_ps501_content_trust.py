@@ -32,10 +32,10 @@ def test_what_docker_does_not_sign_is_warned_of() -> None:
     assert (found.severity, found.fix) == (Severity.WARNING, "unset DOCKER_CONTENT_TRUST")
 
 
-@pytest.mark.parametrize("image", [None, Upcoming(())], ids=["engine", "build"])
-def test_does_not_fire(image: Upcoming | None) -> None:
-    assert problems(RULE, facts(f"{API}:1", image=image)) == []
-    assert problems(RULE) == []
+def test_does_not_fire() -> None:
+    for image in (None, Upcoming(())):
+        assert problems(RULE, facts(f"{API}:1", image=image)) == [], image
+        assert problems(RULE) == [], image
 
 
 @pytest.mark.parametrize("words", ["", "lint", "lint --offline", "diagnose", "--no-preflight", "--dry-run", "-a"])

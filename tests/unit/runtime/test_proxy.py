@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from pushsafe.runtime.proxy import proxy_for
 
 PROXY = "http://proxy.test:3128"
@@ -32,9 +30,9 @@ CHOSEN = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("url", "environ", "proxy"), CHOSEN)
-def test_the_proxy_of_the_environment(url: str, environ: dict[str, str], proxy: str) -> None:
-    assert proxy_for(url, environ) == proxy
+def test_the_proxy_of_the_environment() -> None:
+    for url, environ, proxy in CHOSEN:
+        assert proxy_for(url, environ) == proxy, url
 
 
 STRAIGHT = [
@@ -63,11 +61,11 @@ THROUGH = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("url", "exceptions"), STRAIGHT)
-def test_no_proxy(url: str, exceptions: str) -> None:
-    assert proxy_for(url, {"HTTP_PROXY": PROXY, "HTTPS_PROXY": PROXY, "NO_PROXY": exceptions}) == ""
+def test_no_proxy() -> None:
+    for url, exceptions in STRAIGHT:
+        assert proxy_for(url, {"HTTP_PROXY": PROXY, "HTTPS_PROXY": PROXY, "NO_PROXY": exceptions}) == "", url
 
 
-@pytest.mark.parametrize(("url", "exceptions"), THROUGH)
-def test_a_proxy_all_the_same(url: str, exceptions: str) -> None:
-    assert proxy_for(url, {"HTTP_PROXY": PROXY, "HTTPS_PROXY": PROXY, "NO_PROXY": exceptions}) == PROXY
+def test_a_proxy_all_the_same() -> None:
+    for url, exceptions in THROUGH:
+        assert proxy_for(url, {"HTTP_PROXY": PROXY, "HTTPS_PROXY": PROXY, "NO_PROXY": exceptions}) == PROXY, url

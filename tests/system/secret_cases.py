@@ -201,6 +201,7 @@ SCENARIOS: dict[str, Scenario] = {
                 ),
             )
         ),
+        environ={"PUSHSAFE_VERIFY_TIMEOUT": "0"},
     ),
     "pushed, and a page is there": Scenario(
         8,

@@ -16,7 +16,7 @@ from pushsafe.demo.registry import Account, EmbeddedRegistry
 from tests.fakes.archives import Making
 from tests.fakes.capture import FakeEngine
 from tests.lab.images import oci_layout
-from tests.system.test_cli import CLOSED, Program
+from tests.program import CLOSED, Program
 
 REF = f"{CLOSED}/team/app:1"
 

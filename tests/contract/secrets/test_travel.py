@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -32,9 +30,9 @@ from tests.fakes.registry import (
     redirect,
     token_server,
 )
+from tests.program import Done, Program
 from tests.values import logged_in, ref
 
-ROOT = Path(__file__).parents[2]
 SECRET = "hunter2!"
 TOKEN = "a-t0ken-0f-the-registry"
 CONFIG = "sha256:" + "e" * 64
@@ -97,9 +95,18 @@ def ask_everything(registry: FakeRegistry, kind: CredentialKind) -> None:
 
 
 @pytest.mark.parametrize("status", [302, 307])
-@pytest.mark.parametrize("to", ["another port", "another name"])
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
-def test_no_redirect_carries_a_credential_along(kind: Kind, to: str, status: int) -> None:
+def test_no_redirect_carries_a_credential_along(kind: Kind, status: int) -> None:
+    for elsewhere in ("another port", "another name"):
+        moved, asked = redirected(kind, elsewhere, status)
+        assert moved, elsewhere
+        assert bool(asked) is kind.follows, elsewhere
+        carried = [one for one in asked if one.authorization or SECRET in f"{one}{one.query}{one.body!r}"]
+        assert [str(one) for one in carried] == [], elsewhere
+
+
+def redirected(kind: Kind, to: str, status: int) -> tuple[list[Request], list[Request]]:
+    """The requests that were sent elsewhere, and what was asked there."""
     moved: list[Request] = []
 
     def answer(request: Request) -> Answer:
@@ -108,9 +115,8 @@ def test_no_redirect_carries_a_credential_along(kind: Kind, to: str, status: int
         if bool(request.authorization or request.body) is not kind.sent:
             return LURE
         moved.append(request)
-        port = other.port if to == "another port" else registry.port
-        name = "127.0.0.1" if to == "another port" else "localhost"
-        return redirect(f"http://{name}:{port}{request.path}", status)
+        place = f"127.0.0.1:{other.port}" if to == "another port" else f"localhost:{registry.port}"
+        return redirect(f"http://{place}{request.path}", status)
 
     store = [
         *manifests("acme/app", {"1": ONE}),
@@ -127,9 +133,7 @@ def test_no_redirect_carries_a_credential_along(kind: Kind, to: str, status: int
     ):
         ask_everything(registry, identity)
         elsewhere = [*other.requests, *(one for one in registry.requests if one.headers["host"] != registry.host)]
-    assert moved
-    assert bool(elsewhere) is kind.follows
-    assert [str(one) for one in elsewhere if one.authorization or SECRET in f"{one}{one.query}{one.body!r}"] == []
+    return moved, elsewhere
 
 
 # --------------------------------------------------------------------------- token servers
@@ -138,9 +142,7 @@ COMMANDS = ((), ("--no-preflight",), ("lint",), ("diagnose",))
 FOREIGN = "http://tokens.example.com/token"
 
 
-def run(
-    home: Path, engine: FakeEngine, *words: str, auth: str | None, proxy: str, path: str = ""
-) -> subprocess.CompletedProcess[str]:
+def run(home: Path, engine: FakeEngine, *words: str, auth: str | None, proxy: str = "", path: str = "") -> Done:
     """The program for the image that `words` ends with; what goes elsewhere in clear goes to the proxy.
 
     `auth` is the login for its registry; docker's configuration is left as it is where that is `None`.
@@ -148,22 +150,8 @@ def run(
     host = words[-1].partition("/")[0]
     if auth is not None:
         (home / "config.json").write_text(json.dumps({"auths": {host: {"auth": auth}} if auth else {}}))
-    return subprocess.run(
-        [sys.executable, "-m", "pushsafe", *words],
-        cwd=home,
-        env={
-            "PATH": os.pathsep.join(filter(None, (path, os.environ["PATH"]))),
-            "HOME": str(home),
-            "DOCKER_CONFIG": str(home),
-            "PYTHONPATH": str(ROOT),
-            "DOCKER_HOST": engine.host,
-            "HTTP_PROXY": proxy,
-        },
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    environ = {"DOCKER_CONFIG": str(home), "HTTP_PROXY": proxy, "PATH": f"{path}:{os.environ['PATH']}"}
+    return Program(home, engine.host)(*words, environ=environ)
 
 
 LOGIN = "YWRhOmh1bnRlcjIh"  # ada:hunter2!
@@ -216,7 +204,7 @@ def test_a_credential_goes_to_its_own_registry_only(tmp_path: Path) -> None:
     with FakeRegistry(basic_registry(store)) as ours, FakeRegistry(basic_registry(store)) as theirs:
         names = [f"{one.host}/acme/app:1" for one in (theirs, ours)]
         with FakeEngine(names) as engine:
-            done = run(tmp_path, engine, "lint", *names, auth=LOGIN, proxy="")
+            done = run(tmp_path, engine, "lint", *names, auth=LOGIN)
         assert {request.authorization for request in theirs.requests} == {""}
         assert f"Basic {LOGIN}" in {request.authorization for request in ours.requests}
     assert f"{names[0]} denied: no-authentication (not-logged-in)" in done.stdout
@@ -235,14 +223,14 @@ def test_where_an_image_was_pulled_from_gets_no_credential(words: tuple[str, ...
             origins = (f"{theirs.host}/acme/app@{ONE.digest}", f"mirror.test/acme/app@{ONE.digest}")
             with FakeEngine({name: FakeImage(digest=ONE.digest, repo_digests=origins)}) as engine:
                 (tmp_path / "config.json").write_text(json.dumps(config))
-                done = run(tmp_path, engine, *words, name, auth=None, proxy="", path=str(tmp_path))
+                done = run(tmp_path, engine, *words, name, auth=None, path=str(tmp_path))
         assert done.returncode == 0, done.stdout + done.stderr
         assert {request.authorization for request in theirs.requests} <= {""}
         assert bool(theirs.requests) is (words != ("--no-preflight",))
     assert not (tmp_path / "asked").exists()
 
 
-def test_a_broken_store_says_so_once(tmp_path: Path) -> None:
+def test_a_broken_store_says_so_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """The native store that docker takes unasked, found but not to be started, and an image of many registries."""
     folder = tmp_path / "bin"
     folder.mkdir()
@@ -254,6 +242,6 @@ def test_a_broken_store_says_so_once(tmp_path: Path) -> None:
         names = [f"{registry.host}/acme/app:{tag}" for tag in (1, 2)]
         origins = tuple(f"r{number}.invalid/acme/app@{ONE.digest}" for number in range(9))
         with FakeEngine(dict.fromkeys(names, FakeImage(repo_digests=origins))) as engine:
-            done = run(tmp_path, engine, *names, auth=None, proxy="", path=str(folder))
+            done = run(tmp_path, engine, *names, auth=None, path=str(folder))
     assert "error PS303" in done.stdout
-    assert done.stderr.count("cannot open shared object file") == 1
+    assert capfd.readouterr().err.count("cannot open shared object file") == 1

@@ -24,6 +24,7 @@ from pushsafe.cli.values import (
 )
 from pushsafe.model.errors import UsageError
 from pushsafe.model.request import VERIFY_TIMEOUT, Asks, PushRequest, TagPolicy
+from pushsafe.model.retry_policy import BUSY
 from pushsafe.report import DEFAULT_FORMAT, FORMATS
 
 
@@ -105,7 +106,7 @@ SETTINGS = (
     Setting(
         "retries",
         COUNT,
-        "how often what met a busy registry (429, 502, 503, 504) or a dropped connection is tried again; "
+        f"how often what met a busy registry ({', '.join(map(str, BUSY))}) or a dropped connection is tried again; "
         "the engine's own push once, 0 for never",
         example=5,
         option=click.option(

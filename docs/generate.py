@@ -38,8 +38,8 @@ def rule_page(rule: Rule) -> str:
         f"Level: {rule.severity.value}. {rule.summary[0].upper()}{rule.summary[1:]}.\n\n"
         f"{rule.explanation}\n\n"
         f"## Fires on\n\n```\n{rule.example}\n```\n\n"
-        f"## To fix it\n\n{rule.fix}\n\n"
-        f"`--allow {rule.code}` lets it pass for one run.\n"
+        f"## How to fix\n\n{rule.fix}\n\n"
+        f"`--allow {rule.code}` suppresses the rule for one run.\n"
     )
 
 

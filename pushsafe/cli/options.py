@@ -84,13 +84,13 @@ SETTINGS = (
     Setting(
         "preflight",
         FLAG,
-        "ask the registries, before anything is pushed, what a push would meet there",
+        "ask the registries before the push what it would encounter",
         example=True,
         project=SWITCHES_ON,
         option=click.option(
             "--preflight/--no-preflight",
             default=None,
-            help="Ask each registry first what the push would meet (the default), or do not.",
+            help="Ask each registry first what the push would encounter (default: yes).",
         ),
     ),
     Setting(
@@ -100,39 +100,38 @@ SETTINGS = (
         example="5m",
         project=SHORTENS,
         option=click.option(
-            "--timeout", metavar="TIME", help="End the whole run after TIME: seconds, or as 90s, 5m, 1h30m."
+            "--timeout", metavar="TIME", help="Limit the whole run to TIME: seconds, or a text such as 90s, 5m, 1h30m."
         ),
     ),
     Setting(
         "retries",
         COUNT,
-        f"how often what met a busy registry ({', '.join(map(str, BUSY))}) or a dropped connection is tried again; "
-        "the engine's own push once, 0 for never",
+        f"how often to retry when a registry is busy ({', '.join(map(str, BUSY))}) or drops the connection; an engine "
+        "push is retried once, with 0 never",
         example=5,
         option=click.option(
             "--retries",
             metavar="N",
-            help="Try again what met a busy registry or a dropped connection: up to N times (3 if not given), the "
-            "engine's own push once.",
+            help="Retry up to N times when a registry is busy or drops the connection (default: 3; an engine push is "
+            "retried once).",
         ),
     ),
     Setting(
         "verify-timeout",
         TIME_OR_NONE,
-        "how long to wait, when a pushed tag is read back, if it does not show at once or still names its old digest",
+        "how long to wait for a pushed tag to show its new digest",
         example="30s",
         option=click.option(
             "--verify-timeout",
             metavar="TIME",
-            help="Wait up to TIME for each pushed tag to show when it is read back (15s if not given); 0 for a single "
-            "look.",
+            help="Wait up to TIME for each pushed tag to show its new digest (default: 15s; 0: check once).",
         ),
     ),
     Setting("moving-tags", PATTERNS, "tags that are meant to change", example=["latest", "stable"], project=ADDS),
     Setting(
         "immutable-tags",
         PATTERNS,
-        "tags that must never name another image than they do",
+        "tags that must never change",
         example=["v*"],
         project=ADDS,
     ),
@@ -145,18 +144,16 @@ def settings(*names: str) -> tuple[Option, ...]:
     return tuple(one.option for one in SETTINGS if one.option and (one.name in names or not names))
 
 
-allow = click.option("--allow", multiple=True, metavar="CODE", help="Let one rule pass for this run; repeatable.")
+allow = click.option("--allow", multiple=True, metavar="CODE", help="Suppress one rule for this run; repeatable.")
 digest_file = click.option(
-    "--digest-file", metavar="FILE", help="Write REF@DIGEST of every verified tag to FILE, one a line."
+    "--digest-file", metavar="FILE", help="Write REF@DIGEST of every verified tag to FILE, one per line."
 )
-dry_run = click.option(
-    "--dry-run", is_flag=True, help="Check everything, show how each tag would get there, and push nothing."
-)
-quiet = click.option("-q", "--quiet", is_flag=True, help="Print only the references that are in place and verified.")
-timings = click.option("--timings", is_flag=True, help="Show what each phase took; --format json always does.")
+dry_run = click.option("--dry-run", is_flag=True, help="Check everything, show the plan, and push nothing.")
+quiet = click.option("-q", "--quiet", is_flag=True, help="Print only the verified references.")
+timings = click.option("--timings", is_flag=True, help="Show the duration of each phase (--format json always does).")
 
 
-def format_(help_text: str = f"Form of the report; {DEFAULT_FORMAT} if not given.") -> Option:
+def format_(help_text: str = f"Output format (default: {DEFAULT_FORMAT}).") -> Option:
     return click.option("--format", "format_", type=click.Choice(list(FORMATS)), default=DEFAULT_FORMAT, help=help_text)
 
 

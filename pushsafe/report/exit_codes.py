@@ -21,16 +21,16 @@ class ExitCode(IntEnum):
         member.description = description
         return member
 
-    OK = 0, "every tag was pushed and verified; lint and diagnose: nothing speaks against it"
-    LINT = 1, "lint findings, nobody being logged in among them; nothing was pushed"
-    USAGE = 2, "usage, settings, or a reference that cannot be parsed; nothing was pushed"
-    UNREACHABLE = 3, "the engine or a registry was not reachable, or --timeout was over"
+    OK = 0, "every tag was pushed and verified; for lint and diagnose: no problems found"
+    LINT = 1, 'lint errors (including "not logged in"); nothing was pushed'
+    USAGE = 2, "invalid usage, settings or reference; nothing was pushed"
+    UNREACHABLE = 3, "the engine or a registry was not reachable, or --timeout expired"
     NO_AUTHENTICATION = 4, "denied: no authentication"
     INSUFFICIENT_PERMISSION = 5, "denied: insufficient permission"
     UNCLEAR = 6, "denied: unclear which of the two"
-    FAILED = 7, "a push failed for another reason, the engine's included"
-    NOT_CONFIRMED = 8, "pushed, but the registry does not hold, or would not show, what was pushed"
-    BUG = 70, "a bug of docker pushsafe; a log was written"
+    FAILED = 7, "a push failed for another reason, on the engine's side included"
+    NOT_CONFIRMED = 8, "pushed, but not confirmed: the registry lacks what was pushed, or does not show it"
+    BUG = 70, "a bug in docker pushsafe; a log was written"
     INTERRUPTED = 130, "interrupted"
 
 

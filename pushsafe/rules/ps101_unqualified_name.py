@@ -30,9 +30,9 @@ RULE = Rule(
     step="reference",
     summary="the name has neither registry nor namespace",
     explanation=(
-        "Docker fills in what a name leaves out: a bare word means Docker Hub and its namespace `library`, which "
-        "holds the official images. A push there is always denied, after a login round trip and in words that "
-        "say nothing of the name."
+        "Docker completes a short name: a bare word means Docker Hub and its namespace `library`, which holds the "
+        "official images. A push there is always denied, after a login round trip, and the message does not mention "
+        "the name."
     ),
     example="docker pushsafe my-api:1.4.2",
     fix="Tag the image with the full name and push that: `docker tag my-api:1.4.2 REGISTRY/NAMESPACE/my-api:1.4.2`.",

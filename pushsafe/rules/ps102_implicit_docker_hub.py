@@ -77,12 +77,10 @@ RULE = Rule(
     step="reference",
     summary="no registry is named, so Docker Hub is implied",
     explanation=(
-        "A first component without dot, port or `localhost` is a namespace of Docker Hub to "
-        "docker, even where it is "
-        "the host name of a registry in the local network. Images meant for a private registry become public that "
-        "way, or the push is denied in words that say nothing of the name. Where this user is "
-        "logged in elsewhere, or "
-        "the engine is set up for another registry, the finding names it."
+        "Docker reads a first component without dot or port (and not `localhost`) as a namespace of Docker Hub, even "
+        "if it is the host name of a registry in the local network. That way images meant for a private registry "
+        "become public, or the push is denied with a message that does not mention the name. If you are logged in "
+        "elsewhere, or the engine is configured for another registry, the finding names it."
     ),
     example="docker pushsafe myorg/my-api:1.4.2",
     fix="Write the registry: `docker.io/myorg/my-api:1.4.2` for Docker Hub (the same local image), else tag it first.",

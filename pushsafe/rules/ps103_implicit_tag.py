@@ -28,11 +28,10 @@ RULE = Rule(
     step="reference",
     summary="no tag is named, so `latest` is implied",
     explanation=(
-        "`latest` is a name like any other: it moves only when somebody moves it, and whoever "
-        "pulls without a tag gets "
-        "it. A push that left the tag out by mistake replaces what everybody pulls."
+        "`latest` is a tag like any other: it moves only when someone moves it, and it is what you get when you pull "
+        "without a tag. A push that left the tag out by mistake replaces what everyone pulls."
     ),
     example="docker pushsafe registry.example.com/myorg/my-api",
-    fix="Write the tag, `:latest` too if that is the one.",
+    fix="Write the tag, even if it is `:latest`.",
     check=each(check),
 )

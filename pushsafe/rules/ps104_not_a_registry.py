@@ -37,13 +37,11 @@ RULE = Rule(
     step="reference",
     summary="the host is a web site, not a registry",
     explanation=(
-        "The address copied from a browser is often not the registry's: hub.docker.com, github.com "
-        "and gitlab.com serve "
-        "pages, while images go to docker.io, ghcr.io and registry.gitlab.com. The engine reports "
-        "an HTML page or a "
-        "404 as an unknown error."
+        "The address in a browser is often not the registry's: hub.docker.com, github.com and gitlab.com serve web "
+        "pages, while images go to docker.io, ghcr.io and registry.gitlab.com. The engine reports the HTML page or "
+        "the 404 as an unknown error."
     ),
     example="docker pushsafe hub.docker.com/myorg/my-api:1.4.2",
-    fix="Tag the image for the registry that the finding names, and push that.",
+    fix="Tag the image for the registry in the finding, and push that.",
     check=each(check),
 )

@@ -26,13 +26,12 @@ RULE = Rule(
     severity=Severity.WARNING,
     needs=Needs.TEXT,
     step="reference",
-    summary="the registry no longer takes pushes, or is about to stop",
+    summary="the registry is retired, or is about to be",
     explanation=(
-        "Registries are renamed and shut down; a pipeline written years ago goes on pushing to the "
-        "old name until the day "
-        "it is switched off. The finding names the successor and the owner's page."
+        "Registries are renamed and shut down; a pipeline written years ago keeps pushing to the old name until it is "
+        "switched off. The finding has the successor and the owner's page."
     ),
     example="docker pushsafe docker.pkg.github.com/myorg/my-api/api:1.4.2",
-    fix="Move to the successor that the finding names.",
+    fix="Move to the successor in the finding.",
     check=each(check),
 )

@@ -49,15 +49,13 @@ RULE = Rule(
     severity=Severity.ERROR,
     needs=Needs.TEXT,
     step="reference",
-    summary="the registry cannot hold a repository of that path",
+    summary="the registry does not accept a repository with that path",
     explanation=(
-        "Registries differ in the paths they can hold: Docker Hub takes exactly namespace/name, "
-        "Artifact Registry at least "
-        "project/repository/image, GHCR an owner and an image. A path of another shape is refused "
-        "with `denied`, `name "
-        "invalid` or `not found`, often after the layers were uploaded."
+        "Registries differ in the paths they accept: Docker Hub exactly namespace/name, Artifact Registry at least "
+        "project/repository/image, GHCR an owner and an image. Other paths are refused with `denied`, `name invalid` "
+        "or `not found`, often after the layers were uploaded."
     ),
     example="docker pushsafe docker.io/myorg/team/my-api:1.4.2",
-    fix="Tag the image with a path of the shape that the finding shows.",
+    fix="Tag the image with a path of the form shown in the finding.",
     check=each(check),
 )

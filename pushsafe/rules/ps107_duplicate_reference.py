@@ -29,9 +29,8 @@ RULE = Rule(
     step="reference",
     summary="the same tag is listed twice",
     explanation=(
-        "Two spellings can name one tag (`docker.io/library/x` and `x`, `x` and `x:latest`). It is "
-        "pushed once and has one "
-        "result for each listing; usually a variable in a script holds the wrong value."
+        "Two spellings can mean one tag (`docker.io/library/x` and `x`, `x` and `x:latest`). It is pushed once and "
+        "has one result for each listing; usually a variable in a script has the wrong value."
     ),
     example="docker pushsafe ghcr.io/myorg/my-api:latest ghcr.io/myorg/my-api",
     fix="List every tag once.",

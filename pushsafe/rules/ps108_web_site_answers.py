@@ -39,10 +39,10 @@ RULE = Rule(
     step="registry",
     summary="a web site answers under the registry's name",
     explanation=(
-        "Many registries have another name than the web site they belong to: a GitLab's registry is often found at "
-        "`registry.` and the site's name, or at the site's name with a port. A site answers every address with a "
-        "page, and the engine reports that as `invalid character '<'`, an unknown status or a login that fails. A "
-        "sign-in page or a captive portal in front of the registry looks the same."
+        "Many registries do not share the name of their web site: a GitLab registry is often at `registry.` plus the "
+        "site's name, or at the site's name with a port. A web site answers every address with a page, which the "
+        "engine reports as `invalid character '<'`, an unknown status or a failed login. A sign-in page or a captive "
+        "portal in front of the registry looks the same."
     ),
     example="docker pushsafe gitlab.example.com/group/app:1.4.2   (registry.gitlab.example.com is the registry)",
     fix="Tag the image for the registry's own name; behind a sign-in page or a portal, sign in there first.",

@@ -57,10 +57,9 @@ RULE = Rule(
     step="image",
     summary="the engine has no such image, or not for that platform",
     explanation=(
-        "A push sends what the engine holds under that very name. A typing error, a build that did "
-        "not tag, or another "
-        "engine (context, DOCKER_HOST) are the usual causes; with several tags listed, `docker push` finds out "
-        "after having pushed the first ones. The finding names images that look meant."
+        "A push sends what the engine has under that exact name. Usual causes are a typo, a build that did not tag, "
+        "or another engine (context, DOCKER_HOST). With several tags, `docker push` notices after pushing the first "
+        "ones. The finding lists similar images."
     ),
     example="docker pushsafe registry.example.com/myorg/my-api:1.4.3   (built was 1.4.2)",
     fix="Build or tag the image under that name; `docker image ls` and `docker context ls` show what is where.",

@@ -39,9 +39,8 @@ RULE = Rule(
     step="image",
     summary="listed tags of one repository name different images",
     explanation=(
-        "Tags that are pushed together mostly mean one build: `1.4.2`, `1.4` and `latest`. When "
-        "one of them still names the "
-        "image of last week, it was forgotten when tagging, and users of that tag get the old content."
+        "Tags pushed together usually belong to one build: `1.4.2`, `1.4` and `latest`. A tag that still names last "
+        "week's image was probably forgotten, and its users would get the old content."
     ),
     example="docker pushsafe ghcr.io/myorg/my-api:1.4.2 ghcr.io/myorg/my-api:latest   (latest was not tagged anew)",
     fix="Tag all of them from one image, or push them in separate runs.",

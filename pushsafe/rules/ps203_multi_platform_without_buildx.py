@@ -75,17 +75,16 @@ RULE = Rule(
     step="image",
     summary="a multi-platform image needs buildx or the containerd image store",
     explanation=(
-        "The classic image store keeps one platform of an image. Pushing from it puts a "
-        "single-platform manifest under the "
-        "tag, and machines of the other platforms fail with `exec format error` or `no matching manifest`. buildx "
-        "builds and pushes all platforms, or copies an existing index from registry to registry; the finding says "
-        "whether it is installed, which version, and names a builder that can do it. Docker's own driver builds for "
-        "several platforms only where the engine has the containerd image store."
+        "The classic image store keeps one platform of an image. A push from it puts a single-platform manifest under "
+        "the tag, and machines of other platforms fail with `exec format error` or `no matching manifest`. buildx "
+        "builds and pushes all platforms, or copies an existing index between registries; the finding says whether "
+        "and which version of buildx is installed, and names a suitable builder. Docker's own driver builds for "
+        "several platforms only if the engine has the containerd image store."
     ),
     example="docker pushsafe --platform linux/amd64,linux/arm64 ghcr.io/myorg/my-api:1.4.2",
     fix=(
-        "Run the command of the finding (`docker pushsafe buildx` takes the same arguments, and verifies what it "
-        "pushed), or `--platform P` when that one platform is all you want."
+        "Run the command of the finding (`docker pushsafe buildx` takes the same arguments, and verifies the push), "
+        "or use `--platform P` if that one platform is all you want."
     ),
     check=check,
 )

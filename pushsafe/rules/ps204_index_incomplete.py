@@ -49,12 +49,11 @@ RULE = Rule(
     severity=Severity.ERROR,
     needs=Needs.FACTS,
     step="image",
-    summary="the image's index names platforms whose content is not here",
+    summary="the image's index names platforms whose content is missing here",
     explanation=(
-        "The containerd image store keeps an index even where it holds only some of its platforms: `docker pull` "
-        "fetches the machine's own, `docker image rm --platform` drops one. `docker push` of such an image pushes a "
-        "single platform in the place of the index, prints a note, and exits 0; machines of the other platforms fail "
-        "afterwards."
+        "The containerd image store keeps an index even if it has only some of its platforms: `docker pull` fetches "
+        "the machine's own, `docker image rm --platform` removes one. `docker push` then pushes a single platform "
+        "instead of the index, prints a note, and exits 0; machines of other platforms fail afterwards."
     ),
     example="docker pull alpine && docker tag alpine ghcr.io/myorg/base:1 && docker pushsafe ghcr.io/myorg/base:1",
     fix=(

@@ -47,15 +47,14 @@ RULE = Rule(
     severity=Severity.ERROR,
     needs=Needs.FACTS,
     step="tag now",
-    summary="the tag would lose platforms that it has now",
+    summary="the tag would lose platforms",
     explanation=(
-        "A tag that names an index serves machines of several platforms. Pushing a single platform under it, from an "
-        "engine that holds only that one or with `--platform`, replaces the index, and all other machines fail with "
-        "`exec format error` or `no matching manifest`; what has no platform, "
-        "such as an artifact, fails on all of them. An index that lacks some of the platforms is a warning: they "
-        "may have been given up on purpose."
+        "A tag with an index serves machines of several platforms. Pushing a single platform under it, from an engine "
+        "that has only that one or with `--platform`, replaces the index, and all other machines fail with `exec "
+        "format error` or `no matching manifest`. Content without a platform, such as an artifact, fails on all of "
+        "them. An index that lacks some of the platforms is only a warning: they may have been dropped on purpose."
     ),
     example="docker pushsafe --platform linux/amd64 ghcr.io/myorg/my-api:1.4.2   (an index of amd64 and arm64 there)",
-    fix="Build and push all platforms with the buildx command of the finding, or push this one under a tag of its own.",
+    fix="Build and push all platforms with the buildx command of the finding, or push this one under its own tag.",
     check=each(check),
 )

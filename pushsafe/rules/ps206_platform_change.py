@@ -36,11 +36,11 @@ RULE = Rule(
     severity=Severity.WARNING,
     needs=Needs.FACTS,
     step="tag now",
-    summary="the tag names an image of another platform now",
+    summary="the tag names an image of another platform",
     explanation=(
-        "An image that was built on a laptop with an ARM processor does not run where the one before it did: machines "
-        "of the tag's platform fail with `exec format error` after the push. One tag can serve both as an index. Where "
-        "the registry does not show which platform the tag is for, that is only mentioned."
+        "An image built on an ARM laptop does not run where the previous one did: machines of the tag's platform fail "
+        "with `exec format error` after the push. One tag can serve both as an index. If the registry does not show "
+        "the tag's platform, the finding is only informational."
     ),
     example="docker pushsafe ghcr.io/myorg/my-api:1.4.2   (linux/amd64 there, built here for linux/arm64)",
     fix="Build for the tag's platform too with the buildx command of the finding, or push under another tag.",

@@ -46,13 +46,13 @@ RULE = Rule(
     step="image",
     summary="`--platform` leaves behind what belongs to the whole index",
     explanation=(
-        "buildx keeps provenance and SBOM in manifests of their own, beside the platforms in the image's index. "
-        "`--platform P` puts the manifest of that platform under the tag, and no index: whoever looks for the "
-        "attestations of the tag finds none. Several platforms of an image in files get an index of their own, with "
-        "their attestations and a new digest, which a signature of the whole index does not cover. A signature that "
-        "was saved beside the image stays behind, too, if no tag can be made for it."
+        "buildx keeps provenance and SBOM in separate manifests beside the platforms in the image's index. "
+        "`--platform P` puts that platform's manifest under the tag, without an index, so the tag has no "
+        "attestations. Several platforms of an archive get a new index with their attestations and a new digest, "
+        "which a signature of the original index does not cover. A signature saved beside the image also stays behind "
+        "if no tag can be made for it."
     ),
     example="docker pushsafe --platform linux/amd64 ghcr.io/myorg/my-api:1.4.2   (built with provenance)",
-    fix="Push the whole index, without `--platform`; or leave it as it is, when nobody asks for attestations.",
+    fix="Push the whole index, without `--platform`; or ignore this if no one needs the attestations.",
     check=each(check),
 )

@@ -41,15 +41,18 @@ RULE = Rule(
     severity=Severity.ERROR,
     needs=Needs.FACTS,
     step="credential",
-    summary="no credential for a registry that wants one",
+    summary="no credential for a registry that requires one",
     explanation=(
         "docker looks for a credential in DOCKER_AUTH_CONFIG, in the credential helpers and in its config file, and "
-        "sends the push anonymously when there is none. The registry then answers `denied`, in the very words it has "
-        "for an account without the right to write. A registry whose `/v2/` answers 200 without a login needs none, "
-        "nor does one that let us start an upload without one when it was asked beforehand; where the registry cannot "
-        "be asked from this machine, the finding is a warning."
+        "pushes anonymously if there is none. The registry then answers `denied`, exactly as it does to an account "
+        "without the right to write. A registry needs no login if its `/v2/` answers 200 without one, or if it let "
+        "the preflight start an upload without one. If the registry cannot be asked from this machine, the finding is "
+        "a warning."
     ),
     example="docker pushsafe ghcr.io/myorg/my-api:1.4.2   (without docker login ghcr.io)",
-    fix="Run the login command of the finding; in CI, do it in the same job, user and DOCKER_CONFIG.",
+    fix=(
+        "Run the login command of the finding; in CI, in the same job, as the same user and with the same "
+        "DOCKER_CONFIG."
+    ),
     check=check,
 )

@@ -39,10 +39,9 @@ RULE = Rule(
     step="credential",
     summary="the stored token has expired",
     explanation=(
-        "Cloud registries hand out tokens that live for hours (ECR 12, ACR 3), and docker keeps them as if they were "
-        "passwords. Some of them carry their end in clear; one that has passed is refused, by ECR with the status and "
-        "words of a missing permission. Nothing is said where the registry, asked beforehand, took the token all the "
-        "same."
+        "Cloud registries issue tokens that live for hours (ECR 12, ACR 3), which docker stores like passwords. Some "
+        "contain their expiry in clear. An expired one is refused, by ECR with the status and words of a missing "
+        "permission. There is no finding if the registry accepted the token in the preflight."
     ),
     example="docker pushsafe 123456789012.dkr.ecr.eu-west-1.amazonaws.com/my-api:1.4.2   (login of yesterday)",
     fix="Log in again with the command of the finding.",

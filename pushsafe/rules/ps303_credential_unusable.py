@@ -31,13 +31,14 @@ RULE = Rule(
     step="credential",
     summary="the credential cannot be read",
     explanation=(
-        "A credential helper that is configured but not installed, that fails, or a config file "
-        "that is not valid JSON leaves "
-        "docker without a credential. Older docker clients then push anonymously and report a "
-        "denial; the cause is on "
-        "this machine."
+        "docker has no credential if a configured credential helper is missing or fails, or if the config file is not "
+        "valid JSON. Older docker clients then push anonymously and report a denial, although the cause is on this "
+        "machine."
     ),
     example='{"credsStore": "desktop"} in config.json, and no docker-credential-desktop in PATH',
-    fix="First fix what the finding names: a login before that fails, or loses the other logins in config.json.",
+    fix=(
+        "Fix what the finding names before you log in: until then a login fails, or loses the other logins in "
+        "config.json."
+    ),
     check=check,
 )

@@ -38,11 +38,11 @@ RULE = Rule(
     severity=Severity.WARNING,
     needs=Needs.FACTS,
     step="challenge",
-    summary="a credential would travel in clear beyond this machine",
+    summary="a credential would be sent over plain HTTP beyond this machine",
     explanation=(
-        "The engine speaks plain HTTP to a registry that its settings call insecure and that has no TLS, and the "
-        "credential goes along with every request. A registry that sends the credential to another host's token "
-        "server over plain HTTP is an error: nobody who set up this machine has agreed to that."
+        "The engine uses plain HTTP for a registry that its settings call insecure and that has no TLS, and sends the "
+        "credential with every request. A registry that has the credential sent to another host's token server over "
+        "plain HTTP is an error: no one who configured this machine agreed to that."
     ),
     example='docker pushsafe registry.example.com:5000/myorg/my-api:1.4.2   ("insecure-registries" in daemon.json)',
     fix="Give the registry (its token server) a certificate, and take its name out of `insecure-registries`.",

@@ -38,14 +38,14 @@ RULE = Rule(
     severity=Severity.WARNING,
     needs=Needs.FACTS,
     step="credential",
-    summary="a credential exists, but under a neighbouring name",
+    summary="a credential exists, but under a similar name",
     explanation=(
-        "docker finds a credential by the registry's exact host and port. A login to another region, to the same host "
-        "on another port, to `localhost` instead of 127.0.0.1, under another of Docker Hub's names or one letter away "
-        "is not found, and the push goes out anonymously. Under `sudo` docker reads root's config, and not that of "
-        "the user who logged in."
+        "docker finds a credential by the registry's exact host and port. It does not find a login to another region, "
+        "to another port of the same host, to `localhost` instead of 127.0.0.1, under another of Docker Hub's names, "
+        "or one letter off, and pushes anonymously. Under `sudo` docker reads root's config, not that of the user who "
+        "logged in."
     ),
     example="docker login registry.example.com && docker pushsafe registry.example.com:5000/myorg/my-api:1.4.2",
-    fix="Log in to the very host and port of the reference; under sudo, name the folder with `docker --config`.",
+    fix="Log in to the exact host and port of the reference; under sudo, name the folder with `docker --config`.",
     check=check,
 )

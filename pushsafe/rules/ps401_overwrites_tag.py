@@ -44,15 +44,14 @@ RULE = Rule(
     severity=Severity.WARNING,
     needs=Needs.FACTS,
     step="tag now",
-    summary="the tag exists, and names something else",
+    summary="the tag exists and names something else",
     explanation=(
-        "Whoever pinned the tag of a release gets other content without noticing when it is pushed again. For tags "
-        "that the settings call immutable the finding is an error, even if the registry does not say whether the tag "
-        "exists (`--no-preflight` still checks these; `--allow PS401` lets a push go on if you know that its tag is "
-        "new). For tags that the settings call moving (`latest` and the like) it is only mentioned. Pushing the same "
-        "content again is fine for all of them."
+        "A push to an existing release tag changes the content for everyone who pinned it. For tags that the settings "
+        "declare immutable the finding is an error, even if the registry does not say whether the tag exists "
+        "(`--no-preflight` still checks these; `--allow PS401` lets a push go on if you know that its tag is new). "
+        "For moving tags (such as `latest`) it is only informational. Pushing the same content again is always fine."
     ),
     example="docker pushsafe ghcr.io/myorg/my-api:1.4.2   (released last week, and built anew since)",
-    fix="Give the new build a tag of its own, or say in the settings that the tag is meant to move.",
+    fix="Give the new build its own tag, or declare the tag as moving in the settings.",
     check=each(check),
 )

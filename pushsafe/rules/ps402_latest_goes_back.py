@@ -49,14 +49,14 @@ RULE = Rule(
     severity=Severity.WARNING,
     needs=Needs.FACTS,
     step="tag now",
-    summary="a moving tag would go to a lower version than it names now",
+    summary="a moving tag would go back to a lower version",
     explanation=(
-        "A patch of an old line, pushed by a pipeline that always pushes `latest` too, takes every user of `latest` "
-        "back to the old line. The version of an image is the highest of its tags that is one, else its label "
+        "A patch of an old release line, pushed by a pipeline that always pushes `latest` too, moves every user of "
+        "`latest` back to the old line. An image's version is the highest of its version tags, else its label "
         "`org.opencontainers.image.version`; tags that are no versions (`2024-edge`, commit IDs, dates without dots) "
-        "are left alone."
+        "are ignored."
     ),
     example="docker pushsafe ghcr.io/myorg/my-api:1.9.5 ghcr.io/myorg/my-api:latest   (latest is 2.0.0 there)",
-    fix="Push the version's own tag without the moving one, as the finding shows.",
+    fix="Push the version's own tag without the moving one, as shown in the finding.",
     check=check,
 )

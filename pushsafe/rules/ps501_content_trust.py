@@ -35,14 +35,14 @@ RULE = Rule(
     summary="DOCKER_CONTENT_TRUST asks for signed pushes",
     explanation=(
         "With DOCKER_CONTENT_TRUST set to anything but a false value (`0`, `f`, `false`), `docker push` signs the tag "
-        "that it pushed, or fails. `docker pushsafe` does not sign: what it pushes would be unsigned, and clients that "
-        "have the variable set would not pull it. Builds by buildx, indexes and images from files, which docker does "
-        "not sign either, are pushed with a warning."
+        "it pushed, or fails. `docker pushsafe` does not sign: its push would be unsigned, and clients with the "
+        "variable set would not pull it. Builds by buildx, indexes and archives, which docker does not sign either, "
+        "are pushed with a warning."
     ),
     example="DOCKER_CONTENT_TRUST=1 docker pushsafe ghcr.io/myorg/my-api:1.4.2",
     fix=(
-        "Push with `docker push`, which signs; or set `DOCKER_CONTENT_TRUST=0` for this run, or pass `--allow PS501`, "
-        "if the push is meant to be unsigned."
+        "Push with `docker push`, which signs; or, if the push may be unsigned, set `DOCKER_CONTENT_TRUST=0` for this "
+        "run or pass `--allow PS501`."
     ),
     check=check,
 )

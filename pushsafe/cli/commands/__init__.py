@@ -22,14 +22,14 @@ class Entry(NamedTuple):
 
 
 COMMANDS = {
-    "buildx": Entry("buildx:buildx", "BUILD-ARGS", "Build with docker buildx, guarded and verified like a push."),
-    "index": Entry("index:index", "-t REF SRC...", "Put one index together from images of one platform each."),
-    "lint": Entry("push:lint", "REF...", "Check all of it, and push nothing."),
-    "diagnose": Entry("diagnose:diagnose", "REF", "Tell step by step what a push would meet."),
-    "explain-error": Entry("explain_error:explain_error", "[TEXT]", "Tell what an error message of a push means."),
+    "buildx": Entry("buildx:buildx", "BUILD-ARGS", "Build with docker buildx, checked and verified like a push."),
+    "index": Entry("index:index", "-t REF SRC...", "Assemble a multi-platform index from single-platform images."),
+    "lint": Entry("push:lint", "REF...", "Run all checks, and push nothing."),
+    "diagnose": Entry("diagnose:diagnose", "REF", "Show step by step what a push would encounter."),
+    "explain-error": Entry("explain_error:explain_error", "[TEXT]", "Explain an error message of a push."),
     "rules": Entry("rules:rules", "", "List the lint rules."),
-    "explain": Entry("rules:explain", "CODE", "Explain one of them."),
-    "try": Entry("try_:try_", "", "See it work: six real runs against a registry made for them."),
+    "explain": Entry("rules:explain", "CODE", "Explain one rule."),
+    "try": Entry("try_:try_", "", "See it work: six real runs against a temporary registry."),
 }
 """What the first word may be in place of a reference: it wins, since a bare word can never be pushed anyway."""
 

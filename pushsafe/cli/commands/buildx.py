@@ -36,7 +36,7 @@ Examples:
   docker pushsafe buildx --digest-file digests.txt -- -t ghcr.io/myorg/my-api:1.4.2 .
   docker pushsafe buildx bake release
 
-The options above stand before --; without a -- all words are those of docker buildx.
+The options above go before --; without a -- all arguments are those of docker buildx.
 """
 _OWN = "docker pushsafe buildx"
 
@@ -78,9 +78,9 @@ def _parted(args: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
 def buildx(session: Session, common: options.Common, /, words: tuple[str, ...]) -> int:
     """Build with docker buildx, push, and verify.
 
-    Takes the arguments of docker buildx build, or those of bake. Tags and platforms are linted and the registries asked
-    as for any push; no build is started where its push would be refused. Then it is built with --push, and every tag
-    is read back: it has to name the digest that was built, and to hold every platform asked for.
+    Takes the arguments of docker buildx build or bake. Tags and platforms are linted and registries asked as for any
+    push; no build starts if its push would be refused. The build then runs with --push, and every tag is read back: it
+    must name the digest that was built, with every requested platform.
     """
 
     def request(settings: options.Settings) -> PushRequest | Callable[[Gateways], PushRequest]:

@@ -27,22 +27,22 @@ if TYPE_CHECKING:
 
 @options.command(
     click.argument("reference", metavar="REF"),
-    options.format_("Form of the answer."),
+    options.format_("Output format (default: human)."),
     click.option(
         "--platform",
         "platforms",
         multiple=True,
         metavar="OS/ARCH",
-        help="Of a multi-platform image, the platform that would be pushed.",
+        help="The platform of a multi-platform image that would be pushed.",
     ),
     *options.settings("timeout"),
 )
 def diagnose(session: Session, common: options.Common, /, reference: str, platforms: tuple[str, ...]) -> int:
-    """Tell step by step what a push of REF would meet; the command to run when a push was denied.
+    """Show step by step what a push of REF would encounter. Run this after a denied push.
 
-    Engine, image, credential and its source, the registry's challenge, the token and what it grants, an upload that is
-    started and cancelled, and what the tag names now. Nothing is pushed. The exit code is that of the
-    push, as far as it can be told beforehand.
+    The steps are the engine, the image, the credential and its source, the registry's challenge, the token and its
+    scope, an upload that is started and cancelled, and what the tag names now. Nothing is pushed. The exit code is the
+    one a push would have, as far as that is known.
     """
     read, format_ = parse(reference), common.format_
     try:

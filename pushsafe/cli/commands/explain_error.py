@@ -17,14 +17,14 @@ from pushsafe.runtime import streams
     "explain-error", context_settings={"help_option_names": ["-h", "--help"], "ignore_unknown_options": True}
 )
 @click.argument("text", nargs=-1)
-@options.format_("Form of the answer.")
+@options.format_("Output format (default: human).")
 @click.pass_obj
 def explain_error(_session: object, text: tuple[str, ...], format_: str) -> int:
-    """Tell what an error message of a push means, by its words alone.
+    """Explain an error message of a push, by its words alone.
 
     TEXT is the message, or - for standard input: `docker push REF 2>&1 | docker pushsafe explain-error -`. Of a long
-    text the last 64 KiB count. Where words do not decide, the cause is `unclear`, and the answer names the command
-    that tells.
+    text the last 64 KiB are read. If words do not decide, the cause is `unclear`, and the answer has the command to run
+    next.
     """
     from pushsafe.denial.explain import explain
 

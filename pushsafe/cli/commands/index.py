@@ -23,17 +23,17 @@ _USAGE = "docker pushsafe index -t REGISTRY/NAMESPACE/NAME:TAG SRC SRC...   (--h
 
 @options.command(
     click.argument("sources", nargs=-1, metavar="SRC [SRC...]"),
-    click.option("-t", "--tag", "tags", multiple=True, metavar="REF", help="The tag that the index gets; repeatable."),
+    click.option("-t", "--tag", "tags", multiple=True, metavar="REF", help="A tag for the index; repeatable."),
     *(options.allow, options.digest_file, options.dry_run, options.format_(), options.quiet, options.timings),
     *options.settings(),
     epilog=_EPILOG,
 )
 def index(session: Session, common: options.Common, /, sources: tuple[str, ...], tags: tuple[str, ...]) -> int:
-    """Put one index together from images of one platform each, and push it.
+    """Assemble a multi-platform index from single-platform images, and push it.
 
-    A SRC is an image of this engine, or one that a registry holds: REF or NAME@DIGEST. Where both have one of the name,
-    docker-daemon:REF and docker://REF say which is meant. What is missing in the repository is pushed, mounted or
-    copied; the index gets every tag; and each is read back with its platforms. Attestations are kept.
+    SRC is an image of this engine or of a registry: REF or NAME@DIGEST. If both have that name, docker-daemon:REF or
+    docker://REF selects one. What the repository lacks is pushed, mounted or copied; the index gets every tag, and each
+    is read back with its platforms. Attestations are kept.
     """
 
     def request(settings: options.Settings) -> PushRequest:

@@ -30,7 +30,7 @@ Commands:
 {command_list()}
 
 \b
-Exit codes: 0 pushed and verified, 1 refused by lint, 2 usage, 3 not reachable,
+Exit codes: 0 pushed and verified, 1 lint errors, 2 usage, 3 not reachable,
 4 no authentication, 5 insufficient permission, 6 unclear which, 7 failed,
 8 pushed but not confirmed, 70 a bug, 130 interrupted.
 """
@@ -39,7 +39,7 @@ Exit codes: 0 pushed and verified, 1 refused by lint, 2 usage, 3 not reachable,
 _TAKEN = (
     click.argument("references", nargs=-1, metavar="REF [REF...]"),
     click.option(
-        "-a", "--all-tags", is_flag=True, help="Take every tag that the engine holds of each REF, a repository."
+        "-a", "--all-tags", is_flag=True, help="Push every tag that the engine has of each REF, a repository."
     ),
     options.allow,
     click.option(
@@ -48,7 +48,7 @@ _TAKEN = (
         "files",
         multiple=True,
         metavar="FILE",
-        help="Read references from FILE (- for stdin), one a line; # starts a comment.",
+        help="Read references from FILE (- for stdin), one per line; # starts a comment.",
     ),
     options.format_(),
     click.option(
@@ -56,15 +56,15 @@ _TAKEN = (
         "origins",
         multiple=True,
         metavar="KIND:PATH",
-        help=f"Take an image that lies in files, without an engine: {transport_list()}.",
+        help=f"Push an image from an archive, without an engine: {transport_list()}.",
     ),
     click.option(
         "--platform",
         "platforms",
         multiple=True,
         metavar="OS/ARCH",
-        help="Push only this platform of a multi-platform image (an engine needs Docker 27 or newer); with "
-        "--from also several, A,B, as an index of their own.",
+        help="Push only this platform of a multi-platform image (engines: Docker 27 or newer). With --from also "
+        "several, A,B, as a new index.",
     ),
 )
 """What both commands take."""
@@ -84,9 +84,7 @@ class _Given(NamedTuple):
     *_TAKEN,
     *(options.digest_file, options.dry_run, options.quiet, options.timings),
     *options.settings(),
-    click.option(
-        "--push-each", is_flag=True, help="Let the engine push every tag, those that are there already as well."
-    ),
+    click.option("--push-each", is_flag=True, help="Have the engine push every tag, including tags already in place."),
     click.version_option(__version__, "--version", prog_name="docker pushsafe", message="%(prog)s %(version)s"),
     epilog=_EPILOG,
 )
@@ -94,7 +92,7 @@ def push(session: Session, common: options.Common, /, push_each: bool, **given: 
     """Check, push and verify images.
 
     Refuses a push that would go wrong before a byte is sent, pushes every listed tag, reads each one back from the
-    registry, and says of a denial whether nobody was logged in or the account may not write.
+    registry, and says of a denial whether you were not logged in or the account may not write.
     """
 
     def request(settings: options.Settings) -> PushRequest:
@@ -108,12 +106,12 @@ def push(session: Session, common: options.Common, /, push_each: bool, **given: 
 @options.command(
     *_TAKEN,
     *options.settings("timeout"),
-    click.option("--offline", is_flag=True, help="Ask no registry: keep to what this machine and its engine know."),
+    click.option("--offline", is_flag=True, help="Ask no registry: use only what this machine and its engine know."),
 )
 def lint(session: Session, common: options.Common, /, offline: bool, **given: Any) -> int:
-    """Check all that a push would check, and push nothing.
+    """Run all checks of a push, and push nothing.
 
-    The registries are asked what a push would meet (an upload is started and cancelled) and what each tag names now.
+    Registries are asked what a push would encounter (an upload is started and cancelled) and what each tag names now.
     """
 
     def request(settings: options.Settings) -> PushRequest:

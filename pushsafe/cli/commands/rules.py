@@ -1,4 +1,4 @@
-"""`docker pushsafe rules` and `docker pushsafe explain CODE`: the lint rules, told by themselves."""
+"""`docker pushsafe rules` and `docker pushsafe explain CODE`: the lint rules."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def rules(_session: Session) -> int:
 @click.argument("code")
 @click.pass_obj
 def explain(_session: Session, code: str) -> int:
-    """Explain a lint rule: what fires it, why it matters, how to fix it."""
+    """Explain a lint rule: what triggers it, why it matters, how to fix it."""
     import shutil
 
     rule = params.rule(code)
@@ -32,6 +32,6 @@ def explain(_session: Session, code: str) -> int:
     text = (
         f"{rule.code} {rule.slug} ({rule.severity.value}): {rule.summary}\n\n{told}\n\n"
         f"fires on:  {rule.example}\nto fix:    {rule.fix}\n"
-        f"to pass:   --allow {rule.code} lets it pass for one run\n"
+        f"to pass:   --allow {rule.code} suppresses it for one run\n"
     )
     return end(ExitCode.OK, streams.show(text))

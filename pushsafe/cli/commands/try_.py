@@ -1,4 +1,4 @@
-"""`docker pushsafe try`: a tour of real pushes, for whoever wants to see it work before trusting it."""
+"""`docker pushsafe try`: a tour of real pushes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pushsafe.runtime import streams
 @click.command("try", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.pass_obj
 def try_(session: Session) -> int:
-    """See it work: six real runs against a registry that is made for them, in a few seconds.
+    """See it work: six real runs against a temporary registry, in a few seconds.
 
     A bare name and an implied Docker Hub are refused, a missing login and a missing right told apart, three tags pushed
-    and verified, and pushed again. The registry listens on 127.0.0.1 only; the image is put into your engine if that
-    reaches it, else into a folder. Your logins and settings are not used, and nothing is left behind.
+    and verified, and pushed again. The registry listens on 127.0.0.1 only; the image goes into your engine if that
+    reaches the registry, else into a folder. Your logins and settings are not used, and nothing is left behind.
     """
     streams.show(
-        "Six runs of docker pushsafe, each explained: real ones, against a registry made for them.\n"
+        "Six runs of docker pushsafe, each explained: real ones, against a temporary registry.\n"
         "They take a few seconds, use none of your logins and settings, and leave nothing behind.\n\n"
     )
     # Imported when something is to be seen already.

@@ -1,4 +1,4 @@
-"""Authentication at a registry: challenges, token servers, and the tokens that were given."""
+"""Authentication at a registry: token servers and their tokens."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from urllib.parse import urlencode
 
+# The package before any part of it: two threads import it, and locks taken in two orders are a deadlock.
 import urllib3
 
 from pushsafe.model.credentials import Credential, CredentialKind
@@ -23,17 +25,21 @@ from pushsafe.registry.responses import Challenge, read_error, read_json
 from pushsafe.runtime.redact import clean, remember
 
 TOKEN_LIMIT = 1024 * 1024
-"""Bytes of a token answer that are read."""
+"""Most bytes read of a token server's answer."""
+PULL, PUSH = "pull", "pull,push"
+"""The actions of a token's scope (distribution `spec/auth/scope.md`)."""
+_LIFE = 45.0
+"""Seconds for which a token is reused: one without a lifetime has 60 (distribution `spec/auth/token.md`)."""
 
 _OAUTH_REFUSES = ("invalid_client", "invalid_grant", "unauthorized_client", "access_denied")
-"""With status 400 (RFC 6749 sections 4.1.2.1 and 5.2)."""
+"""Refusals that come with status 400 (RFC 6749 sections 4.1.2.1 and 5.2)."""
 _HOLDS_NONE = "the token server's answer holds no token"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Token:
-    """A token server's answer. `value` is empty if it refused; `granted` is `None` for an opaque token. An `odd` one
-    gives no token, and refuses nobody."""
+    """A token server's answer: `value` is empty for a refusal, `granted` is `None` for an opaque token, and an `odd`
+    answer is neither a token nor a refusal."""
 
     status: int
     value: str = ""
@@ -58,11 +64,11 @@ def fetch_token(
     credential: Credential | None,
     retry_policy: RetryPolicy = NO_RETRIES,
 ) -> Token:
-    """Ask the token server that a challenge names for `scopes`, as `credential` or as nobody.
+    """Request `scopes` from the token server that a challenge names, with a credential or anonymously.
 
-    Raises RegistryUnreachable where the server does not answer, or where it is one that no credential may
-    be sent to: a realm must be HTTPS, or the registry's own host where that speaks plain HTTP itself. As nobody, too,
-    only some are asked (see `Destinations`): what comes back is sent to the registry.
+    Raises RegistryUnreachable where the server does not answer or may not get the credential: a realm must be HTTPS, or
+    the registry's own host if that speaks plain HTTP itself. `Destinations` limits anonymous requests as well, because
+    their answer is sent to the registry.
     """
     realm = challenge.parameters.get("realm", "")
     address = _address(realm)
@@ -71,8 +77,16 @@ def fetch_token(
     if credential is not None:
         _require_safe_realm(address, endpoint)
     lead = None if _is_near(address, endpoint) else Lead(endpoint.registry, endpoint.base, "names the token server")
-    # An unverified registry says nothing of a token server elsewhere.
+    # TLS that is not verified at the registry is verified at a token server elsewhere.
     verify = endpoint.verify or not (_same_host(address, endpoint) or is_loopback(address.netloc or ""))
+    send = partial(
+        transport.send,
+        verify=verify,
+        limit=TOKEN_LIMIT,
+        registry=endpoint.registry,
+        lead=lead,
+        retry_policy=retry_policy,
+    )
     query = {"service": challenge.parameters.get("service", "")}
     if credential is not None and credential.kind is CredentialKind.IDENTITY_TOKEN:
         form = {
@@ -83,46 +97,26 @@ def fetch_token(
             "scope": " ".join(scopes),  # `oauth.md`: separated by spaces, where a query repeats the parameter
         }
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        response = transport.send(
-            "POST",
-            realm,
-            verify=verify,
-            headers=headers,
-            body=urlencode(form).encode(),  # the secret itself: no redirect is followed
-            limit=TOKEN_LIMIT,
-            registry=endpoint.registry,
-            lead=lead,
-            retry_policy=retry_policy,
-        )
+        # The body holds the secret itself, so no redirect is followed.
+        response = send("POST", realm, headers=headers, body=urlencode(form).encode())
     else:
         if credential is not None and credential.username:
             query["account"] = credential.username
         separator = "&" if address.query else "?"
         headers = {"Authorization": basic(credential)} if credential is not None else {}
         asked = [*((key, value) for key, value in query.items() if value), *(("scope", scope) for scope in scopes)]
-        url = f"{realm}{separator}{urlencode(asked)}"
-        response = transport.send(
-            "GET",
-            url,
-            verify=verify,
-            headers=headers,
-            follow=True,
-            limit=TOKEN_LIMIT,
-            registry=endpoint.registry,
-            lead=lead,
-            retry_policy=retry_policy,
-        )
+        response = send("GET", f"{realm}{separator}{urlencode(asked)}", headers=headers, follow=True)
         if credential is not None and response.elsewhere:
-            # What comes back is nobody's token, and says nothing of the credential.
+            # The answer is to an anonymous request, and proves nothing about the credential.
             host = clean(address.netloc or "", limit=100)
             raise RegistryUnreachable(f"the token server {host} redirects to another host, where no credential goes")
     return _read_token(response, repository)
 
 
 def granted_actions(token: str, repository: str) -> tuple[str, ...] | None:
-    """The actions that a JWT's own `access` claim names for a repository; `None` where it cannot be read.
+    """The actions that a JWT's `access` claim names for a repository; `None` where it cannot be read.
 
-    The signature is not checked: this is read as evidence of what the server meant, and nothing is trusted to it.
+    The signature is not checked: the claim is only evidence of what the server granted.
     """
     parts = token.split(".")
     if len(parts) != 3:
@@ -147,7 +141,7 @@ def granted_actions(token: str, repository: str) -> tuple[str, ...] | None:
 
 
 def _address(realm: str) -> urllib3.util.Url | None:
-    """The parts of a realm, read by the very parser that later chooses where to connect."""
+    """A realm's parts, from the same parser that later chooses where to connect."""
     try:
         address = urllib3.util.parse_url(realm)
     except urllib3.exceptions.LocationParseError:
@@ -167,7 +161,7 @@ def _require_safe_realm(realm: urllib3.util.Url, endpoint: Endpoint) -> None:
 
 
 def _is_near(realm: urllib3.util.Url, endpoint: Endpoint) -> bool:
-    """Whether it is the registry itself, or on this machine as the registry is."""
+    """Whether the realm is at the registry's own origin, or both are on this machine."""
     return place_of(realm.url) == place_of(endpoint.base) or _both_loopback(realm, endpoint)
 
 
@@ -197,20 +191,15 @@ def _read_token(response: Response, repository: str) -> Token:
 
 
 def _out_of_service(status: int) -> bool:
-    """Whether an answer says nothing of who asked."""
+    """Whether a status says nothing about the credential."""
     return status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
-
-PULL, PUSH = "pull", "pull,push"
-"""The actions of a token's scope (distribution `spec/auth/scope.md`)."""
-_LIFE = 45.0
-"""Seconds for which a token is used again: one that names no lifetime has 60 (distribution `spec/auth/token.md`)."""
 
 _Key = tuple[str, str, str, bool, str]
 
 
 class Tokens:
-    """For any number of threads. Methods raise RegistryUnreachable where the token server cannot be used."""
+    """The tokens of one run. Thread-safe; methods raise RegistryUnreachable."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -228,8 +217,8 @@ class Tokens:
         retry_policy: RetryPolicy = NO_RETRIES,
         also_from: str = "",
     ) -> Token:
-        """The token for `actions` in a repository, or the server's refusal; without actions, what `docker login` asks
-        for: a token of no scope. `also_from` is a repository of the registry that it shall let us read besides."""
+        """The token for `actions` in a repository, or the server's refusal. Without actions the token has no scope, as
+        for `docker login`. `also_from` is another repository of the registry to read from."""
         key = (endpoint.registry, repository, actions, credential is not None, also_from)
         asked = time.monotonic()
         with self._lock:
@@ -262,20 +251,18 @@ class Tokens:
         retry_policy: RetryPolicy = NO_RETRIES,
         also_from: str = "",
     ) -> dict[str, str]:
-        """The header for PULL or PUSH in a repository, `also_from` being another one to read; empty where there is
-        nothing to send.
+        """The header for PULL or PUSH in a repository and reading `also_from`; empty where there is none to send.
 
-        Raises RegistryUnreachable as well where the token server is busy or odd: a request without its token would be
-        refused, which says nothing of the credential.
+        Raises RegistryUnreachable also where the token server is busy or its answer odd: the registry would refuse a
+        request without the token, and that would prove nothing about the credential.
         """
         if credential is not None and credential.kind is CredentialKind.REGISTRY_TOKEN:
             return {"Authorization": f"Bearer {credential.secret.reveal()}"}
         if challenge.scheme == "bearer":
             token = self._able_to_pull(endpoint, repository, credential is not None) if actions == PULL else None
             token = token or self.token(endpoint, challenge, repository, actions, credential, retry_policy, also_from)
-            said = (
-                f"{origin_of(challenge.parameters.get('realm', ''))} answers {token.status} to the request for a token"
-            )
+            server = origin_of(challenge.parameters.get("realm", ""))
+            said = f"{server} answers {token.status} to the request for a token"
             if token.odd:
                 raise RegistryFailed(f"{said}: {token.message}")
             if not token.value and _out_of_service(token.status):
@@ -286,10 +273,7 @@ class Tokens:
         return {}
 
     def forget(self, endpoint: Endpoint, repository: str, refused: Mapping[str, str]) -> None:
-        """Drop the token for pushing if it is the one that the registry has just refused.
-
-        Another one stays: of several who were refused at the same time, one has fetched it already.
-        """
+        """Drop the push token if the registry has just refused it; another thread may have replaced it already."""
         with self._lock:
             for key, (token, _) in tuple(self._answers.items()):
                 same = isinstance(token, Token) and refused.get("Authorization") == f"Bearer {token.value}"
@@ -297,13 +281,13 @@ class Tokens:
                     del self._answers[key]
 
     def _able_to_pull(self, endpoint: Endpoint, repository: str, sent: bool) -> Token | None:
-        """The token for pushing, where there is one: asking for another costs a round trip."""
+        """The push token, if it can read: another request would cost a round trip."""
         token = self._kept((endpoint.registry, repository, PUSH, sent, ""))
         readable = token is not None and bool(token.value) and (token.granted is None or "pull" in token.granted)
         return token if readable else None
 
     def _kept(self, key: _Key) -> Token | None:
-        """A token, or a refusal, while it is young; a server that was busy may answer the next time."""
+        """A young token or refusal; a busy server's answer is not reused."""
         with self._lock:
             answer, fetched = self._answers.get(key, (None, 0.0))
         if not isinstance(answer, Token) or not (answer.value or answer.status in REFUSED):
@@ -311,7 +295,7 @@ class Tokens:
         return answer if time.monotonic() - fetched < _LIFE else None
 
     def _answer_since(self, asked: float, key: _Key) -> Token | RegistryUnreachable | None:
-        """Whatever came for another thread while this one waited for it: a busy server's pauses are waited for once."""
+        """The answer to another thread's request while this one waited, so a busy server's pauses are waited once."""
         with self._lock:
             answer, fetched = self._answers.get(key, (None, 0.0))
         return answer if fetched > asked else None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
+from functools import partial
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import NamedTuple
@@ -21,9 +22,9 @@ _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class AuthorizedClient:
-    """Sends requests as who may send them; for any number of threads. Methods raise RegistryUnreachable.
+    """Sends requests with their authorization. Thread-safe; methods raise RegistryUnreachable.
 
-    A 401 that names another challenge than `/v2/` did is answered once.
+    A 401 with another challenge than that of `/v2/` is answered once.
     """
 
     def __init__(self, transport: Transport, tokens: Tokens) -> None:
@@ -42,8 +43,8 @@ class AuthorizedClient:
         body: bytes | None = None,
         limit: int = BODY_LIMIT,
     ) -> Response:
-        """Send a request. With a `body` it needs the right to push, and stays with the registry: only reading follows
-        redirects to other hosts. An answer of more than `limit` bytes is none."""
+        """Send a request. One with a `body` needs the right to push and follows no redirect to another host. An answer
+        of more than `limit` bytes is an error."""
         endpoint = self._transport.endpoint(reference.registry)
         actions = PULL if body is None else PUSH
         who = Requester(self._tokens, endpoint, reference.repository, credential, actions, retry_policy)
@@ -58,9 +59,9 @@ class AuthorizedClient:
         query: str = "",
         also_from: str = "",
     ) -> tuple[Response, Requester, dict[str, str]]:
-        """Ask for an upload (`POST .../blobs/uploads/`): the answer, who asked, and how that was authorized.
+        """Start an upload (`POST .../blobs/uploads/`): the answer, the requester, and the authorization that was sent.
 
-        `also_from` is another repository of the registry, from which the `query` asks to have a blob mounted.
+        `also_from` is the repository of the registry that a mount in `query` names.
         """
         endpoint = self._transport.endpoint(reference.registry)
         who = Requester(self._tokens, endpoint, reference.repository, credential, PUSH, retry_policy, also_from)
@@ -71,22 +72,18 @@ class AuthorizedClient:
     def stream(
         self, reference: Reference, path: str, credential: Credential, retry_policy: RetryPolicy, room: int
     ) -> Iterator[Stream]:
-        """Read what is long, `room` bytes at most; redirects are followed."""
+        """Read at most `room` bytes part by part; redirects are followed."""
         endpoint = self._transport.endpoint(reference.registry)
         who = Requester(self._tokens, endpoint, reference.repository, credential, PULL, retry_policy)
         sent = who.authorization(endpoint.ping)
-        with self._stream(who.url(path), endpoint, sent, room) as answer:
+        stream = partial(self._transport.stream, "GET", who.url(path), verify=endpoint.verify, follow=True, room=room)
+        with stream(headers=sent) as answer:
             if answer.status != HTTPStatus.UNAUTHORIZED or answer.elsewhere:
                 yield answer
                 return
             again = who.answering(answer.whole(), sent)
-        with self._stream(who.url(path), endpoint, sent if again is None else again, room) as answer:
+        with stream(headers=sent if again is None else again) as answer:
             yield answer
-
-    def _stream(
-        self, url: str, endpoint: Endpoint, headers: Mapping[str, str], room: int
-    ) -> AbstractContextManager[Stream]:
-        return self._transport.stream("GET", url, verify=endpoint.verify, headers=headers, follow=True, room=room)
 
     def _send(
         self,
@@ -97,7 +94,7 @@ class AuthorizedClient:
         body: bytes | None,
         limit: int = BODY_LIMIT,
     ) -> tuple[Response, dict[str, str]]:
-        """The answer, and how the request was authorized."""
+        """The answer, and the authorization that was sent."""
 
         def send(authorized: dict[str, str]) -> tuple[Response, dict[str, str]]:
             response = self._transport.send(
@@ -114,13 +111,13 @@ class AuthorizedClient:
 
         response, sent = send(who.authorization(who.endpoint.ping))
         if response.status != HTTPStatus.UNAUTHORIZED or response.elsewhere:
-            return response, sent  # no credential goes there, nor where it points to
+            return response, sent  # another origin gets no credential
         again = who.answering(response, sent)
         return (response, sent) if again is None else send(again)
 
 
 class Requester(NamedTuple):
-    """Somebody who wants to do something in a repository."""
+    """A credential and the actions that its requests need in a repository."""
 
     tokens: Tokens
     endpoint: Endpoint
@@ -134,16 +131,16 @@ class Requester(NamedTuple):
         return f"{self.endpoint.base}/v2/{self.repository}/{path}"
 
     def authorization(self, asking: Response) -> dict[str, str]:
-        """What answers the challenge of `asking`."""
+        """The header that answers the challenge of the response `asking`."""
         remember(secrets_of(self.credential))
         challenge = parse_challenge(asking.header("www-authenticate"))
-        who = self.credential if self.credential.present else None
+        credential = self.credential if self.credential.present else None
         return self.tokens.authorization(
-            self.endpoint, challenge, self.repository, who, self.actions, self.retry_policy, self.also_from
+            self.endpoint, challenge, self.repository, credential, self.actions, self.retry_policy, self.also_from
         )
 
     def answering(self, refusal: Response, sent: Mapping[str, str]) -> dict[str, str] | None:
-        """What answers the challenge of a refusal; `None` where that was sent already, or there is nothing to send."""
-        self.tokens.forget(self.endpoint, self.repository, sent)  # if it was the one for pushing, another may do
+        """The header that answers a refusal's challenge; `None` where it was sent already, or there is none."""
+        self.tokens.forget(self.endpoint, self.repository, sent)
         answer = self.authorization(refusal)
         return None if answer in ({}, sent) else answer

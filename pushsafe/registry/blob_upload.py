@@ -1,4 +1,4 @@
-"""Blobs brought to a repository: mounted, or uploaded from a file or from another registry, and hashed on the way."""
+"""Getting blobs into a repository: mounted, or uploaded from a file or another registry and hashed on the way."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from pushsafe.registry.uploads import DONE, TAKEN, Uploads, UploadSession
 
 _MIB = 1024 * 1024
 PIECES = (64 * _MIB, 16 * _MIB, 4 * _MIB, _MIB)
-"""Bytes of the pieces of a blob that does not go as a whole, the next ones where these are too large for a proxy.
+"""Chunk sizes, in bytes; the next one is used where a chunk is too large for a proxy.
 
-Cloudflare lets 100 MB pass, nginx 1 MiB unless it is told otherwise (`client_max_body_size`).
+Cloudflare passes 100 MB, nginx by default 1 MiB (`client_max_body_size`).
 """
 WORTH_ASKING = 4 * _MIB
-"""Bytes that are sent anew sooner than the registry is asked what it has of them; and that are some progress."""
+"""Bytes that count as progress; fewer are sent again without asking the registry how many it has."""
 
-_ODD_ANSWERS = 3  # that are put up with while nothing goes on
-_FRESH_TRIES = 100  # how often progress earns all retries anew
+_ODD_ANSWERS = 3  # tolerated without progress
+_FRESH_TRIES = 100  # how often progress restores all retries
 
 
 class Body(Protocol):
-    """The bytes of a blob, and the registries that they are read from, if any.
+    """The content of a blob, and the registries that it is read from, if any.
 
-    `parts` reads them from the beginning, as often as is wanted; each part holds until the next one is asked for.
-    `mismatch` is what to raise where the digest or the size of all parts is not the blob's.
+    `parts` reads from the beginning at each call; a part is valid until the next one is read. `mismatch` makes the
+    error for content of another digest or size.
     """
 
     @property
@@ -52,7 +52,7 @@ class Body(Protocol):
 
 
 class FileBody:
-    """A file's."""
+    """A blob in a file."""
 
     registries = ()
 
@@ -66,7 +66,7 @@ class FileBody:
 
 
 class StreamBody:
-    """Another repository's, as a stream. What it answers in place of the blob is raised as SourceFailed."""
+    """A blob streamed from another repository. Any other answer raises SourceFailed."""
 
     def __init__(self, client: AuthorizedClient, blob: Blob, source: Repository, retry_policy: RetryPolicy) -> None:
         self._client = client
@@ -94,7 +94,7 @@ class StreamBody:
 
 
 class SourceFailed(Exception):
-    """The source of a copy does not send what it was asked for."""
+    """The source of a copy did not send the blob."""
 
     def __init__(self, said: Evidence, retry_after: str = "") -> None:
         super().__init__()
@@ -103,11 +103,10 @@ class SourceFailed(Exception):
 
 
 class Reading:
-    """One reading of a body from its beginning, of which the first `skipped` bytes are not given out.
+    """Reads and hashes a body from its beginning, and yields it after the first `skipped` bytes.
 
-    All of it is hashed, and its last part given out only where the digest was right. `on_sent` is called after each
-    part with how many bytes of the blob are sent by then; `given` counts them when their sending begins. It raises what
-    the body does, when it is made if that shows in the first part already.
+    The last part is yielded only if the digest is right. `on_sent` gets the number of bytes sent after each part;
+    `given` includes the part being sent. Errors of the body's first part are raised by the constructor.
     """
 
     def __init__(self, body: Body, on_sent: Callable[[int], None], skipped: int = 0) -> None:
@@ -129,12 +128,12 @@ class Reading:
             self._on_sent(self.given)
 
     def close(self) -> None:
-        """The file is not kept open by whoever holds an exception."""
+        """Close the file even while a traceback still refers to this."""
         self._parts.close()
 
 
 def _checked(body: Body, skipped: int) -> Generator[memoryview, None, None]:
-    """What comes after the first `skipped` bytes, its last part only when all of it was right."""
+    """The parts after the first `skipped` bytes; the last one only if digest and size are right."""
     size, seen, last = body.blob.size, Checksum(body.blob), b""
     for part in body.parts():
         seen.add(part)
@@ -152,10 +151,10 @@ def _checked(body: Body, skipped: int) -> Generator[memoryview, None, None]:
 
 
 class BlobUploader:
-    """Lets repositories hold blobs; for any number of threads.
+    """Gets blobs into repositories. Thread-safe; all methods raise RegistryUnreachable.
 
-    `on_sent` is told after every part how many bytes are sent, less than before where it had to be begun anew; it may
-    raise to end it. All methods raise RegistryUnreachable; what is not LayerState is what a registry said.
+    `on_sent` gets the number of bytes sent after every part, fewer than before after a restart; it may raise to abort.
+    A result that is no LayerState is a registry's answer.
     """
 
     def __init__(self, client: AuthorizedClient, uploads: Uploads, deadline: Callable[[], float | None]) -> None:
@@ -166,17 +165,17 @@ class BlobUploader:
         self._lock = threading.Lock()
 
     def largest(self, registry: str) -> int:
-        """Bytes of the pieces that pass the proxy in front of a registry, where a whole blob did not; 0 for any."""
+        """The chunk size that passes a registry's proxy, in bytes; 0 for no known limit."""
         return self._largest.get(registry, 0)
 
     def cut(self, registry: str, size: int) -> int:
-        """Let pieces be no larger; another blob may have met a smaller limit meanwhile, which is then the answer."""
+        """Limit the chunk size, and return the limit: another thread may have set a smaller one."""
         with self._lock:
             self._largest[registry] = min(size, self._largest.get(registry, size))
             return self._largest[registry]
 
     def holds(self, blob: Blob, target: Repository, retry_policy: RetryPolicy) -> bool:
-        """Whether the target says that it has a blob: who may not look may yet upload."""
+        """Whether the target reports a blob; an account that may not read may still upload."""
         reference, credential = target
         answer = self._client.ask("HEAD", reference, f"blobs/{blob.digest}", credential, retry_policy)
         return answer.status == HTTPStatus.OK
@@ -189,9 +188,9 @@ class BlobUploader:
         on_sent: Callable[[int], None],
         retry_policy: RetryPolicy,
     ) -> LayerState | Evidence:
-        """Let the target hold a blob of the source: REUSED, MOUNTED or SENT.
+        """Get a blob of the source into the target: REUSED, MOUNTED or SENT.
 
-        An Evidence of stage PUSH is what the target said, one of stage VERIFY the source.
+        Evidence of stage PUSH is the target's answer, of stage VERIFY the source's.
         """
         if self.holds(blob, target, retry_policy):
             return LayerState.REUSED
@@ -207,10 +206,10 @@ class BlobUploader:
         on_sent: Callable[[int], None],
         retry_policy: RetryPolicy,
     ) -> LayerState | Evidence:
-        """Let the target have a blob that lies in a file: MOUNTED or SENT, or an Evidence of stage PUSH.
+        """Get a blob from a file into the target: MOUNTED or SENT, or Evidence of stage PUSH.
 
-        `mount_from` is another repository of the registry, which may have it; empty for none. Raises ContentBroken,
-        before the last of the blob is sent.
+        `mount_from` is a repository of the registry that may have the blob, or empty. Raises ContentBroken before the
+        last part is sent.
         """
         return self._upload(FileBody(content), target, mount_from, on_sent, retry_policy)
 
@@ -227,10 +226,10 @@ class BlobUploader:
 
 @dataclass(slots=True)
 class _Progress:
-    """How far one upload session is: bytes that the registry has `kept`, and bytes whose sending has begun (`given`).
+    """The state of one upload session: bytes `kept` by the registry, and bytes `given` to the connection.
 
-    It is `in_pieces` once a piece was sent, and `resumed` once the registry was asked what it has. The last request had
-    a body of `last` bytes, and was `finishing` if it makes it a blob.
+    It is `in_pieces` once a chunk was sent, and `resumed` if it goes on from what the registry reported. The body of
+    the last request had `last` bytes; a `finishing` request completes the blob.
     """
 
     kept: int = 0
@@ -242,7 +241,7 @@ class _Progress:
 
 
 class _Budget:
-    """The retries of one blob. They are for a connection that does not get on; but for ever they are not."""
+    """The retries of one blob. Progress restores them, but not without end."""
 
     def __init__(self, new: Callable[[], Retries]) -> None:
         self._new = new
@@ -252,7 +251,7 @@ class _Budget:
         self._furthest = 0
 
     def progressed(self, kept: int) -> None:
-        """The registry has so many bytes."""
+        """Note that the registry has `kept` bytes."""
         if kept < self._furthest + WORTH_ASKING:
             return
         self._furthest, self.odd = kept, 0
@@ -262,15 +261,15 @@ class _Budget:
 
 
 class _BlobUpload:
-    """One blob on its way.
+    """The upload of one blob.
 
-    It goes as one PUT first: that takes the fewest round trips, and containerd does it, so every registry takes it.
+    The first try is a single PUT, as in containerd: it takes the fewest round trips, and every registry accepts it.
 
-    Where that breaks off, the registry is asked what it has, and the rest goes in pieces: some registries keep all that
-    came, others only pieces that came whole, as does every one behind a proxy that holds a request back until all of it
-    is there. distribution keeps neither of a PUT nor of a PATCH that broke off (2.8.1 was tried): the `_state` of an
-    upload says how much it has, and one that has more is an error, also where it is only asked for or cancelled. So
-    pieces from the outset would win nothing of that, and cost round trips; it is begun anew.
+    If that breaks off, the registry is asked how many bytes it has, and the rest is sent in chunks: some registries
+    keep all that arrived, others (and any behind a proxy that buffers requests) only whole chunks. distribution keeps
+    nothing of a PUT or PATCH that broke off (tried with 2.8.1): an upload with more bytes than its `_state` says is an
+    error, even for a status request or a cancellation. Chunks from the start would not help there, and would cost round
+    trips, so the upload restarts.
     """
 
     def __init__(
@@ -290,10 +289,10 @@ class _BlobUpload:
         self._retry_policy = retry_policy
         self._budget = _Budget(self._new_retries)
         self._progress = _Progress()
-        self._limit = uploader.largest(self._registry)  # that of a proxy, 0 for none
-        self._piece = self._limit  # 0: as a whole
+        self._limit = uploader.largest(self._registry)  # a proxy's, 0 for none
+        self._piece = self._limit  # 0: one PUT
         self._whole_only = False
-        self._renewed = -1  # where a token was found to be too old
+        self._renewed = -1  # bytes kept when a token had expired
 
     def run(self, session: UploadSession | None) -> LayerState | Evidence:
         uploads = self._uploader.uploads
@@ -316,7 +315,7 @@ class _BlobUpload:
             session = None
 
     def _try(self, session: UploadSession) -> LayerState | Evidence | None:
-        """How it ended; `None` where it is to go on from what the registry has, or to begin anew if that is nothing."""
+        """The result; `None` to go on from what the registry has, or to restart if that is nothing."""
         try:
             response, done = self._go_on(session)
         except SourceFailed as failed:
@@ -325,23 +324,24 @@ class _BlobUpload:
             self._resume(session)
             return None
         except Dropped as dropped:
-            if self._size >= WORTH_ASKING and self._came_through(self._retry_policy):
+            if self._size >= WORTH_ASKING and self._arrived(self._retry_policy):
                 return LayerState.SENT
-            if not self._after_drop(session, dropped):
+            if not self._retry_policy.retries:
+                raise
+            self._resume(session)
+            if not self._budget.retries.after_drop(dropped):
                 raise
             return None
         except RegistryAstray:
             raise
         except RegistryUnreachable:
-            if self._came_through_late():
+            if self._arrived_late():
                 return LayerState.SENT
             raise
         return LayerState.SENT if done else self._after_answer(session, response)
 
-    # ------------------------------------------------------------------ sending
-
     def _go_on(self, session: UploadSession) -> tuple[Response, bool]:
-        """Send what is missing; the answer to the last request, and whether all of it is there by that."""
+        """Send the missing bytes: the answer to the last request, and whether it completed the blob."""
         progress = self._progress
         progress.finishing = False
         with closing(Reading(self._body, self._on_sent, progress.kept)) as reading:
@@ -361,7 +361,7 @@ class _BlobUpload:
                 progress.given = max(progress.given, reading.given)
 
     def _next_piece(self, least: int) -> int:
-        """Bytes of the next piece; 0 where the request that makes it a blob takes all that is missing."""
+        """The size of the next chunk; 0 if the finishing request takes all missing bytes."""
         piece, missing = max(self._piece, least), self._size - self._progress.kept
         whole = not self._progress.kept and (not self._piece or missing <= piece)
         return 0 if whole else min(piece, missing)
@@ -370,56 +370,48 @@ class _BlobUpload:
         who = dict.fromkeys((self._registry, *self._body.registries))
         return Retries(" or ".join(who), self._retry_policy, self._uploader.deadline)
 
-    # ------------------------------------------------------------------ going on
-
-    def _may_be_there(self) -> bool:
-        """Whether it may be the answer alone that was lost, or came too late, and whether to ask for that."""
+    def _may_have_arrived(self) -> bool:
+        """Whether only the answer may be lost or late, and retries are allowed."""
         progress = self._progress
         return bool(self._retry_policy.retries) and progress.finishing and progress.given >= self._size
 
-    def _came_through(self, retry_policy: RetryPolicy) -> bool:
-        return self._may_be_there() and self._uploader.holds(self._body.blob, self._target, retry_policy)
+    def _arrived(self, retry_policy: RetryPolicy) -> bool:
+        return self._may_have_arrived() and self._uploader.holds(self._body.blob, self._target, retry_policy)
 
-    def _came_through_late(self) -> bool:
-        """Whether it is there, at once or after a while, though nobody said so in time: putting it away may take long.
+    def _arrived_late(self) -> bool:
+        """Whether the blob appears, now or after a while, though no answer came in time: storing it may take long.
 
-        If it is not, it is not sent again, which would only take as long.
+        If it does not, it is not sent again, which would take as long.
         """
         retries = self._new_retries()
-        with suppress(RegistryUnreachable):  # the first one is the one to tell of
-            while self._may_be_there():
-                if self._came_through(self._retry_policy):
+        with suppress(RegistryUnreachable):  # the first one is reported
+            while self._may_have_arrived():
+                if self._arrived(self._retry_policy):
                     return True
                 if not retries.after_silence():
                     break
         return False
 
-    def _after_drop(self, session: UploadSession, dropped: Dropped) -> bool:
-        """Whether it is worth another try."""
-        if not self._retry_policy.retries:
-            return False
-        self._resume(session)
-        return self._budget.retries.after_drop(dropped)
-
     def _after_answer(self, session: UploadSession, refusal: Response) -> LayerState | Evidence | None:
-        """A server that fails may have put the blob away before; or its proxy did not wait for it."""
+        """The result after an answer that did not accept the bytes; `None` to try again."""
         again = self._budget.retries.after_answer(refusal.status, refusal.header("retry-after"))
+        # A failing server may have stored the blob before, or its proxy did not wait for it.
         if refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            with suppress(RegistryUnreachable):  # what comes next meets that as well, or the refusal is told
-                if self._came_through(NO_RETRIES):  # the caller has retries of its own
+            with suppress(RegistryUnreachable):  # the retry meets it as well, or the refusal is reported
+                if self._arrived(NO_RETRIES):  # the caller retries
                     return LayerState.SENT
         if again:
             self._resume(session)
-        if again or self._mended(session, refusal):
+        if again or self._recovered(session, refusal):
             return None
         refusal, progress = session.by_registry(refusal), self._progress
         return untaken(refusal, sent=self._target.credential.present, whole=progress.finishing, size=progress.last)
 
-    def _mended(self, session: UploadSession, refusal: Response) -> bool:
-        """Whether there is something to do about a refusal."""
+    def _recovered(self, session: UploadSession, refusal: Response) -> bool:
+        """Whether the upload can go on after a refusal."""
         if session.follow(refusal):
             return True
-        if refusal.status == HTTPStatus.UNAUTHORIZED:  # tokens live for minutes, and a large layer may take longer
+        if refusal.status == HTTPStatus.UNAUTHORIZED:  # tokens live for minutes, a large layer may take longer
             if self._renewed == self._progress.kept or not session.renew(refusal):
                 return False
             self._renewed = self._progress.kept
@@ -430,7 +422,7 @@ class _BlobUpload:
         return self._after_oddity(session, refusal.status)
 
     def _after_oddity(self, session: UploadSession, status: int) -> bool:
-        """A registry may not take pieces, or not go on where it said itself that it was."""
+        """Whether to go on with a registry that takes no chunks, or does not resume at the offset it reported."""
         progress, out_of_order = self._progress, status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
         ours = progress.resumed or out_of_order or (progress.in_pieces and self._limit < self._piece)
         self._budget.odd += ours
@@ -445,25 +437,23 @@ class _BlobUpload:
         return True
 
     def _resume(self, session: UploadSession) -> None:
-        """Find out what the registry has; if that is nothing, or cannot be, it is begun anew."""
-        progress = self._progress
-        kept = self._ask(session) if progress.given >= WORTH_ASKING else 0
+        """Ask how many bytes the registry has; none, or an impossible number, restarts the upload."""
+        progress, kept = self._progress, 0
+        if progress.given >= WORTH_ASKING:
+            try:
+                kept = session.kept(self._retry_policy)
+            except Dropped:
+                raise
+            except RegistryUnreachable:
+                pass  # some registries do not answer while they wait for the rest of what broke off
         progress.kept = kept if kept <= progress.given else 0
         progress.resumed = bool(progress.kept)
         self._budget.progressed(progress.kept)
         if not self._whole_only or progress.kept:
             self._piece = min(self._piece or PIECES[0], PIECES[0])
 
-    def _ask(self, session: UploadSession) -> int:
-        try:
-            return session.kept(self._retry_policy)
-        except Dropped:
-            raise
-        except RegistryUnreachable:  # some wait, and let us wait, for the rest of what has broken off
-            return 0
-
     def _cut_smaller(self, least: int) -> bool:
-        """Begin anew with smaller pieces, if there are any; all blobs for this registry do from now on."""
+        """Restart with smaller chunks, from now on for all blobs of this registry; false if there are none."""
         most = min(self._piece or self._size, self._size)
         smaller = next((size for size in PIECES if max(size, least) < most), 0)
         if not smaller:

@@ -1,4 +1,4 @@
-"""What we ask registries: does it want a login, what does a tag name, what would a push meet; and one more tag."""
+"""The registry adapter: login checks, push probes, manifests, tags and blobs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from http import HTTPStatus
 from pushsafe.model.credentials import Credential, Repository, secrets_of
 from pushsafe.model.errors import RegistryAstray, RegistryUnreachable, TlsFailed
 from pushsafe.model.evidence import NO_MANIFEST, WRONG_ADDRESS, Access, Evidence, Preflight, RegistryPing, Stage
-from pushsafe.model.outcomes import LayerState
 from pushsafe.model.retry_policy import BUSY, NO_RETRIES, RetryPolicy
-from pushsafe.oci.content import Content, Referrer
-from pushsafe.oci.manifest import MANIFEST_TYPES, Blob, ImageConfig, ManifestContent, ManifestInfo, digest_of
+from pushsafe.oci.manifest import MANIFEST_TYPES, ImageConfig, ManifestContent, ManifestInfo, digest_of
 from pushsafe.oci.reference import Reference
 from pushsafe.registry import responses
 from pushsafe.registry.auth import Tokens
@@ -30,16 +28,16 @@ from pushsafe.runtime.redact import clean, remember
 _MISMATCH = "DIGEST_MISMATCH"
 _ACCEPT = {"Accept": responses.ACCEPT}
 CONFIG_LIMIT = 32 * 1024 * 1024
-"""Bytes of an image's config that are read: no specification has a limit, and labels of several MiB are known."""
-_LAST_ANSWERS = 0.25  # seconds that the end of an interrupted run waits for uploads that were asked for
-_LAST_CANCELS = 2.0  # seconds that the end of a run waits for them
-_TIDYING = 16  # uploads that are cancelled at a time
+"""Most bytes read of an image config: no specification sets a limit, and labels of several MiB exist."""
+_ANSWER_WAIT = 0.25  # seconds to wait, after an interrupted run, for answers to requests for an upload
+_CANCEL_WAIT = 2.0  # seconds to wait, at the end of a run, for uploads to be cancelled
+_CANCEL_THREADS = 16
 
 
 class Registry:
-    """Every registry of one run; for any number of threads.
+    """Every registry of one run. Thread-safe.
 
-    All methods but `ping` and `investigate` raise RegistryUnreachable where it cannot be reached from here.
+    All methods but `ping` and `investigate` raise RegistryUnreachable.
     """
 
     def __init__(self, transport: Transport) -> None:
@@ -48,34 +46,34 @@ class Registry:
         self._client = AuthorizedClient(transport, self._tokens)
         self._unfinished: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._uploads = Uploads(transport, self._client, self._unfinished.put)
-        self._uploader = BlobUploader(self._client, self._uploads, transport.left)
+        uploader = BlobUploader(self._client, self._uploads, transport.left)
+        self.bring, self.holds, self.send = uploader.copy, uploader.holds, uploader.send
         self._manifests = ManifestWriter(self._client)
+        self.refer = self._manifests.refer
         self._without_head: set[str] = set()
         self._threads: ThreadPoolExecutor | None = None
-        self._tidying: list[Future[None]] = []
+        self._cancelling: list[Future[None]] = []
 
     def close(self) -> None:
-        """Cancel what is unfinished still, wait for that a moment, and drop all connections."""
-        for upload in self._uploads.close(_LAST_ANSWERS):  # of an interrupted run
+        """Cancel unfinished uploads, wait briefly for that, and drop all connections."""
+        for upload in self._uploads.close(_ANSWER_WAIT):  # of an interrupted run
             self._unfinished.put(upload.cancel)
         self.tidy()
         if self._threads is not None:
             left = self._transport.left()
-            wait(self._tidying, timeout=_LAST_CANCELS if left is None else max(CANCEL_TIME, min(left, _LAST_CANCELS)))
+            wait(self._cancelling, timeout=_CANCEL_WAIT if left is None else max(CANCEL_TIME, min(left, _CANCEL_WAIT)))
             self._threads.shutdown(wait=False, cancel_futures=True)
         self._transport.close()
 
     def tidy(self) -> None:
-        """Cancel, beside whatever comes next, the uploads that were started to ask what a push would meet."""
+        """Cancel, in the background, the uploads that were started as probes."""
         while not self._unfinished.empty():
             if self._threads is None:
-                self._threads = ThreadPoolExecutor(_TIDYING, thread_name_prefix="pushsafe-tidy")
-            self._tidying.append(self._threads.submit(self._unfinished.get()))
-
-    # ------------------------------------------------------------------ questions
+                self._threads = ThreadPoolExecutor(_CANCEL_THREADS, thread_name_prefix="pushsafe-tidy")
+            self._cancelling.append(self._threads.submit(self._unfinished.get()))
 
     def ping(self, registry: str) -> RegistryPing:
-        """Whether a registry wants a login: its `GET /v2/` without a credential."""
+        """Whether a registry requires a login, by its `GET /v2/` without a credential."""
         try:
             endpoint = self._transport.endpoint(registry)
         except RegistryUnreachable as error:
@@ -91,20 +89,20 @@ class Registry:
         return RegistryPing(Access.UNKNOWN, f"{endpoint.base}/v2/ answers {status}", cleartext, plain=plain)
 
     def investigate(self, reference: Reference, credential: Credential, reads: str = "") -> Preflight:
-        """What a push to the repository meets, asked step by step; the upload that it starts is `tidy`'s to cancel.
+        """Probe step by step what a push to the repository would meet; `tidy` cancels the upload that this starts.
 
-        Or what meets who `reads` a manifest there, by its tag or digest; then no upload is started.
+        With `reads`, a tag or digest, probe the reading of that manifest instead, and start no upload.
         """
         remember(secrets_of(credential))
         try:
             endpoint = self._transport.endpoint(reference.registry)
         except RegistryAstray as error:
-            led = Evidence(Stage.PING, error.message, code=WRONG_ADDRESS, sent=False)
-            return Preflight((led,) if credential.present else (), error.message)
+            misled = Evidence(Stage.PING, error.message, code=WRONG_ADDRESS, sent=False)
+            return Preflight((misled,) if credential.present else (), error.message)
         except RegistryUnreachable as error:
             return Preflight(problem=error.message)
-        who = (self._transport, self._tokens, endpoint, reference.repository, credential)
-        return Probe(*who, self._unfinished.put, self._uploads.asking, reads).run()
+        target = (self._transport, self._tokens, endpoint, reference.repository, credential)
+        return Probe(*target, self._unfinished.put, self._uploads.asking, reads).run()
 
     def manifest(
         self,
@@ -117,14 +115,14 @@ class Registry:
         expected: str = "",
         retry_policy: RetryPolicy = NO_RETRIES,
     ) -> ManifestInfo | Evidence:
-        """What a tag (or `digest` in the same repository) names; the refusal if that is what comes back.
+        """The manifest that the tag (or `digest`) names, or the refusal.
 
-        HEAD, which Docker Hub does not count as a pull; an index is fetched, for its platforms and children, and so is
-        what shall be read `whole`, for its layers' sizes. Neither is fetched where HEAD names the digest of `known`:
-        that is then the answer. Where HEAD is refused, GET decides, as for docker's own clients (distribution
-        `internal/client/repository.go`): some registries, and proxies before them, answer HEAD with 403, 404, 405 or
-        501. One that has shown that is asked with GET alone from then on. A registry may name by another algorithm what
-        has the `expected` digest (that which was asked for, if any): then it is fetched, and its digest computed.
+        HEAD comes first, as Docker Hub does not count it as a pull. GET follows for an index (its platforms and
+        children) and for a manifest read `whole` (its layers' sizes), unless HEAD names the digest of `known`, which is
+        then the answer. A registry may report a digest of another algorithm than the `expected` one (default:
+        `digest`): GET then gets the content, to compute it. Where HEAD is refused, GET decides, as in docker's clients
+        (distribution `internal/client/repository.go`): some registries and proxies answer HEAD with 403, 404, 405 or
+        501. If GET then succeeds, the registry gets no HEAD again.
         """
         expected = expected or digest
         path = f"manifests/{digest or reference.tag}"
@@ -142,8 +140,7 @@ class Registry:
                     return ManifestInfo(clean(found, limit=200), media_type)
             else:
                 refused = response.status
-        # Who was busy for HEAD was given time enough.
-        retry_policy = NO_RETRIES if refused in BUSY else retry_policy
+        retry_policy = NO_RETRIES if refused in BUSY else retry_policy  # HEAD has used up the retries
         response = self._client.ask("GET", reference, path, credential, retry_policy, headers=_ACCEPT)
         if response.status != HTTPStatus.OK:
             return evidence(Stage.VERIFY, response, sent=credential.present)
@@ -154,10 +151,7 @@ class Registry:
     def image_config(
         self, reference: Reference, credential: Credential, digest: str, retry_policy: RetryPolicy = NO_RETRIES
     ) -> ImageConfig | Evidence:
-        """What the config of an image of this repository says (`GET .../blobs/DIGEST`).
-
-        An Evidence is the refusal, or tells that what came has another digest (its code is DIGEST_MISMATCH).
-        """
+        """An image's config (`GET .../blobs/DIGEST`); the refusal, or a DIGEST_MISMATCH, as Evidence."""
         response = self._client.ask("GET", reference, f"blobs/{digest}", credential, retry_policy, limit=CONFIG_LIMIT)
         if response.status != HTTPStatus.OK:
             return evidence(Stage.VERIFY, response, sent=credential.present)
@@ -165,22 +159,18 @@ class Registry:
         return responses.read_config(response) if found == digest else _mismatch(digest, found, credential)
 
     def tags(self, reference: Reference, credential: Credential) -> tuple[str, ...] | Evidence:
-        """Up to a thousand tags of the repository, the first page of its list."""
+        """Up to a thousand tags of the repository: the first page of its list."""
         response = self._client.ask("GET", reference, "tags/list?n=1000", credential)
         if response.status != HTTPStatus.OK:
             return evidence(Stage.VERIFY, response, sent=credential.present)
         return responses.read_tags(response)
 
-    # ------------------------------------------------------------------ one manifest under several tags
-
     def content(
         self, reference: Reference, credential: Credential, digest: str = "", retry_policy: RetryPolicy = NO_RETRIES
     ) -> ManifestContent | Evidence:
-        """A manifest or index of the repository byte for byte (`GET .../manifests/DIGEST`); without a digest what the
-        tag names.
+        """The bytes of the manifest or index that `digest`, or else the tag, names (`GET .../manifests/DIGEST`).
 
-        An Evidence is the refusal, or tells that what came has another digest (its code is DIGEST_MISMATCH) or is of no
-        type that could be put again.
+        Evidence is the refusal, a DIGEST_MISMATCH, or a media type that cannot be pushed again.
         """
         path = f"manifests/{digest or reference.tag}"
         response = self._client.ask("GET", reference, path, credential, retry_policy, headers=_ACCEPT)
@@ -208,43 +198,12 @@ class Registry:
         *,
         tagged: bool = True,
     ) -> Evidence:
-        """Let a tag name a manifest whose parts the repository holds (`PUT .../manifests/TAG`); without `tagged` the
-        repository holds it by its digest alone.
+        """Push a manifest whose parts the repository holds, under the reference's tag, or by digest if not `tagged`.
 
-        It does if the Evidence is a yes, which is any 2xx, and its code is empty, and only then; see `ManifestWriter`.
+        It has succeeded only if the Evidence has a 2xx status and an empty code; see `ManifestWriter.put`.
         """
         tag = reference.tag if tagged else ""
         return self._manifests.put(tag, Repository(reference, credential), content, retry_policy)[0]
-
-    def refer(self, referrer: Referrer, target: Repository, retry_policy: RetryPolicy) -> Evidence:
-        """Let a repository hold a manifest about another one, and list it as that; see `ManifestWriter`."""
-        return self._manifests.refer(referrer, target, retry_policy)
-
-    def bring(
-        self,
-        blob: Blob,
-        source: Repository,
-        target: Repository,
-        on_sent: Callable[[int], None],
-        retry_policy: RetryPolicy,
-    ) -> LayerState | Evidence:
-        """Let the target hold a blob of the source; see `BlobUploader`."""
-        return self._uploader.copy(blob, source, target, on_sent, retry_policy)
-
-    def holds(self, blob: Blob, target: Repository, retry_policy: RetryPolicy) -> bool:
-        """Whether the target says that it has a blob."""
-        return self._uploader.holds(blob, target, retry_policy)
-
-    def send(
-        self,
-        content: Content,
-        target: Repository,
-        mount_from: str,
-        on_sent: Callable[[int], None],
-        retry_policy: RetryPolicy,
-    ) -> LayerState | Evidence:
-        """Let the target have a blob that lies in a file; see `BlobUploader`."""
-        return self._uploader.send(content, target, mount_from, on_sent, retry_policy)
 
 
 def _no_manifest(response: Response, credential: Credential) -> Evidence:

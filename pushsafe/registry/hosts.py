@@ -1,4 +1,4 @@
-"""What an address says of the way there: its host, loopback, what the engine's list of insecure registries holds."""
+"""Registry addresses: host, origin, loopback, and the engine's list of insecure registries."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PLAIN_URL = re.compile(r"(\w+)://(?:[^/?#@]*@)?((?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(
 
 
 def is_loopback(registry: str) -> bool:
-    """Whether docker would take plain HTTP there without being told (`localhost`, 127.0.0.0/8, ::1)."""
+    """Whether docker uses plain HTTP there by default (`localhost`, 127.0.0.0/8, ::1)."""
     host = hostname(registry).strip("[]")
     if host == "localhost":
         return True
@@ -27,10 +27,10 @@ def is_loopback(registry: str) -> bool:
 def is_insecure(registry: str, insecure_registries: tuple[str, ...]) -> bool:
     """Whether the engine's list of insecure registries (hosts and networks) holds this one.
 
-    As moby's `registry/config.go` does: by exact name with its port, else by the addresses the host name stands for.
+    As in moby's `registry/config.go`: by exact name with port, else by the addresses of the host.
     """
     if registry == DEFAULT_REGISTRY:
-        return False  # it is in the engine's index of secure registries, which comes first
+        return False  # the engine's index of secure registries comes first
     if is_loopback(registry) or registry in insecure_registries:
         return True
     networks = [network for entry in insecure_registries if (network := _network(entry)) and not network.is_loopback]
@@ -46,13 +46,13 @@ def is_insecure(registry: str, insecure_registries: tuple[str, ...]) -> bool:
 
 
 def origin_of(url: str) -> str:
-    """Scheme and host of a URL: what comes before and after may be what nobody should read."""
+    """Scheme and host of a URL, without its parts that may be secret."""
     plain = _PLAIN_URL.match(url)
     return f"{plain[1]}://{plain[2]}" if plain else "an address that cannot be read"
 
 
 def host_of(url: str) -> str:
-    """Host and port of a URL, as they are written; empty if it cannot be read."""
+    """Host and port of a URL as written; empty if it cannot be read."""
     plain = _PLAIN_URL.match(url)
     return plain[2] if plain else ""
 

@@ -1,4 +1,4 @@
-"""Manifests put into a repository; and of those about another one a list, where the registry keeps none itself."""
+"""Pushing manifests, and the list of referrers where the registry keeps none itself."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pushsafe.runtime.redact import clean
 _MISMATCH, _NO_LIST, _UNTAGGED = "DIGEST_MISMATCH", "NO_REFERRERS_LIST", "NOT_TAGGED"
 _DIGEST_INVALID = "DIGEST_INVALID"
 _CANONICAL = "sha256:"
-"""How a registry names what is put under a tag, whatever else it could be named by."""
+"""The algorithm by which a registry names a manifest that is pushed under a tag."""
 _WRITE_IT = "to push it there, write the image with sha256 digests"
 _LONGEST_ALGORITHM, _LONGEST_HASH = 32, 64
 
@@ -32,54 +32,56 @@ _Entry = dict[str, Any]
 
 
 class ManifestWriter:
-    """Puts manifests; for any number of threads. Methods raise RegistryUnreachable."""
+    """Pushes manifests. Thread-safe; methods raise RegistryUnreachable."""
 
     def __init__(self, client: AuthorizedClient) -> None:
         self._client = client
-        self._listing: defaultdict[tuple[str, str, str], threading.Lock] = defaultdict(threading.Lock)
+        self._list_locks: defaultdict[tuple[str, str, str], threading.Lock] = defaultdict(threading.Lock)
 
     def put(
         self, tag: str, target: Repository, content: ManifestContent, retry_policy: RetryPolicy
     ) -> tuple[Evidence, bool]:
-        """What the registry says to a manifest under a tag, or by its digest alone where that is empty, and whether it
-        lists it by itself.
+        """Push a manifest under a tag, or by digest if that is empty: the answer, and whether the registry itself lists
+        the manifest as a referrer.
 
-        It holds it if it said yes and the code is empty, and only then. 201 is the specification's yes; a registry or
-        a proxy that says another 2xx has taken it, too. One that names another digest has kept something else: the code
-        is then DIGEST_MISMATCH. It is NOT_TAGGED where the digest is not of sha256, and the registry can hold the
-        manifest by it, but let no tag name it so (OCI distribution specification after 1.1.1, end-7b and `OCI-Tag`).
+        Success is a 2xx status (the specification's is 201; some registries and proxies send others) with an empty
+        code. The code is DIGEST_MISMATCH where the registry reports another digest, and NOT_TAGGED where it stores a
+        manifest by a digest other than sha256 but cannot tag it (OCI distribution specification after 1.1.1, end-7b and
+        `OCI-Tag`).
         """
         headers = {"Content-Type": content.media_type}
-        path = f"manifests/{_address(tag, content)}"
+        named = tag or content.digest
+        if tag and not content.digest.startswith(_CANONICAL):
+            named = f"{content.digest}?tag={tag}"  # under the tag alone the registry would compute sha256
         reference, credential = target
         response = self._client.ask(
-            "PUT", reference, path, credential, retry_policy, headers=headers, body=content.body
+            "PUT", reference, f"manifests/{named}", credential, retry_policy, headers=headers, body=content.body
         )
         said = evidence(Stage.PUSH, response, sent=credential.present, size=len(content.body))
         if not said.accepted:
             return _refused(said, content), False
-        # What the body of a success says is no error, whatever it looks like.
+        # The body of a success is no error, whatever it looks like.
         said = Evidence(Stage.PUSH, "", status=response.status, sent=credential.present)
         code, message = _kept(response, tag, content)
         return said._replace(code=code, message=message), not code and bool(response.header("oci-subject"))
 
     def refer(self, referrer: Referrer, target: Repository, retry_policy: RetryPolicy) -> Evidence:
-        """Let a repository hold a manifest about another one, and list it as that.
+        """Push a manifest that refers to another one, and list it as a referrer. Success is as for `put`.
 
-        A registry that does not say `OCI-Subject` keeps no list: then an index under a tag of the subject's digest is
-        that list (OCI distribution specification, "Referrers Tag Schema"). What is no index there is left as it is: the
-        code is then NO_REFERRERS_LIST. It is held and listed if the Evidence is a yes whose code is empty.
+        A registry that does not answer with `OCI-Subject` keeps no list: an index under a tag made of the subject's
+        digest is then the list (OCI distribution specification, "Referrers Tag Schema"). If that tag names no index, it
+        is left alone, and the code is NO_REFERRERS_LIST.
         """
         said, listed = self.put("", target, referrer.content, retry_policy)
         if not said.succeeded or listed:
             return said
         tag = tag_of(referrer.subject)
         reference = target.reference
-        with self._listing[reference.registry, reference.repository, tag]:
+        with self._list_locks[reference.registry, reference.repository, tag]:
             return self._list(referrer, tag, target, retry_policy)
 
     def _list(self, referrer: Referrer, tag: str, target: Repository, retry_policy: RetryPolicy) -> Evidence:
-        """Others may write the same list; the specification knows no way to keep what two write at the same time."""
+        """Other clients may write the list too; the specification has no protection against lost updates."""
         reference, credential = target
         headers = {"Accept": responses.ACCEPT}
         response = self._client.ask("GET", reference, f"manifests/{tag}", credential, retry_policy, headers=headers)
@@ -98,15 +100,8 @@ class ManifestWriter:
         return self.put(tag, target, content, retry_policy)[0]
 
 
-def _address(tag: str, content: ManifestContent) -> str:
-    """Where a manifest is put: by a digest of another algorithm than its tag would be given, the tag is asked for."""
-    if not tag or content.digest.startswith(_CANONICAL):
-        return tag or content.digest
-    return f"{content.digest}?tag={tag}"
-
-
 def _kept(response: Response, tag: str, content: ManifestContent) -> tuple[str, str]:
-    """The code and message of a yes that is none."""
+    """Code and message of a 2xx answer that is no success; empty for a success."""
     found = response.header("docker-content-digest")
     if found and digest_of(content.body, found) != found:
         return _MISMATCH, f"it was sent {content.digest} and says that it holds {clean(found, limit=200)}"
@@ -120,7 +115,7 @@ def _kept(response: Response, tag: str, content: ManifestContent) -> tuple[str, 
 
 
 def _refused(said: Evidence, content: ManifestContent) -> Evidence:
-    """A refusal; that of a digest which is right means that the registry computes those of sha256 alone."""
+    """A refusal; DIGEST_INVALID for a correct digest means that the registry computes sha256 only."""
     if said.code != _DIGEST_INVALID or content.digest.startswith(_CANONICAL):
         return said
     return said._replace(
@@ -133,13 +128,13 @@ def _algorithm(content: ManifestContent) -> str:
 
 
 def tag_of(digest: str) -> str:
-    """The tag of the list of what refers to a digest: 32 and 64 letters of its halves, dashes for what no tag has."""
+    """The tag of a digest's list of referrers: 32 and 64 letters of its halves, dashes for what a tag cannot hold."""
     algorithm, _, value = digest.partition(":")
     return re.sub(r"[^\w.-]", "-", f"{algorithm[:_LONGEST_ALGORITHM]}-{value[:_LONGEST_HASH]}", flags=re.ASCII)
 
 
 def _entry_of(content: ManifestContent) -> _Entry:
-    """As the specification wants it: `artifactType` is the manifest's own, or else its config's media type."""
+    """A manifest's entry in the list: `artifactType` is its own, or else its config's media type."""
     document = responses.object_in(content.body) or {}
     config = field(document, "config")
     kind = field(document, "artifactType") or (field(config, "mediaType") if isinstance(config, dict) else None)
@@ -149,7 +144,7 @@ def _entry_of(content: ManifestContent) -> _Entry:
 
 
 def _with(entry: _Entry, known: bytes | None) -> bytes | None:
-    """The list with the entry; as it is where that is there already, `None` where it is no OCI index."""
+    """The list with the entry added if it is missing; `None` where the list is no OCI index."""
     new = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []}
     document = new if known is None else responses.object_in(known)
     if document is None or document.get("mediaType", OCI_INDEX) != OCI_INDEX:

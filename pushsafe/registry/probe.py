@@ -1,7 +1,7 @@
-"""Asking a registry, question by question, what a push to one repository meets, or who reads there.
+"""Probing what a push to one repository, or a read from it, would meet.
 
-Nothing is written there. But Quay makes a repository that does not exist when a token to push to it is asked for by
-somebody who may make it (quay/quay `endpoints/v2/v2auth.py`), as it does for every `docker push`.
+Nothing is written, with one exception: Quay creates a missing repository when an account that may create it requests a
+push token (quay/quay `endpoints/v2/v2auth.py`), as for every `docker push`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from pushsafe.registry.uploads import UploadSession
 
 
 class Probe:
-    """One repository's questions: challenge, login, grant, and an upload that is started, to be cancelled `later`; or,
-    of who `reads` a manifest, that in the place of an upload. It is started within `asking`.
+    """A probe of one repository: challenge, login, grant, and an upload, started within `asking` and cancelled `later`.
+    With `reads`, a manifest is read in place of the upload.
 
-    A refusal that fits a wrong credential and a missing right alike leads to one or two questions more, which tell
-    them apart; none takes more than six requests in all.
+    If a refusal can mean a wrong credential or a missing right, one or two more requests find out which. A probe takes
+    six requests at most.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Probe:
         self._evidence: list[Evidence] = []
 
     def run(self) -> Preflight:
-        """What was learnt, also where an answer stayed away in the middle."""
+        """The evidence so far, also where a request in the middle fails."""
         problem, unsafe_realm = "", ""
         try:
             self._ask()
@@ -61,11 +61,11 @@ class Probe:
             problem, unsafe_realm = error.message, error.realm
         except RegistryAstray as error:
             problem = error.message
-            if self._credential is not None:  # which an engine would take there
+            if self._credential is not None:  # an engine would send it there
                 self._evidence.append(Evidence(Stage.TOKEN, problem, code=WRONG_ADDRESS, sent=False))
         except RegistryUnreachable as error:
             problem = error.message
-        # Worded last: by now every token that the registry may echo in it is known, and masked.
+        # Made last: every token that the registry may echo in it is known by now, and masked.
         return Preflight((ping_evidence(self._endpoint), *self._evidence), problem, unsafe_realm)
 
     def _ask(self) -> None:
@@ -82,32 +82,30 @@ class Probe:
         else:
             self._ask_with_password(challenge)
 
-    # ------------------------------------------------------------------ Bearer
-
     def _ask_with_token(self, challenge: Challenge) -> None:
         token = self._token(challenge, self._actions, self._credential, Stage.TOKEN)
         if token.value:
             response = self._upload(f"Bearer {token.value}", sent=self._credential is not None)
             if response.status in REFUSED and token.granted is None and self._credential is not None:
-                self._compare_with_nobody(challenge, token, response)
+                self._compare_with_anonymous(challenge, token, response)
         elif token.status == HTTPStatus.FORBIDDEN and self._credential is not None:
-            # GitLab's token server answers so to whoever lacks the right; `docker login` succeeds there all the same.
+            # GitLab's token server answers 403 where the right is missing; `docker login` succeeds all the same.
             self._token(challenge, "", self._credential, Stage.LOGIN)
 
-    def _compare_with_nobody(self, challenge: Challenge, token: Token, refused: Response) -> None:
-        """An opaque token says nothing of itself: does having the credential make any difference?"""
+    def _compare_with_anonymous(self, challenge: Challenge, token: Token, refused: Response) -> None:
+        """Find out whether the credential of an opaque token, which cannot be read, makes a difference."""
         if "insufficient_scope" in refused.header("www-authenticate"):
             return
         if refused.status == HTTPStatus.UNAUTHORIZED and self._endpoint.ping.status == HTTPStatus.OK:
-            return  # its /v2/ would say yes to everybody
-        nobodys = self._token(challenge, self._actions, None, Stage.TOKEN)
-        if not nobodys.value:
+            return  # /v2/ accepts any token
+        anonymous = self._token(challenge, self._actions, None, Stage.TOKEN)
+        if not anonymous.value:
             return
         if refused.status == HTTPStatus.FORBIDDEN:
-            if self._upload(f"Bearer {nobodys.value}", sent=False).status != HTTPStatus.FORBIDDEN:
+            if self._upload(f"Bearer {anonymous.value}", sent=False).status != HTTPStatus.FORBIDDEN:
                 return
         elif self._base(token, sent=True).status == HTTPStatus.OK:
-            self._base(nobodys, sent=False)
+            self._base(anonymous, sent=False)
 
     def _token(self, challenge: Challenge, actions: str, credential: Credential | None, stage: Stage) -> Token:
         token = self._tokens.token(self._endpoint, challenge, self._repository, actions, credential)
@@ -124,16 +122,14 @@ class Probe:
         return token
 
     def _base(self, token: Token, *, sent: bool) -> Response:
-        """`GET /v2/` with a token: what `docker login` goes by."""
+        """`GET /v2/` with a token, as `docker login` does."""
         response = self._get_base(f"Bearer {token.value}")
         self._note_login(response, Stage.LOGIN, sent=sent)
         return response
 
-    # ------------------------------------------------------------------ Basic, or nothing that we can answer
-
     def _ask_with_password(self, challenge: Challenge) -> None:
         credential, is_open = self._credential, self._endpoint.ping.status == HTTPStatus.OK
-        # A registry that answers everybody may refuse without a challenge; ours is tried all the same.
+        # An open registry may refuse a push without a challenge; our password is tried all the same.
         asked = challenge.scheme == "basic" or is_open
         if not asked or credential is None or credential.kind is not CredentialKind.BASIC:
             if not is_open:
@@ -141,7 +137,7 @@ class Probe:
             return
         authorization = basic(credential)
         response = self._get_base(authorization)
-        if not (is_open and response.status == HTTPStatus.OK):  # else it says so to everybody, whatever the password
+        if not (is_open and response.status == HTTPStatus.OK):  # an open /v2/ proves nothing
             self._note_login(response, Stage.TOKEN, sent=True)
         if response.status != HTTPStatus.UNAUTHORIZED:
             self._upload(authorization, sent=True)
@@ -154,13 +150,13 @@ class Probe:
         who = "the credential" if sent else "nobody's token"
         self._evidence.append(said._replace(message=said.message or f"GET {self._endpoint.base}/v2/ with {who}"))
 
-    # ------------------------------------------------------------------ the upload
-
     def _upload(self, authorization: str, *, sent: bool) -> Response:
-        """Start an upload as a push would; where the registry let us, it is cancelled while the run goes on."""
+        """Start an upload as a push would, or read the manifest; a started upload is cancelled later."""
         headers = {"Authorization": authorization} if authorization else {}
         if self._reads:
-            return self._read(headers, sent=sent)
+            response = self._send("GET", self._who.url(f"manifests/{self._reads}"), {**headers, "Accept": ACCEPT})
+            self._evidence.append(evidence(Stage.PROBE, response, sent=sent))
+            return response
         with self._asking():
             response = self._send("POST", self._who.url(UPLOADS), headers, b"")
             location = response.header("location")
@@ -172,13 +168,8 @@ class Probe:
             self._evidence.append(Evidence(Stage.PROBE, trouble, code=WRONG_ADDRESS, sent=sent))
         return response
 
-    def _read(self, headers: dict[str, str], *, sent: bool) -> Response:
-        response = self._send("GET", self._who.url(f"manifests/{self._reads}"), {**headers, "Accept": ACCEPT})
-        self._evidence.append(evidence(Stage.PROBE, response, sent=sent))
-        return response
-
     def _send(self, method: str, url: str, headers: dict[str, str], body: bytes | None = None) -> Response:
-        """Redirects are followed where there is a body, as by a push, which stays within the origin."""
+        """Send a request; one with a body follows redirects within the origin, as a push does."""
         response = self._transport.send(
             method, url, verify=self._endpoint.verify, headers=headers, body=body, follow=body is not None
         )

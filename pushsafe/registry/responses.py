@@ -1,4 +1,4 @@
-"""A registry's answers, read into values, and told from those of whoever answers in its place."""
+"""A registry's answers read into values, and told apart from those of a proxy."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from pushsafe.runtime.redact import clean
 
 ACCEPT = ", ".join((*INDEX_TYPES, *MANIFEST_TYPES))
 _PAGES = ("text/html", "application/xhtml+xml")
-_BEGIN = 16  # bytes that show a page for what it is, where its type does not
+_BEGIN = 16  # bytes that identify a web page where its media type does not
 
 _LONGEST_CHALLENGE = 8 * 1024
-"""Characters of a header that are read: as much as nginx takes of one."""
+"""Most characters read of a header: as many as nginx accepts."""
 _SCHEME = re.compile(r"[\s,]*([A-Za-z][A-Za-z0-9_-]*)(?:\s+|(?=,)|$)")
 _TOKEN68 = re.compile(r"[A-Za-z0-9._~+/-]+=*\s*(?=,|$)")
 _PARAMETER = re.compile(r'\s*([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))\s*,?')
@@ -39,7 +39,7 @@ _PARAMETER = re.compile(r'\s*([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Challenge:
-    """A `WWW-Authenticate` header's first challenge that we can answer; `scheme` is lower case, empty if none."""
+    """The first challenge of `WWW-Authenticate` that we can answer; `scheme` is lower case, empty for none."""
 
     scheme: str = ""
     parameters: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -57,7 +57,7 @@ def parse_challenge(header: str) -> Challenge:
     header, at = header[:_LONGEST_CHALLENGE], 0
     while match := _SCHEME.match(header, at):
         at = match.end()
-        if token := _TOKEN68.match(header, at):  # what Negotiate has for parameters
+        if token := _TOKEN68.match(header, at):  # Negotiate has it in place of parameters
             at = token.end()
         parameters = {}
         while parameter := _PARAMETER.match(header, at):
@@ -65,15 +65,12 @@ def parse_challenge(header: str) -> Challenge:
             parameters[name.lower()] = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else bare
             at = parameter.end()
         challenges.append(Challenge(match.group(1).lower(), parameters))
-    for scheme in ("bearer", "basic"):
-        for challenge in challenges:
-            if challenge.scheme == scheme:
-                return challenge
-    return Challenge()
+    wanted = (challenge for scheme in ("bearer", "basic") for challenge in challenges if challenge.scheme == scheme)
+    return next(wanted, Challenge())
 
 
 def read_json(body: bytes) -> Any:
-    """A JSON document. Raises ValueError for whatever is none, also where it is nested too deep to be read."""
+    """A JSON document. Raises ValueError for anything else, and for one nested too deep."""
     try:
         return json.loads(body)
     except RecursionError:
@@ -81,7 +78,7 @@ def read_json(body: bytes) -> Any:
 
 
 def read_error(response: Response) -> tuple[str, str]:
-    """Code and message of an error answer: the registry's `{"errors": [...]}`, OAuth's, or the bare text."""
+    """Code and message of an error answer: a registry's `{"errors": [...]}`, OAuth's, or plain text."""
     try:
         answer = read_json(response.body)
     except ValueError:
@@ -98,20 +95,17 @@ def read_error(response: Response) -> tuple[str, str]:
 
 
 def _text(value: object, limit: int) -> str:
-    """A value as the server wrote it; empty for nothing."""
+    """A JSON value as text; empty for a false one."""
     said = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return clean(said, limit=limit) if value else ""
 
 
 def evidence(stage: Stage, response: Response, *, sent: bool, size: int = 0) -> Evidence:
-    """An answer as evidence; its words are the server's, made fit to show, or what is known of an answer without any.
-
-    `size` is how many bytes it was sent.
-    """
+    """An answer as evidence, with the server's cleaned message, or else our own. `size` is that of the request body."""
     code, message = read_error(response)
     return Evidence(
         stage,
-        message or _unsaid(response, size),
+        message or _default_message(response, size),
         status=response.status,
         code=code,
         challenge=str(parse_challenge(response.header("www-authenticate"))),
@@ -119,8 +113,8 @@ def evidence(stage: Stage, response: Response, *, sent: bool, size: int = 0) -> 
     )
 
 
-def _unsaid(response: Response, size: int) -> str:
-    """What an answer without words is; empty where its status says as much."""
+def _default_message(response: Response, size: int) -> str:
+    """The message for an answer without one; empty where the status says it all."""
     if response.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         limit = "a proxy in front of the registry usually sets the limit"
         return f"request entity too large: a body of {size} bytes does not pass; {limit}"
@@ -132,7 +126,7 @@ def _unsaid(response: Response, size: int) -> str:
 
 
 def untaken(response: Response, *, sent: bool, whole: bool = True, size: int = 0) -> Evidence:
-    """The answer to a blob, or to a piece of one, that did not take it: a yes that is none has no words for that."""
+    """The answer that did not accept a blob, or a piece of one; a 2xx of the wrong kind gets a message."""
     said = evidence(Stage.PUSH, response, sent=sent, size=size)
     if whole:
         return undue(said, "a blob that was sent whole", HTTPStatus.CREATED)
@@ -140,7 +134,7 @@ def untaken(response: Response, *, sent: bool, whole: bool = True, size: int = 0
 
 
 def undue(said: Evidence, what: str, due: int) -> Evidence:
-    """An answer that is a yes, and not the one that is due."""
+    """An answer with a message where it is a 2xx other than the one that is `due`."""
     if not said.accepted:
         return said
     return said._replace(code="", message=f"it answers {said.status} to {what}, where {due} is due")
@@ -151,48 +145,48 @@ def media_type(response: Response) -> str:
 
 
 def putable_type(response: Response) -> str:
-    """The media type under which a manifest or index can be put again; empty if it is none of those that we know.
+    """The media type for pushing a manifest or index again; empty for an unknown one.
 
-    Where Content-Type tells another one, the document's own `mediaType` counts.
+    The document's own `mediaType` counts where Content-Type is no manifest's.
     """
     named = (media_type(response), str(field(_object(response), "mediaType")))
     return next((kind for kind in named if is_manifest(kind)), "")
 
 
 def same_algorithm(digest: str, expected: str) -> bool:
-    """Whether two digests can be compared; any with one that is empty."""
+    """Whether two digests can be compared; an empty `expected` fits any."""
     return not expected or digest.partition(":")[0] == expected.partition(":")[0]
 
 
 def read_manifest(response: Response, expected: str = "") -> ManifestInfo | None:
-    """Digest by the content itself, so a header cannot claim another one, and by the algorithm of the `expected` one,
-    if any; platforms and children of an index.
+    """The manifest or index of an answer; `None` for any other content, whatever its type claims.
 
-    `None` for what is no manifest of any kind, whatever its type claims: it has no digest that a tag could name.
+    The digest is computed, so that a header cannot claim another one, by the algorithm of `expected`, if any.
     """
-    document = _object(response)
-    if not _is_manifest(document, media_type(response)):
+    document, kind = _object(response), media_type(response)
+    # Every image, index and artifact of any version has a known type, a schema version, or names its own type.
+    typed = isinstance(document.get("schemaVersion"), int) or isinstance(document.get("mediaType"), str)
+    if not document or not (typed or is_manifest(kind)):
         return None
     digest = digest_of(response.body, expected or response.header("docker-content-digest"))
-    kind = putable_type(response) or media_type(response)
-    return info_of(document, digest, kind)
+    return info_of(document, digest, putable_type(response) or kind)
 
 
 def is_page(response: Response) -> bool:
-    """Whether an answer is a web page: a site's, a sign-in's, a portal's."""
+    """Whether an answer is a web page."""
     begin = response.body.lstrip()[:_BEGIN].lower()
     return media_type(response).lower() in _PAGES or begin.startswith((b"<!doctype html", b"<html"))
 
 
 def described(response: Response) -> str:
-    """What an answer is that should be a manifest and is none."""
+    """What an answer is that is no manifest."""
     kind = media_type(response)
     named = f" ({kind})" if kind else ""
     return f"a web page{named}" if is_page(response) else f"something else{named}"
 
 
 def read_config(response: Response) -> ImageConfig:
-    """An image's config; what is not one has neither platform nor version."""
+    """An image's config; other content has neither platform nor version."""
     return said_by(_object(response))
 
 
@@ -203,7 +197,7 @@ def read_tags(response: Response) -> tuple[str, ...]:
 
 
 def object_in(body: bytes) -> dict[str, Any] | None:
-    """The JSON object that a body is; `None` for anything else."""
+    """The JSON object in a body; `None` for anything else."""
     try:
         return document_of(body)
     except Unusable:
@@ -214,36 +208,28 @@ def _object(response: Response) -> dict[str, Any]:
     return object_in(response.body) or {}
 
 
-def _is_manifest(document: dict[str, Any], kind: str) -> bool:
-    """Whether an object is one by its type, its schema's version or what it says of itself: one of them is there in
-    every image, index and artifact of whichever version."""
-    said = isinstance(document.get("schemaVersion"), int) or isinstance(document.get("mediaType"), str)
-    return bool(document) and (said or is_manifest(kind))
-
-
-_FROM_ANYBODY = (HTTPStatus.UNAUTHORIZED, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.TOO_MANY_REQUESTS)
-"""Statuses whose meaning, and what to do about it, is the same whoever gives them."""
+_FROM_ANY_SERVER = (HTTPStatus.UNAUTHORIZED, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.TOO_MANY_REQUESTS)
+"""Statuses that mean the same from a registry and from a proxy."""
 
 
 def of_registry(endpoint: Endpoint, method: str, said: Response) -> Response:
-    """The answer to a request to a registry's API. Raises ProxyAnswers for one that came through a proxy in clear and
-    is like no registry's."""
+    """The answer to a request to a registry's API. Raises ProxyAnswers where a proxy over plain HTTP gave it."""
     proxy = proxy_in_clear(endpoint.base)
-    if not proxy or said.elsewhere or _is_a_registrys(method, said):
+    if not proxy or said.elsewhere or _may_be_registry(method, said):
         return said
     page = "a web page with " if is_page(said) else ""
     message = f"{endpoint.base}: what answers through the proxy {proxy} sends {page}status {said.status}"
     raise ProxyAnswers(f"{message}, which is not how a registry answers")
 
 
-def _is_a_registrys(method: str, said: Response) -> bool:
-    """Whether it may be a registry's: errors are JSON there (distribution specification, "Error Codes")."""
+def _may_be_registry(method: str, said: Response) -> bool:
+    """Whether a registry may answer so: its errors are JSON (distribution specification, "Error Codes")."""
     if said.header("docker-distribution-api-version") or said.header("www-authenticate"):
         return True
     if is_page(said):
-        return said.status in _FROM_ANYBODY[1:]
-    if said.status < HTTPStatus.BAD_REQUEST or said.status in _FROM_ANYBODY:
+        return said.status in _FROM_ANY_SERVER[1:]
+    if said.status < HTTPStatus.BAD_REQUEST or said.status in _FROM_ANY_SERVER:
         return True
-    if method == "HEAD":  # no answer to it has a body
+    if method == "HEAD":  # its answers have no body
         return said.status not in (HTTPStatus.PROXY_AUTHENTICATION_REQUIRED, *BUSY)
     return object_in(said.body) is not None

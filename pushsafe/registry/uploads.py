@@ -1,4 +1,4 @@
-"""Upload sessions: opened by a registry, content sent to where they point, asked for what is kept, or cancelled."""
+"""Upload sessions: opened, sent to, asked for their state, and cancelled."""
 
 from __future__ import annotations
 
@@ -22,36 +22,27 @@ from pushsafe.registry.http.unreachable import NobodyThere
 from pushsafe.registry.responses import evidence, of_registry, parse_challenge, undue
 
 TAKEN = (HTTPStatus.CREATED, HTTPStatus.ACCEPTED, HTTPStatus.NO_CONTENT)
-"""Statuses of a piece that was taken: 202 by the specification; crane (`pkg/v1/remote/write.go`) knows the others."""
+"""Statuses of an accepted chunk: 202 by the specification; crane (`pkg/v1/remote/write.go`) knows the others."""
 DONE = (HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.NO_CONTENT)
-"""Statuses of a blob that was taken: 201 by the specification; containerd takes all three
+"""Statuses of an accepted blob: 201 by the specification; containerd accepts all three
 (`core/remotes/docker/pusher.go`)."""
 CANCEL_TIME = 0.5
-"""Seconds that there are for cancelling, at least."""
-_NO_PLACE = (NobodyThere, TlsFailed)
-"""What shows that an address is none for uploads, now and later."""
+"""Least seconds for a cancellation."""
+_UNUSABLE = (NobodyThere, TlsFailed)
+"""Errors after which an address cannot take uploads, now or later."""
 NOWHERE = "it opens an upload, but does not say where to send it"
 _MOST_REDIRECTS = 3  # of one request
-_TOLD = (HTTPStatus.OK, HTTPStatus.ACCEPTED, HTTPStatus.NO_CONTENT)
+_STATE_KNOWN = (HTTPStatus.OK, HTTPStatus.ACCEPTED, HTTPStatus.NO_CONTENT)
 _RANGE = re.compile(r"(?:bytes=)?0-(\d{1,18})")
-
-
-def _lengths(start: int, size: int) -> dict[str, str]:
-    """Headers of a piece of `size` bytes, at least one (OCI distribution specification, "Pushing a blob in chunks")."""
-    return {"Content-Length": str(size), "Content-Range": f"{start}-{start + size - 1}"}
-
-
-def _number(text: str) -> int:
-    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else 0
 
 
 @dataclass(slots=True, repr=False, eq=False)
 class UploadSession:
-    """One upload that `who` started at `url` with `headers`, which may hold a secret.
+    """An upload that `who` started at `url` with `headers`, which may hold a secret.
 
-    `location` is what the last answer named. No piece but the last may be smaller than `least` bytes
-    (`OCI-Chunk-Min-Length`). `onward` is where a redirect sends the next request instead, after so many `redirects` of
-    it. For one thread at a time; for `cancel`, any.
+    `location` is that of the last answer. No chunk but the last may be smaller than `least` bytes
+    (`OCI-Chunk-Min-Length`). `onward` is where a redirect sends the next request, after so many `redirects`. Only
+    `cancel` is thread-safe.
     """
 
     transport: Transport
@@ -64,8 +55,7 @@ class UploadSession:
     redirects: int = 0
 
     def place(self) -> str:
-        """Where the upload goes on, without a fragment, which is nobody's but ours (RFC 9110 section 10.2.2); empty
-        where that cannot be read."""
+        """The URL of the upload, without a fragment (RFC 9110 section 10.2.2); empty where it cannot be read."""
         try:
             place = urldefrag(urljoin(self.url, self.location)).url
             return place if place != self.url and all(place_of(place)[:2]) else ""
@@ -73,10 +63,9 @@ class UploadSession:
             return ""
 
     def trouble(self) -> str:
-        """Why nothing can be sent to where the upload goes on; empty where it can. To ask for that costs no request.
+        """Why the upload's URL cannot be sent to; empty where it can. Costs no request.
 
-        The registry's own address was asked before. What is out of reach from here may yet be in that of an engine
-        which is not on this machine.
+        The registry's own address has answered already. Another one may be within reach of a remote engine only.
         """
         place = self.place()
         if not place:
@@ -88,37 +77,39 @@ class UploadSession:
             self.transport.knock(place, registry=self.who.endpoint.registry, lead=lead)
         except RegistryAstray as error:
             return error.message
-        except _NO_PLACE as error:
+        except _UNUSABLE as error:
             return astray(lead, place, error.message).message if self.transport.engine_is_local() else ""
         except RegistryUnreachable:
-            pass  # it is slow, or away for a moment: then the push shows it
+            pass  # slow, or briefly away: the push will show
         return ""
 
     def finish(self, digest: str, size: int, parts: Iterable[bytes | memoryview]) -> Response:
-        """Send the whole content, or nothing after pieces that were all of it (`PUT LOCATION?digest=DIGEST`).
+        """Complete the blob with its last `size` bytes, all of it or none (`PUT LOCATION?digest=DIGEST`).
 
-        Another origin gets no credential, as with containerd (`core/remotes/docker/pusher.go`): a registry may point
-        to any. Raises RegistryUnreachable.
+        A registry may name any origin; another than its own gets no credential, as with containerd
+        (`core/remotes/docker/pusher.go`). Raises RegistryUnreachable.
         """
         place = self._needed_place()
         named = f"{place}{'&' if '?' in place else '?'}{urlencode({'digest': digest})}"
         return self._send("PUT", named, {"Content-Length": str(size)}, parts)
 
     def append(self, start: int, size: int, parts: Iterable[bytes | memoryview]) -> Response:
-        """Send `size` bytes that come after the first `start` ones (`PATCH LOCATION`); where it was taken the upload
-        goes on from there.
+        """Send a chunk of `size` bytes, at least one, at offset `start` (`PATCH LOCATION`).
 
         OCI distribution specification, "Pushing a blob in chunks". Raises RegistryUnreachable.
         """
         place = self._needed_place()
-        response = self._send("PATCH", place, _lengths(start, size), parts)
+        headers = {"Content-Length": str(size), "Content-Range": f"{start}-{start + size - 1}"}
+        response = self._send("PATCH", place, headers, parts)
         if response.status in TAKEN:
             self._move(place, response)
         return response
 
     def follow(self, answer: Response) -> bool:
-        """Whether the answer sends the same content to somewhere else at its origin (307, 308), where the next one then
-        goes. Elsewhere it is not followed: that is what a Location is for."""
+        """Whether the answer redirects the same content within the origin (307, 308): the next request then goes there.
+
+        A redirect to another origin is not followed: a registry names those in an upload's Location.
+        """
         asked, location = self.onward or self.place(), answer.header("location")
         self.onward = ""
         if answer.status not in SAME_AGAIN or not location or self.redirects == _MOST_REDIRECTS:
@@ -131,26 +122,26 @@ class UploadSession:
         return bool(self.onward)
 
     def by_registry(self, answer: Response) -> Response:
-        """The answer to content that went to the registry's own address. Raises ProxyAnswers where a proxy gave it."""
+        """The answer. Raises ProxyAnswers where a proxy gave it in place of the registry."""
         return of_registry(self.who.endpoint, "PUT", answer) if self._is_ours(self.place()) else answer
 
     def kept(self, retry_policy: RetryPolicy) -> int:
-        """How many bytes the registry has (`GET LOCATION`); 0 if it does not know the upload, or has nothing of it.
+        """How many bytes the registry has (`GET LOCATION`); 0 if it has none or does not know the upload.
 
-        A range has no way to say that there is nothing: `0-0` is taken for that. Raises RegistryUnreachable.
+        A range cannot express nothing: `0-0` counts as that. Raises RegistryUnreachable.
         """
         place = self._needed_place()
         response = self._ask(place, retry_policy)
         if response.status == HTTPStatus.UNAUTHORIZED and self.renew(response):
             response = self._ask(place, retry_policy)
         found = _RANGE.fullmatch(response.header("range"))
-        if response.status not in _TOLD or found is None or found[1] == "0":
+        if response.status not in _STATE_KNOWN or found is None or found[1] == "0":
             return 0
         self._move(place, response)
         return int(found[1]) + 1
 
     def renew(self, refusal: Response) -> bool:
-        """Whether there is something else to answer a refusal with, a token younger than ours; it is then ours."""
+        """Whether there is another authorization after a refusal, such as a younger token; it is then used."""
         place = self.place()
         answer = self.who.answering(refusal, self.headers) if place and self._is_ours(place) else None
         if answer is None:
@@ -159,10 +150,9 @@ class UploadSession:
         return True
 
     def cancel(self) -> None:
-        """What goes wrong changes nothing: the registry drops unfinished uploads by itself. A moment for it there is
-        even when the time for the run is over.
+        """Cancel the upload, also when the run's time is over. Errors are ignored: registries expire uploads.
 
-        Another origin gets neither the credential nor a DELETE, which may be anybody's to whom a registry points.
+        Another origin gets neither the credential nor a DELETE: a registry may name any server.
         """
         with suppress(RegistryUnreachable), self.transport.lasting(CANCEL_TIME):
             place = self.place()
@@ -178,7 +168,7 @@ class UploadSession:
 
         def body() -> Iterator[bytes | memoryview]:
             nonlocal begun
-            begun = True  # there is a connection
+            begun = True  # connected
             yield from parts
 
         try:
@@ -186,14 +176,11 @@ class UploadSession:
                 method, url, verify=verify, headers=sent, body=body(), registry=registry, lead=lead
             ) as answer:
                 response = answer.whole()
-        except _NO_PLACE as error:
-            self.onward, self.redirects = "", 0
-            if lead is None or begun or self.transport.has_answered(url):
+        except BaseException as error:
+            self.onward, self.redirects = "", 0  # a retry starts at the registry again
+            if not isinstance(error, _UNUSABLE) or lead is None or begun or self.transport.has_answered(url):
                 raise
-            raise astray(lead, url, error.message) from None  # nobody is there, and it is the registry that said so
-        except BaseException:
-            self.onward, self.redirects = "", 0  # what was redirected begins anew at the registry
-            raise
+            raise astray(lead, url, error.message) from None  # the registry named an address without a server
         if response.status not in SAME_AGAIN:
             self.onward, self.redirects = "", 0
         return response
@@ -212,7 +199,7 @@ class UploadSession:
         challenge = parse_challenge(response.header("www-authenticate"))
         if response.status not in REFUSED or not self.headers or "delete" not in challenge.parameters.get("scope", ""):
             return
-        # distribution wants a right for this that a push does not need (`registry/handlers/app.go`).
+        # distribution requires the `delete` action, which a push does not need (`registry/handlers/app.go`).
         who = self.who
         credential = who.credential if who.credential.present else None
         token = who.tokens.token(who.endpoint, challenge, who.repository, "delete", credential)
@@ -223,7 +210,7 @@ class UploadSession:
         return place_of(place) == place_of(self.url)
 
     def _lead(self, place: str) -> Lead | None:
-        """The registry's word for a place that is not its own."""
+        """The registry's lead to another origin; `None` for its own."""
         return None if self._is_ours(place) else Lead(self.who.endpoint.registry, self.url, "sends uploads to")
 
     def _move(self, asked: str, response: Response) -> None:
@@ -238,10 +225,9 @@ class UploadSession:
 
 
 class Uploads:
-    """Opens upload sessions; for any number of threads.
+    """Opens upload sessions. Thread-safe.
 
-    One that was opened and is not used is given to `later`, to be cancelled; those of which that is not known yet are
-    what `close` leaves.
+    The cancellation of a session that ends unused is passed to `later`; `close` returns those still open.
     """
 
     def __init__(
@@ -251,46 +237,44 @@ class Uploads:
         self._client = client
         self._later = later
         self._open: set[UploadSession] = set()
-        self._asked = 0  # requests for one whose answer is awaited
+        self._pending = 0  # requests for a session without an answer yet
         self._closed = False
         self._settled = threading.Condition()
 
     def close(self, seconds: float) -> tuple[UploadSession, ...]:
-        """Open no more, wait so long at most for the answers of those asked for; the uploads that are open then."""
+        """Open no more sessions, wait up to `seconds` for pending ones, and return those that are open then."""
         with self._settled:
             self._closed = True
-            self._settled.wait_for(lambda: not self._asked, seconds)
+            self._settled.wait_for(lambda: not self._pending, seconds)
             return tuple(self._open)
 
     @contextmanager
     def asking(self) -> Iterator[None]:
-        """Within this an upload is asked for, and what was opened is then known. Raises RegistryUnreachable."""
+        """Covers a request for an upload, until its session is known. Raises RegistryUnreachable."""
         with self._settled:
             if self._closed:
                 raise RegistryUnreachable("the run is over")
-            self._asked += 1
+            self._pending += 1
         try:
             yield
         finally:
             with self._settled:
-                self._asked -= 1
+                self._pending -= 1
                 self._settled.notify_all()
 
     def start(
         self, target: Repository, retry_policy: RetryPolicy, *, query: str = "", also_from: str = ""
     ) -> UploadSession | Evidence:
-        """The upload that the target has opened, or what it said in place of that, of stage PUSH.
-
-        Raises RegistryUnreachable.
-        """
+        """A new upload session, or the target's answer, of stage PUSH. Raises RegistryUnreachable."""
         reference, credential = target
         with self.asking():
             response, who, sent = self._client.start_upload(
                 reference, credential, retry_policy, query=query, also_from=also_from
             )
             url, location = who.url(f"{UPLOADS}{query}"), response.header("location")
-            least = _number(response.header("oci-chunk-min-length"))
-            session = UploadSession(self._transport, who, url, location, sent, least)
+            least = response.header("oci-chunk-min-length")
+            least_bytes = int(least) if re.fullmatch(r"[0-9]{1,18}", least) else 0
+            session = UploadSession(self._transport, who, url, location, sent, least_bytes)
             if response.status == HTTPStatus.ACCEPTED and session.place():
                 self._open.add(session)
                 return session
@@ -302,15 +286,15 @@ class Uploads:
     def mount(
         self, blob: Blob, origin: str, target: Repository, retry_policy: RetryPolicy
     ) -> tuple[bool, UploadSession | None]:
-        """Whether a blob of the repository `origin` is mounted; else the upload that a registry may open in its place.
+        """Whether a blob of the repository `origin` was mounted; else the session that the registry may have opened.
 
-        Any other answer settles nothing: whoever may not mount may yet upload. Nor does it that there was none: the
-        token for it is one for two repositories, which a token server may fail to give while it gives others.
+        Other answers and errors are ignored: an account that may not mount may still upload, and a token server may
+        fail to give the token for two repositories and yet give others.
         """
         query = f"?{urlencode({'mount': blob.digest, 'from': origin})}"
         try:
             said = self.start(target, retry_policy, query=query, also_from=origin)
-        except RegistryUnreachable:  # who cannot be reached at all says so at the upload
+        except RegistryUnreachable:  # an unreachable registry fails the upload, too
             return False, None
         if isinstance(said, UploadSession):
             return False, said

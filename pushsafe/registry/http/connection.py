@@ -1,4 +1,4 @@
-"""Connections whose answers end in time and in size, however a server drips or floods them."""
+"""Connections whose answers are limited in time and size, however a server drips or floods them."""
 
 from __future__ import annotations
 
@@ -15,50 +15,46 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import urllib3
-import urllib3.connection  # parts after the whole: see auth.py
+import urllib3.connection  # after the package: see auth.py
 
 from pushsafe.registry.http.destinations import Reach, reach_of_peer
 from pushsafe.registry.http.tls import Contexts, context
 
 CONNECTIONS = 32
-"""Connections to one host that are kept for the next request."""
+"""Connections to one host that are kept open."""
 
 HEADER_ROOM = 256 * 1024
-"""Bytes of an answer before its body. nginx and Apache let a server say far less; Go's clients take 10 MB."""
+"""Most bytes of an answer before its body. nginx and Apache allow a server far less, Go's clients 10 MB."""
 
-http.client._MAXHEADERS = 1000  # type: ignore[attr-defined]  # lines; proxies add to the 100 that are read by default
+http.client._MAXHEADERS = 1000  # type: ignore[attr-defined]  # lines; proxies add some, and the default is 100
 
-_HOSTS = 256  # more than a run speaks to: the connections of a host that is dropped are closed under those who use them
-
-
-def _anywhere(_reach: Reach) -> None:
-    """Nobody minds."""
+_HOSTS = 256  # more than any run has: a host's connections that are dropped are closed while in use
 
 
 class Limits(NamedTuple):
-    """What the answers to this thread's request may take: `due` by `time.monotonic()`, `room` in bytes, and `more` for
-    the one that was asked for. `met` is told where a connection leads before anything is sent, and may raise."""
+    """Limits of this thread's request: `due` by `time.monotonic()`, `room` bytes for each answer, and `more` for the
+    last one. `met` gets the reach of a connection before anything is sent, and may raise."""
 
     due: float = math.inf
     room: int = 0
     more: int = 0
-    met: Callable[[Reach], None] = _anywhere
+    met: Callable[[Reach], None] = lambda _reach: None
 
 
 limits: ContextVar[Limits] = ContextVar("limits", default=Limits())  # noqa: B039 - a tuple
 
 
-class _Timely(io.RawIOBase):
-    """The bytes of an answer: each read has what is left of the time for the whole, so that drops end as silence does.
+class _LimitedReader(io.RawIOBase):
+    """The bytes of an answer, limited in time and number.
 
-    A socket's own time limit begins anew with every byte, in the headers as well. Nor does it end with too many bytes
-    where urllib3 reads on by itself: through the body of a redirect.
+    A socket's own timeout restarts with every byte, in headers too, and urllib3 reads the body of a redirect without
+    any limit.
     """
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._bytes = connection.makefile("rb", buffering=0)
-        self._retry_policy = connection.gettimeout() or math.inf
+        self._timeout = connection.gettimeout() or math.inf
         self.room = limits.get().room
         self.part = "an answer"
 
@@ -71,7 +67,7 @@ class _Timely(io.RawIOBase):
             raise TimeoutError
         if self.room <= 0:
             raise OSError(errno.EMSGSIZE, f"{self.part} without end")
-        self._connection.settimeout(min(self._retry_policy, left))
+        self._connection.settimeout(min(self._timeout, left))
         size = self._bytes.readinto(buffer)
         self.room -= size or 0
         return size
@@ -82,22 +78,22 @@ class _Timely(io.RawIOBase):
 
 
 class _Answer(http.client.HTTPResponse):
-    """An answer read by _Timely."""
+    """An answer read through `_LimitedReader`."""
 
     def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
         self.fp.close()
-        self._timely = _Timely(sock)
-        self.fp = io.BufferedReader(self._timely)
+        self._reader = _LimitedReader(sock)
+        self.fp = io.BufferedReader(self._reader)
 
     def begin(self) -> None:
-        """Headers have little room, as they are read more than once."""
-        timely, kept = self._timely, max(0, self._timely.room - HEADER_ROOM)
-        timely.room, timely.part = timely.room - kept, "headers"
+        """Read the headers, with a limit of their own, as they are parsed more than once."""
+        reader, kept = self._reader, max(0, self._reader.room - HEADER_ROOM)
+        reader.room, reader.part = reader.room - kept, "headers"
         super().begin()
-        timely.room, timely.part = timely.room + kept, "an answer"
-        if self.status == http.client.OK:  # no redirect, whose body urllib3 holds in memory
-            self._timely.room += limits.get().more
+        reader.room, reader.part = reader.room + kept, "an answer"
+        if self.status == http.client.OK:  # urllib3 holds the body of a redirect in memory
+            reader.room += limits.get().more
 
 
 class _Connection(urllib3.connection.HTTPConnection):
@@ -106,26 +102,25 @@ class _Connection(urllib3.connection.HTTPConnection):
     def _new_conn(self) -> socket.socket:
         made = super()._new_conn()
         try:
-            self._look(made)
+            self._check_peer(made)
         except BaseException:
             made.close()
             raise
         return made
 
     def putrequest(self, *args: Any, **options: Any) -> None:
-        if self.sock is not None:  # one that was kept may have been made for somebody who may go further
-            self._look(self.sock)
+        if self.sock is not None:  # a kept connection may have been made for a request that may go further
+            self._check_peer(self.sock)
         super().putrequest(*args, **options)
 
-    def _look(self, made: socket.socket) -> None:
-        """A proxy looks names up itself, and is where the user put it."""
-        if self.proxy is None:
+    def _check_peer(self, made: socket.socket) -> None:
+        if self.proxy is None:  # the user chose the proxy, which resolves names itself
             limits.get().met(reach_of_peer(made))
 
 
 class _SecureConnection(_Connection, urllib3.connection.HTTPSConnection):
     def send(self, data: Any) -> None:
-        """What a server said before it closed is read all the same, as urllib3 does where this goes in clear."""
+        """Let urllib3 read what a server sent before it closed, as it does over plain HTTP."""
         try:
             super().send(data)
         except ssl.SSLEOFError:
@@ -133,7 +128,7 @@ class _SecureConnection(_Connection, urllib3.connection.HTTPSConnection):
 
 
 class Pools(urllib3.PoolManager):
-    """Connections with SSL contexts and answers of ours."""
+    """Connection pools with our SSL contexts and limited answers."""
 
     contexts: Contexts
 
@@ -149,11 +144,11 @@ class Pools(urllib3.PoolManager):
 
 
 class _ProxyPools(Pools, urllib3.ProxyManager):
-    """The same through a proxy."""
+    """`Pools` through a proxy."""
 
 
 def new_pool(verify: bool, proxy: str, contexts: Contexts) -> Pools:
-    """Connections to every host that is reached in one way: through `proxy` (a URL, empty for none), or directly."""
+    """Pools for every host that is reached through `proxy` (a URL), or directly if that is empty."""
     options: dict[str, Any] = {
         "num_pools": _HOSTS,
         "maxsize": CONNECTIONS,
@@ -173,7 +168,7 @@ def new_pool(verify: bool, proxy: str, contexts: Contexts) -> Pools:
 
 
 def knock(url: str, contexts: Contexts, seconds: float) -> None:
-    """Make a connection to a URL's host, TLS included, and send nothing. Raises OSError and urllib3's errors."""
+    """Connect to a URL's host, TLS included, without sending. Raises OSError and urllib3's errors."""
     place = urllib3.util.parse_url(url)
     host, secure = (place.host or "").strip("[]"), place.scheme == "https"
     port = place.port or (443 if secure else 80)

@@ -1,6 +1,6 @@
-"""Where a server may lead us: never from TLS into the clear, and to no address that is nearer to us than its own.
+"""Where a server may lead us: never from TLS to plain HTTP, and to no address nearer to us than its own.
 
-A token server, a redirect and the place of an upload are named by whoever answers. What go-containerregistry refuses
+Servers name the token server, the target of a redirect and the URL of an upload. What go-containerregistry refuses
 since 0.21.6 (`pkg/v1/remote/transport/bearer.go`, `pkg/v1/remote/write.go`, `pkg/v1/remote/fetcher.go`) is refused here
 for the addresses behind host names, too.
 """
@@ -14,30 +14,23 @@ import socket
 from enum import Enum
 from typing import NamedTuple
 
-import urllib3  # never a part of it first: see auth.py
+import urllib3  # before any part of it: see auth.py
 
 from pushsafe.model.errors import RegistryAstray
 from pushsafe.registry.hosts import origin_of
 
-_METADATA = tuple(
-    map(
-        ipaddress.ip_address,
-        (
-            "fd00:ec2::254",  # Amazon EC2
-            "100.100.100.200",  # Alibaba Cloud
-            "168.63.129.16",  # Azure's wire server
-            "192.0.0.192",  # Oracle Cloud, Classic
-        ),
-    )
+_METADATA = (
+    "fd00:ec2::254",  # Amazon EC2
+    "100.100.100.200",  # Alibaba Cloud
+    "168.63.129.16",  # Azure's wire server
+    "192.0.0.192",  # Oracle Cloud, Classic
 )
-"""Services that tell a cloud's machine its secrets; all others are link-local (169.254.169.254, fe80::/10)."""
+"""Cloud metadata services, which give out secrets; all others are link-local (169.254.169.254, fe80::/10)."""
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
-
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Reach(Enum):
-    """Who can speak to an address; the value is what it is called."""
+    """Who can reach an address; the value is its name in messages."""
 
     ANYBODY = "a public address"
     NETWORK = "an address of a private network"
@@ -46,8 +39,8 @@ class Reach(Enum):
 
 
 class Lead(NamedTuple):
-    """Somebody else's word for where a request goes: `server` is the registry on whose behalf, host and port as they
-    are written; `by` is the URL that the word came from, and `how` what it did (`redirects to`)."""
+    """How a server named the URL of a request: `server` is the registry that it is for, host and port as written, `by`
+    the URL of the answer, and `how` its verb (`redirects to`)."""
 
     server: str
     by: str
@@ -57,18 +50,18 @@ class Lead(NamedTuple):
 _LEADS = {
     Reach.ANYBODY: {Reach.ANYBODY},
     Reach.NETWORK: {Reach.ANYBODY, Reach.NETWORK},
-    Reach.MACHINE: {Reach.ANYBODY, Reach.NETWORK, Reach.MACHINE},  # which is on its networks itself
+    Reach.MACHINE: {Reach.ANYBODY, Reach.NETWORK, Reach.MACHINE},  # it is on its networks itself
     Reach.LINK: {Reach.ANYBODY, Reach.NETWORK, Reach.LINK},
 }
-"""Where a server may lead by where it is itself."""
+"""Where a server may lead, by its own reach."""
 
 
 def reach_of(address: str) -> Reach:
-    """Who can speak to an IP address. Raises ValueError for what is none."""
+    """Who can reach an IP address. Raises ValueError for any other text."""
     found = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(found, ipaddress.IPv6Address):
         found = _embedded(found)
-    if found.is_link_local or found in _METADATA:
+    if found.is_link_local or str(found) in _METADATA:
         return Reach.LINK
     if found.is_loopback or found.is_unspecified:
         return Reach.MACHINE
@@ -76,9 +69,9 @@ def reach_of(address: str) -> Reach:
 
 
 def reach_of_peer(connection: socket.socket) -> Reach:
-    """Who can speak to the other end of a connection; one whose ends have the same address stays on this machine.
+    """Who can reach a connection's peer; equal addresses at both ends are this machine.
 
-    Raises ConnectionResetError where the other end has closed it already.
+    Raises ConnectionResetError where the peer has closed it already.
     """
     try:
         peer, ours = connection.getpeername()[0], connection.getsockname()[0]
@@ -89,18 +82,18 @@ def reach_of_peer(connection: socket.socket) -> Reach:
 
 
 class Destinations:
-    """Where the servers of one run are, as far as that is known, and where they may lead; for any number of threads."""
+    """The reach of the servers of one run, and where they may lead. Thread-safe."""
 
     def __init__(self) -> None:
         self._where: dict[str, Reach] = {}
 
     def met(self, server: str, reach: Reach) -> None:
-        """A registry that the user has named is there."""
+        """Note the reach of a registry that the user has named."""
         self._where.setdefault(server, reach)
 
     def require(self, lead: Lead, url: str, reach: Reach | None = None) -> None:
-        """Raise RegistryAstray where a lead to a URL may not be followed. `reach` is where a connection got to; without
-        one it is told by what the URL says itself."""
+        """Raise RegistryAstray where a lead to a URL may not be followed. `reach` is the connection's; without one
+        the URL's own address counts."""
         if lead.by[:6].lower() == "https:" and url[:5].lower() == "http:":
             raise astray(lead, url, "it is plain HTTP, which everybody on the way can read and change")
         reach = reach or written(url)
@@ -108,7 +101,7 @@ class Destinations:
             raise astray(lead, url, f"it is {reach.value}, where {lead.server} itself is not")
 
     def _server(self, server: str) -> Reach:
-        """One that was never connected to is behind a proxy; all that its name stands for has to agree."""
+        """A server's reach; without a connection (behind a proxy) all addresses of its name must agree."""
         if server not in self._where:
             url = f"https://{server}"
             self._where[server] = written(url) or _looked_up(url)
@@ -116,9 +109,9 @@ class Destinations:
 
 
 def written(url: str) -> Reach | None:
-    """Who can speak to a URL's host where that is an address, however it is written, or `localhost`; `None` for names.
+    """Who can reach a URL's host if that is an address in any notation, or `localhost`; `None` for names.
 
-    Raises urllib3's LocationParseError for what is no URL.
+    Raises urllib3's LocationParseError for an invalid URL.
     """
     host = _host(url)
     if host == "localhost" or host.endswith(".localhost"):
@@ -146,14 +139,14 @@ def _host(url: str) -> str:
 
 
 def astray(lead: Lead, url: str, why: str) -> RegistryAstray:
-    """What to raise where a lead is not followed, or leads nowhere."""
+    """The error for a lead that is not followed, or leads nowhere."""
     target = origin_of(url)
     reason = why.removeprefix(f"{target}: ")
     return RegistryAstray(f"{origin_of(lead.by)} {lead.how} {target}, which is not its own address: {reason}")
 
 
-def _embedded(address: ipaddress.IPv6Address) -> Address:
-    """The IPv4 address that an IPv6 address stands for, where it does."""
+def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """The IPv4 address in an IPv6 address, if it holds one."""
     if address.ipv4_mapped:
         return address.ipv4_mapped
     return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF) if address in _NAT64 else address

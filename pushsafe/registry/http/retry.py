@@ -1,4 +1,4 @@
-"""When a request is sent again, and after which pause: a busy server or a dropped connection may be over by then."""
+"""Retries: whether to send a request again after a busy answer or a dropped connection, and after which pause."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from time import sleep
 
-import urllib3  # never a part of it first: see auth.py
+import urllib3  # before any part of it: see auth.py
 from urllib3.util import Retry
 
 from pushsafe.model.plan import Wait
 from pushsafe.model.retry_policy import BUSY, LONGEST_WAIT, RetryPolicy
 from pushsafe.registry.http.unreachable import Dropped
 
-_SAID: Mapping[int, str] = {HTTPStatus.TOO_MANY_REQUESTS: " (too many requests)"}
-# The pauses of a busy server, in seconds: 0.25 to 0.5, 0.5 to 0.75, 1 to 1.25, and so on.
+_NAMED: Mapping[int, str] = {HTTPStatus.TOO_MANY_REQUESTS: " (too many requests)"}
+# Pauses for a busy server, in seconds: 0.25 to 0.5, 0.5 to 0.75, 1 to 1.25, and so on.
 _FACTOR, _JITTER, _LONGEST_BACKOFF = 0.125, 0.25, 30.0
 
 
 def spread() -> float:
-    """A bit of a second by chance, so that those who were sent away together do not come back together."""
-    return random.random() * _JITTER  # noqa: S311 - nothing depends on its being hard to guess
+    """A random part of a second, so that clients refused together do not return together."""
+    return random.random() * _JITTER  # noqa: S311 - it need not be hard to guess
 
 
 class Retries:
-    """The retries of one request to `who`; `left` tells the seconds left for the whole run, None for any.
+    """The retries of one request to `who`; `left` returns the seconds left for the run, None for no limit.
 
-    Each method counts one, waits for as long as it takes, and tells whether the request is worth sending again.
+    Each method counts one retry, pauses, and returns whether to send the request again.
     """
 
     def __init__(self, who: str, retry_policy: RetryPolicy, left: Callable[[], float | None]) -> None:
@@ -39,21 +39,21 @@ class Retries:
         )
 
     def after_answer(self, status: int, retry_after: str) -> bool:
-        """After an answer and its Retry-After header, empty for none (RFC 9110 section 10.2.3: seconds or a date)."""
+        """After an answer with this Retry-After header (seconds or a date, RFC 9110 section 10.2.3) or an empty one."""
         if status not in BUSY or not self._count():
             return False
-        return self._pause(self._asked_for(retry_after) or self._backoff(), f"answers {status}{_SAID.get(status, '')}")
+        return self._pause(self._asked_for(retry_after) or self._backoff(), f"answers {status}{_NAMED.get(status, '')}")
 
     def after_drop(self, dropped: Dropped) -> bool:
-        """After a connection broke off. The first time there is no pause: most were kept, and closed while idle."""
+        """After a dropped connection. The first retry has no pause: most are idle connections that were closed."""
         if not self._count():
             return False
-        if dropped.refused:  # a server that is starting anew
+        if dropped.refused:  # a restarting server
             return self._pause(self._backoff(), "refuses connections")
         return self._pause(self._policy.get_backoff_time(), "dropped the connection")
 
     def after_silence(self) -> bool:
-        """After an answer that stayed away."""
+        """After no answer came in time."""
         return self._count() and self._pause(self._backoff(), "has not answered in time")
 
     def _count(self) -> bool:
@@ -64,8 +64,7 @@ class Retries:
         return True
 
     def _asked_for(self, retry_after: str) -> float:
-        """Seconds that the server asks us to wait, and a bit, for it may have asked many at once; 0 where it does not
-        ask, or in a way that cannot be read."""
+        """The seconds of Retry-After, and jitter; 0 for an empty or unreadable one."""
         try:
             seconds = self._policy.parse_retry_after(retry_after)
         except (urllib3.exceptions.InvalidHeader, ValueError, OverflowError):
@@ -73,12 +72,12 @@ class Retries:
         return seconds + spread() if seconds else 0.0
 
     def _backoff(self) -> float:
-        """urllib3's pause, which is none the first time, as if there had been one retry more."""
+        """urllib3's pause after one retry more, as its first pause is none."""
         history = self._policy.history
         return self._policy.new(history=(*history, *history[-1:])).get_backoff_time()
 
     def _pause(self, seconds: float, why: str) -> bool:
-        """Wait, unless it would take too long."""
+        """Wait, or return false if that would take too long."""
         left = self._left()
         if seconds > LONGEST_WAIT + _JITTER or (left is not None and seconds >= left):
             return False

@@ -1,4 +1,4 @@
-"""TLS to registries: whom docker trusts, and the certificates that its engine keeps for a registry in certs.d."""
+"""TLS to registries: the authorities that docker trusts, and the certificates in its engine's certs.d."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pushsafe.runtime.redact import clean
 
 
 class Certificates(NamedTuple):
-    """Files for one registry: authorities to trust besides the system's, client certificates each with its key."""
+    """Files for one registry: authorities besides the system's, and client certificates, each with its key."""
 
     authorities: tuple[Path, ...] = ()
     clients: tuple[tuple[Path, Path], ...] = ()
@@ -23,54 +23,48 @@ class Certificates(NamedTuple):
 
 NO_CERTIFICATES = Certificates()
 _LARGEST = 1 << 20
-"""Bytes of a client certificate or of its key."""
+"""Most bytes of a client certificate or key."""
 
 
 def certs_d(environ: Mapping[str, str]) -> tuple[Path, ...]:
-    """Where engines on this machine look, the user's own rootless one first (moby `daemon/pkg/registry/config.go`)."""
+    """The folders of this machine's engines, the user's rootless one first (moby `daemon/pkg/registry/config.go`)."""
     config = environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111  Path's raises
     return Path(config, "docker", "certs.d"), Path("/etc/docker/certs.d")
 
 
 def certificates(registry: str, folders: Sequence[Path]) -> Certificates:
-    """The files of the first folder that knows a registry, `HOST[:PORT]`; nothing is read yet.
+    """The files, still unread, in the first folder that has one for a registry, `HOST[:PORT]`.
 
-    By the rules of moby's `daemon/pkg/registry/registry.go` (loadTLSConfig). Raises RegistryUnreachable where half of
-    a pair is missing, as the engine's push fails.
+    Follows moby's `daemon/pkg/registry/registry.go` (loadTLSConfig). Raises RegistryUnreachable where half of a pair is
+    missing: the engine's push fails as well.
     """
     for folder in folders:
         try:
-            names = sorted(os.listdir(folder / registry))  # noqa: PTH208  a list of names it is
+            names = sorted(os.listdir(folder / registry))  # noqa: PTH208  names are wanted
         except OSError:
-            continue  # none; or one into which only the engine may look
-        return _sorted_out(folder / registry, names)
+            continue  # none, or readable by the engine only
+        return _classified(folder / registry, names)
     return NO_CERTIFICATES
 
 
-def _sorted_out(folder: Path, names: Sequence[str]) -> Certificates:
-    pairs = {name: _other_half(name) for name in names if name.endswith((".cert", ".key"))}
-    for name, half in pairs.items():
-        if half in names:
-            continue
+def _classified(folder: Path, names: Sequence[str]) -> Certificates:
+    clients = []
+    for name in names:
+        key, certificate = f"{name.removesuffix('.cert')}.key", f"{name.removesuffix('.key')}.cert"
+        if name.endswith(".key") and certificate not in names:
+            raise _unusable(folder, f"missing client certificate {certificate} for key {name}")
         if name.endswith(".cert"):
-            raise _unusable(folder, f"missing key {half} for client certificate {name} (an authority's is *.crt)")
-        raise _unusable(folder, f"missing client certificate {half} for key {name}")
-    return Certificates(
-        tuple(folder / name for name in names if name.endswith(".crt")),
-        tuple((folder / name, folder / key) for name, key in pairs.items() if name.endswith(".cert")),
-    )
-
-
-def _other_half(name: str) -> str:
-    stem, _, kind = name.rpartition(".")
-    return f"{stem}.{'key' if kind == 'cert' else 'cert'}"
+            if key not in names:
+                raise _unusable(folder, f"missing key {key} for client certificate {name} (an authority's is *.crt)")
+            clients.append((folder / name, folder / key))
+    return Certificates(tuple(folder / name for name in names if name.endswith(".crt")), tuple(clients))
 
 
 class Contexts:
-    """The SSL contexts for one registry's certificates, made when TLS is first spoken: reading authorities takes time.
+    """The SSL contexts for one registry's certificates, made at first use: reading authorities takes time.
 
-    As in moby the authorities are those of every host on the way, token servers and redirects included; unlike there
-    the client certificates are shown to `owner` alone, host and port of the registry itself.
+    As in moby the authorities apply to every host that the registry leads to, such as token servers; unlike in moby
+    only `owner`, host and port of the registry, gets the client certificates.
     """
 
     def __init__(
@@ -82,7 +76,7 @@ class Contexts:
         self._made: dict[bool, ssl.SSLContext] = {}
 
     def of(self, host: str, port: int) -> ssl.SSLContext:
-        """Raises RegistryUnreachable for a file that cannot be used."""
+        """The context for a host. Raises RegistryUnreachable for an unusable file."""
         shown = bool(self._certificates.clients) and (host, port) == self._owner
         if shown not in self._made:
             certificates = self._certificates if shown else self._certificates._replace(clients=())
@@ -91,15 +85,15 @@ class Contexts:
 
 
 def context(*, verify: bool, certificates: Certificates = NO_CERTIFICATES) -> ssl.SSLContext:
-    """What docker takes: Python's own context as Go would have it. Raises RegistryUnreachable for an unusable file."""
+    """Python's default context, made to trust what Go trusts. Raises RegistryUnreachable for an unusable file."""
     bundle = Path(os.environ.get("SSL_CERT_FILE") or os.devnull)
     with _reading(bundle, ""), suppress(FileNotFoundError):
-        small_file.require_regular(bundle)  # OpenSSL waits for whoever may write to a pipe
-    made = ssl.create_default_context()  # whose authorities SSL_CERT_FILE and SSL_CERT_DIR replace
-    # Set by default since Python 3.13. It refuses private authorities that docker pushes to, e.g. those whose
-    # certificates lack an authority key identifier, and a registry must not be out of reach from here only.
+        small_file.require_regular(bundle)  # OpenSSL would wait for a pipe's writer
+    made = ssl.create_default_context()  # SSL_CERT_FILE and SSL_CERT_DIR replace the system's authorities
+    # Set by default since Python 3.13. It refuses private authorities that docker accepts, such as those whose
+    # certificates lack an authority key identifier.
     made.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    # To Go whatever is trusted ends a chain: an intermediate authority, the server's own certificate.
+    # In Go any trusted certificate ends a chain: an intermediate authority's, the server's own.
     made.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     if not verify:
         made.check_hostname = False
@@ -109,29 +103,25 @@ def context(*, verify: bool, certificates: Certificates = NO_CERTIFICATES) -> ss
         with _reading(authority, "holds no certificate that can be read"):
             small_file.require_regular(authority)
             made.load_verify_locations(authority)
-    # Go shows the first that the server likes, OpenSSL the one that came last.
+    # Go presents the first certificate that the server accepts, OpenSSL the last one loaded.
     for certificate, key in reversed(certificates.clients):
         for file in (certificate, key):
             with _reading(file, ""):
-                small_file.read(file, _LARGEST)  # OpenSSL does not say which of the two it could not read
+                small_file.read(file, _LARGEST)  # OpenSSL does not say which of the two is unreadable
         with _reading(certificate, f"no client certificate that {key.name} is the key of"):
-            made.load_cert_chain(certificate, key, password=_no_password)
+            # No passphrase is asked for: docker's engine cannot use an encrypted key either.
+            made.load_cert_chain(certificate, key, password="")
     return made
 
 
 def _trust_folders(made: ssl.SSLContext, folders: str) -> None:
-    """Every file of a folder, as Go reads it; OpenSSL finds those only that are named by a hash."""
+    """Load every file of the folders, as Go does; OpenSSL finds only files named by hash."""
     for folder in filter(None, folders.split(":")):
         with suppress(OSError):
             for file in sorted(Path(folder).iterdir()):
                 with suppress(OSError):
                     small_file.require_regular(file)
                     made.load_verify_locations(file)
-
-
-def _no_password() -> str:
-    """Nobody is asked for one: docker's engine cannot use such a key either."""
-    return ""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""HTTP to registries: where one answers, time limits, capped answers."""
+"""HTTP to registries: discovery, retries, redirects, and limits of time and size."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple, cast
 from urllib.parse import urljoin
 
-import urllib3  # never a part of it first: see auth.py
+import urllib3  # before any part of it: see auth.py
 from urllib3.util import Retry, Timeout
 
 from pushsafe import __version__
@@ -32,43 +32,43 @@ from pushsafe.registry.http.unreachable import Dropped, unreachable
 from pushsafe.runtime.proxy import proxy_for
 
 CONNECT_TIMEOUT = 10.0
-"""Seconds for a connection, TLS included."""
+"""Seconds for connecting, TLS included."""
 KNOCK_TIMEOUT = 5.0
-"""Seconds for a connection that is only made to know whether it can be."""
+"""Seconds for a connection that is only a test."""
 READ_TIMEOUT = 30.0
 """Seconds between two bytes of an answer."""
 ANSWER_TIMEOUT = 60.0
 """Seconds for a request, its redirects and the whole answer."""
 BODY_LIMIT = 4 * 1024 * 1024
-"""Bytes of an answer that are read: the distribution specification's limit for a manifest."""
+"""Most bytes of an answer: the distribution specification's limit for a manifest."""
 ERROR_LIMIT = 64 * 1024
-"""Bytes of an answer with an error status that are read; the rest is left."""
+"""Most bytes read of an error answer; the rest is dropped."""
 STREAM_TIMEOUT = 120.0
-"""Seconds between two bytes of a blob, and for a registry that has all of one to put it away."""
+"""Seconds between two bytes of a blob, and for a registry to store one."""
 
 _RUN_IS_OVER = "the time for the whole run is over"
 _USER_AGENT = f"docker-pushsafe/{__version__}"
-_LISTS = ("www-authenticate", "oci-tag")  # of the headers that are read here
-_MOST_LINES = 16  # of one list
-_PART = 64 * 1024  # bytes read at once: some versions of urllib3 unpack a part whole, to a thousand times its size
+_LISTS = ("www-authenticate", "oci-tag")  # headers that may come in several lines
+_MOST_LINES = 16  # of one such header
+_PART = 64 * 1024  # bytes per read: some versions of urllib3 unpack a part at once, to a thousand times its size
 _MOST_REDIRECTS = 3
 SAME_AGAIN = (HTTPStatus.TEMPORARY_REDIRECT, HTTPStatus.PERMANENT_REDIRECT)
-"""Redirects of a request with its method and its body (RFC 9110 section 15.4)."""
+"""Redirects that keep method and body (RFC 9110 section 15.4)."""
 REDIRECTS = (HTTPStatus.MOVED_PERMANENTLY, HTTPStatus.FOUND, HTTPStatus.SEE_OTHER, *SAME_AGAIN)
 _ERRORS = (urllib3.exceptions.HTTPError, OSError, ValueError)
 _NO_RETRY = Retry(total=None, connect=0, read=0, redirect=0, status=0, other=0, raise_on_redirect=False)
 
 
-_beyond: ContextVar[float] = ContextVar("beyond", default=-math.inf)
-"""Until when, by `time.monotonic()`, this thread may go on asking whatever becomes of the run."""
+_grace: ContextVar[float] = ContextVar("grace", default=-math.inf)
+"""Until when, by `time.monotonic()`, this thread may send requests even after the run's deadline."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Response:
-    """One HTTP answer: status, header names in lower case, and at most BODY_LIMIT bytes; it may hold a token.
+    """An HTTP answer: status, headers (names in lower case), and body; it may hold a token.
 
-    `elsewhere` tells that a redirect led to another scheme, host or port, where no credential went along. Of a header
-    that came several times it has the first, as Go's clients take it, but all challenges.
+    `elsewhere` if a redirect led to another origin, which got no credential. Of a repeated header it has the first
+    value, as in Go's clients, but all challenges.
     """
 
     status: int
@@ -84,24 +84,23 @@ class Response:
 class _Request:
     method: str
     url: str
-    headers: Mapping[str, str]
-    body: bytes | Iterable[bytes | memoryview] | None
-    follow: bool
-    limit: int
-    verify: bool
     registry: str
+    headers: Mapping[str, str] | None = None
+    body: bytes | Iterable[bytes | memoryview] | None = None
+    follow: bool = False
+    limit: int = BODY_LIMIT
+    verify: bool = True
     lead: Lead | None = None
     elsewhere: bool = False
 
     @property
     def server(self) -> str:
-        """The registry that it is for, by its name."""
-        name = self.registry or host_of(self.url)
-        return DEFAULT_REGISTRY if name == HUB_SERVER else name
+        """The name of the registry that the request is for."""
+        return DEFAULT_REGISTRY if self.registry == HUB_SERVER else self.registry
 
 
 class _Time(NamedTuple):
-    """Seconds for a request, when they are over by `time.monotonic()`, and whether the run's are then, too."""
+    """Seconds for a request, when they end by `time.monotonic()`, and whether the run ends then, too."""
 
     whole: float
     due: float
@@ -109,7 +108,7 @@ class _Time(NamedTuple):
 
 
 class Stream:
-    """An answer that is read part by part; what `parts` and `whole` raise is RegistryUnreachable."""
+    """An answer read part by part; `parts` and `whole` raise RegistryUnreachable."""
 
     def __init__(
         self,
@@ -125,13 +124,19 @@ class Stream:
         self.ended = False
 
     def parts(self) -> Iterator[bytes]:
-        """The body, unpacked, in parts of at most 64 kB."""
-        while part := self._read():
+        """The decompressed body, in parts of at most 64 KiB."""
+        while True:
+            try:
+                part = self._response.read1(_PART, decode_content=True)
+            except _ERRORS as error:
+                raise self._fail(error) from None
+            if not part:
+                break
             yield part
         self.ended = True
 
     def whole(self) -> Response:
-        """The answer as `Transport.send` has it."""
+        """The whole answer, as `Transport.send` returns it."""
         try:
             content = _read(self._response, self._url, BODY_LIMIT)
         except _ERRORS as error:
@@ -139,16 +144,10 @@ class Stream:
         self.ended = True
         return Response(self.status, _headers(self._response), content, self.elsewhere)
 
-    def _read(self) -> bytes:
-        try:
-            return self._response.read1(_PART, decode_content=True)
-        except _ERRORS as error:
-            raise self._fail(error) from None
-
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a registry answers (`base`, no trailing slash), and what `GET /v2/` said there without a credential."""
+    """A registry's base URL (no trailing slash), and its answer to `GET /v2/` without a credential."""
 
     registry: str
     base: str
@@ -157,11 +156,11 @@ class Endpoint:
 
 
 class Transport:
-    """Connections to every registry of one run, shared by all threads.
+    """Connections to every registry of one run. Thread-safe.
 
-    `insecure_registries` is asked only when HTTPS fails: the engine's own list says where docker would go on without
-    it. `engine_is_local` tells whether the engine's loopback, and its certificates below `certificate_folders` (the
-    real ones if not given), are this machine's. `deadline` tells the seconds left for the whole run, None for any.
+    `insecure_registries`, the engine's list, is asked only when HTTPS fails. `engine_is_local` is whether the engine's
+    loopback and its certificates below `certificate_folders` (default: docker's) are this machine's. `deadline` returns
+    the seconds left for the run, None for no limit.
     """
 
     def __init__(
@@ -188,7 +187,7 @@ class Transport:
             pool.clear()
 
     def endpoint(self, registry: str) -> Endpoint:
-        """Find where a registry answers; asked once a run. Raises RegistryUnreachable."""
+        """A registry's endpoint, found once a run. Raises RegistryUnreachable."""
         with self._lock:
             lock = self._locks.setdefault(registry, threading.Lock())
         with lock:
@@ -216,16 +215,16 @@ class Transport:
         lead: Lead | None = None,
         retry_policy: RetryPolicy = NO_RETRIES,
     ) -> Response:
-        """Send one request, and again where that can succeed. Raises RegistryUnreachable, which never holds a header.
+        """Send a request, with retries. Raises RegistryUnreachable, whose message never holds a header.
 
-        `registry` is the one on whose behalf another host is asked, whose certificates then hold; it is the URL's own
-        host if not given. `lead` tells whose word the URL is, and it may then be one that is not asked (see
-        `Destinations`). An answer that is larger than `limit` is none; what a refusal says is cut at ERROR_LIMIT.
+        `registry` (default: the URL's host) is the one that the request is for; its certificates apply. `lead` is the
+        server that named the URL, if any; `Destinations` may refuse that URL. An answer larger than `limit` is an
+        error; error answers are cut at ERROR_LIMIT.
 
-        With `follow`, what has no body follows redirects, without its credential where they leave the origin. A request
-        with a `body` is sent again as it is, where 307 or 308 name the same origin; any other redirect is its answer.
+        With `follow`, a request without a body follows redirects, and loses its credential where they leave the origin.
+        One with a `body` is repeated where 307 or 308 stay at the origin; any other redirect is the answer.
         """
-        request = self._request(method, url, headers, body, follow, limit, verify, registry, lead)
+        request = _Request(method, url, registry or host_of(url), headers, body, follow, limit, verify, lead)
         proxy = proxy_in_clear(url)
         who = f"{host_of(url)} (or the proxy {proxy})" if proxy else host_of(url)
         retries = Retries(who, retry_policy, self.left)
@@ -240,7 +239,7 @@ class Transport:
                     return response
 
     def _send_once(self, request: _Request) -> Response:
-        """One request and its whole answer, in a time of its own."""
+        """One request and its whole answer, within ANSWER_TIMEOUT."""
         time_ = self._time_for(request.url, ANSWER_TIMEOUT)
         timeout = Timeout(connect=min(CONNECT_TIMEOUT, time_.whole), read=READ_TIMEOUT)
         response, request = self._follow(request, time_, timeout)
@@ -265,14 +264,14 @@ class Transport:
         registry: str = "",
         lead: Lead | None = None,
     ) -> Iterator[Stream]:
-        """Send one request, once, whose body or answer may take as long as bytes go on coming; `body` part by part.
+        """Send a request once; `body` and answer may take as long as their bytes keep coming.
 
-        `room` is how many bytes of an answer there may be. A body that goes part by part follows no redirect. Raises
-        RegistryUnreachable as `send` does.
+        `room` is the most bytes of the answer. A request with a body follows no redirect. Raises RegistryUnreachable as
+        `send` does.
         """
-        request = self._request(method, url, headers, body, follow, BODY_LIMIT, verify, registry, lead)
+        request = _Request(method, url, registry or host_of(url), headers, body, follow, verify=verify, lead=lead)
         time_ = self._time_for(url, math.inf)
-        # urllib3 takes the time for connecting for each part of the body, too.
+        # urllib3 uses the connect timeout for each part of the body, too.
         timeout = Timeout(connect=min(READ_TIMEOUT, time_.whole), read=STREAM_TIMEOUT)
         response, request = self._follow(request, time_, timeout, room)
         answer = Stream(response, request, partial(self._failure, request.url, time_=time_))
@@ -280,15 +279,15 @@ class Transport:
             yield answer
         finally:
             if not answer.ended:
-                response.close()  # what was not read must not be taken for the next answer
+                response.close()  # unread bytes must not become the next answer
             response.release_conn()
 
     def knock(self, url: str, *, registry: str, lead: Lead) -> None:
-        """Make a connection to where a registry leads, and send nothing. Behind a proxy nobody can tell.
+        """Connect to where a registry leads, without sending; through a proxy nothing is tested.
 
-        Raises RegistryAstray where there may be none, and RegistryUnreachable where none can be made.
+        Raises RegistryAstray where the lead may not be followed, and RegistryUnreachable where connecting fails.
         """
-        request = self._request("HEAD", url, None, None, False, 0, True, registry, lead)
+        request = _Request("HEAD", url, registry, lead=lead)
         time_ = self._time_for(url, KNOCK_TIMEOUT)
         limits.set(Limits(time_.due, met=partial(self._met, request)))
         self._destinations.require(lead, url)
@@ -299,28 +298,13 @@ class Transport:
             raise self._failure(url, error, time_) from None
 
     def has_answered(self, url: str) -> bool:
-        """Whether anybody ever answered at the origin of a URL."""
+        """Whether the origin of a URL has answered in this run."""
         return origin_of(url) in self._answered
-
-    def _request(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str] | None,
-        body: bytes | Iterable[bytes | memoryview] | None,
-        follow: bool,
-        limit: int,
-        verify: bool,
-        registry: str,
-        lead: Lead | None,
-    ) -> _Request:
-        told = {"User-Agent": _USER_AGENT, **(headers or {})}
-        return _Request(method, url, told, body, follow, limit, verify, registry or host_of(url), lead)
 
     def _follow(
         self, request: _Request, time_: _Time, timeout: Timeout, room: int = 0
     ) -> tuple[urllib3.BaseHTTPResponse, _Request]:
-        """The answer after the redirects that are followed, and the request that it answers."""
+        """The answer after redirects, and the request that it answers."""
         for _ in range(_MOST_REDIRECTS):
             response = self._open(request, time_, timeout, room)
             onward = self._onward(request, response)
@@ -340,8 +324,8 @@ class Transport:
             response = self._pool(request).urlopen(
                 request.method,
                 request.url,
-                headers=request.headers,
-                body=cast(Iterable[bytes], request.body),  # each part goes to the connection as it is
+                headers={"User-Agent": _USER_AGENT, **(request.headers or {})},
+                body=cast(Iterable[bytes], request.body),  # urllib3 passes parts on unchanged
                 redirect=False,
                 retries=_NO_RETRY,
                 timeout=timeout,
@@ -359,8 +343,8 @@ class Transport:
             self._destinations.require(request.lead, request.url, reach)
 
     def _onward(self, request: _Request, response: urllib3.BaseHTTPResponse) -> _Request | None:
-        """The next request where the answer is a redirect that is followed. Raises RegistryUnreachable where it would
-        be, but for where it leads."""
+        """The next request for a redirect that is followed, or `None`. Raises RegistryUnreachable for an unreadable
+        location."""
         location = _headers(response).get("location", "")
         if not request.follow or response.status not in REDIRECTS or not location:
             return None
@@ -373,35 +357,33 @@ class Transport:
             again = response.status in SAME_AGAIN and isinstance(request.body, bytes) and not leaves
             return replace(request, url=url) if again else None
         lead = Lead(request.server, request.url, "redirects to") if leaves else request.lead
-        kept = {name: value for name, value in request.headers.items() if not leaves or name != "Authorization"}
+        kept = {name: value for name, value in (request.headers or {}).items() if not leaves or name != "Authorization"}
         return replace(request, url=url, headers=kept, lead=lead, elsewhere=request.elsewhere or leaves)
 
     @contextmanager
     def lasting(self, seconds: float) -> Iterator[None]:
-        """Requests of this thread may still take so many seconds when the time for the whole run is over."""
-        before = _beyond.set(time.monotonic() + seconds)
+        """Allow this thread's requests so many seconds, even after the run's deadline."""
+        before = _grace.set(time.monotonic() + seconds)
         try:
             yield
         finally:
-            _beyond.reset(before)
+            _grace.reset(before)
 
     def _time_for(self, url: str, most: float) -> _Time:
         left = self.left()
         if left is not None:
-            left = max(left, _beyond.get() - time.monotonic())
+            left = max(left, _grace.get() - time.monotonic())
         if left is not None and left <= 0:
             raise RegistryUnreachable(f"{origin_of(url)}: {_RUN_IS_OVER}")
         whole = min(most, math.inf if left is None else left)
         return _Time(whole, time.monotonic() + whole, whole == left)
 
     def _failure(self, url: str, error: BaseException, time_: _Time) -> RegistryUnreachable:
-        """What to raise for an error, without its cause, whose words may hold a header or a URL."""
+        """The exception for an error, without its cause, whose text may hold a header or a URL."""
         if time.monotonic() < time_.due:
             return unreachable(origin_of(url), error, known=origin_of(url) in self._answered)
         reason = _RUN_IS_OVER if time_.is_last else f"no whole answer within {time_.whole:g} seconds"
         return RegistryUnreachable(f"{origin_of(url)}: {reason}")
-
-    # ------------------------------------------------------------------ which address
 
     def _discover(self, registry: str) -> Endpoint:
         host = server_of(registry)
@@ -409,17 +391,17 @@ class Transport:
         if loopback and not self.engine_is_local():
             raise RegistryUnreachable(f"{registry} is on the engine's machine, which is not this one")
         if loopback:
-            # docker takes plain HTTP on loopback; asked first, it saves a failed TLS handshake.
-            return self._first(registry, ((f"http://{host}", False), (f"https://{host}", False)))
+            # docker uses plain HTTP on loopback; trying it first saves a failed TLS handshake.
+            return self._first_answering(registry, ((f"http://{host}", False), (f"https://{host}", False)))
         try:
             return self._ask(registry, f"https://{host}", verify=True)
         except RegistryUnreachable as error:
             if not is_insecure(registry, self._insecure_registries()):
-                raise self._more_closely(registry, host, error) from None
-        return self._first(registry, ((f"https://{host}", False), (f"http://{host}", False)))
+                raise self._explained(registry, host, error) from None
+        return self._first_answering(registry, ((f"https://{host}", False), (f"http://{host}", False)))
 
-    def _more_closely(self, registry: str, host: str, error: RegistryUnreachable) -> RegistryUnreachable:
-        """What to raise for a registry that does not speak TLS: it is asked whether it speaks plain HTTP instead."""
+    def _explained(self, registry: str, host: str, error: RegistryUnreachable) -> RegistryUnreachable:
+        """The error of HTTPS, or a better one if the registry turns out to speak plain HTTP."""
         clear = f"http://{host}/v2/"
         if not isinstance(error, TlsFailed) or not error.no_tls or proxy_for(clear, os.environ):
             return error
@@ -430,8 +412,8 @@ class Transport:
         said = f"{registry} speaks plain HTTP, and is not one of the engine's insecure registries"
         return TlsFailed(said, no_tls=True)
 
-    def _first(self, registry: str, candidates: tuple[tuple[str, bool], ...]) -> Endpoint:
-        """The first candidate that speaks our protocol; a 400 to plain HTTP is how a TLS server answers it."""
+    def _first_answering(self, registry: str, candidates: tuple[tuple[str, bool], ...]) -> Endpoint:
+        """The first candidate that answers; 400 comes last, as a TLS server gives it to plain HTTP."""
         failure: RegistryUnreachable | None = None
         refused: Endpoint | None = None
         for base, verify in candidates:
@@ -453,11 +435,9 @@ class Transport:
     def _ask(self, registry: str, base: str, *, verify: bool) -> Endpoint:
         said = self.send("GET", f"{base}/v2/", verify=verify, follow=True)
         proxy = proxy_in_clear(base)
-        if proxy and not _is_a_registrys(said):
+        if proxy and not _is_registry(said):
             raise ProxyAnswers(f"{base}: the proxy {proxy} answers {said.status} in its place")
         return Endpoint(registry, base, verify, said)
-
-    # ------------------------------------------------------------------ connections
 
     def _pool(self, request: _Request) -> Pools:
         proxy = proxy_for(request.url, os.environ)
@@ -474,7 +454,7 @@ class Transport:
             return self._pools[key]
 
     def _certificates(self, registry: str) -> Certificates:
-        """What an engine on this machine has for a registry; looked up once."""
+        """The certificates of an engine on this machine for a registry; looked up once."""
         if registry not in self._held:
             known = any(os.path.isdir(folder / registry) for folder in self._folders)  # noqa: PTH112  Path's raises
             here = known and self.engine_is_local()
@@ -483,10 +463,7 @@ class Transport:
 
 
 def _read(response: urllib3.BaseHTTPResponse, url: str, limit: int) -> bytes:
-    """The body within its limit of size, counted as it is unpacked.
-
-    What was not read must not be taken for the next answer, so its connection is closed.
-    """
+    """The decompressed body, up to `limit`. A connection with unread bytes is closed."""
     refused = response.status >= HTTPStatus.BAD_REQUEST
     limit = ERROR_LIMIT if refused else limit
     content = bytearray()
@@ -505,8 +482,7 @@ def _read(response: urllib3.BaseHTTPResponse, url: str, limit: int) -> bytes:
 
 
 def proxy_in_clear(url: str) -> str:
-    """The origin of the proxy that may answer in the place of who is asked at a URL, which with TLS none can; empty for
-    none, and for what is no URL."""
+    """The origin of the proxy that can answer a plain HTTP URL in place of its server; empty for none, or no URL."""
     try:
         proxy = proxy_for(url, os.environ) if url[:5].lower() == "http:" else ""
     except ValueError:
@@ -515,19 +491,19 @@ def proxy_in_clear(url: str) -> str:
 
 
 def place_of(url: str) -> tuple[str | None, str | None, int | None]:
-    """Scheme, host and port, as urllib3 compares them before it sends a credential along."""
+    """Scheme, host and port, as urllib3 compares them before it forwards a credential."""
     parts = urllib3.util.parse_url(url)
     return parts.scheme, parts.host, parts.port or {"http": 80, "https": 443}.get(parts.scheme or "")
 
 
-def _is_a_registrys(said: Response) -> bool:
-    """Whether a registry answers so to `GET /v2/` (distribution specification, "Determining support")."""
+def _is_registry(said: Response) -> bool:
+    """Whether this is a registry's answer to `GET /v2/` (distribution specification, "Determining support")."""
     page = "html" in said.header("content-type").lower()
     return bool(said.header("docker-distribution-api-version")) or (said.status in (200, 401) and not page)
 
 
 def _headers(response: urllib3.BaseHTTPResponse) -> dict[str, str]:
-    """By their names in lower case; a list may come as several lines (RFC 9110 section 5.3)."""
+    """The headers by lower-case name; a list may come in several lines (RFC 9110 section 5.3)."""
     lines = response.headers
     found = {name.lower(): lines.getlist(name)[0] for name in lines}
     return found | {name: ", ".join(lines.getlist(name)[:_MOST_LINES]) for name in _LISTS if name in found}

@@ -1,4 +1,4 @@
-"""Why a request came to nothing: in one sentence without a header or a URL, and whether it was merely dropped."""
+"""Why a request failed, in one sentence without headers or URLs, and whether the connection was merely dropped."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import http.client
 import socket
 import ssl
 
-import urllib3  # never a part of it first: see auth.py
+import urllib3  # before any part of it: see auth.py
 
 from pushsafe.model.errors import RegistryUnreachable, TlsFailed
 from pushsafe.runtime.redact import clean
@@ -25,8 +25,7 @@ _NO_WAY = (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADD
 
 
 class Dropped(RegistryUnreachable):
-    """A connection broke off, or takes nothing any more; `refused` tells that none was made, by a server that had
-    answered before."""
+    """A connection broke off or is stuck; `refused` if none was made, to a server that has answered before."""
 
     def __init__(self, message: str, *, refused: bool = False) -> None:
         super().__init__(message)
@@ -34,11 +33,11 @@ class Dropped(RegistryUnreachable):
 
 
 class NobodyThere(RegistryUnreachable):
-    """No connection can be made, and trying again would not change that: refused, no such name, no way there."""
+    """No connection can be made, and a retry would not help: refused, no such name, no route."""
 
 
 def unreachable(origin: str, error: BaseException, *, known: bool) -> RegistryUnreachable:
-    """What to raise for an error of urllib3; `known` tells whether the origin has answered before in this run."""
+    """The exception for an error of urllib3; `known` if the origin has answered before in this run."""
     chain = _chain(error)
     way = "through its proxy: " if any(isinstance(link, urllib3.exceptions.ProxyError) for link in chain) else ""
     message = f"{origin}: {way}{_reason(chain)}"
@@ -48,18 +47,17 @@ def unreachable(origin: str, error: BaseException, *, known: bool) -> RegistryUn
         return Dropped(message, refused=True)
     if not way and any(isinstance(link, ssl.SSLError) for link in chain):
         return TlsFailed(message, no_tls=message.endswith(_SPEAKS_NONE))
-    return NobodyThere(message) if any(map(_is_nobody, chain)) else RegistryUnreachable(message)
+    return NobodyThere(message) if any(map(_is_permanent, chain)) else RegistryUnreachable(message)
 
 
-def _is_nobody(error: BaseException) -> bool:
-    """A name server that does not answer proves nothing."""
-    if isinstance(error, socket.gaierror):
+def _is_permanent(error: BaseException) -> bool:
+    if isinstance(error, socket.gaierror):  # other codes, such as a silent name server's, prove nothing
         return error.errno in _NO_SUCH_NAME
     return isinstance(error, OSError) and error.errno in _NO_WAY
 
 
 def _chain(error: BaseException) -> list[BaseException]:
-    """An error and those within it, the innermost last."""
+    """An error and its causes, the innermost last."""
     chain: list[BaseException] = []
     seen: BaseException | None = error
     while seen is not None and seen not in chain:
@@ -69,13 +67,13 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 
 def _is_stuck(chain: list[BaseException]) -> bool:
-    """What is sent is not taken any more; whoever waits in vain for an answer gets a TimeoutError of urllib3's own."""
+    """Whether the peer stopped reading; a missing answer is a TimeoutError of urllib3's own."""
     own = any(isinstance(link, urllib3.exceptions.TimeoutError) for link in chain)
     return not own and any(isinstance(link, TimeoutError) for link in chain)
 
 
 def _inner(error: BaseException) -> BaseException | None:
-    # urllib3 names its cause in `reason`, or else among the arguments of an error that it never raised itself.
+    # urllib3 keeps the cause in `reason`, or in the arguments of an error that it did not chain.
     reason = getattr(error, "reason", None)
     if isinstance(reason, BaseException):
         return reason
@@ -84,7 +82,7 @@ def _inner(error: BaseException) -> BaseException | None:
 
 
 _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL")
-"""What OpenSSL calls a first answer that is no TLS record (`ssl.SSLError.reason`)."""
+"""OpenSSL's reasons for a first answer that is no TLS record (`ssl.SSLError.reason`)."""
 _SPEAKS_NONE = "what answers there does not speak TLS"
 _TLS_ALERT = "\x15\x03"
 _CERTIFICATES = {
@@ -98,38 +96,37 @@ _CERTIFICATES = {
     64: "the certificate is not for this IP address (only its subject alternative names count)",
 }
 """By OpenSSL's X509_V_ERR numbers (`x509_vfy.h`)."""
+_SENTENCES: dict[tuple[type[Exception], ...], str] = {
+    (TimeoutError, urllib3.exceptions.TimeoutError): "no answer in time",
+    (urllib3.exceptions.ProxySchemeUnknown,): "its proxy is of a kind that docker pushsafe does not speak to",
+    (http.client.RemoteDisconnected,): "the connection was closed without an answer",
+    (http.client.IncompleteRead,): "the answer broke off",
+    (urllib3.exceptions.DecodeError,): "the answer is not compressed as its header says",
+    (urllib3.exceptions.LocationValueError,): "the address cannot be read",
+}
 
 
 def _of_tls(error: ssl.SSLError) -> str:
-    """What is wrong with TLS, where that is known."""
+    """The sentence for a TLS error; empty for an unknown one."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return _CERTIFICATES.get(getattr(error, "verify_code", 0), "")
     return _SPEAKS_NONE if getattr(error, "reason", "") in _NO_TLS else ""
 
 
 def _reason(chain: list[BaseException]) -> str:
-    """What went wrong, in one sentence; in the innermost error's words where there are no better ones."""
+    """What went wrong, in one sentence; the innermost error's own text where we have no better one."""
     for link in reversed(chain):
         if isinstance(link, ssl.SSLError) and (said := _of_tls(link)):
             return said
         if isinstance(link, OSError) and link.strerror and not isinstance(link, TimeoutError | ssl.SSLError):
             return "the host name cannot be resolved" if isinstance(link, socket.gaierror) else link.strerror.lower()
-    if any(isinstance(link, TimeoutError | urllib3.exceptions.TimeoutError) for link in chain):
-        return "no answer in time"
-    if any(isinstance(link, urllib3.exceptions.ProxySchemeUnknown) for link in chain):
-        return "its proxy is of a kind that docker pushsafe does not speak to"
-    if any(isinstance(link, http.client.RemoteDisconnected) for link in chain):
-        return "the connection was closed without an answer"
-    if any(isinstance(link, http.client.IncompleteRead) for link in chain):
-        return "the answer broke off"
+    for kinds, sentence in _SENTENCES.items():
+        if any(isinstance(link, kinds) for link in chain):
+            return sentence
     for link in chain:
         if isinstance(link, http.client.BadStatusLine):
             return f"what answers there does not speak HTTP{', but TLS' if str(link).startswith(_TLS_ALERT) else ''}"
-    if any(isinstance(link, urllib3.exceptions.DecodeError) for link in chain):
-        return "the answer is not compressed as its header says"
-    # The words of these quote what could not be read: a URL, a header.
-    if any(isinstance(link, urllib3.exceptions.LocationValueError) for link in chain):
-        return "the address cannot be read"
+    # The text of these errors quotes what could not be read: a URL, a header.
     if isinstance(chain[-1], ValueError) and not isinstance(chain[-1], OSError):
         return "the request cannot be written as HTTP"
     return clean(str(chain[-1]), limit=200) or type(chain[-1]).__name__

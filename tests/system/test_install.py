@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import os
 import shutil
 import signal
@@ -21,22 +22,9 @@ ROOT = Path(__file__).parents[2]
 PARTS = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "docker-pushsafe", "pushsafe", "install.sh")
 # What install.sh may take for granted on a machine without Python and docker.
 TOOLS = (
-    "sh",
-    "awk",
-    "cat",
-    "chmod",
-    "cp",
-    "dirname",
-    "id",
-    "ln",
-    "mkdir",
-    "mktemp",
-    "readlink",
-    "rm",
-    "rmdir",
-    "sed",
-    "sort",
-)
+    "sh", "awk", "cat", "chmod", "cp", "dirname", "id", "ln", "mkdir", "mktemp",
+    "readlink", "rm", "rmdir", "sed", "sort",
+)  # fmt: skip
 
 PYTHON = f'exec {sys.executable} "$@"'
 NO_VENV = f'case "$*" in *ensurepip*) exit 1 ;; esac; exec {sys.executable} "$@"'
@@ -130,13 +118,46 @@ def _complete_tree(home: Home, version: str = "") -> None:
     (home.tree / "pushsafe/__main__.py").write_text(f"print('docker pushsafe {version}')\n")
 
 
-def _real_machine(home: Home) -> None:
-    home.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+@pytest.fixture(scope="session")
+def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment that holds all that the program and its build need, to be copied where a new one is asked for."""
+    venv = tmp_path_factory.mktemp("ready") / "venv"
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg")
+    needed = settings["options"]["install_requires"].split("\n")
+    subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+    pip = [str(venv / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "setuptools>=70.1", *filter(None, needed)], check=True)
+    return venv
 
 
-def _docker_that_fails(home: Home) -> None:
-    home.put("docker", "echo 'docker: unknown command: docker pushsafe' >&2; exit 1")
+@pytest.fixture
+def python(home: Home, venv: Path) -> None:
+    """A Python on the machine that copies the environment rather than make one."""
+    home.put(
+        "python3",
+        f"""\
+case "$*" in
+    *base_executable*) echo {home.root}/bin/python3; exit ;;
+    *"-m venv "*) for folder; do :; done; exec cp -al {venv}/. "$folder" ;;
+esac
+exec {sys.executable} "$@\"""",
+    )
+
+
+NO_INDEX = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_CONFIG_FILE": os.devnull}
+"""What is needed is there; the last but one is pip's way to say that the build shall see it."""
+CLOSED_INDEX = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "0", "PIP_CONFIG_FILE": os.devnull}
+"""Nothing listens there: pip cannot even get what it builds with."""
+
+
+def _docker_works(home: Home) -> None:
+    (home.root / "bin/docker").unlink(missing_ok=True)
     home.environ["PATH"] = f"{home.root}/bin:{Path(sys.executable).parent}:{os.environ['PATH']}"
+
+
+def _docker_fails(home: Home) -> None:
+    home.put("docker", "echo 'docker: unknown command: docker pushsafe' >&2; exit 1")
 
 
 # --------------------------------------------------------------------------- the whole way
@@ -144,7 +165,8 @@ def _docker_that_fails(home: Home) -> None:
 
 @needs_docker
 def test_install_and_uninstall(home: Home) -> None:
-    _real_machine(home)
+    """With a Python that makes its environment, and a pip that fetches what it needs."""
+    _docker_works(home)
     _complete_tree(home)
     # Another Python for the launcher must not be what the new installation is tried with.
     home.environ["PUSHSAFE_PYTHON"] = "/nowhere/python"
@@ -169,8 +191,10 @@ def test_install_and_uninstall(home: Home) -> None:
 
 
 @needs_docker
+@pytest.mark.usefixtures("python")
 def test_upgrade_replaces_and_a_failed_one_changes_nothing(home: Home) -> None:
-    _real_machine(home)
+    _docker_works(home)
+    home.environ |= NO_INDEX
     plugins = home.link.parent
     plugins.mkdir(parents=True)
     _script(plugins / "docker-other", "echo")
@@ -183,7 +207,7 @@ def test_upgrade_replaces_and_a_failed_one_changes_nothing(home: Home) -> None:
         assert len(list(home.base.glob("venv.*"))) == 1
 
     installed = home.files()
-    _docker_that_fails(home)
+    _docker_fails(home)
     _complete_tree(home, "3.0")
     answer = home.run()
     assert answer.returncode == 1
@@ -196,11 +220,11 @@ def test_upgrade_replaces_and_a_failed_one_changes_nothing(home: Home) -> None:
     assert home.files() == before
 
 
+@pytest.mark.usefixtures("python")
 def test_failed_first_installation_leaves_nothing(home: Home) -> None:
-    _docker_that_fails(home)
+    _docker_fails(home)
     _complete_tree(home, "1.0")
-    # Nothing listens there: pip cannot even get what it builds with.
-    home.environ |= {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "0", "PIP_CONFIG_FILE": os.devnull}
+    home.environ |= CLOSED_INDEX
     answer = home.run()
     assert answer.returncode == 1
     assert "127.0.0.1" in answer.stderr, "pip's own words are missing"
@@ -215,9 +239,10 @@ def silent_index() -> Iterator[tuple[str, socket.socket]]:
         yield f"http://127.0.0.1:{server.getsockname()[1]}/simple", server
 
 
+@pytest.mark.usefixtures("python")
 def test_interrupted_installation_leaves_nothing(home: Home, silent_index: tuple[str, socket.socket]) -> None:
     url, server = silent_index
-    _docker_that_fails(home)
+    _docker_fails(home)
     _complete_tree(home, "1.0")
     home.environ |= {"PIP_INDEX_URL": url, "PIP_CONFIG_FILE": os.devnull}
     assert _interrupted(home, signal.SIGINT, server) == 130
@@ -240,9 +265,8 @@ def _interrupted(home: Home, number: int, server: socket.socket, *words: str) ->
 
 
 @pytest.fixture
-def visitor(home: Home) -> Home:
+def visitor(home: Home, python: None) -> Home:
     """A machine with Python and no docker, and a folder for temporary files."""
-    home.put("python3", PYTHON)
     (home.root / "temporary").mkdir()
     home.environ |= {"TMPDIR": str(home.root / "temporary"), "DOCKER_HOST": f"unix://{home.root}/nobody.sock"}
     return home
@@ -260,7 +284,7 @@ def _tour_that_ends_with(visitor: Home, status: int) -> None:
 
 def test_try_shows_it_all_with_nothing_but_python_and_leaves_nothing(visitor: Home) -> None:
     _complete_tree(visitor)
-    visitor.environ["PUSHSAFE_PYTHON"] = "/nowhere/python"
+    visitor.environ |= {**NO_INDEX, "PUSHSAFE_PYTHON": "/nowhere/python"}
     tree_before = sorted(visitor.tree.rglob("*"))
     answer = visitor.run("--try")
     assert (answer.returncode, answer.stderr) == (0, ""), answer.stdout
@@ -274,6 +298,7 @@ def test_try_shows_it_all_with_nothing_but_python_and_leaves_nothing(visitor: Ho
 
 def test_try_ends_as_the_tour_does(visitor: Home) -> None:
     _tour_that_ends_with(visitor, 7)
+    visitor.environ |= NO_INDEX
     answer = visitor.run("--try")
     assert answer.returncode == 7, answer.stderr
     assert answer.stdout.endswith("pushsafe try\n"), "nobody is told to install what did not work"
@@ -282,7 +307,7 @@ def test_try_ends_as_the_tour_does(visitor: Home) -> None:
 
 def test_try_that_cannot_be_built_leaves_nothing(visitor: Home) -> None:
     _tour_that_ends_with(visitor, 0)
-    visitor.environ |= {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "0", "PIP_CONFIG_FILE": os.devnull}
+    visitor.environ |= CLOSED_INDEX
     answer = visitor.run("--try")
     assert answer.returncode == 1
     assert "127.0.0.1" in answer.stderr, "pip's own words are missing"
@@ -342,7 +367,7 @@ def test_try_is_of_a_source_tree_and_for_no_system(home: Home) -> None:
 @pytest.mark.parametrize("option", ["", "--uninstall"])
 def test_foreign_plugin_is_left_alone(kind: str, option: str, home: Home) -> None:
     home.put("docker", "exit 0")
-    home.put("python3", f'exec {sys.executable} "$@"')
+    home.put("python3", PYTHON)
     home.link.parent.mkdir(parents=True)
     (home.folder / "mine").write_text("x")
     if kind == "file":
@@ -432,11 +457,11 @@ def test_not_a_source_tree(home: Home) -> None:
     assert "source tree" in answer.stderr
 
 
-@pytest.mark.parametrize("option", ["--unknown", "-x", "extra", ""])
-def test_unknown_option(option: str, home: Home) -> None:
-    answer = home.run("--uninstall", option)
-    assert answer.returncode == 2
-    assert "./install.sh --help" in answer.stderr
+def test_unknown_option(home: Home) -> None:
+    for option in ("--unknown", "-x", "extra", ""):
+        answer = home.run("--uninstall", option)
+        assert answer.returncode == 2, option
+        assert "./install.sh --help" in answer.stderr, option
 
 
 def test_help_names_every_option(home: Home) -> None:

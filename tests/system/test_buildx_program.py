@@ -17,15 +17,7 @@ import pytest
 
 from pushsafe.engine.process import Child
 from pushsafe.model.request import CLI_VARIABLE
-from tests.fakes.buildx import (
-    VERSION,
-    Docker,
-    fake_docker,
-    gone,
-    listing,
-    node,
-    until,
-)
+from tests.fakes.buildx import VERSION, Docker, fake_docker, gone, listing, node, until
 from tests.terminal import read_all
 
 
@@ -43,7 +35,7 @@ from pushsafe.engine.buildx_cli import BuildxCommand
 from pushsafe.model.request import Build, DockerFlags
 from pushsafe.runtime.signals import TimedOut, deadline, install_stop
 
-process.GRACE = 0.3
+process.GRACE = process.AGAIN = 0.3
 limit = float(sys.argv[1]) or None
 try:
     with install_stop(os.environ), deadline(limit):
@@ -124,6 +116,7 @@ def test_whoever_stops_us_stops_buildx(how: str, docker: Docker) -> None:
 
 def test_a_buildx_that_does_not_stop_is_ended(docker: Docker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pushsafe.engine.process.GRACE", 0.2)
+    monkeypatch.setattr("pushsafe.engine.process.AGAIN", 0.2)
     docker.answer(build={"waits": True, "stubborn": True})
     started: list[subprocess.Popen[bytes]] = []
 

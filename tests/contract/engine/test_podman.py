@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +18,9 @@ from pushsafe.oci.manifest import DOCKER_MANIFEST, ManifestInfo
 from pushsafe.report.style import layers_line
 from tests.fakes.capture import FakeEngine, FakeImage
 from tests.fakes.registry import FakeRegistry, Manifest, manifests, open_registry
+from tests.program import Program
 from tests.values import AMD64, OCI_MANIFEST, ref, sha
 
-ROOT = Path(__file__).parents[2]
 CONFIG = sha("c")
 ONE = Manifest({"schemaVersion": 2, "config": {"digest": CONFIG}, "layers": [{"digest": sha("1"), "size": 100}]})
 
@@ -35,17 +32,6 @@ class Podman(FakeEngine):
         return {"Components": [{"Name": "Podman Engine", "Version": "5.4.2"}, {"Name": "Conmon"}]}
 
 
-def run(engine: FakeEngine, home: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "pushsafe", *words],
-        env={"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": str(ROOT), "DOCKER_HOST": engine.host},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
 @pytest.mark.parametrize("form", ["human", "json"])
 def test_an_image_that_is_there_already(form: str, tmp_path: Path) -> None:
     """The tag's manifest is podman's own; the config that it names is the image's ID."""
@@ -53,7 +39,7 @@ def test_an_image_that_is_there_already(form: str, tmp_path: Path) -> None:
         name = f"{registry.host}/acme/app:1"
         said = [{"status": f"1: digest: {ONE.digest} size: 500"}]
         with Podman({name: FakeImage(id=CONFIG)}, version="5.4.2", push={name: said}) as engine:
-            done = run(engine, tmp_path, "--format", form, name)
+            done = Program(tmp_path, engine.host)("--format", form, name)
     assert (done.returncode, done.stderr.count("PS401")) == (0, 0), done.stderr
     if form == "json":
         report = json.loads(done.stdout)
@@ -68,9 +54,9 @@ def test_what_diagnose_says_of_it(tmp_path: Path) -> None:
     with EmbeddedRegistry(tmp_path) as registry:
         name = f"{registry.host}/acme/app:1"
         with Podman([name], version="5.4.2") as engine:
-            done = run(engine, tmp_path, "diagnose", name)
+            done = Program(tmp_path, engine.host)("diagnose", name)
         with FakeEngine([name]) as engine:
-            dockers = run(engine, tmp_path, "diagnose", name)
+            dockers = Program(tmp_path, engine.host)("diagnose", name)
     said = f"it pushes over plain HTTP only where its registries.conf has {registry.host} with insecure = true"
     assert f"Podman Engine 5.4.2; {said}" in done.stdout
     assert "registries.conf" not in dockers.stdout

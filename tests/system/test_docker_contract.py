@@ -97,41 +97,34 @@ def test_version(docker: Docker) -> None:
     assert answer.stdout.split()[-1] == __version__
 
 
-@pytest.mark.parametrize(
-    "line", ["pushsafe --help", "help pushsafe", "pushsafe help", "--help pushsafe", "pushsafe -h"]
-)
-def test_help(line: str, docker: Docker) -> None:
-    answer = docker(*line.split())
-    assert answer.returncode == 0
-    assert answer.stdout.startswith("Usage: docker pushsafe ")
+def test_help(docker: Docker) -> None:
+    for line in ("pushsafe --help", "help pushsafe", "pushsafe help", "--help pushsafe", "pushsafe -h"):
+        answer = docker(*line.split())
+        assert (answer.returncode, answer.stdout[:23]) == (0, "Usage: docker pushsafe "), line
+    for line in ("help pushsafe rules", "pushsafe rules --help", "pushsafe help rules"):
+        answer = docker(*line.split())
+        assert (answer.returncode, answer.stdout[:28]) == (0, "Usage: docker pushsafe rules"), line
 
 
-@pytest.mark.parametrize("line", ["help pushsafe rules", "pushsafe rules --help", "pushsafe help rules"])
-def test_help_of_a_subcommand(line: str, docker: Docker) -> None:
-    answer = docker(*line.split())
-    assert answer.returncode == 0
-    assert answer.stdout.startswith("Usage: docker pushsafe rules")
+STATUSES = {
+    "pushsafe rules": 0,
+    "-D pushsafe rules": 0,
+    "-Dl error -c default pushsafe rules": 0,
+    "--tlsverify=false pushsafe rules": 0,
+    "-- pushsafe rules": 0,
+    "pushsafe my-api": 1,
+    "-H unix:///nowhere pushsafe my-api": 1,
+    "pushsafe BAD": 2,
+    "pushsafe --no-such-option": 2,
+    "pushsafe explain PS999": 2,
+    "--no-such-flag pushsafe my-api": 125,
+    "-c default -H unix:///x pushsafe registry.example:5000/a/b:1": 1,
+}
 
 
-@pytest.mark.parametrize(
-    ("line", "status"),
-    [
-        ("pushsafe rules", 0),
-        ("-D pushsafe rules", 0),
-        ("-Dl error -c default pushsafe rules", 0),
-        ("--tlsverify=false pushsafe rules", 0),
-        ("-- pushsafe rules", 0),
-        ("pushsafe my-api", 1),
-        ("-H unix:///nowhere pushsafe my-api", 1),
-        ("pushsafe BAD", 2),
-        ("pushsafe --no-such-option", 2),
-        ("pushsafe explain PS999", 2),
-        ("--no-such-flag pushsafe my-api", 125),
-        ("-c default -H unix:///x pushsafe registry.example:5000/a/b:1", 1),
-    ],
-)
-def test_exit_status_passes(line: str, status: int, docker: Docker) -> None:
-    assert docker(*line.split()).returncode == status
+def test_exit_status_passes(docker: Docker) -> None:
+    for line, status in STATUSES.items():
+        assert docker(*line.split()).returncode == status, line
 
 
 @pytest.mark.parametrize(

@@ -101,9 +101,16 @@ def test_neither_current_folder_nor_pythonpath_is_imported(tree: Path, tmp_path:
 
 
 def test_the_real_program_in_a_hostile_folder(tmp_path: Path) -> None:
-    answer = _run(LAUNCHER, "--version", cwd=_hidden(tmp_path / "hidden"))
-    assert (answer.returncode, answer.stderr) == (0, "")
-    assert __version__ in answer.stdout
+    """It goes as far as to the engine, and so has imported docker's library."""
+    environ = {
+        "PATH": os.environ["PATH"],
+        "PUSHSAFE_PYTHON": sys.executable,
+        "DOCKER_HOST": f"unix://{tmp_path}/none",
+        "HOME": str(tmp_path),
+    }
+    answer = _run(LAUNCHER, "127.0.0.1:9/team/app:1", environ=environ, cwd=_hidden(tmp_path / "hidden"))
+    assert answer.returncode == 3, answer.stderr
+    assert "hijacked" not in answer.stdout + answer.stderr
 
 
 def test_through_links(tree: Path, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pty
 import signal
@@ -18,8 +17,8 @@ import pytest
 
 from pushsafe.report.exit_codes import ExitCode
 from tests.fakes.capture import FakeEngine, Refusal
+from tests.program import ROOT, Done, Program
 
-ROOT = Path(__file__).parents[2]
 REF = "127.0.0.1:9/team/app:1"  # nothing listens on the discard port, so the engine is asked to read back
 OTHER = "127.0.0.1:9/team/app:2"
 
@@ -31,23 +30,9 @@ class Shell:
     home: Path
     engine: FakeEngine
 
-    def __call__(self, line: str, **environ: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            ["bash", "-c", line],
-            cwd=self.home,
-            env={
-                "PATH": os.environ["PATH"],
-                "HOME": str(self.home),
-                "DOCKER_HOST": self.engine.host,
-                "PUSHSAFE_PYTHON": sys.executable,
-                "P": str(ROOT / "docker-pushsafe"),
-                **environ,
-            },
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+    def __call__(self, line: str, **environ: str) -> Done:
+        launcher = {"P": str(ROOT / "docker-pushsafe"), **environ}
+        return Program(self.home, self.engine.host).start(["bash", "-c", line], environ=launcher)
 
 
 @pytest.fixture
@@ -100,9 +85,9 @@ def test_the_runs_own_code_stays(line: str, unconfirmed: Shell) -> None:
     assert unconfirmed(line).returncode == ExitCode.NOT_CONFIRMED
 
 
-@pytest.mark.parametrize("words", ["", "-q", "--format json"])
+@pytest.mark.parametrize("words", [REF, f"-q {REF}", f"--format json {REF}", "rules"])
 def test_a_full_disk(words: str, shell: Shell) -> None:
-    done = shell(f"$P {words} {REF} >/dev/full")
+    done = shell(f"$P {words} >/dev/full")
     assert done.returncode == ExitCode.FAILED
     assert "error: the report cannot be written: No space left on device\n" in done.stderr
     assert "Traceback" not in done.stderr
@@ -131,13 +116,7 @@ def test_a_terminal_that_is_hung_up(shell: Shell) -> None:
     controller, terminal = pty.openpty()
     running = subprocess.Popen(
         [sys.executable, "-m", "pushsafe", REF],
-        env={
-            "PATH": os.environ["PATH"],
-            "HOME": str(shell.home),
-            "DOCKER_HOST": shell.engine.host,
-            "PYTHONPATH": str(ROOT),
-            "TERM": "xterm",
-        },
+        env={**Program(shell.home, shell.engine.host).environ, "TERM": "xterm"},
         stdout=subprocess.PIPE,
         stderr=terminal,
         text=True,
@@ -207,58 +186,10 @@ def test_the_last_word_is_the_end_whatever_a_helper_does(shell: Shell) -> None:
 # ---------------------------------------------------------------------- what ends a run is in its report
 
 
-@pytest.mark.parametrize(
-    ("error", "kind", "code"),
-    [
-        ("KeyboardInterrupt()", None, ExitCode.INTERRUPTED),
-        ("UsageError('why')", "usage", ExitCode.USAGE),
-        ("EngineUnreachable('why')", "unreachable", ExitCode.UNREACHABLE),
-        ("EngineFailed('why')", "engine", ExitCode.FAILED),
-    ],
-)
-@pytest.mark.parametrize("form", ["json", "human"])
-def test_what_ends_a_run_early_is_reported(
-    error: str, kind: str | None, code: ExitCode, form: str, tmp_path: Path
-) -> None:
-    script = (
-        "import sys\nfrom pushsafe.cli import bootstrap, main\nfrom pushsafe.model.errors import *\n"
-        f"def gateways(*_): raise {error}\n"
-        "bootstrap.gateways = gateways\n"
-        f"sys.exit(main.main(['--format', '{form}', '{REF}', '{OTHER}']))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env={"PYTHONPATH": str(ROOT), "HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == code
-    assert done.stdout
-    if form == "human":
-        assert ("error: why" in done.stderr) is (kind is not None)
-        return
-    document = json.loads(done.stdout)
-    assert (document["exit_code"], document["interrupted"]) == (code, kind is None)
-    assert [one["kind"] for one in document["errors"]] == ([kind] if kind else [])
-    assert [(one["reference"], one["outcome"]) for one in document["results"]] == [
-        (REF, "not-pushed"),
-        (OTHER, "not-pushed"),
-    ]
-
-
-def played(script: str, home: Path) -> subprocess.CompletedProcess[str]:
+def played(script: str, home: Path) -> Done:
     """What a push comes to that a script of Python starts, with something of the program replaced."""
     with FakeEngine(images=[REF]) as engine:
-        return subprocess.run(
-            [sys.executable, "-c", script],
-            env={"PYTHONPATH": str(ROOT), "HOME": str(home), "DOCKER_HOST": engine.host},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        return Program(home, engine.host).start([sys.executable, "-c", script])
 
 
 def test_an_interruption_after_the_last_word_loses_no_report(tmp_path: Path) -> None:
@@ -300,22 +231,3 @@ def test_a_signal_while_the_report_is_written_loses_no_report(number: signal.Sig
     done = played(script, tmp_path)
     assert done.returncode == 0, done.stderr
     assert "1 of 1 pushed and verified" in done.stdout
-
-
-USAGE = [["--allow", "PS999", REF], ["-f", "/no/such/file"], ["--digest-file", "/no/such/folder/file", REF], []]
-
-
-@pytest.mark.parametrize("words", USAGE, ids=range(len(USAGE)))
-def test_json_is_json_also_where_the_command_line_means_nothing(words: list[str], shell: Shell) -> None:
-    done = shell(" ".join(["$P --format json", *words]))
-    document = json.loads(done.stdout)
-    assert (done.returncode, document["exit_code"]) == (2, 2)
-    assert [error["kind"] for error in document["errors"]] == ["usage"]
-
-
-def test_json_where_there_is_no_such_context(shell: Shell) -> None:
-    done = shell(f"unset DOCKER_HOST; $P --format json {REF}", DOCKER_CONTEXT="nope")
-    document = json.loads(done.stdout)
-    assert (done.returncode, document["exit_code"]) == (2, 2)
-    assert "no docker context 'nope'" in document["errors"][0]["message"]
-    assert [one["outcome"] for one in document["results"]] == ["not-pushed"]

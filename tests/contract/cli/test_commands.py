@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import click
 import jsonschema
@@ -19,6 +19,7 @@ from referencing import Resource
 from pushsafe import __version__
 from pushsafe.cli.commands import COMMANDS
 from pushsafe.cli.settings_file import USER_FILE
+from pushsafe.model.errors import EngineFailed, EngineUnreachable, UsageError
 from pushsafe.report.exit_codes import ExitCode
 from tests.fakes.capture import FakeEngine, Refusal
 from tests.fakes.registry import FakeRegistry, basic_registry, image, manifests, open_registry
@@ -178,6 +179,46 @@ def test_verified_through_the_engine(tmp_path: Path) -> None:
     assert "already there and verified (through the engine)" in done.stdout
     assert (tmp_path / "digests").read_text() == f"{IMAGE}@{digest}\n"
     assert [file.name for file in tmp_path.glob(".digests*")] == []
+
+
+ENDS: list[tuple[BaseException, str | None, ExitCode]] = [
+    (KeyboardInterrupt(), None, ExitCode.INTERRUPTED),
+    (UsageError("why"), "usage", ExitCode.USAGE),
+    (EngineUnreachable("why"), "unreachable", ExitCode.UNREACHABLE),
+    (EngineFailed("why"), "engine", ExitCode.FAILED),
+]
+
+
+@pytest.mark.parametrize(("error", "kind", "code"), ENDS, ids=[type(row[0]).__name__ for row in ENDS])
+def test_what_ends_a_run_early_is_reported(
+    error: BaseException, kind: str | None, code: ExitCode, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gateways(*_: object) -> NoReturn:
+        raise error
+
+    monkeypatch.setattr("pushsafe.cli.bootstrap.gateways", gateways)
+    references = [IMAGE, f"{CLOSED}/team/app:2"]
+    done = program(*references)
+    assert (done.returncode, bool(done.stdout)) == (code, True)
+    assert ("error: why" in done.stderr) is (kind is not None)
+    document = json.loads(program("--format", "json", *references).stdout)
+    assert (document["exit_code"], document["interrupted"]) == (code, kind is None)
+    assert [one["kind"] for one in document["errors"]] == ([kind] if kind else [])
+    found = [(one["reference"], one["outcome"]) for one in document["results"]]
+    assert found == [(reference, "not-pushed") for reference in references]
+
+
+def test_json_is_json_also_where_nothing_can_be_meant(program: Program) -> None:
+    for line in (f"--allow PS999 {NAME}", "-f /no/such/file", f"--digest-file /no/such/folder/file {NAME}", ""):
+        done = program("--format", "json", *line.split())
+        document = json.loads(done.stdout)
+        assert (done.returncode, document["exit_code"]) == (2, 2), line
+        assert [error["kind"] for error in document["errors"]] == ["usage"], line
+    done = program("--format", "json", IMAGE, environ={"DOCKER_HOST": "", "DOCKER_CONTEXT": "nope"})
+    document = json.loads(done.stdout)
+    assert (done.returncode, document["exit_code"]) == (2, 2)
+    assert "no docker context 'nope'" in document["errors"][0]["message"]
+    assert [one["outcome"] for one in document["results"]] == ["not-pushed"]
 
 
 # ---------------------------------------------------------------------- before the push

@@ -1,4 +1,4 @@
-"""Where the content of the tags comes from: the engine, a build, an index to be put together, or files."""
+"""Where the content of the tags comes from: the engine, a build, an index, or files."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 class Transport(NamedTuple):
-    """A kind of `--from KIND:PLACE`: how a place is written, what is there, and who opens it (`MODULE:FUNCTION`).
+    """A kind of `--from KIND:PLACE`: the syntax of a place, what it names, and its opener (`MODULE:FUNCTION`).
 
-    `is_likely` says of a path without a kind whether this one is meant.
+    `is_likely` returns whether a path without a kind means this one.
     """
 
     place: str
@@ -46,20 +46,17 @@ TRANSPORTS = {
         lambda path: path.endswith(_TARS) and Path(path).is_file(),
     ),
 }
-"""How images lie in files; the names are those of skopeo (containers/image `containers-transports(5)`)."""
+"""The kinds of image files, by skopeo's names (containers/image `containers-transports(5)`)."""
 
 
 def transport_list() -> str:
-    """Every kind with its place, for a sentence."""
+    """Every kind with the syntax of its place, for a sentence."""
     *others, last = (f"{kind}:{transport.place}" for kind, transport in TRANSPORTS.items())
     return f"{', '.join(others)} or {last}"
 
 
 def open_image(archive: Archive, platforms: tuple[Platform, ...] = ()) -> StoredImage:
-    """Open the image that is meant; `platforms` are those asked for.
-
-    Raises UsageError, whose message names the file at fault and whose hint says what mends it.
-    """
+    """Open an image, or its part for `platforms`. Raises UsageError, which names the bad file and the fix."""
     transport = TRANSPORTS[archive.kind]
     module, _, opener = transport.opener.partition(":")
     hint = f"name {transport.meaning}: {archive.kind}:PATH[:REF]"
@@ -68,7 +65,7 @@ def open_image(archive: Archive, platforms: tuple[Platform, ...] = ()) -> Stored
 
 
 def source_of(request: PushRequest, gateways: Gateways, pool: ThreadPoolExecutor) -> Source:
-    """The source of what a request asks to push. `pool` is for short questions; each is imported when it is needed."""
+    """The source for a request, imported on demand. `pool` is for short requests."""
     match request.origin:
         case None:
             from pushsafe.sources.engine import EngineSource

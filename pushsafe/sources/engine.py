@@ -1,4 +1,4 @@
-"""Images of the engine, which pushes them itself."""
+"""Images of the engine as a source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layers that `docker save` left uncompressed, checked and compressed on all processors."""
+"""The layers of `docker save`, checked, and compressed on all processors where they are not."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from pushsafe.sources.archive.files import PART, SAVE_AGAIN, OpenFile, StoredBlo
 _PAUSE = 0.1
 """Seconds between two reports of progress."""
 _LANES = 4
-"""Layers at a time: one keeps several processors busy by itself."""
+"""Layers at a time; one alone keeps several processors busy."""
 
 
 class Layer(NamedTuple):
-    """A layer as it is stored; `diff_id` is the digest of its tar (OCI image specification, `config.md`). One that is
-    compressed by gzip or zstd stays as it is."""
+    """A stored layer; `diff_id` is the digest of its tar (OCI image specification, `config.md`). A compressed layer is
+    sent unchanged."""
 
     stretch: Stretch
     diff_id: str
@@ -33,17 +33,19 @@ class Layer(NamedTuple):
 
 
 class Packed(NamedTuple):
-    """A layer as it is sent, and what it is compressed by."""
+    """A layer as it is sent."""
 
     content: StoredBlob
     compression: Compression
 
 
 class Packing:
-    """Begins when it is made; its threads end with the process, whatever they do, and soon after `close`."""
+    """Compresses layers in daemon threads, which start at once and end soon after `close`.
+
+    Of several layers with one `diff_id` only the first is used.
+    """
 
     def __init__(self, layers: Sequence[Layer]) -> None:
-        """Layers of one `diff_id` are one: the first of them."""
         largest_first = sorted(layers, key=lambda layer: -layer.stretch.size)
         once = {layer.diff_id: layer for layer in reversed(layers)}
         self._order = [layer.diff_id for layer in layers]
@@ -63,8 +65,8 @@ class Packing:
             threading.Thread(target=self._run, name="pushsafe-pack", daemon=True).start()
 
     def layers(self, tell: Callable[[int, int], None]) -> list[Packed]:
-        """All of them in their order, once they are packed; meanwhile `tell` is called with how many bytes of how many
-        were read. Raises UsageError, which names archive and member."""
+        """The compressed layers in order. Until all are ready, `tell` gets the bytes read and their total. Raises
+        UsageError, which names archive and member."""
         try:
             for packed in self._packed.values():
                 while not wait((packed,), _PAUSE).done:
@@ -73,18 +75,16 @@ class Packing:
             tell(self._whole, self._whole)
             return [self._packed[diff_id].result() for diff_id in self._order]
         except _Ended:
-            # Where another layer's fault has ended it, that is what there is to tell.
+            # Another layer's error, if there is one, is the cause.
             raise self._error or UsageError("the image was closed before its layers were packed") from None
 
     def close(self) -> None:
-        """Free the files, at the latest when the part that is underway was packed."""
+        """Free the files, at the latest after the current part."""
         with self._lock:
             self._ended = True
             left, self._open = self._open, []
         for file in left:
             file.close()
-
-    # ------------------------------------------------------------------ threads
 
     def _run(self) -> None:
         while True:
@@ -95,19 +95,18 @@ class Packing:
                 layer = self._waiting.pop(0)
             packed = self._packed[layer.diff_id]
             try:
-                packed.set_result(
-                    self._kept(layer, layer.compression) if layer.compression else self._compressed(layer)
-                )
+                kept = layer.compression and self._kept(layer, layer.compression)
+                packed.set_result(kept or self._compressed(layer))
             except ContentBroken as error:
                 self._fail(packed, UsageError(error.message, SAVE_AGAIN))
-            except Exception as error:  # noqa: BLE001  # Whoever waits gets it, be it a bug of ours.
+            except Exception as error:  # noqa: BLE001  # `layers` raises it, even a bug
                 self._fail(packed, error)
-        # Only now does no lane wait for a block any more.
+        # No lane waits for a block any more.
         if not self._lanes:
             self._workers.close()
 
     def _fail(self, packed: Future[Packed], error: Exception) -> None:
-        """What is wrong with one layer ends the work at all others: nothing can be pushed."""
+        """Stop all work: with one bad layer nothing can be pushed."""
         with self._lock:
             self._ended = True
             if self._error is None and not isinstance(error, _Ended):
@@ -168,21 +167,18 @@ class Packing:
 
 
 class _Ended(Exception):
-    """Nobody waits for a layer any more."""
+    """The packing was closed, or another layer has failed."""
 
 
 def _compare(layer: Layer, found: str) -> None:
     algorithm, _, expected = layer.diff_id.partition(":")
     if found != expected:
-        raise UsageError(
-            f"{layer.stretch.file}: its content has the digest {algorithm}:{found}, and not {layer.diff_id} as its "
-            "config says",
-            SAVE_AGAIN,
-        )
+        said = f"its content has the digest {algorithm}:{found}, and not {layer.diff_id} as its config says"
+        raise UsageError(f"{layer.stretch.file}: {said}", SAVE_AGAIN)
 
 
 def _gunzipped(parts: Iterator[memoryview]) -> Iterator[bytes]:
-    """What gzip members hold, in pieces of at most 1 MiB whatever they promise. Raises what isal does, or EOFError."""
+    """The content of gzip members, in pieces of at most 1 MiB. Raises isal's error, or EOFError."""
     from isal import isal_zlib
 
     reading = None
@@ -201,7 +197,7 @@ def _gunzipped(parts: Iterator[memoryview]) -> Iterator[bytes]:
 
 
 def _unzstd(parts: Iterator[memoryview]) -> Iterator[bytes]:
-    """What zstd frames hold, in pieces as those of `_gunzipped`. Raises ZstdError or EOFError."""
+    """The content of zstd frames, in pieces as by `_gunzipped`. Raises ZstdError or EOFError."""
     from pushsafe.sources.archive.zstd import ZstdDecompressor
 
     reading = ZstdDecompressor()
@@ -219,23 +215,22 @@ def _unzstd(parts: Iterator[memoryview]) -> Iterator[bytes]:
 
 
 _LEVEL = 1
-"""Level 1 of ISA-L makes the same bytes on every x86-64 processor from Nehalem on, as levels 0 and 2 do; level 3 does
-not: it picks other matches where AVX-512 is there. 420 MB/s of a processor, against 60 of zlib's level 1."""
+"""ISA-L's levels 0 to 2 make the same bytes on every x86-64 processor from Nehalem on; level 3 picks other matches with
+AVX-512. Level 1 does 420 MB/s on one processor, zlib's level 1 does 60."""
 _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
-"""No name, no time, no flags, and no system said (RFC 1952, 2.3)."""
+"""Without name, time, flags and system (RFC 1952, 2.3)."""
 _LAST = b"\x03\x00"
-"""An empty block that says it is the last one (RFC 1951, 3.2.6)."""
+"""An empty last block (RFC 1951, 3.2.6)."""
 _WORKERS = 8
-"""More than one layer keeps busy: its bytes are hashed one after the other, which is four times as fast."""
+"""More than one layer keeps busy: it is hashed by one thread, four times as fast as a worker compresses."""
 _UNDERWAY = 24
-"""Blocks of 1 MiB in memory at a time, each with what becomes of it: some 50 MiB at most."""
+"""Blocks of 1 MiB in memory at a time, each with its result: some 50 MiB at most."""
 
 
 class Workers:
-    """Threads that compress blocks for any number of streams; they end with the process, or after `close`."""
+    """Daemon threads that compress the blocks of up to `streams` streams at a time, until `close`."""
 
     def __init__(self, streams: int) -> None:
-        """`streams` are as many as will be packed at the same time."""
         self._blocks: queue.SimpleQueue[tuple[bytes, Future[bytes]] | None] = queue.SimpleQueue()
         self._count = min(os.cpu_count() or 1, _WORKERS)
         self._ahead = max(2, min(_UNDERWAY // max(streams, 1), 2 * self._count))
@@ -243,7 +238,7 @@ class Workers:
             threading.Thread(target=self._run, name="pushsafe-gzip", daemon=True).start()
 
     def gzip(self, parts: Iterable[memoryview], seen: Callable[[memoryview], None]) -> Iterator[bytes]:
-        """One gzip member of all parts, which are blocks of their own in it; `seen` is told each before the next."""
+        """One gzip member, with a block for each part; `seen` gets each part before the next one is read."""
         from isal.isal_zlib import crc32
 
         underway: deque[Future[bytes]] = deque()
@@ -271,12 +266,12 @@ class Workers:
             block, packed = taken
             try:
                 packed.set_result(_deflated(block))
-            except Exception as error:  # noqa: BLE001  # For whoever waits for it: this thread serves others as well.
+            except Exception as error:  # noqa: BLE001  # `gzip` raises it; this thread serves other streams
                 packed.set_exception(error)
 
 
 def _deflated(block: bytes) -> bytes:
-    """Raw deflate of a block that depends on none before it, its end on a byte's (RFC 1951, 3.2.4)."""
+    """Raw deflate of a block, independent of others, that ends at a byte (RFC 1951, 3.2.4)."""
     from isal import isal_zlib
 
     compressing = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, -isal_zlib.MAX_WBITS)

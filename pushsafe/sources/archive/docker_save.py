@@ -1,4 +1,4 @@
-"""The `manifest.json` of `docker save`: which images it has, and what each is made of."""
+"""The `manifest.json` of `docker save`: its images and their parts."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pushsafe.sources.archive.files import SAVE_AGAIN, Store, Stretch
 from pushsafe.sources.archive.layout import CONFIG_LIMIT, read, whole
 
 MANIFEST = "manifest.json"
-"""moby `image/tarexport/tarexport.go`; that of the OCI specification has other names."""
+"""moby `image/tarexport/tarexport.go`; an OCI layout has other files."""
 _LIMIT = 32 << 20
 
 
 class Saved(NamedTuple):
-    """An image of the list: the member with its config, its names, the members with its layers."""
+    """An image of the list: its config's member, its names, and its layers' members."""
 
     config: str
     names: tuple[str, ...]
@@ -26,7 +26,7 @@ class Saved(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """What an image is made of; `config` is the config's bytes."""
+    """The parts of an image; `config` is the config's bytes."""
 
     config: bytes
     config_digest: str
@@ -36,7 +36,7 @@ class Contents(NamedTuple):
 
 
 def saved_in(store: Store) -> tuple[Saved, ...]:
-    """All images of the list, none where there is no list. Raises UsageError."""
+    """The images of the list; none if there is no list. Raises UsageError."""
     if store.find(MANIFEST) is None:
         return ()
     try:
@@ -49,7 +49,7 @@ def saved_in(store: Store) -> tuple[Saved, ...]:
 
 
 def contents_of(saved: Saved, store: Store) -> Contents:
-    """What an image is made of, as far as it can be told without reading layers. Raises UsageError."""
+    """The parts of an image, without reading its layers. Raises UsageError."""
     stretch = _member(store, saved.config)
     config, digest = _config(stretch)
     try:
@@ -66,9 +66,9 @@ def contents_of(saved: Saved, store: Store) -> Contents:
 
 
 def config_digest_of(saved: Saved, store: Store) -> str:
-    """By the config's content; empty where that is not there. Raises UsageError.
+    """The digest of the config's content; empty if it is missing. Raises UsageError.
 
-    Most programs name a config by its digest, but a name proves nothing: docker load, skopeo and crane leave it aside.
+    Most programs name the config by its digest, but as in docker load, skopeo and crane, the name proves nothing.
     """
     return "" if store.find(saved.config) is None else _config(_member(store, saved.config))[1]
 

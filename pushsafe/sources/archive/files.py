@@ -1,4 +1,4 @@
-"""The bytes of an archive: open files, folders, and unnamed temporary files."""
+"""The bytes of an archive: named and open files, folders, and unnamed temporary files."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from pushsafe.oci.manifest import Blob
 from pushsafe.runtime.redact import clean
 
 PART = 1 << 20
-"""Bytes read at a time: more makes nothing faster, and memory is kept for each thread."""
+"""Bytes per read: more is no faster, and each thread keeps a buffer."""
 
 
 def shown(path: str | Path) -> str:
-    """A file's name as the user wrote it, fit for a message."""
+    """A path for a message."""
     return clean(str(path), limit=1000)
 
 
 class NamedFile:
-    """A file that is opened anew for every reading, and is what it names all in all."""
+    """A whole file, opened anew for every read."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def descriptor(self, size: int) -> int:
-        """A descriptor of the caller's own. Raises OSError, or ContentBroken where the file has another size."""
+        """A new descriptor. Raises OSError, or ContentBroken where the file has another size."""
         descriptor = open_regular(self._path)
         try:
             found = os.fstat(descriptor)
@@ -48,7 +48,7 @@ class NamedFile:
 
 
 class OpenFile:
-    """A file that stays open until `close`: what is read is what was opened, whatever its name comes to mean."""
+    """A file that stays open until `close`, whatever becomes of its name."""
 
     def __init__(self, descriptor: int, file: str) -> None:
         self._descriptor = descriptor
@@ -56,7 +56,7 @@ class OpenFile:
         self._lock = threading.Lock()
 
     def descriptor(self, _size: int) -> int:
-        """As NamedFile does it; a second one of the same file, so that `close` disturbs no reader."""
+        """A duplicate, so that `close` disturbs no reader. Raises as NamedFile's."""
         with self._lock:
             if self._descriptor < 0:
                 raise ContentBroken(f"{self._file}: it was closed before it was read")
@@ -71,7 +71,7 @@ class OpenFile:
 
 @dataclass(frozen=True)
 class Stretch:
-    """`size` bytes of a file from `offset` on, or bytes that are no file's; `file` names it for people."""
+    """`size` bytes of a file at `offset`, or bytes in memory; `file` is its name in messages."""
 
     source: NamedFile | OpenFile | bytes
     offset: int
@@ -79,7 +79,7 @@ class Stretch:
     file: str
 
     def parts(self) -> Iterator[memoryview]:
-        """All of it in parts of at most 1 MiB; each holds until the next one is asked for. Raises ContentBroken."""
+        """The bytes in parts of at most 1 MiB, each valid until the next one is read. Raises ContentBroken."""
         if isinstance(self.source, bytes):
             yield from (memoryview(self.source)[at : at + PART] for at in range(0, self.size, PART))
             return
@@ -93,15 +93,15 @@ class Stretch:
             raise ContentBroken(f"{self.file}: it cannot be read: {reason(error)}") from None
 
     def _read(self, descriptor: int) -> Iterator[memoryview]:
-        # From a page's begin: some processors (AMD's of family 25) copy five times slower to what lies a few bytes
-        # behind its source, both seen within their pages, as the bytes of a large bytearray do.
+        # Page-aligned, as a large bytearray is not: some processors (AMD family 25) copy five times slower to an
+        # address whose offset in its page is a few bytes behind the source's.
         buffer = memoryview(mmap.mmap(-1, min(PART, self.size) or 1))
         for begin in range(0, self.size, PART):
             part = buffer[: self.size - begin]
             read = 0
-            # Every part but the last is full, whatever a file system gives at a time: packing depends on it.
+            # Every part but the last is full, even after short reads: compression depends on it.
             while read < len(part):
-                # `preadv` has no position of its own that threads could disturb, and fills the buffer that is there.
+                # `preadv` needs no file position, which threads would share, and fills our buffer.
                 count = os.preadv(descriptor, [part[read:]], self.offset + begin + read)
                 if not count:
                     raise ContentBroken(f"{self.file}: it ends after {begin + read} bytes, and had {self.size}")
@@ -109,17 +109,17 @@ class Stretch:
             yield part
 
     def whole(self) -> bytes:
-        """All of it; for what is known to be small. Raises ContentBroken."""
+        """All bytes of a small stretch. Raises ContentBroken."""
         return b"".join(map(bytes, self.parts()))
 
     def beginning(self, count: int) -> bytes:
-        """Its first bytes, or all of it where there are fewer. Raises ContentBroken."""
+        """The first `count` bytes, or fewer. Raises ContentBroken."""
         return bytes(next(self.parts(), b"")[:count])
 
 
 @dataclass(frozen=True)
 class StoredBlob:
-    """A blob and the stretch where its bytes are (an `oci.content.Content`)."""
+    """A blob and its bytes (an `oci.content.Content`)."""
 
     blob: Blob
     stretch: Stretch
@@ -133,7 +133,7 @@ class StoredBlob:
 
 
 def open_regular(path: Path) -> int:
-    """A descriptor to read with; a pipe does not keep us waiting for a writer. Raises OSError."""
+    """A descriptor for reading; opening a pipe does not wait for a writer. Raises OSError."""
     return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | getattr(os, "O_NOCTTY", 0))
 
 
@@ -156,25 +156,25 @@ def open_archive(path: Path) -> tuple[int, int]:
 
 
 class Store(Protocol):
-    """Files by the names that a layout gives them, such as `blobs/sha256/HEX`."""
+    """Files by their names in a layout, such as `blobs/sha256/HEX`."""
 
     def find(self, name: str) -> Stretch | None:
-        """The file of that name, or None where there is none. Raises UsageError where it cannot be used."""
+        """The file of that name, or None. Raises UsageError for an unusable one."""
 
     def shown(self, name: str) -> str:
-        """How a message names a file, also one that is not there."""
+        """The name of a file, or of a missing one, in messages."""
 
     def close(self) -> None: ...
 
 
 class Folder:
-    """A folder; nothing of it stays open."""
+    """A folder as a store."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def find(self, name: str) -> Stretch | None:
-        """A link to a file is as good as the file: builds that keep their results by content make folders of links."""
+        """As in `Store`. Links are followed: content-addressed builds make folders of links."""
         path = self._path / name
         try:
             found = path.stat()
@@ -195,7 +195,7 @@ class Folder:
 
 
 def temporary() -> int:
-    """The descriptor of a new one in the folder that TMPDIR names. Raises UsageError."""
+    """A descriptor of a new unnamed file in TMPDIR's folder. Raises UsageError."""
     try:
         with tempfile.TemporaryFile(buffering=0, prefix="pushsafe-") as file:
             return os.dup(file.fileno())
@@ -204,7 +204,7 @@ def temporary() -> int:
 
 
 def write(descriptor: int, content: memoryview | bytes, what: str, needed: int = 0) -> int:
-    """Append all of it; `needed` is how many bytes it can be in all, 0 where nobody knows. Raises UsageError."""
+    """Append `content`; `needed` is the most bytes of the whole file, 0 for unknown. Raises UsageError."""
     rest = memoryview(content)
     try:
         while rest:
@@ -218,18 +218,17 @@ def write(descriptor: int, content: memoryview | bytes, what: str, needed: int =
     return len(content)
 
 
+# How to fix what is wrong with ...
 _ELSEWHERE = "make room there, or let TMPDIR name a folder on another disk"
-
-
+# ... an image layout and its content:
 AGAIN = "write it again with the tool that made it, or copy it again if it was copied"
-"""Of an image layout, and whatever is in it."""
+# ... a file of `docker save`:
 SAVE_AGAIN = "save the image again, or copy the file again if it was copied"
-"""Of what `docker save` wrote."""
+# ... a tar file of any content:
 COPY_AGAIN = "write it again, or copy it again if it was copied"
-"""Of a tar file, whatever is in it."""
+# ... a manifest of the first schema:
 PULL_AGAIN = "pull the image with a newer tool, which converts it, and write it again"
-"""Of a manifest of the first schema."""
+# ... something in a layout that is no image:
 NO_IMAGE = "name an image or an index of images; layers, build caches and the like are not images"
-"""Of what a layout holds besides."""
+# ... an index that is too large for one image:
 BY_DIGEST = "name the image that is meant within it, by --platform or by its digest"
-"""Of what leads to more than an image can have."""

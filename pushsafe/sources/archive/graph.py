@@ -1,4 +1,4 @@
-"""All that goes with an image of a layout: manifests in levels, what refers to them, and companions."""
+"""Everything that belongs to an image of a layout: its manifests, their referrers, and companions."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from pushsafe.sources.archive.layout import INDEX, Layout, check_depth, name_of,
 
 _IN_PARTS = "copy the image into a layout of its own, and name that"
 _MOST, _MOST_READ = 1000, 20_000
-"""Manifests of one image, and of all that are looked at for what refers to it."""
+"""Manifests of one image, and those searched for its referrers."""
 
 
 def package_of(layout: Layout, root: Descriptor) -> Package:
-    """The image with everything that a registry needs for it. Raises UsageError, which names the file at fault."""
+    """The image with everything that a registry needs for it. Raises UsageError, which names the bad file."""
     tree = _Tree(layout)
     tree.add(root, INDEX)
     around = tuple(_about_it(tree))
@@ -32,13 +32,13 @@ def package_of(layout: Layout, root: Descriptor) -> Package:
         one: {subjects[one], *(child.digest for child in manifest.children)} for one, manifest in tree.manifests.items()
     }
     wanted = _needed_by(root.digest, needs)
-    # A companion is put under its tag, and that is enough unless another manifest needs it.
+    # A companion is pushed by its tag only, unless another manifest needs it.
     needed = wanted.union(*needs.values(), (one for one, subject in subjects.items() if subject))
     alone = {one.content.digest for one in companions} - needed
     in_order = in_levels(needs)
     levels = [[tree.manifests[one].content for one in level if one in wanted] for level in in_order]
     later = [tree.manifests[one].content for level in in_order for one in level if one not in wanted | alone]
-    # Those of the image itself, too: where a registry keeps no list of what refers to what, whoever pushes has to.
+    # Those of the image itself, too: the client keeps the list of referrers where the registry keeps none.
     own = (one for level in levels for one in level if subjects[one.digest])
     referrers = (Referrer(one, subjects[one.digest]) for one in (*own, *later))
     put = tuple(map(tuple, filter(None, levels)))
@@ -46,7 +46,7 @@ def package_of(layout: Layout, root: Descriptor) -> Package:
 
 
 def _needed_by(root: str, needs: Mapping[str, Collection[str]]) -> set[str]:
-    """A manifest and all that a registry has to hold before it."""
+    """A manifest and those that a registry must hold before it."""
     found, waiting = {root}, [root]
     while waiting:
         new = {one for one in needs[waiting.pop()] if one in needs and one not in found}
@@ -57,14 +57,14 @@ def _needed_by(root: str, needs: Mapping[str, Collection[str]]) -> set[str]:
 
 @dataclass
 class _Tree:
-    """Manifests with all that they name, by digest."""
+    """Manifests and the blobs that they name, by digest."""
 
     layout: Layout
     manifests: dict[str, Manifest] = field(default_factory=dict)
     contents: dict[str, StoredBlob] = field(default_factory=dict)
 
     def add(self, named: Descriptor, by: str, depth: int = 0) -> None:
-        """Take in what a descriptor names. Raises UsageError."""
+        """Add the manifest that a descriptor names, and all below it. Raises UsageError."""
         if named.digest in self.manifests:
             return
         manifest = self.layout.manifest(named, by)
@@ -75,15 +75,20 @@ class _Tree:
         for child in manifest.children:
             self.add(child, name, depth + 1)
         if len(self.manifests) >= _MOST:
-            raise UsageError(
-                f"{self.layout.store.shown(INDEX)}: it leads to more than {_MOST} manifests of one image", BY_DIGEST
-            )
+            where = self.layout.store.shown(INDEX)
+            raise UsageError(f"{where}: it leads to more than {_MOST} manifests of one image", BY_DIGEST)
         self.manifests[named.digest] = manifest
-        for blob, one in _blobs(manifest):
-            self._take(blob, one, name)
+        for one in (manifest.config, *manifest.layers):
+            if one is None:
+                continue
+            blob = Blob(one.digest, one.size, is_layer=one is not manifest.config)
+            stretch = self.layout.stretch(one, name)  # also of a known blob: this manifest may say another size
+            held = self.contents.get(blob.digest)
+            if held is None or (blob.is_layer and not held.blob.is_layer):
+                self.contents[blob.digest] = StoredBlob(blob, stretch)
 
     def _require_all(self, index: Manifest) -> None:
-        """Raises UsageError where any is missing: engines save what they have, and an index that names all."""
+        """Raise UsageError if a child is missing: engines save what they have, and an index that names everything."""
         store = self.layout.store
         missing: list[Descriptor] = []
         there: list[Descriptor] = []
@@ -99,22 +104,9 @@ class _Tree:
             f"what is there can be pushed alone, by --platform: {platforms}" if platforms else AGAIN,
         )
 
-    def _take(self, blob: Blob, named: Descriptor, by: str) -> None:
-        held = self.contents.get(blob.digest)
-        # Also where it is known: another manifest may say another size.
-        stretch = self.layout.stretch(named, by)
-        if held is None or (blob.is_layer and not held.blob.is_layer):
-            self.contents[blob.digest] = StoredBlob(blob, stretch)
-
-
-def _blobs(manifest: Manifest) -> Iterator[tuple[Blob, Descriptor]]:
-    for one in (manifest.config, *manifest.layers):
-        if one is not None:
-            yield Blob(one.digest, one.size, is_layer=one is not manifest.config), one
-
 
 def _about_it(tree: _Tree) -> Iterator[Referrer | Companion]:
-    """What is about any of the manifests, or about what is about them, each after its subject."""
+    """Everything that refers to the manifests, directly or not, each after its subject."""
     of_subject: dict[str, list[tuple[Descriptor, str, str]]] = {}
     for named, by, subject in _subjects(tree.layout):
         of_subject.setdefault(subject, []).append((named, by, ""))
@@ -129,7 +121,7 @@ def _about_it(tree: _Tree) -> Iterator[Referrer | Companion]:
             if named.digest in seen and not tag:
                 continue
             tree.add(named, by)
-            # Where it is an index, what it names comes with it.
+            # An index brings the manifests that it names.
             new = [digest for digest in tree.manifests if digest not in seen]
             seen.update(new)
             waiting.extend(new)
@@ -138,18 +130,18 @@ def _about_it(tree: _Tree) -> Iterator[Referrer | Companion]:
 
 
 def about(layout: Layout, subjects: Collection[str]) -> set[str]:
-    """The digests of what is about any of these. Raises UsageError."""
+    """The digests of everything that refers to any of these. Raises UsageError."""
     refers = ((named, subject) for named, _, subject in _subjects(layout))
     tagged = ((named, subject) for named, subject, _ in companions_of(layout))
     return {named.digest for named, subject in (*refers, *tagged) if subject in subjects}
 
 
 def _subjects(layout: Layout) -> Iterator[tuple[Descriptor, str, str]]:
-    """Every manifest of the layout that has a subject, who names it, and the subject's digest.
+    """Every manifest of the layout that has a subject, the name of its parent, and the subject's digest.
 
-    What is not there belongs to other images, which may be here in part only; but a fallback index says of whatever it
-    names that it refers to its image, and has to be whole. It comes first, as nothing else may say so of that. What is
-    there and damaged might be about this image. Raises UsageError.
+    A missing manifest belongs to another image, of which only a part may be here, and is skipped. Only what a fallback
+    index names must be there. Fallback indexes come first, as nothing else may name the subject of what they list. A
+    damaged manifest might refer to this image. Raises UsageError.
     """
     seen: set[str] = set()
     first = sorted(layout.entries, key=lambda named: not subject_of_list(named))
@@ -173,18 +165,18 @@ def _subjects(layout: Layout) -> Iterator[tuple[Descriptor, str, str]]:
 
 
 _ABOUT = re.compile(r"(?:.*:)?(sha256|sha512)-([0-9a-f]{64,128})(\.[\w.-]+)?", re.ASCII)
-"""Tags of what refers to another image (OCI distribution specification, `spec.md`, Referrers Tag Schema); with a suffix
-it is what cosign and regclient call signatures, attestations and the like. A repository may stand before it."""
+"""Tags of referrers (OCI distribution specification, `spec.md`, Referrers Tag Schema); cosign and regclient add a
+suffix for signatures, attestations and the like. A repository may precede it."""
 _OF_COSIGN = "dev.cosignproject.cosign/"
 _IMAGES = (f"{_OF_COSIGN}image", f"{_OF_COSIGN}imageIndex")
 _SUFFIXES = {f"{_OF_COSIGN}sigs": ".sig", f"{_OF_COSIGN}atts": ".att", f"{_OF_COSIGN}sboms": ".sbom"}
-"""Kinds of entries that `cosign save` writes, and the suffixes of the tags that `cosign load` gives them."""
+"""Kinds of entries of `cosign save`, and the suffixes of the tags that `cosign load` gives them."""
 _LONGEST = 128
 """Characters of a tag (OCI distribution specification, `spec.md`)."""
 
 
 class Tagged(NamedTuple):
-    """An entry of `index.json` about something else, its `subject`; no `tag` where registries can have none for it."""
+    """An entry of `index.json` about its `subject`; `tag` is empty if registries can have none for it."""
 
     named: Descriptor
     subject: str
@@ -192,23 +184,23 @@ class Tagged(NamedTuple):
 
 
 def tells_of_another(named: Descriptor) -> bool:
-    """Whether an entry is, by its name or kind, about another image."""
+    """Whether an entry refers to another image, by its name or kind."""
     return named.kind in _SUFFIXES or any(map(_ABOUT.fullmatch, named.names))
 
 
 def is_kept_beside(named: Descriptor) -> bool:
-    """Whether `cosign save` wrote it beside the image, under the image's name."""
+    """Whether `cosign save` wrote the entry under the name of its image."""
     return named.kind in _SUFFIXES
 
 
 def subject_of_list(named: Descriptor) -> str:
-    """What all refers to that a fallback index names; empty for anything else."""
+    """The subject of everything in a fallback index; empty for any other entry."""
     found = next((one for one in map(_ABOUT.fullmatch, named.names) if one and not one[3]), None)
     return f"{found[1]}:{found[2]}" if found else ""
 
 
 def companions_of(layout: Layout) -> Iterator[Tagged]:
-    """The manifests among the entries that have, or get, a tag made of their subject's digest."""
+    """The manifests among the entries whose tag is made of their subject's digest."""
     images: dict[tuple[str, ...], set[str]] = {}
     for one in layout.entries:
         if one.kind in _IMAGES:
@@ -221,7 +213,7 @@ def companions_of(layout: Layout) -> Iterator[Tagged]:
         for subject, suffix in sorted(by_name):
             yield _tagged(named, subject, suffix)
         if named.kind in _SUFFIXES and not by_name:
-            saved_with = images.get(named.names, set())  # by cosign; of several nobody can tell which
+            saved_with = images.get(named.names, set())  # by cosign; of several, unknown which
             yield _tagged(named, next(iter(saved_with)) if len(saved_with) == 1 else "", _SUFFIXES[named.kind])
 
 

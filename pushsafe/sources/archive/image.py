@@ -1,4 +1,4 @@
-"""An image that lies in files, opened: what it will be, what of it goes to a registry, and whether it is whole."""
+"""Images in files: what they will be, what goes to a registry, and whether they are intact."""
 
 from __future__ import annotations
 
@@ -32,10 +32,12 @@ from pushsafe.sources.archive.select import selected
 
 
 class LayoutImage:
-    """An image of an OCI image layout, byte for byte as it is there (a `push.ports.StoredImage`)."""
+    """An image of an OCI image layout, pushed byte for byte (a `push.ports.StoredImage`).
+
+    It is the entry's, or its part for the `wanted` platforms. Raises UsageError, which names the file.
+    """
 
     def __init__(self, layout: Layout, entry: Descriptor, wanted: Sequence[Platform]) -> None:
-        """The image of an entry, or what of it serves the `wanted` platforms. Raises UsageError, naming the file."""
         root = selected(layout, entry, wanted)
         self._store = layout.store
         self._package = package_of(layout, root)
@@ -62,10 +64,9 @@ class LayoutImage:
 
 
 class PackedImage:
-    """An image of `docker save` whose manifest is made here, once its layers are packed (a `push.ports.StoredImage`).
+    """An image of `docker save`: its layers are packed, and its manifest is made here (a `push.ports.StoredImage`).
 
-    The same archive makes the same manifest with the same version of isal (see `compress`): nothing goes into it but
-    what is in the archive.
+    The manifest depends on the archive and the version of isal only (see `compress`).
     """
 
     def __init__(self, store: Store, contents: Contents) -> None:
@@ -90,7 +91,7 @@ class PackedImage:
         return Package(((_manifest(config, layers),),), tuple(contents.values()))
 
     def check(self) -> None:
-        """Packing compares the layers with the digests that the config has of them."""
+        """Packing compares the layers with their digests in the config."""
 
     def close(self) -> None:
         self._packing.close()
@@ -98,7 +99,7 @@ class PackedImage:
 
 
 def _check(content: Content) -> None:
-    """Compare all of it with its digest. Raises UsageError, naming the file."""
+    """Compare a blob with its digest. Raises UsageError, which names the file."""
     seen = Checksum(content.blob)
     try:
         for part in content.parts():
@@ -110,8 +111,8 @@ def _check(content: Content) -> None:
 
 
 def _manifest(config: StoredBlob, layers: Sequence[Packed]) -> ManifestContent:
-    """Image manifest version 2, schema 2 (distribution `docs/content/spec/manifest-v2-2.md`), as engines push it; where
-    a layer is compressed by zstd, for which that has no name, one of OCI (image specification, `layer.md`)."""
+    """Image manifest version 2, schema 2 (distribution `docs/content/spec/manifest-v2-2.md`), as engines push it. A
+    zstd layer, for which it has no media type, makes it OCI's manifest (image specification, `layer.md`)."""
     is_oci = any(layer.compression is ZSTD for layer in layers)
     media_type, of_config, of_layer = (
         (OCI_MANIFEST, OCI_CONFIG, OCI_LAYER) if is_oci else (DOCKER_MANIFEST, DOCKER_CONFIG, DOCKER_LAYER)
@@ -131,8 +132,8 @@ def _manifest(config: StoredBlob, layers: Sequence[Packed]) -> ManifestContent:
 
 
 def _left(layout: Layout, entry: Descriptor, package: Package) -> int:
-    """How much stays behind that tells of what is pushed: attestations that the index names, and that refer to nothing,
-    and what refers to an index that does not go along itself."""
+    """How many referrers of the pushed image are left behind: attestations of the whole index, and what refers to an
+    index that is not pushed itself."""
     taken = {content.digest for level in package.levels for content in level}
     sent = taken.union(one.content.digest for one in package.referrers)
     sent.update(one.content.digest for one in package.companions)
@@ -147,7 +148,7 @@ def _left(layout: Layout, entry: Descriptor, package: Package) -> int:
 
 
 def _untagged(layout: Layout, package: Package) -> tuple[str, ...]:
-    """The digests of signatures and the like that stay behind as no tag can be made for them."""
+    """The digests of signatures and the like that are left behind because no tag can be made for them."""
     taken = {content.digest for level in package.levels for content in level}
     return tuple(one.named.digest for one in companions_of(layout) if not one.tag and one.subject in ("", *taken))
 
@@ -157,7 +158,7 @@ def _upcoming(layout: Layout, root: Descriptor) -> Upcoming:
     images = list(images_of(layout, manifest))
     platforms = tuple(dict.fromkeys(platform for _, platform in images if platform))
     versions = {layout.config(layout.manifest(named, INDEX)).version for named, _ in images}
-    # Of an index: what all of its images say of themselves is said of it.
+    # An index has the version that all of its images have.
     version = versions.pop() if len(versions) == 1 else ""
     config = manifest.config.digest if manifest.config and manifest.is_image else ""
     return Upcoming(platforms, root.digest, config=config, version=version)

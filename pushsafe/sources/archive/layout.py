@@ -1,4 +1,4 @@
-"""An OCI image layout: its documents read, each checked against what names it."""
+"""An OCI image layout: reads its documents, and checks each against the descriptor that names it."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ from pushsafe.sources.archive.files import AGAIN, BY_DIGEST, NO_IMAGE, PULL_AGAI
 MARKER, INDEX = "oci-layout", "index.json"
 """OCI image specification, `image-layout.md`."""
 _MARKER_LIMIT, _INDEX_LIMIT, _DOCUMENT_LIMIT = 1 << 16, 32 << 20, 4 << 20
-"""In bytes; the last is what registries take for a manifest (OCI distribution specification, `spec.md`)."""
+"""In bytes; the last is registries' limit for a manifest (OCI distribution specification, `spec.md`)."""
 CONFIG_LIMIT = 16 << 20
 _FIRST_SCHEMA = "application/vnd.docker.distribution.manifest.v1+"
 """distribution `docs/content/spec/deprecated-schema-v1.md`; signed or not."""
 
 
 class Layout:
-    """One layout. Every method raises UsageError, which names the file.
+    """An OCI image layout. Every method raises UsageError, which names the file.
 
-    What is asked for twice is read once; whoever asks for a document says in `by` what names it.
+    Documents are read once. `by` is the name, in messages, of the document that holds a descriptor.
     """
 
     def __init__(self, store: Store) -> None:
@@ -69,17 +69,17 @@ class Layout:
         return self._manifests[key]
 
     def made(self, document: Mapping[str, Any], media_type: str) -> Descriptor:
-        """Take in an index that is no file of the layout; it is read like any other from now on."""
+        """Add an index that is no file of the layout."""
         return self.taken(json.dumps(document, separators=(",", ":")).encode(), media_type)
 
     def taken(self, body: bytes, media_type: str) -> Descriptor:
-        """The same, byte for byte."""
+        """Add an index by its bytes."""
         named = ManifestContent(digest_of(body), media_type, body).descriptor
         self._manifests[named.digest, media_type] = manifest_of(body, named)
         return named
 
     def whole(self) -> Descriptor | None:
-        """`index.json` as an index, byte for byte; None where no registry would take it as that. Raises UsageError."""
+        """`index.json` as an index, byte for byte; None where no registry would accept it."""
         said = field(self._index, "mediaType")
         media_type = said if said in INDEX_TYPES else INDEX_TYPES[0]
         if said not in (None, "", media_type) or len(self._body) > _DOCUMENT_LIMIT:
@@ -90,15 +90,15 @@ class Layout:
             raise UsageError(f"{self.store.shown(INDEX)}: it {error}", AGAIN) from None
 
     def holds(self, named: Descriptor) -> bool:
-        """Whether what a descriptor names is here, right or not."""
-        return self.store.find(path_of(named.digest)) is not None or _came_along(named) is not None
+        """Whether the content of a descriptor is here, intact or not."""
+        return self.store.find(path_of(named.digest)) is not None or _embedded(named) is not None
 
     def holds_manifest(self, named: Descriptor) -> bool:
-        """Whether it is here, and a manifest or an index as far as its descriptor tells."""
+        """Whether it is here, and its descriptor does not rule out a manifest or an index."""
         return (not named.media_type or is_manifest(named.media_type)) and self.holds(named)
 
     def config(self, manifest: Manifest) -> ImageConfig:
-        """What the config of an image says; of an artifact's nothing is known."""
+        """An image's config; an empty one for an artifact."""
         named = manifest.config
         if named is None or not manifest.is_image:
             return ImageConfig()
@@ -111,10 +111,10 @@ class Layout:
         return self._configs[named.digest]
 
     def stretch(self, named: Descriptor, by: str) -> Stretch:
-        """Where the bytes are that a descriptor names, as many as it says."""
+        """The bytes that a descriptor names; their number is checked."""
         found = self.store.find(path_of(named.digest))
         if found is None:
-            if (data := _came_along(named)) is not None:
+            if (data := _embedded(named)) is not None:
                 found = Stretch(data, 0, len(data), f"{by}, data of {named.digest}")
             else:
                 self._refuse(named, f"it is not there, and {by} names it")
@@ -137,18 +137,18 @@ class Layout:
 
 
 def path_of(digest: str) -> str:
-    """Where a layout keeps what has this digest, which was found to be one: nothing of it leads elsewhere."""
+    """The path of a blob in a layout; the digest is a valid one, so the path stays within."""
     algorithm, _, encoded = digest.partition(":")
     return f"blobs/{algorithm}/{encoded}"
 
 
 def name_of(manifest: Manifest) -> str:
-    """How a message names what names something."""
+    """The name of a manifest in messages."""
     return f"the {'index' if manifest.is_index else 'manifest'} {manifest.content.digest}"
 
 
 def read(store: Store, name: str, limit: int) -> bytes:
-    """A document that nothing names the size of; `limit` in bytes. Raises UsageError."""
+    """A document of unknown size; `limit` in bytes. Raises UsageError."""
     found = store.find(name)
     if found is None:
         raise UsageError(f"{store.shown(name)}: it is not there", AGAIN)
@@ -158,7 +158,7 @@ def read(store: Store, name: str, limit: int) -> bytes:
 
 
 def whole(stretch: Stretch) -> bytes:
-    """All of its bytes; that they cannot be read is for the user to mend."""
+    """All bytes of a stretch. Raises UsageError."""
     try:
         return stretch.whole()
     except ContentBroken as error:
@@ -183,19 +183,19 @@ def _check_marker(store: Store) -> None:
 _OLDER = "write it with a tool or an option that makes version 1.0.0"
 
 
-def _came_along(named: Descriptor) -> bytes | None:
+def _embedded(named: Descriptor) -> bytes | None:
     data = named.data
     return data if data is not None and digest_of(data, named.digest) == named.digest else None
 
 
 _DEPTH = 8
-"""Indexes within indexes: nobody has more than two."""
+"""Indexes within indexes; no known image has more than two."""
 
 
 def images_of(layout: Layout, manifest: Manifest) -> Iterator[tuple[Descriptor, Platform | None]]:
-    """The images that an index leads to, each with its platform; an image alone is its own. Raises UsageError.
+    """The images of an index, or the image itself, each with its platform. Raises UsageError.
 
-    Nothing but indexes is read where they say all that is asked. One that is named for two platforms comes twice.
+    Images are read only if their index lacks something. One that is named for two platforms comes twice.
     """
     if not manifest.is_index:
         yield manifest.content.descriptor, layout.config(manifest).platform
@@ -216,7 +216,7 @@ def images_of(layout: Layout, manifest: Manifest) -> Iterator[tuple[Descriptor, 
 
 
 def indexes_of(layout: Layout, root: Manifest) -> Iterator[Manifest]:
-    """An index and all that it leads to, each once, the outer ones first. Raises UsageError."""
+    """An index and those within it, each once, the outer ones first. Raises UsageError."""
     seen = {root.content.digest}
     waiting = deque([(root, 0)])
     while waiting:
@@ -233,7 +233,7 @@ def indexes_of(layout: Layout, root: Manifest) -> Iterator[Manifest]:
 
 
 def parts_of(layout: Layout) -> set[str]:
-    """The digests of all that indexes among the entries lead to, as far as those are there. Raises UsageError."""
+    """The digests of everything in the entries' indexes, as far as those are present. Raises UsageError."""
     found: set[str] = set()
     waiting = [(entry, INDEX) for entry in layout.entries]
     while waiting:
@@ -248,7 +248,7 @@ def parts_of(layout: Layout) -> set[str]:
 
 
 def only_image(layout: Layout, entry: Descriptor) -> Manifest | None:
-    """The manifest that an entry names, or its index alone does; None where that names more. Raises UsageError."""
+    """The entry's manifest, or the only one in its index; None where that has more. Raises UsageError."""
     manifest, depth = layout.manifest(entry, INDEX), 0
     while manifest.is_index:
         check_depth(layout, depth)

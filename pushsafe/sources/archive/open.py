@@ -1,4 +1,4 @@
-"""Opens the image that a path and a reference within it name, in a layout or in what `docker save` wrote."""
+"""Opens the image that a path and a reference name, in a layout or a file of `docker save`."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from pushsafe.sources.archive.layout import INDEX, MARKER, Layout, name_of, only
 from pushsafe.sources.archive.select import candidates, entry_of, form_of, listed_names, normal, unlike, whole_names
 
 _OF_SKOPEO = ("version", "manifest.json")
-"""What such a folder has (containers/image `directory/directory_dest.go`)."""
+"""Files of skopeo's `dir:` (containers/image `directory/directory_dest.go`)."""
 
 
 def open_folder(archive: Archive, platforms: tuple[Platform, ...], hint: str) -> StoredImage:
-    """An image of an OCI image layout. `hint` says how a place of this kind is named."""
+    """An image of an OCI image layout. `hint` shows the syntax of a place."""
     return _opened(archive, platforms, hint, _folder, _layout_image)
 
 
 def open_tar(archive: Archive, platforms: tuple[Platform, ...], hint: str) -> StoredImage:
-    """The same of a layout in a tar file."""
+    """An image of a layout in a tar file."""
     return _opened(archive, platforms, hint, _tar, _layout_image)
 
 
 def open_saved(archive: Archive, platforms: tuple[Platform, ...], hint: str) -> StoredImage:
-    """The same of what `docker save` wrote."""
+    """An image of a `docker save` file."""
     return _opened(archive, platforms, hint, _tar, saved_image)
 
 
@@ -82,7 +82,7 @@ def _tar(path: Path) -> Store:
 
 
 def split(archive: Archive, hint: str) -> tuple[Path, str]:
-    """The longest path that is there, and the REF after it, which may be empty. Raises UsageError."""
+    """The longest existing path, and the REF after it, which may be empty. Raises UsageError."""
     kind, place = archive
     if not place.strip():
         raise UsageError(f"{kind}: names no file", hint)
@@ -94,14 +94,14 @@ def split(archive: Archive, hint: str) -> tuple[Path, str]:
         except PermissionError as error:
             denied = denied or reason(error)
         except (OSError, ValueError):
-            continue  # A name that no file can have is one that is not there.
+            continue  # missing, or no possible file name
     if denied:
         raise UsageError(f"{shown(place)}: it cannot be read: {denied}", "let this user read it, and its folders")
     raise UsageError(f"{shown(place)}: there is no such file or folder", hint)
 
 
 def _ways(place: str) -> Iterator[tuple[str, str]]:
-    """Every way to split it, the longest path first; a REF holds colons and slashes of its own."""
+    """Every way to split a place, the longest path first: a REF may hold colons and slashes."""
     yield place, ""
     end = len(place)
     while (end := place.rfind(":", 0, end)) >= 0:
@@ -109,13 +109,12 @@ def _ways(place: str) -> Iterator[tuple[str, str]]:
 
 
 def _layout_image(store: Store, ref: str, archive: Archive, place: str, wanted: Sequence[Platform]) -> LayoutImage:
-    """The image that REF names, or the only one; `place` is the path. Raises UsageError."""
     layout = Layout(store)
     return LayoutImage(layout, entry_of(layout, ref, archive, place, wanted), wanted)
 
 
 class _Indexed(NamedTuple):
-    """An image that the index of OCI names."""
+    """An image of the OCI index."""
 
     names: tuple[str, ...]
     layout: Layout
@@ -127,7 +126,7 @@ class _Indexed(NamedTuple):
 
 
 class _Listed(NamedTuple):
-    """An image that docker's list names, and the index maybe, too."""
+    """An image of docker's list, and its entry in the OCI index, if any."""
 
     names: tuple[str, ...]
     saved: Saved
@@ -166,13 +165,10 @@ def saved_image(
     return PackedImage(store, contents)
 
 
-# ---------------------------------------------------------------------- which
-
-
 def _candidates(saved: Sequence[Saved], store: Store, layout: Layout | None) -> list[_Candidate]:
-    """All images, each once: those of the list, and those of the index besides.
+    """All images of list and index, each once.
 
-    containerd lists no index of several, and other tools list an image once for each of its names.
+    containerd does not list an index of several images, and other tools list an image once for each name.
     """
     listed = _listed(saved, store)
     if layout is None:
@@ -184,7 +180,7 @@ def _candidates(saved: Sequence[Saved], store: Store, layout: Layout | None) -> 
     for entry in candidates(layout):
         if entry.digest not in known:
             entries.setdefault(entry.digest, []).append(entry)
-    # What neither config nor digest tells to be an image of the list may be one by its name.
+    # An entry that matches no listed image by config may match one by name.
     unmatched = {normal(name): number for number, one in enumerate(listed) if not one.indexed for name in one.names}
     unmatched.pop("", None)
     others: list[_Candidate] = []
@@ -202,7 +198,7 @@ def _candidates(saved: Sequence[Saved], store: Store, layout: Layout | None) -> 
 
 def _listed(saved: Iterable[Saved], store: Store) -> list[_Listed]:
     found: dict[tuple[str, tuple[str, ...]], _Listed] = {}
-    digests: dict[str, str] = {}  # by the names of configs: a list may name one many times
+    digests: dict[str, str] = {}  # by config name: a list may repeat one
     for one in saved:
         digest = digests[one.config] = digests.get(one.config) or config_digest_of(one, store)
         key = digest or one.config, one.layers
@@ -212,7 +208,7 @@ def _listed(saved: Iterable[Saved], store: Store) -> list[_Listed]:
 
 
 def _by_config(layout: Layout) -> dict[str, list[Descriptor]]:
-    """The entries of the index that lead to each config, as far as what they name is there. Raises UsageError."""
+    """The index entries that lead to each config, as far as they are present. Raises UsageError."""
     found: dict[str, list[Descriptor]] = {}
     leads_to: dict[str, set[str]] = {}
     for entry in layout.entries:
@@ -240,7 +236,7 @@ def _configs(layout: Layout, entry: Descriptor) -> set[str]:
 
 
 def _indexed_as(one: _Listed, entries: Sequence[Descriptor], layout: Layout) -> _Indexed | None:
-    """The entry of those that lead to its config which has one of its names, or else the first."""
+    """Of the entries that lead to an image's config, the one with its name, or else the first."""
     names = set(map(normal, one.names))
     entry = min(entries, key=lambda entry: names.isdisjoint(whole_names(entry)), default=None)
     return None if entry is None else _Indexed((), layout, entry)
@@ -252,7 +248,7 @@ def _chosen(found: Sequence[_Candidate], ref: str, where: str, archive: Archive,
     form = form_of(archive, place)
     by_number = form_of(archive, place, "@0")
     if ref.startswith("@") and ref[1:].isascii() and ref[1:].isdigit():
-        # The number's length first: Python refuses to read very long ones.
+        # The length first: Python refuses very long numbers.
         if len(ref) > 9 or int(ref[1:]) >= len(found):
             count = f"{len(found)} images, counted from @0," if len(found) > 1 else "1 image, which is @0,"
             raise UsageError(f"{where}: it has {count} and no {clean(ref)}", f"name one: {form}")
@@ -270,7 +266,7 @@ def _chosen(found: Sequence[_Candidate], ref: str, where: str, archive: Archive,
 
 
 def _numbered(found: Iterable[tuple[int, _Candidate]]) -> str:
-    """Every name with the number that its image can be asked for by."""
+    """Every name with the number of its image."""
     return listed_names([f"@{number} {name}".rstrip() for number, one in found for name in one.names or ("",)])
 
 
@@ -279,14 +275,11 @@ def _is_named(one: _Candidate, ref: str) -> bool:
     return ref in (*one.names, *one.digests) or (bool(meant) and meant in map(normal, one.names))
 
 
-# ---------------------------------------------------------------------- what of it
-
-
 def _is_to_be_packed(indexed: _Indexed, config_digest: str) -> bool:
-    """Whether its layers are there as tars only, as the classic store saves them, and nothing else goes with it.
+    """Whether all layers are plain tars, as the classic store saves them, and nothing refers to the image.
 
-    Packed, it gets another digest: what attests it or refers to it would be about nothing any more. A registry takes
-    layers that are no more than tars as well, and engines push them so. Raises UsageError.
+    Packing changes its digest, and referrers and attestations would lose their subject. Registries accept plain tars as
+    well, and engines push them so. Raises UsageError.
     """
     _, layout, entry = indexed
     image = only_image(layout, entry) if layout.holds_manifest(entry) else None

@@ -1,4 +1,4 @@
-"""Chooses the image of an OCI layout, and the platforms of it, that are to be pushed."""
+"""Selects the image of an OCI layout to push, and its platforms."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SHOWN = 10
 def entry_of(layout: Layout, ref: str, archive: Archive, place: str, wanted: Sequence[Platform] = ()) -> Descriptor:
     """The entry of `index.json` that REF names, or the only one; `place` is the path. Raises UsageError.
 
-    Of several it is what serves the `wanted` platforms, where the entries themselves say for which they are.
+    Several entries are narrowed to the `wanted` platforms, by the platforms that the entries name.
     """
     found = list(_named(layout.entries, ref)) if ref else candidates(layout)
     if not ref and (whole := _whole(layout)):
@@ -47,7 +47,7 @@ def entry_of(layout: Layout, ref: str, archive: Archive, place: str, wanted: Seq
 
 
 def _together(layout: Layout, found: Sequence[Descriptor], wanted: Sequence[Platform]) -> Descriptor | None:
-    """The entry for the one platform that is wanted, or an index of those for several; None where that is not clear."""
+    """The entry for the one wanted platform, or an index for several; None if ambiguous."""
     parts: dict[str, Descriptor] = {}
     for platform in wanted:
         matching = {one.digest: one for one in found if one.platform and same(one.platform, platform)}
@@ -62,8 +62,8 @@ def _together(layout: Layout, found: Sequence[Descriptor], wanted: Sequence[Plat
 
 
 def _whole(layout: Layout) -> Descriptor | None:
-    """`index.json` itself where it is the index of an image for several platforms: none of its entries has a name, and
-    each is for a platform of its own, or attests one (go-containerregistry `pkg/v1/layout/write.go` writes it so).
+    """`index.json` itself if it is the index of a multi-platform image: its entries have no names, and each is for a
+    platform of its own or an attestation (as go-containerregistry `pkg/v1/layout/write.go` writes it).
     """
     images = [one for one in layout.entries if not one.attestation]
     known = [(one.digest, one.platform) for one in images if one.platform and one.media_type in MANIFEST_TYPES]
@@ -74,7 +74,7 @@ def _whole(layout: Layout) -> Descriptor | None:
 
 
 def form_of(archive: Archive, place: str, ref: str = "REF") -> str:
-    """How an image of it is named, fit for a shell."""
+    """The option that names an image of an archive, quoted for a shell."""
     return f"--from {shlex.quote(f'{archive.kind}:{clean(place)}:{ref}')}"
 
 
@@ -87,14 +87,14 @@ def _named(entries: Sequence[Descriptor], ref: str) -> Iterator[Descriptor]:
 
 
 def whole_names(one: Descriptor) -> set[str]:
-    """What it is called in full, as docker means it: podman writes that where others write the tag."""
+    """An entry's full names, as docker reads them; podman writes one where others write the tag."""
     whole = [one.whole_name, one.name if "/" in one.name else ""]
     return {normal(name) for name in whole if name} - {""}
 
 
 def candidates(layout: Layout) -> list[Descriptor]:
-    """What may be meant where nothing is said: what refers to another image is not, if there is anything else, and
-    neither is what another entry leads to, unless somebody gave it a name (oras lists every manifest that it copies).
+    """The entries that may be meant without a REF: none that refer to another image, if there are others, and no parts
+    of other entries unless they have a name (oras lists every manifest that it copies).
     """
     entries = list(layout.entries)
     if len({one.digest for one in entries}) < 2:
@@ -105,18 +105,18 @@ def candidates(layout: Layout) -> list[Descriptor]:
 
 
 def _refers(layout: Layout, named: Descriptor) -> bool:
-    """What is not there may be meant, and the message of that is for who means it. Raises UsageError if damaged."""
+    """Whether an entry refers to another image. A missing one stays a candidate, to be reported if it is meant."""
     return layout.holds_manifest(named) and bool(layout.manifest(named, INDEX).subject)
 
 
 def normal(name: str) -> str:
-    """A name written out as docker means it; empty if it is none."""
+    """A name written out as docker reads it; empty for an invalid one."""
     found = parse(name)
     return "" if isinstance(found, BadReference) else str(found)
 
 
 def listed_names(names: Sequence[str]) -> str:
-    """Some names for a sentence, and how many more there are."""
+    """Up to ten names for a sentence, and the number of the others."""
     names = list(dict.fromkeys(names))
     more = [f"and {len(names) - _SHOWN} more"] if len(names) > _SHOWN else []
     return ", ".join([*(clean(name, limit=200) for name in names[:_SHOWN]), *more])
@@ -127,14 +127,14 @@ def _names(entries: Iterable[Descriptor]) -> list[str]:
 
 
 def _told_apart(entries: Sequence[Descriptor]) -> list[str]:
-    """Their names, and the digests of those that share one."""
+    """The entries' names, with digests where names are shared."""
     named = {one.digest: one for one in reversed(entries)}
     often = Counter(_names(named.values()))
     return [f"{name} ({one.digest})" if often[name] > 1 else name for one in entries for name in _names([one])]
 
 
 def _ways(found: Sequence[Descriptor], archive: Archive, place: str) -> str:
-    """How to say which of several is meant, or that all of them are."""
+    """How to name one of several images, or all of them."""
     named = {one.digest: one for one in found}
     shared = len(set(_names(named.values()))) < len(named)
     ways = f"say which{', by its digest' if shared else ''}: {form_of(archive, place, 'DIGEST' if shared else 'REF')}"
@@ -145,14 +145,14 @@ def _ways(found: Sequence[Descriptor], archive: Archive, place: str) -> str:
 
 
 _Key = tuple[str, Platform | None]
-"""What tells the images of an index apart: one may be named for several platforms."""
+"""The identity of an image in an index: one digest may be named for several platforms."""
 
 
 def selected(layout: Layout, root: Descriptor, wanted: Sequence[Platform]) -> Descriptor:
-    """What a push of the `wanted` platforms is of; what only the others need is not read.
+    """The part of the root for the `wanted` platforms; the other platforms are not read.
 
-    It is the root where no platform is named or all that it has are, the image itself where it is one, else an index
-    made here. Raises UsageError, which lists the platforms there are.
+    It is the root for no or for all platforms, an image for a single one, else an index made here. Raises UsageError,
+    which lists the platforms there are.
     """
     if not wanted:
         return root
@@ -167,7 +167,7 @@ def selected(layout: Layout, root: Descriptor, wanted: Sequence[Platform]) -> De
 
 
 def unlike(where: str, wanted: Iterable[Platform], there: Iterable[Platform]) -> UsageError:
-    """What is said where an image is asked for platforms that it is not for."""
+    """The error for platforms that an image does not have."""
     held = listed(there)
     said = f"it is for {held}" if held else "it names no platform"
     return UsageError(
@@ -176,7 +176,7 @@ def unlike(where: str, wanted: Iterable[Platform], there: Iterable[Platform]) ->
 
 
 def _chosen(layout: Layout, there: Iterable[_Key], wanted: Sequence[Platform]) -> list[_Key]:
-    """One image for each platform, each once."""
+    """One image for each wanted platform."""
     where = layout.store.shown(INDEX)
     told = [(digest, platform) for digest, platform in there if platform]
     found: dict[_Key, None] = {}
@@ -198,9 +198,9 @@ def _chosen(layout: Layout, there: Iterable[_Key], wanted: Sequence[Platform]) -
 
 
 def _part_of(layout: Layout, root: Manifest, chosen: frozenset[_Key]) -> dict[str, Any]:
-    """The root's document with the chosen images alone and what attests them, in their order.
+    """The root's document with only the chosen images and their attestations, in their order.
 
-    Nothing goes into it but what the indexes and configs say: the same files make the same index.
+    It depends on the files only: the same files make the same index.
     """
     digests = {digest for digest, _ in chosen}
     rows = {
@@ -214,7 +214,7 @@ def _part_of(layout: Layout, root: Manifest, chosen: frozenset[_Key]) -> dict[st
 
 
 def _rows(layout: Layout, index: Manifest) -> Iterator[tuple[_Key, Descriptor]]:
-    """What an index names; completed by what the image says of itself where the index does not say it all."""
+    """The rows of an index; an incomplete one is completed from its image."""
     for child in index.children:
         if child.attestation or child.says_all:
             yield (child.digest, child.platform), child

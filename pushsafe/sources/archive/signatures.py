@@ -1,4 +1,4 @@
-"""Signatures and the like that registries find by a tag of their own, put beside the image and never over others."""
+"""Pushes signatures and the like, which have tags of their own, without replacing others."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from pushsafe.push.verify import TagVerifier
 def accompany(
     fact: Facts, companion: Companion, gateways: Gateways, verifier: TagVerifier, retry_policy: RetryPolicy
 ) -> Along:
-    """Let a companion's tag in the repository of a fact name it, and read it back; what the tag names then.
+    """Push a companion by its tag to the repository of a fact, and read it back; the result names the tag's digest.
 
-    Nothing is lost that the tag names already: a registry whose own holds all of it keeps that, and where each has
-    something that the other lacks, neither takes the other's place. Raises Ended.
+    A tag whose content includes the companion's stays as it is. If each has something that the other lacks, neither
+    replaces the other. Raises Ended.
     """
     own = fact._replace(reference=fact.reference._replace(tag=companion.tag))
     try:
@@ -48,8 +48,8 @@ def accompany(
 
 
 def _kept(own: Facts, companion: Companion, gateways: Gateways, retry_policy: RetryPolicy) -> str:
-    """The digest of what the tag names if that has all of the companion; empty where it has nothing else. Raises Ended
-    where it has."""
+    """The digest that the tag names if its content includes the companion's; empty if the companion may replace it.
+    Raises Ended for anything else."""
     target, registry = own.repository, gateways.registry()
     now = registry.manifest(*target, retry_policy=retry_policy)
     if isinstance(now, Evidence):
@@ -81,8 +81,8 @@ def _put(own: Facts, companion: Companion, gateways: Gateways, retry_policy: Ret
 
 
 def _parts(content: ManifestContent) -> frozenset[str]:
-    """The layers of a manifest, or the manifests of an index, each with all that is said of it: the signature itself is
-    an annotation. Empty where it cannot be read."""
+    """The descriptors of a manifest's layers or an index's manifests, with annotations, as these hold the signature.
+    Empty where they cannot be read."""
     try:
         document = document_of(content.body)
         listed = entries_of(document, "manifests" if content.media_type in INDEX_TYPES else "layers")
@@ -92,7 +92,7 @@ def _parts(content: ManifestContent) -> frozenset[str]:
 
 
 def about(outcome: Outcome, what: Companion | Referrer) -> Outcome:
-    """The same, saying that it is not the image which was refused."""
+    """The outcome, with a message that it is not the image which was refused."""
     said = f"{_what(what)} was refused"
     if isinstance(outcome, Denied):
         return outcome._replace(denial=outcome.denial._replace(summary=f"{said}: {outcome.denial.summary}"))

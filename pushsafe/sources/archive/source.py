@@ -1,4 +1,4 @@
-"""An image that lies in files as the source of tags: what a registry lacks of it is sent from here, by no engine."""
+"""An image in files as a source: what a registry lacks of it is sent without an engine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import product
 
-from pushsafe.model.credentials import Repository
 from pushsafe.model.errors import RegistryUnreachable
 from pushsafe.model.evidence import Evidence
 from pushsafe.model.facts import Facts, Upcoming
@@ -30,11 +29,11 @@ from pushsafe.push.verify import TagVerifier
 from pushsafe.sources.archive.signatures import about, accompany
 
 _Asked = dict[tuple[str, str], "Future[bool]"]
-"""Whether a repository holds a blob, by the name of the one and the digest of the other."""
+"""Whether a repository holds a blob, by the repository's name and the blob's digest."""
 
 
 class ArchiveSource(Source):
-    """One image, under any number of tags."""
+    """An image in files, under any number of tags."""
 
     def __init__(self, request: PushRequest, archive: Archive, gateways: Gateways, pool: ThreadPoolExecutor) -> None:
         super().__init__(request, gateways, pool)
@@ -47,17 +46,17 @@ class ArchiveSource(Source):
         return tuple(fact._replace(image=upcoming) for fact in facts)
 
     def look_ahead(self, fact: Facts, /) -> None:
-        """Ask what is there of it already: that saves the round trip, unless it is still being packed."""
+        """Ask early which blobs are there, to save a round trip; a packed image has no digests yet."""
         if not self._request.pushes or not self._image.upcoming.digest:
             return
         registry, target = self._gateways.registry(), fact.repository
-        for content in self._image.package(_nobody).contents:
+        for content in self._image.package(_no_progress).contents:
             asked = self._pool.submit(registry.holds, content.blob, target, RetryPolicy(self._request.retries))
             self._asked[fact.reference.name, content.blob.digest] = asked
 
     def plan(self, facts: tuple[Facts, ...], /) -> PushPlan:
         if not self._request.pushes:
-            package = self._image.package(_nobody)
+            package = self._image.package(_no_progress)
             self._image.check()
             facts = _with_digest(facts, package)
         return PushPlan(placed=tuple(_steps(facts, self._archive.given)))
@@ -79,7 +78,7 @@ class ArchiveSource(Source):
 
 
 class _Sent:
-    """What is at the registries, and what gets there."""
+    """The content of an image at the registries; `asked` are questions asked by `look_ahead`."""
 
     def __init__(
         self,
@@ -90,7 +89,6 @@ class _Sent:
         package: Package,
         asked: _Asked,
     ) -> None:
-        """`asked` is what was asked for before."""
         self._asked = asked
         self._transfer = transfer
         self._gateways = gateways
@@ -105,10 +103,8 @@ class _Sent:
         self._holders: dict[tuple[str, str], str] = {}
         self._first: dict[str, threading.Lock] = {}
 
-    # ------------------------------------------------------------------ what is there
-
     def look(self, facts: Iterable[Facts]) -> None:
-        """Ask every repository for everything, side by side."""
+        """Ask every repository for all content, in parallel."""
         first = {fact.reference.name: fact for fact in reversed(list(facts))}
         self._first = {fact.reference.registry: threading.Lock() for fact in first.values()}
         below = [manifest for level in self._package.levels[:-1] for manifest in level]
@@ -128,23 +124,19 @@ class _Sent:
                 found = self._registry.manifest(*target, wanted, retry_policy=self._retry_policy)
                 if isinstance(found, ManifestInfo) and found.digest == wanted:
                     self._held.add((name, wanted))
-            elif self._holds(wanted, name, target):
-                self._hold(fact.reference, wanted)
+            else:
+                asked = self._asked.get((name, wanted.blob.digest))
+                if asked.result() if asked else self._registry.holds(wanted.blob, target, self._retry_policy):
+                    self._hold(fact.reference, wanted)
         except RegistryUnreachable as error:
-            self._unreached[name] = error  # what it means is said where its turn comes
-
-    def _holds(self, content: Content, name: str, target: Repository) -> bool:
-        asked = self._asked.get((name, content.blob.digest))
-        return asked.result() if asked else self._registry.holds(content.blob, target, self._retry_policy)
+            self._unreached[name] = error  # `bring` reports it
 
     def _hold(self, reference: Reference, content: Content) -> None:
         self._held.add((reference.name, content.blob.digest))
         self._holders.setdefault((reference.registry, content.blob.digest), reference.repository)
 
-    # ------------------------------------------------------------------ one repository
-
     def bring(self, fact: Facts) -> Layers:
-        """Let the repository of a tag hold all that the image's manifest names. Raises Ended."""
+        """Get everything that the image's manifest names into the repository of a tag. Raises Ended."""
         name = fact.reference.name
         if error := self._unreached.get(name):
             raise Ended(Failed(unreached(fact, error)))
@@ -162,7 +154,7 @@ class _Sent:
         return sent._replace(reused=sent.reused + reused.reused)
 
     def _send_in_turn(self, fact: Facts, missing: Sequence[Content]) -> Layers:
-        """The first repository of a registry gets the content, and lets the others mount it."""
+        """Send to a registry's first repository; the others mount the blobs from it."""
         registry = fact.reference.registry
         with self._first[registry]:
             if any((registry, one.blob.digest) not in self._holders for one in missing):
@@ -190,7 +182,7 @@ class _Sent:
         return self._transfer.blobs(fact, {one.blob: one for one in largest_first}, move, refused)
 
     def _refer(self, fact: Facts) -> None:
-        """What is about the image, once that is there: whoever finds the tag finds its signatures, too."""
+        """Push the image by digest, then its referrers: when the tag appears, its signatures are there."""
         if not (self._package.referrers or self._package.companions):
             return
         self._transfer.put(fact, self._package.manifest)
@@ -212,12 +204,12 @@ class _Sent:
         self._recorder.went_along(fact, tuple(along))
 
 
-def _nobody(_done: int, _whole: int) -> None:
-    """Nothing is shown of a run that pushes nothing."""
+def _no_progress(_done: int, _whole: int) -> None:
+    """No progress is shown if nothing is pushed."""
 
 
 def _with_digest(facts: Iterable[Facts], package: Package) -> tuple[Facts, ...]:
-    """The same once the image's digest is known for sure."""
+    """The facts with the image's final digest."""
     digest = package.manifest.digest
     return tuple(
         fact._replace(image=fact.image._replace(digest=digest)) if isinstance(fact.image, Upcoming) else fact

@@ -1,4 +1,4 @@
-"""A tar file as a store: its headers read once, its members read where they lie, nothing unpacked by name."""
+"""A tar file as a store: headers are read once, members in place, and nothing is extracted."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import posixpath
 import tarfile
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import NoReturn
 
 from pushsafe.model.errors import UsageError, reason
 from pushsafe.runtime.redact import clean
@@ -15,23 +15,23 @@ from pushsafe.sources.archive.files import COPY_AGAIN, SAVE_AGAIN, OpenFile, Str
 
 _BLOCK = 512
 _MOST = 200_000
-"""Members: an image has some hundreds, the file system of a machine has more than this."""
+"""Members: an image has some hundreds, a whole file system more than this."""
 _LONGEST = 1 << 20
-"""Bytes of a header that extends another one: names and times, which are read into memory."""
+"""Bytes of an extending header, which is read into memory."""
 _EXTENDING = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME)
 _HOPS = 40
-"""Links one after the other, as many as Linux follows (`path_resolution(7)`)."""
+"""Links in a row, as in Linux (`path_resolution(7)`)."""
 _LONGEST_NAME = 4096
-"""Bytes of a path in Linux (`limits.h`); each of its folders is looked at."""
-# What `tarfile` lets through of damaged headers, besides its own.
+"""Bytes of a path in Linux (`limits.h`); each of its folders is looked up."""
+# What `tarfile` raises for damaged headers, besides its own errors.
 _DAMAGE = (tarfile.TarError, ValueError, ArithmeticError, EOFError, LookupError, RecursionError, TypeError)
 
 
 class Tar:
-    """The members of a tar file, by their names without `./`; of several of one name the last counts, as for tar."""
+    """The members of a tar file, by their names without `./`; of equal names the last counts, as in tar."""
 
     def __init__(self, path: Path) -> None:
-        """Index it, unpacked first where it is compressed. Raises UsageError."""
+        """Decompress and index the file. Raises UsageError."""
         self._file = shown(path)
         descriptor, size = open_archive(path)
         try:
@@ -43,7 +43,7 @@ class Tar:
         self._open = OpenFile(descriptor, self._file)
 
     def find(self, name: str) -> Stretch | None:
-        """The member of that name, or the one that it is a link to. Raises UsageError where it is no file."""
+        """The member of that name, links followed. Raises UsageError where it is no file."""
         found = self._resolved(_plain(name))
         if found is None:
             return None
@@ -79,7 +79,7 @@ class Tar:
         raise UsageError(f"{self.shown(name)}: it is a link that leads to itself", COPY_AGAIN)
 
     def _through_folder(self, name: str) -> str | None:
-        """The name with the first of its folders replaced that is a link; None where none is."""
+        """The name with its first linked folder resolved; None if no folder is a link."""
         parts = name.split("/")
         for count in range(1, len(parts)):
             folder = "/".join(parts[:count])
@@ -90,7 +90,7 @@ class Tar:
 
 
 class _Header(tarfile.TarInfo):
-    """A header of a size that can be true."""
+    """A header with a plausible size."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Header:
@@ -104,10 +104,13 @@ def _indexed(descriptor: int, size: int, file: str) -> dict[str, tarfile.TarInfo
     members: dict[str, tarfile.TarInfo] = {}
     end = -1
     try:
-        with open(descriptor, "rb", closefd=False) as raw, _opened(raw) as tar:
-            # A member's padding may be missing at the end of the file, which `tarfile` takes for damage.
+        with (
+            open(descriptor, "rb", closefd=False) as raw,
+            tarfile.open(fileobj=raw, mode="r:", tarinfo=_Header) as tar,
+        ):
+            # The last member's padding may be missing, which `tarfile` takes for damage.
             while end <= size and (member := tar.next()) is not None:
-                tar.members.clear()  # type: ignore[attr-defined]  # It would keep them all a second time.
+                tar.members.clear()  # type: ignore[attr-defined]  # a second copy of all
                 stored = member.size if member.isreg() and not member.issparse() else 0
                 if member.size < 0:
                     _refuse(file, f"it is damaged: {clean(member.name, limit=300)} has {member.size} bytes")
@@ -124,19 +127,15 @@ def _indexed(descriptor: int, size: int, file: str) -> dict[str, tarfile.TarInfo
         if not members:
             raise UsageError(f"{file}: it is no tar file", COPY_AGAIN) from None
         _refuse(file, f"it is damaged: {clean(str(error), limit=200)}")
-    # For `tarfile` whatever is no header is the end, but a tar ends with blocks of zeros, or within the padding of its
-    # last member: then its writer was not closed, and all members are whole. Go's `archive/tar` reads such ones, too.
+    # `tarfile` takes anything but a header for the end. A tar ends with blocks of zeros, or within the padding of its
+    # last member: its writer was then not closed, but all members are whole, and Go's `archive/tar` reads them, too.
     if end < size and os.pread(descriptor, _BLOCK, end) != bytes(_BLOCK):
         _refuse(file, f"it is cut off or damaged after {end} bytes")
     return members
 
 
-def _opened(raw: BinaryIO) -> tarfile.TarFile:
-    return tarfile.open(fileobj=raw, mode="r:", tarinfo=_Header)
-
-
 def _plain(name: str) -> str:
-    """A member's name without `./`, a slash before it, or what leads out of the tar."""
+    """A member's name without `./`, a leading slash, or a way out of the tar."""
     return posixpath.normpath(f"/{name}").lstrip("/")
 
 

@@ -1,12 +1,12 @@
-"""zstd as Python's standard library has it from 3.14 on, and the package that is the same before."""
+"""zstd of the standard library (from Python 3.14 on), or of the package that backports it."""
 
 from __future__ import annotations
 
 import sys
 
 if sys.version_info >= (3, 14):
-    from compression.zstd import ZstdDecompressor, ZstdError, ZstdFile
+    from compression.zstd import ZstdDecompressor, ZstdError, open
 else:
-    from backports.zstd import ZstdDecompressor, ZstdError, ZstdFile
+    from backports.zstd import ZstdDecompressor, ZstdError, open
 
-__all__ = ["ZstdDecompressor", "ZstdError", "ZstdFile"]
+__all__ = ["ZstdDecompressor", "ZstdError", "open"]

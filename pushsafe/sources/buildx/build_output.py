@@ -1,4 +1,4 @@
-"""What buildx says of a build that failed: whose push was refused, what was pushed before, and why it ended."""
+"""Reads the output of a failed build: the refused pushes, those that came before, and the error."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import NamedTuple
 from pushsafe.oci.reference import Reference, parse
 
 # Plain progress, moby/buildkit `util/progress/progressui/printer.go`: `#5 NAME` as a step begins, `#5 0.123 TEXT` for
-# what its program writes, which is anybody's, `#5 ERROR: TEXT` as it fails.
+# the output of its program, which is not to be trusted, `#5 ERROR: TEXT` as it fails.
 _PROGRESS = re.compile(r"#\d+ ")
 _STEP = re.compile(r"#(\d+) (?:ERROR: (.+)|(.+))")
-# Whose error it is: a step of one target may end because another target failed.
+# Where an error comes from: a step may end because another target failed.
 _WHERE = r"(?:failed to build: |target \S+: |failed to solve: )*"
 # moby/buildkit `exporter/containerimage/export.go`, `util/push/push.go`.
 _REFUSED = re.compile(rf"{_WHERE}failed to push (\S+): (.+)")
 _MANIFEST = re.compile(r"pushing manifest for (\S+)@(sha256:[0-9a-f]{64})( .*\bdone)?\Z")
-# docker/buildx `build/build.go`: what was built into the classic store is pushed by the engine. bake names the target.
+# docker/buildx `build/build.go`: the engine pushes from the classic store. bake names the target.
 _BY_ENGINE = re.compile(r"(?:\[[^\]]+\] )?pushing (\S+) with docker\Z")
 _OF_OTHERS = re.compile(r"target \S+: |context canceled\b")
 _ERROR = re.compile(r"ERROR: (.+)")
@@ -26,12 +26,11 @@ _KIND = re.compile(r"(?:failed to build: )?(?:failed to solve: )?")
 
 
 class Told(NamedTuple):
-    """What buildx said, by tags written out in full.
+    """The output of buildx, by fully written tags.
 
-    `refused` are the words for each push that failed. `pushed` are those that were begun, with their digest; that is
-    empty where it is not known, or the push was not said to be done. `error` is what buildx ended with, or else the
-    first that it said; `progress` tells whether it showed what it did. `digests` are those that pushes which were begun
-    were to bring, done or not.
+    `refused`: the message of each failed push. `pushed`: pushes that began, with their digests, which are empty for
+    unknown or unfinished ones. `digests`: those of all pushes that began. `error`: the last error, or else the first
+    line. `progress`: whether progress was shown.
     """
 
     refused: Mapping[str, str]
@@ -42,7 +41,7 @@ class Told(NamedTuple):
 
 
 def read_text(said: str) -> Told:
-    """Read plain progress and the words at its end."""
+    """Read plain progress and the messages after it."""
     refused: dict[str, str] = {}
     pushed: dict[str, str] = {}
     digests: dict[str, str] = {}

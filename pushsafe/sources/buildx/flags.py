@@ -1,4 +1,4 @@
-"""The arguments of `docker buildx build` and `bake`, read as buildx reads them; what cannot be guarded is refused."""
+"""The arguments of `docker buildx build` and `bake`, read as buildx does; what cannot be checked is refused."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# docker/buildx `commands/build.go`, `bake.go` and `root.go`, with the hidden ones and those that are gone by now.
+# docker/buildx `commands/build.go`, `bake.go` and `root.go`, with hidden and removed flags.
 _OF_BOTH = _words("allow builder call metadata-file policy progress provenance sbom")
 _VALUES: Mapping[Command, frozenset[str]] = {
     "build": _OF_BOTH
@@ -67,13 +67,13 @@ _ARCHITECTURES = _words(
 
 _PUSHES = "what is built is pushed"
 _WITHOUT = "leave it out"
-# docker's documentation has one runner for each platform push by digest, and another job put the index together.
+# In docker's documentation, runners for each platform push by digest, and another job assembles the index.
 _NO_TAG = "push-by-digest pushes an image without a tag, and docker pushsafe reads back tags"
 _INDEX = "-t NAME:TAG-ARCH for each platform, then docker pushsafe index -t NAME:TAG NAME:TAG-ARCH NAME:TAG-ARCH"
 
 
 class UnknownFlag(UsageError):
-    """A flag that buildx does not have, as far as we know: `name` with its dashes."""
+    """An unknown flag of buildx: `name` with its dashes."""
 
     def __init__(self, name: str) -> None:
         shown = clean(name)
@@ -84,10 +84,10 @@ class UnknownFlag(UsageError):
 
 
 class BuildArguments(NamedTuple):
-    """What the arguments of one build say; those that buildx gets are `flags`, and `rest` from a `--` on.
+    """The arguments of one build; buildx gets `flags`, and `rest` from a `--` on.
 
-    `platforms` are texts, `None` where none was asked for. `reads_definition` tells that bake's definition comes from
-    standard input. `caches` are the places that the cache is written to.
+    `platforms` are unparsed, `None` without the flag. `reads_definition`: bake's definition comes from standard input.
+    `caches`: where the cache is written to.
     """
 
     command: Command
@@ -106,9 +106,9 @@ class BuildArguments(NamedTuple):
 
 
 def read_arguments(words: Sequence[str], ours: Container[str] = ()) -> BuildArguments:
-    """What stands behind `docker buildx`; without `build` or `bake` it is a build's.
+    """Read the words after `docker buildx`; without `build` or `bake` they are a build's.
 
-    Raises UsageError: UnknownFlag for one that might take a value, and for one of `ours`, which buildx does not have.
+    Raises UsageError: UnknownFlag for a flag that might take a value, and for one of `ours`, which buildx lacks.
     """
     command, buildxs = _command(tuple(words))
     given, plain, end = _parse(command, buildxs, ours)
@@ -136,7 +136,7 @@ def read_arguments(words: Sequence[str], ours: Container[str] = ()) -> BuildArgu
 
 
 def build_target(found: BuildArguments, default: str, here: Platform) -> tuple[Target, tuple[BadReference, ...]]:
-    """What a build puts where, and the tags that cannot be read. `default` is the environment's platform."""
+    """A build's target, and its invalid tags. `default` is the environment's platform."""
     references, bad = _references(found.tags)
     if found.platforms is not None or not default:
         return Target(references, read_platforms(found.platforms or (), here)), bad
@@ -147,7 +147,7 @@ def build_target(found: BuildArguments, default: str, here: Platform) -> tuple[T
 
 
 def bake_targets(shown: Iterable[BakeTarget], here: Platform) -> tuple[tuple[Target, ...], tuple[BadReference, ...]]:
-    """What bake puts where, and the tags that cannot be read. A target that others are only built upon has no part."""
+    """Bake's targets, and their invalid tags; targets that only feed the cache are left out."""
     targets: list[Target] = []
     wrong: list[BadReference] = []
     by: dict[str, str] = {}
@@ -167,16 +167,16 @@ def bake_targets(shown: Iterable[BakeTarget], here: Platform) -> tuple[tuple[Tar
 
 
 def frozen(found: BuildArguments, targets: Iterable[Target]) -> tuple[str, ...]:
-    """The words of a bake that pushes these very tags, whatever its definition says when it is read again.
+    """The words of a bake that pushes exactly these tags, even if its definition has changed since.
 
-    docker/buildx `bake/bake.go`, `newOverrides`: all values for one target stand in place of the definition's.
+    docker/buildx `bake/bake.go`, `newOverrides`: the values for a target replace the definition's.
     """
     tags = (f"{target.name}.tags={reference.given}" for target in targets for reference in target.references)
     return (*found.flags, *(word for tag in tags for word in ("--set", tag)), *found.rest)
 
 
 def cache_references(texts: Iterable[str], pushed: Iterable[Reference]) -> tuple[Reference, ...]:
-    """The tags that a cache is written to at registries. Raises UsageError where one of them is to be `pushed` as well.
+    """The tags that a cache is written to. Raises UsageError where one of them is also `pushed`.
 
     docker/buildx `util/buildflags/cache.go`: fields of CSV, or references alone.
     """
@@ -191,7 +191,7 @@ def cache_references(texts: Iterable[str], pushed: Iterable[Reference]) -> tuple
 
 
 def read_platforms(texts: Iterable[str], here: Platform) -> tuple[Platform, ...]:
-    """Platforms as `--platform` has them, lists included; `here` is what this machine is. Raises UsageError."""
+    """The platforms of `--platform`, lists included; `here` is this machine's. Raises UsageError."""
     found = []
     for item in (item for text in texts for item in text.split(",")):
         platform = _platform(item, here)
@@ -201,11 +201,8 @@ def read_platforms(texts: Iterable[str], here: Platform) -> tuple[Platform, ...]
     return tuple(dict.fromkeys(found))
 
 
-# ---------------------------------------------------------------------- the words
-
-
 def _command(words: tuple[str, ...]) -> tuple[Command, tuple[str, ...]]:
-    """The command and its words: buildx's own flags may stand before its name."""
+    """The command and its words; global flags may precede its name."""
     at = 0
     while at < len(words):
         if words[at] in ("build", "bake"):
@@ -220,9 +217,9 @@ def _command(words: tuple[str, ...]) -> tuple[Command, tuple[str, ...]]:
 
 
 def _parse(command: Command, words: Sequence[str], ours: Container[str]) -> tuple[dict[str, list[str]], list[str], int]:
-    """Each flag's values, in their order, the words that are none, and where flags end; a switch's is true or false.
+    """Each flag's values in order (a switch's are true or false), the plain words, and where flags end.
 
-    spf13/pflag `parseArgs`.
+    As spf13/pflag's `parseArgs`.
     """
     given: dict[str, list[str]] = {}
     plain: list[str] = []
@@ -253,7 +250,7 @@ def _long(command: Command, word: str, rest: list[str], ours: Container[str]) ->
 
 
 def _short(command: Command, word: str, rest: list[str]) -> list[tuple[str, str]]:
-    """Switches in a row, the last of which may take a value: `-qt TAG`, `-tTAG`, `-t=TAG`."""
+    """Short flags in a row, the last of which may take a value: `-qt TAG`, `-tTAG`, `-t=TAG`."""
     given: list[tuple[str, str]] = []
     letters = word[1:]
     while letters:
@@ -283,16 +280,13 @@ def _last(given: Mapping[str, Sequence[str]], name: str) -> str | None:
 
 
 def _is_on(given: Mapping[str, Sequence[str]], name: str) -> bool | None:
-    """What a switch was set to last; `None` where it is not there."""
+    """The last value of a switch; `None` without it."""
     text = _last(given, name)
     if text is None:
         return None
     if text not in _BOOLEANS:
         raise UsageError(f"--{name} is true or false", f"--{name}")
     return _BOOLEANS[text]
-
-
-# ---------------------------------------------------------------------- what is no guarded push
 
 
 def _require_a_push(command: Command, given: Mapping[str, Sequence[str]]) -> None:
@@ -306,12 +300,12 @@ def _require_a_push(command: Command, given: Mapping[str, Sequence[str]]) -> Non
     if _is_on(given, "push") is False:
         raise UsageError(f"--push=false: {_PUSHES}, that is what the checks are for", f"docker buildx {command}")
     if _is_on(given, "load"):
-        # The docker driver (buildx 0.29) pushes nothing where both are wanted, and may call that a success.
+        # With both, the docker driver (buildx 0.29) pushes nothing, and may call that a success.
         raise UsageError(f"--load: {_PUSHES}, and buildx does not do both in one build", _WITHOUT)
     if "output" in given:
         raise _no_tagged_output(given["output"])
     called = _last(given, "call")
-    # --print=false as well: it would stand against the --print that we look up bake's targets with.
+    # Also --print=false: it would override the --print with which we look up bake's targets.
     if _is_on(given, "check") or called not in (None, "", "build") or "print" in given:
         raise UsageError("--check, --call and --print build nothing", f"docker buildx {command}")
     if "list" in given or any(_is_on(given, name) for name in ("list-targets", "list-variables")):
@@ -319,7 +313,7 @@ def _require_a_push(command: Command, given: Mapping[str, Sequence[str]]) -> Non
 
 
 def _no_tagged_output(outputs: Sequence[str]) -> UsageError:
-    """Why a build has no -o, and what does what it asks for."""
+    """The error for -o, with the way to do what it asks for."""
     fields = [dict.fromkeys(map(str.strip, output.lower().split(","))) for output in outputs]
     if any("push-by-digest=true" in one for one in fields):
         return UsageError(f"-o, --output: {_NO_TAG}", _INDEX)
@@ -345,15 +339,10 @@ def _require_a_pushed_target(target: BakeTarget) -> None:
         raise UsageError(f"the target {target.name!r} has no output that pushes its tags", hint)
 
 
-# ---------------------------------------------------------------------- their meaning
-
-
 def _references(texts: Iterable[str]) -> tuple[tuple[Reference, ...], tuple[BadReference, ...]]:
     found = [parse(text) for text in texts]
-    return (
-        tuple(one for one in found if isinstance(one, Reference)),
-        tuple(one for one in found if isinstance(one, BadReference)),
-    )
+    good = tuple(one for one in found if isinstance(one, Reference))
+    return good, tuple(one for one in found if isinstance(one, BadReference))
 
 
 def _cache_names(text: str) -> list[str]:
@@ -368,7 +357,7 @@ def _cache_names(text: str) -> list[str]:
 
 
 def _platform(text: str, here: Platform) -> Platform | None:
-    """One platform as containerd/platforms `Parse` reads it, which takes no spaces."""
+    """One platform, as containerd/platforms `Parse` reads it, without spaces."""
     if text != text.strip():
         return None
     word = re.sub(r"^macos\b", "darwin", text.lower())

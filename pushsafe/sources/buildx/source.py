@@ -1,4 +1,4 @@
-"""A build by buildx as the source of tags: refused before it begins where its push would be, and verified after it."""
+"""A build by buildx as a source: checked before the build, verified after its push."""
 
 from __future__ import annotations
 
@@ -33,14 +33,12 @@ _CUT = NotPushed("cut off while it was being built and pushed; the registry may 
 
 
 class BuildxSource(Source):
-    """One build."""
+    """The images of one build."""
 
     def __init__(self, request: PushRequest, build: Build, gateways: Gateways, pool: ThreadPoolExecutor) -> None:
         super().__init__(request, gateways, pool)
         self._build = build
         self._caches: dict[str, Future[bool]] = {}
-
-    # ------------------------------------------------------------------ before the build
 
     def prepare(self, facts: tuple[Facts, ...], /) -> tuple[Facts, ...]:
         buildx = self._gateways.buildx().look(self._build.builder)
@@ -65,7 +63,7 @@ class BuildxSource(Source):
         return builder
 
     def _is_image(self, reference: Reference) -> bool:
-        """Whether a tag is known to name an image: BuildKit's cache is for no platform."""
+        """Whether a tag is known to name an image; BuildKit's cache has no platform."""
         registry = self._gateways.registry()
         try:
             credential = self._gateways.credentials.lookup(reference.registry)
@@ -78,15 +76,13 @@ class BuildxSource(Source):
         return isinstance(config, ImageConfig) and config.platform is not None
 
     def plan(self, _facts: tuple[Facts, ...], /) -> PushPlan:
-        # Only now: the facts were gathered meanwhile.
+        # Only now, so that the questions ran while the facts were collected.
         if image := next((name for name, asked in self._caches.items() if asked.result()), ""):
             raise UsageError(
                 f"--cache-to {image}: this tag names an image, and the cache would take its place",
                 f"a tag of its own for the cache, e.g. {image.rpartition(':')[0]}:buildcache",
             )
         return PushPlan()
-
-    # ------------------------------------------------------------------ the build
 
     def carry_out(self, facts: tuple[Facts, ...], _planned: PushPlan, recorder: Recorder, /) -> None:
         verifier = TagVerifier(self._request, self._gateways, recorder)
@@ -107,7 +103,7 @@ class BuildxSource(Source):
 
 
 class _Tags:
-    """What becomes of the tags of one build when that has ended."""
+    """The outcome of one build's tags."""
 
     def __init__(
         self,
@@ -153,8 +149,6 @@ class _Tags:
         if others := [name for target, names in unlisted.items() if target not in listed for name in names]:
             raise EngineFailed(_unchecked(others).message, "docker buildx bake --print")
 
-    # ------------------------------------------------------------------ a build that failed
-
     def explain(self, failed: BuildFailed) -> None:
         if not failed.said:
             self._ask(failed)
@@ -171,19 +165,18 @@ class _Tags:
         outcomes = [result.outcome for result in self._recorder.results.values()]
         all_there = bool(refusals) and all(isinstance(outcome, Pushed) for outcome in outcomes)
         if not all_there and not any(isinstance(outcome, Failed | Denied) for outcome in outcomes):
-            # No tag's failure tells of it, as where only the cache could not be exported.
+            # No tag reports the error, as when only the cache could not be exported.
             raise EngineFailed(failure.message, *failure.next)
 
     def _finish_refused(self, fact: Facts, words: str, digest: str) -> None:
-        """A tag whose push failed, by what buildx says; `digest` is what it was to name, empty where that is not
-        known."""
+        """Finish a tag whose push failed, as buildx says; `digest` is the one to be pushed, empty for unknown."""
         outcome = refused(self._gateways, fact, Evidence(Stage.PUSH, words))
         settled = settle(fact, outcome, lambda now: now.manifest.digest == digest, self._gateways, self._recorder)
         if isinstance(settled, Pushed):
             self._verifier.read_back(fact)
 
     def _finish_other(self, fact: Facts, told: Told, failure: Failure, refused: bool) -> None:
-        """A tag of a build that failed, but not over this one."""
+        """Finish a tag that did not cause the failure."""
         digest = told.pushed.get(str(fact.reference))
         if digest and self._digest_now(fact) == digest:
             self._recorder.keep(fact, Pushed(digest))
@@ -191,9 +184,8 @@ class _Tags:
             return
         outcome: NotPushed | Failed
         if digest is not None:
-            outcome = NotPushed(
-                "buildx had begun to push it when the build failed; the registry may hold it", begun=True
-            )
+            why = "buildx had begun to push it when the build failed; the registry may hold it"
+            outcome = NotPushed(why, begun=True)
         elif refused and told.progress:
             outcome = NotPushed("buildx ended before it was pushed: the push of another tag failed")
         elif refused:
@@ -204,7 +196,7 @@ class _Tags:
         self._recorder.finish(fact, outcome)
 
     def _ask(self, failed: BuildFailed) -> None:
-        """Where only the user has read what buildx said: the registries tell whether they refuse a push."""
+        """Without buildx's output, which only the user saw, ask the registries whether they refuse a push."""
         first = {fact.reference.name: fact for fact in self._tags.values()}
         asked = {name: self._pool.submit(self._refusal, fact) for name, fact in first.items()}
         verdicts = {name: future.result() for name, future in asked.items()}
@@ -212,7 +204,7 @@ class _Tags:
         self._all(self._look_again, ((fact, verdicts[fact.reference.name], failure) for fact in self._tags.values()))
 
     def _look_again(self, fact: Facts, verdict: Denial | Failure | None, failure: Failure) -> None:
-        """A tag of a build that failed, over whichever of them: a registry that holds something new was pushed to."""
+        """Finish a tag of a failed build of unknown cause: new content at the registry means a push."""
         now = self._digest_now(fact)
         known = is_known(fact)
         if now and now != before(fact) and (known or verdict is None):
@@ -225,11 +217,11 @@ class _Tags:
         elif verdict is not None:
             self._recorder.finish(fact, outcome_of(verdict))
         else:
-            # Where it names what it named, that may have been pushed once more.
+            # An unchanged tag may have been pushed again.
             self._recorder.finish(fact, Failed(failure, begun=now != ""))
 
     def _digest_now(self, fact: Facts) -> str | None:
-        """What the registry says that the tag names; empty for nothing, `None` where it does not say."""
+        """The digest that the tag names; empty for none, `None` if the registry does not say."""
         try:
             found = self._gateways.registry().manifest(*fact.repository)
         except RegistryUnreachable:
@@ -259,7 +251,7 @@ def _upcoming(target: Target, builder: Builder | None) -> Upcoming:
 
 
 def _unlisted(built: Built, targets: Iterable[Target]) -> dict[str, list[str]]:
-    """The names under which buildx says that a target was pushed, and that are none of its tags."""
+    """The names that buildx reports as pushed and that are no tags of their target."""
     listed = {target.name: set(map(str, target.references)) for target in targets}
     found = {
         target: [name for name in names if str(parse(name)) not in listed.get(target, ())]

@@ -1,4 +1,4 @@
-"""The manifests that an index names, brought to its repository with all their blobs: mounted, or copied as a stream."""
+"""Copies the manifests of an index to its repository, with their blobs: mounted, or streamed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Part(NamedTuple):
 
 
 class ImageCopier:
-    """For one run."""
+    """Copies parts of an index to repositories."""
 
     def __init__(self, request: PushRequest, gateways: Gateways, recorder: Recorder, transfer: BlobTransfer) -> None:
         self._retry_policy = RetryPolicy(request.retries, recorder.waits)
@@ -39,7 +39,7 @@ class ImageCopier:
         self._transfer = transfer
 
     def bring(self, fact: Facts, parts: Sequence[Part]) -> Layers | None:
-        """Let the repository of a tag hold all parts; what became of their blobs, `None` where all was there.
+        """Get all parts into the repository of a tag: what became of their blobs, or `None` if nothing was missing.
 
         Raises Ended.
         """

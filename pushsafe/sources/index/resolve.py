@@ -1,4 +1,4 @@
-"""What an index is put together from, found in the engine and at registries, which are asked side by side."""
+"""Finds the sources of an index, in the engine and at registries, in parallel."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from pushsafe.push.preflight import investigate
 
 
 class AtRegistry(NamedTuple):
-    """A source that a registry has: images and their attestations."""
+    """A source at a registry: images and their attestations."""
 
     source: Source
     repository: Repository
@@ -41,7 +41,7 @@ class AtRegistry(NamedTuple):
 
 
 class InEngine(NamedTuple):
-    """A source that the engine has, and no registry, or another image there."""
+    """A source that only the engine has."""
 
     source: Source
     image: LocalImage
@@ -58,7 +58,7 @@ _Remote = ManifestContent | _Unread | None
 
 
 class IndexResolver:
-    """The sources of one run. `pool` runs the questions."""
+    """Finds the sources of one run. `pool` runs the requests."""
 
     def __init__(self, gateways: Gateways, pool: ThreadPoolExecutor, retry_policy: RetryPolicy, now: float) -> None:
         self._gateways = gateways
@@ -67,9 +67,8 @@ class IndexResolver:
         self._now = now
 
     def find(self, sources: Iterable[Source]) -> tuple[Found, ...]:
-        """Every one of them. Raises UsageError for one that is nowhere, or that may be either of two images;
-        EngineUnreachable and EngineFailed where only the engine could have it; Refused where a registry would not
-        tell."""
+        """Find every source. Raises UsageError for a missing or ambiguous one, EngineUnreachable and EngineFailed where
+        only the engine could have it, and Refused where a registry does not say."""
         listed = tuple(sources)
         if any(_may_be_remote(source) for source in listed):
             self._gateways.registry()  # in this thread: see FactCollector.collect
@@ -78,10 +77,8 @@ class IndexResolver:
         answers = [one.result() if one else None for one in remote]
         return tuple(self._pool.map(self._decide, listed, local, answers))  # each may ask for a config
 
-    # ------------------------------------------------------------------ asking
-
     def _ask_engine(self, sources: tuple[Source, ...]) -> list[_Local]:
-        """What the engine has of those that it may have."""
+        """The engine's answers for the sources that it may have."""
         wanted = [source.place is not Place.REGISTRY for source in sources]
         try:
             engine = self._gateways.engine()
@@ -100,8 +97,6 @@ class IndexResolver:
         except RegistryUnreachable as error:
             return error
 
-    # ------------------------------------------------------------------ deciding
-
     def _decide(self, source: Source, here: _Local, there: _Remote) -> Found:
         if isinstance(there, ManifestContent):
             if isinstance(here, LocalImage) and not _is_same(source, here, there):
@@ -118,11 +113,11 @@ class IndexResolver:
         raise self._nowhere(source, here, there)
 
     def place(self, found: InEngine, names: Sequence[Reference]) -> AtRegistry | Reference:
-        """Where a registry has an image of the engine's already, or the name under which the engine can push it there
-        and replace nothing: the first of `names` that is free.
+        """Where a registry has the engine's image already, or else the first free one of `names`, for the engine to
+        push it and replace nothing.
 
-        The last one is taken as well where the registry does not tell: many refuse to show a repository that is not
-        there yet. Raises UsageError where none is left, and Refused.
+        The last name is also used where the registry does not say: many refuse to show a repository that does not exist
+        yet. Raises UsageError where no name is left, and Refused.
         """
         for name in names:
             there = self._remote(Source(found.source.given, name))
@@ -141,7 +136,7 @@ class IndexResolver:
         )
 
     def same(self, found: InEngine, repository: Repository, content: ManifestContent) -> AtRegistry | None:
-        """An image of the engine's as a registry has it; `None` where that is another one. Raises as `find` does."""
+        """The engine's image at a registry; `None` if the registry has another one. Raises as `find` does."""
         if not _is_same(found.source, found.image, content):
             return None
         there = self._at_registry(found.source, repository, content)
@@ -149,7 +144,7 @@ class IndexResolver:
         return None if differs else there
 
     def _at_registry(self, source: Source, repository: Repository, content: ManifestContent) -> AtRegistry:
-        """What a registry has sent, as parts of an index."""
+        """The content from a registry, as parts of an index."""
         try:
             index = content.media_type in INDEX_TYPES
             parts = descriptors(content) if index else (self._single(source, repository, content),)
@@ -170,10 +165,8 @@ class IndexResolver:
             raise self._unread(source, config)
         return single(content, config)
 
-    # ------------------------------------------------------------------ what is nowhere
-
     def _nowhere(self, source: Source, here: _Local, there: _Remote) -> Exception:
-        """Why a source cannot be had that no registry has."""
+        """The error for a source that no registry has."""
         said = f"{source.reference.registry} does not hold it" if there is not None else ""
         if isinstance(here, EngineUnreachable | EngineFailed):
             elsewhere = f"; {said}" if said else ""
@@ -188,7 +181,7 @@ class IndexResolver:
         return UsageError(f"{source.given} cannot be had: {said}")
 
     def _unread(self, source: Source, there: _Unread, here: _Local = None) -> Exception:
-        """Why a source cannot be had that its registry did not show: the engine's image may be an older one."""
+        """The error for a source that its registry did not show: the engine's image may be an older one."""
         besides = _besides(source, here)
         says = there.message if isinstance(there, RegistryUnreachable) else f"the registry answers {there}"
         said = f"{source.given} could not be read from {source.reference.registry}: {says}{besides}"
@@ -204,7 +197,7 @@ class IndexResolver:
         return Refused(Failed(Failure(trouble_of(there), said, (there,), commands or busy)))
 
     def _denied(self, source: Source, read: Evidence, besides: str, commands: tuple[str, ...]) -> Denied | Failed:
-        """What a refusal to show a source comes to, when the registry was asked as whom it sees us."""
+        """The outcome of a refusal to show a source, after a probe of the credential."""
         reference = source.reference
         credential = self._gateways.credentials.lookup(reference.registry)
         found = investigate(self._gateways, reference, credential, source.digest or reference.tag)
@@ -219,18 +212,18 @@ class IndexResolver:
 
 
 def unreached(problem: str) -> Failed:
-    """Nobody but the engine reaches the registry: it could bring it images, and nobody an index."""
+    """The failure where only the engine reaches the registry: it can push images, but no index."""
     return Failed(Failure(FailureKind.NETWORK, f"an index is put from here, not by the engine: {problem}"))
 
 
 def _may_be_remote(source: Source) -> bool:
-    """Whether a registry may have it: a name without one means an image of the engine, unless it says otherwise."""
+    """Whether a registry may have a source; a name without a registry means the engine's image by default."""
     named = Implied.REGISTRY not in source.reference.implied
     return source.place is Place.REGISTRY or (source.place is Place.EITHER and named)
 
 
 def _is_same(source: Source, image: LocalImage, content: ManifestContent) -> bool:
-    """Whether the engine's image is what the registry has, as far as the engine's store knows that."""
+    """Whether the engine's image is the registry's, as far as the engine's store knows."""
     config = ""
     if content.media_type not in INDEX_TYPES:
         try:
@@ -242,12 +235,12 @@ def _is_same(source: Source, image: LocalImage, content: ManifestContent) -> boo
 
 
 def _is_absent(there: _Unread) -> bool:
-    """Whether a registry says that it does not hold it; every other refusal leaves that open."""
+    """Whether a registry says that it does not have a source; other refusals leave that open."""
     return isinstance(there, Evidence) and there.status == HTTPStatus.NOT_FOUND
 
 
 def _besides(source: Source, here: _Local) -> str:
-    """What is known of a source in the engine, for whose registry did not tell."""
+    """The engine's answer, for a message about a registry that did not say."""
     match here:
         case LocalImage():
             return f"; the engine has an image {source.given}, which may be another one"

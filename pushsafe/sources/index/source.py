@@ -1,4 +1,4 @@
-"""An index put together from images of the engine and of registries: what is missing is pushed, mounted or copied."""
+"""An index of images from the engine and registries; missing ones are pushed, mounted or copied."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from pushsafe.sources.index.copy import ImageCopier, Part
 from pushsafe.sources.index.resolve import AtRegistry, Found, IndexResolver, InEngine, unreached
 
 _LONGEST = 60
-"""Characters of a tag that may name platforms."""
+"""Most characters of a tag that name platforms."""
 
 
 class IndexSource(Source):
-    """One index, under any number of tags.
+    """An index, under any number of tags.
 
-    A source that only the engine has is pushed first, by the engine, under a tag of its own in the first repository:
-    its staging tag, which replaces nothing there.
+    The engine first pushes each source that only it has, to the first repository, under a staging tag, which replaces
+    nothing there.
     """
 
     def __init__(self, request: PushRequest, assembly: Assembly, gateways: Gateways, pool: ThreadPoolExecutor) -> None:
@@ -46,15 +46,13 @@ class IndexSource(Source):
         self._staging: dict[str, InEngine] = {}
         self._lent: tuple[tuple[str, Reference], ...] = ()
 
-    # ------------------------------------------------------------------ before the push
-
     def prepare(self, facts: tuple[Facts, ...], /) -> tuple[Facts, ...]:
         self._resolver = IndexResolver(self._gateways, self._pool, RetryPolicy(self._request.retries), facts[0].now)
         found = self._resolver.find(self._assembly.sources)
         _require_one_each(found)
         local = [one for one in found if isinstance(one, InEngine)]
         names = _names(local, facts[0].reference, {str(fact.reference) for fact in facts})
-        # A source that a registry has under one of its names already needs no engine any more.
+        # A source that a registry already has under one of its names needs no engine.
         places = dict(zip(local, self._pool.map(self._resolver.place, local, names), strict=True))
         settled = {one: place for one, place in places.items() if isinstance(place, AtRegistry)}
         self._found = tuple(settled.get(one, one) if isinstance(one, InEngine) else one for one in found)
@@ -63,10 +61,7 @@ class IndexSource(Source):
         targets = tuple(fact._replace(image=upcoming) for fact in facts)
         staging = tuple(
             facts[0]._replace(
-                reference=place,
-                image=one.image,
-                listed=False,
-                staged=one.source.given.removeprefix("docker-daemon:"),
+                reference=place, image=one.image, listed=False, staged=one.source.given.removeprefix("docker-daemon:")
             )
             for one, place in places.items()
             if isinstance(place, Reference)
@@ -75,7 +70,7 @@ class IndexSource(Source):
         return targets + staging
 
     def _free_names(self, staging: Iterable[Reference]) -> tuple[tuple[str, Reference], ...]:
-        """The names that the engine has to be told for staging tags, each with the ID of its image."""
+        """The staging tags that the engine lacks, each with the ID of its image."""
         wanted = []
         for reference in staging:
             found = self._staging[str(reference)]
@@ -85,33 +80,23 @@ class IndexSource(Source):
             if not isinstance(there, LocalImage):
                 wanted.append((found.image.id, reference))
             elif there.id != found.image.id:
-                raise UsageError(
-                    f"{found.source.given} would be pushed as {reference}, and the engine has another image of that "
-                    "name",
-                    f"docker rmi {reference}",
-                )
+                said = f"would be pushed as {reference}, and the engine has another image of that name"
+                raise UsageError(f"{found.source.given} {said}", f"docker rmi {reference}")
         return tuple(wanted)
 
     def _digest(self) -> str:
-        """The index's own, where it can be told before anything is pushed."""
+        """The digest of the index, if it is known before the push."""
         held = [one for one in self._found if isinstance(one, AtRegistry)]
         return _index(held).digest if len(held) == len(self._found) else ""
 
     def plan(self, facts: tuple[Facts, ...], /) -> PushPlan:
         targets, staging = _split(facts)
         _require_reached(targets)
-        return plan(staging)._replace(
-            placed=tuple(
-                Step(
-                    fact.reference,
-                    How.ALREADY_THERE if unchanged(fact) else How.TAGGED,
-                    last=moves(fact),
-                )
-                for fact in targets
-            )
+        steps = (
+            Step(fact.reference, How.ALREADY_THERE if unchanged(fact) else How.TAGGED, last=moves(fact))
+            for fact in targets
         )
-
-    # ------------------------------------------------------------------ the push
+        return plan(staging)._replace(placed=tuple(steps))
 
     def carry_out(self, facts: tuple[Facts, ...], planned: PushPlan, recorder: Recorder) -> None:
         targets, staging = _split(facts)
@@ -134,7 +119,7 @@ class IndexSource(Source):
             transfer.close()
 
     def _push(self, staging: Sequence[Facts], planned: PushPlan, recorder: Recorder) -> None:
-        """Let the engine push them, under names that it has for no longer than that."""
+        """Let the engine push the staging tags, which it has only meanwhile."""
         given: list[Reference] = []
         try:
             for image, name in self._lent:
@@ -148,7 +133,7 @@ class IndexSource(Source):
                     self._gateways.engine().untag(name)
 
     def _all_at_registries(self, staging: Sequence[Facts], recorder: Recorder) -> tuple[AtRegistry, ...]:
-        """Every source, by now at a registry. Raises Ended where one is not in place, or cannot be read back."""
+        """Every source, now at a registry. Raises Ended where one is missing or cannot be read back."""
         for fact in staging:
             if not recorder.results[str(fact.reference)].confirmed:
                 raise Ended(NotPushed(f"its index would name {fact.reference}, which is not in place"))
@@ -171,10 +156,8 @@ class IndexSource(Source):
         except UsageError as error:
             raise Ended(Failed(Failure(FailureKind.REGISTRY_ERROR, error.message))) from None
         if there is None:
-            said = (
-                f"{fact.reference} names {content.digest} now, and that is not the image that {found.source.given} was"
-            )
-            raise Ended(Failed(Failure(FailureKind.LOCAL, f"{said} when this began")))
+            said = f"names {content.digest} now, and that is not the image that {found.source.given} was"
+            raise Ended(Failed(Failure(FailureKind.LOCAL, f"{fact.reference} {said} when this began")))
         return there
 
 
@@ -183,7 +166,7 @@ def _index(found: Iterable[AtRegistry]) -> ManifestContent:
 
 
 def _require_reached(targets: Iterable[Facts]) -> None:
-    """Raise Refused where a registry does not answer us."""
+    """Raise Refused where a registry does not answer."""
     problem = next((one.preflight.problem for one in targets if one.preflight and one.preflight.problem), "")
     if problem:
         raise Refused(unreached(problem))
@@ -198,14 +181,13 @@ def _require_one_each(found: Sequence[Found]) -> None:
     if twice:
         first, second, platform = twice
         said = f"{first} and {second} are both for" if first != second else f"{first} is twice for"
-        raise UsageError(
-            f"{said} {listed((platform,))}, and an index names one image for each platform", "leave one of them out"
-        )
+        why = "and an index names one image for each platform"
+        raise UsageError(f"{said} {listed((platform,))}, {why}", "leave one of them out")
 
 
 def _names(found: Sequence[InEngine], target: Reference, taken: set[str]) -> list[list[Reference]]:
-    """The names for each in the target's repository, in the order of preference: its own, one that says which platforms
-    of the target it is for, and one with its ID besides. No two have one of them, and none is one of `taken`."""
+    """Candidate staging tags in the target's repository, in order of preference: the source's own, one with its
+    platforms, and one with its image ID, too. All differ from each other and from `taken`."""
     names: list[list[Reference]] = [[] for _ in found]
     for name_of in (_own_name, _name_by_platform, _name_by_image):
         for one, its in zip(found, names, strict=True):
@@ -221,7 +203,7 @@ def _own_name(found: InEngine, _target: Reference) -> Reference:
 
 
 def _name_by_platform(found: InEngine, target: Reference) -> Reference:
-    """What people call one platform of a tag: `1.4.2-linux-arm-v7`."""
+    """The usual name for one platform of a tag, such as `1.4.2-linux-arm-v7`."""
     return _suffixed(target, _platforms_of(found))
 
 
@@ -230,19 +212,19 @@ def _name_by_image(found: InEngine, target: Reference) -> Reference:
 
 
 def _platforms_of(found: InEngine) -> str:
-    """Its platforms as a part of a tag; of many, how many."""
+    """The platforms as part of a tag, or their number if there are many."""
     named = "-".join(part for platform in found.platforms for part in platform if part)
     return re.sub(r"[^A-Za-z0-9_.-]", "-", named) if len(named) <= _LONGEST else f"{len(found.platforms)}-platforms"
 
 
 def _suffixed(target: Reference, suffix: str) -> Reference:
-    """Another tag of the repository; where it would be too long, it is the target's own that is shortened."""
+    """The target with a suffix to its tag, which is shortened if need be."""
     tag = f"{target.tag[: MAX_TAG - len(suffix) - 1]}-{suffix}"
     reference = target._replace(tag=tag, implied=frozenset())
     return reference._replace(given=str(reference))
 
 
 def _split(facts: Iterable[Facts]) -> tuple[tuple[Facts, ...], tuple[Facts, ...]]:
-    """The tags that are to name the index, and the staging tags."""
+    """The tags for the index, and the staging tags."""
     every = tuple(facts)
     return tuple(fact for fact in every if not fact.staged), tuple(fact for fact in every if fact.staged)

@@ -1,4 +1,4 @@
-"""The engine, spoken to through docker-py: what it is, what images it has, and the push itself."""
+"""The engine's API through docker-py: information, images, and the push."""
 
 from __future__ import annotations
 
@@ -39,37 +39,36 @@ from pushsafe.runtime.proxy import proxy_for
 from pushsafe.runtime.redact import clean, remember
 
 TIMEOUT = 60
-"""Seconds that the engine may be silent in any one answer; in a push it may be for longer."""
+"""Seconds without a byte in any answer but a push's."""
 WHOLE = 300
-"""Seconds after which any one answer has to be complete; a push goes on as long as the engine reports anything new."""
+"""Seconds for a complete answer; a push may go on while the engine reports anything new."""
 _PLATFORM_API = "1.46"
 """`platform` of POST /images/NAME/push (moby `docs/api/version-history.md`)."""
 _OLDEST_API = "1.24"
-"""What docker-py is told to speak: it would ask `GET /version`, which takes engines ten times as long as `/_ping`."""
+"""Given to docker-py, which else asks `GET /version`: that takes engines ten times as long as `/_ping`."""
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _OURS = ("host", "user-agent", "content-length", "transfer-encoding", "trailer")
-"""Headers that docker does not take from HttpHeaders: its client sets them (`addHeaders`), or Go (`net/http`)."""
+"""Headers that docker ignores in HttpHeaders: its client (`addHeaders`) or Go (`net/http`) sets them."""
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _NO_ACCESS = os.strerror(errno.EACCES).lower()
 _ACCESS_HINT = "sudo usermod -aG docker $USER   (then log in again; docs.docker.com/engine/install/linux-postinstall)"
 _DOCKERS_VERSION = re.compile(r"$|[01]\.|1[7-9]\.|[2-9]\d|\d{3}|\D")
-"""Versions that docker's engine has had or may have: 1.13 was followed by 17.03. Most products that serve its API count
-their own."""
+"""Versions of docker's engine: 17.03 followed 1.13. Most other products that serve its API have their own numbers."""
 _API_VERSION = re.compile(r"\d+\.\d+")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 
 def _no_config_file(_config_path: object = None) -> None:
-    """docker-py would read config.json by itself, and stumbles over files that docker accepts."""
+    """Keep docker-py from reading config.json: it fails on files that docker accepts."""
 
 
 docker.utils.config.find_config_file = _no_config_file  # type: ignore[assignment]
 
 
 class _Client(docker.APIClient):
-    """docker-py's client, of whose environment nothing counts but the proxies, as for docker.
+    """docker-py's client, which takes only the proxies from its environment, as docker does.
 
-    requests would let REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE win over the engine's own CA, and send what ~/.netrc has.
+    requests would prefer REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE to the engine's own CA, and send ~/.netrc's passwords.
     """
 
     def __init__(self, address: EngineAddress, headers: Mapping[str, str]) -> None:
@@ -79,16 +78,16 @@ class _Client(docker.APIClient):
         self.trust_env = False
         proxy = "" if address.is_local else proxy_for(self.base_url, os.environ)
         self.proxies = {self.base_url.partition(":")[0]: proxy} if proxy else {}
-        self.headers["Accept-Encoding"] = "identity"  # what is small on the way may be of any size when it is unpacked
+        self.headers["Accept-Encoding"] = "identity"  # a compressed answer may expand without limit
         self.headers.update(_sendable(headers))
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002 - requests' own signature
-        """Nowhere: as docker's client, this one follows no redirect, and X-Registry-Auth stays with the engine."""
+        """None: like docker's client, follow no redirect, so that X-Registry-Auth stays with the engine."""
         return None
 
 
 class _Reply(NamedTuple):
-    """An answer of which all was read, or of a refusal the beginning."""
+    """A whole answer, or the beginning of a refusal."""
 
     status: int
     text: str
@@ -100,16 +99,16 @@ class _Reply(NamedTuple):
 
 
 class Engine:
-    """One engine. Methods raise EngineUnreachable when it does not answer, EngineFailed when it answers nonsense.
+    """An engine. Thread-safe. Methods raise EngineUnreachable without an answer, EngineFailed for an invalid one.
 
-    `headers` are the HttpHeaders of docker's configuration, sent with every request. A push ends after `silence`
-    seconds without anything new, never if that is `None`. For any number of threads.
+    `headers` are the HttpHeaders of docker's configuration, sent with every request. A push fails after `silence`
+    seconds without news (`None`: never).
     """
 
     def __init__(
         self, address: EngineAddress, *, headers: Mapping[str, str] = _NO_HEADERS, silence: float | None = None
     ) -> None:
-        """Raises UsageError for headers that cannot be sent, too."""
+        """Connect. Raises UsageError also, for invalid headers."""
         self._address = address
         self._silence = silence
         self._listing = threading.Lock()
@@ -117,12 +116,12 @@ class Engine:
         try:
             self._client = _Client(address, headers)
             self.api_version = self._negotiate()
-        except (DockerException, OSError, ValueError) as error:  # of an address that is none, which resolving let pass
+        except (DockerException, OSError, ValueError) as error:  # of an invalid address, too
             raise self._unreachable(error) from error
         self._url = f"{self._client.base_url}/v{self.api_version}"
 
     def _negotiate(self) -> str:
-        """The API version that the engine speaks, asked as docker asks (`GET /_ping`, header `Api-Version`)."""
+        """The engine's API version, asked for as docker does (`GET /_ping`, header `Api-Version`)."""
         reply = self._send("GET", f"{self._client.base_url}/_ping", "/_ping")
         if reply.status >= requests.codes.bad_request:
             said = clean(answers.message(reply.text), limit=300)
@@ -136,7 +135,7 @@ class Engine:
         self._client.close()
 
     def info(self) -> EngineInfo:
-        """What the engine says of itself (`GET /info`)."""
+        """The engine's own description (`GET /info`)."""
         with _understood("/info"):
             answer = self._json("/info", self._get("/info", {}))
             status = {str(row[0]): row[1] for row in answer.get("DriverStatus") or () if len(row) > 1}
@@ -156,60 +155,56 @@ class Engine:
             )
 
     def _product(self) -> str:
-        """What an engine calls itself that is not docker's (`GET /version`); docker where it does not say."""
+        """The product name of an engine that is not docker's (`GET /version`); docker if it names none."""
         reply = self._get("/version", {})
         with _understood("/version"):
             return (answers.product(self._json("/version", reply)) if reply.ok else "") or DOCKER
 
-    # ------------------------------------------------------------------ images
-
     def image(self, reference: Reference, *, near: bool = True) -> LocalImage | ImageMissing:
-        """The image that a push of this reference would send, or the names that look meant instead.
+        """The image that a push of this reference would send, or, with `near`, similar names.
 
-        Without `near` they are not looked for: an engine of thousands of images takes seconds to list them.
+        Finding those takes seconds in an engine with thousands of images.
         """
         path = f"/images/{reference}/json"
-        # Engines older than API 1.48, and the classic store, ignore what they do not know.
+        # Engines older than API 1.48, and the classic store, ignore the parameter.
         reply = self._get(path, {"manifests": "1"})
         if reply.status == requests.codes.not_found:
-            return ImageMissing(self._held().near(reference) if near else ())
+            return ImageMissing(self._all_names().near(reference) if near else ())
         with _understood(path):
             return answers.image(self._json(path, reply))
 
     def tags(self, name: str) -> tuple[str, ...]:
-        """The tags of one repository that this engine holds, sorted."""
-        # The engine takes the filter for a glob, and matches it with familiar names (moby `daemon/images/images.go`).
+        """The engine's tags of a repository, sorted."""
+        # The filter is a glob, which is matched with familiar names (moby `daemon/images/images.go`).
         familiar = answers.familiar(name)
         filters = {"reference": [re.sub(r"([][*?\\])", r"\\\1", familiar)]}
         listed = (tag.rpartition(":") for tag in self._listed({"filters": json.dumps(filters)}))
         return tuple(sorted({tag for path, _, tag in listed if path in (name, familiar) and _TAG.fullmatch(tag)}))
 
     def tag(self, image: str, name: Reference) -> None:
-        """Give the image of this ID one more name (`POST /images/ID/tag`)."""
+        """Add a name to the image of this ID (`POST /images/ID/tag`)."""
         self._do("POST", f"/images/{image}/tag", {"repo": name.name, "tag": name.tag})
 
     def untag(self, name: Reference) -> None:
-        """Take one of its names from an image (`DELETE /images/NAME`)."""
+        """Remove a name of an image (`DELETE /images/NAME`)."""
         self._do("DELETE", f"/images/{name}", {"noprune": "1"})
 
     def load(self, archive: bytes) -> None:
-        """Take in the images of an archive as `docker save` writes it (`POST /images/load`)."""
+        """Load the images of a `docker save` archive (`POST /images/load`)."""
         if said := answers.refusal(self._do("POST", "/images/load", {"quiet": "1"}, archive)):
             raise EngineFailed(f"the engine does not load the image: {clean(said)}")
 
-    def _held(self) -> answers.Names:
-        """The names of all images, asked for once."""
+    def _all_names(self) -> answers.Names:
+        """The names of all images, requested once."""
         with self._listing:
             if self._names is None:
                 self._names = answers.Names(map(answers.shown, self._listed({})))
             return self._names
 
     def _listed(self, params: Mapping[str, str]) -> tuple[str, ...]:
-        """What images are called, as the engine writes it: `name:tag`."""
+        """The names of images, as `name:tag`."""
         with _understood("/images/json"):
             return answers.names(self._json("/images/json", self._get("/images/json", params)))
-
-    # ------------------------------------------------------------------ the push
 
     def push(
         self,
@@ -218,10 +213,9 @@ class Engine:
         platform: Platform | None,
         on_layer: Callable[[LayerEvent], None],
     ) -> EngineAnswer:
-        """Push one tag, `on_layer` being told of every change of a layer's state.
+        """Push a tag (API `POST /images/NAME/push`); `on_layer` gets every change of a layer's state.
 
-        docker-py's own `push()` knows no `platform` and gives up after a silent minute, so the request is
-        made on its session directly (API `POST /images/NAME/push`).
+        docker-py's own `push()` has no `platform`, and gives up after a silent minute.
         """
         remember(secrets_of(credential))
         params = {"tag": reference.tag}
@@ -244,7 +238,7 @@ class Engine:
             raise self._cut_off(reference, error) from error
 
     def _refused_push(self, reference: Reference, status: int, said: str) -> EngineRefused:
-        """A push that did not begin. Raises EngineFailed where it was not an engine that refused it."""
+        """The refusal to start a push. Raises EngineFailed where no engine has answered."""
         if not answers.is_message(said):
             said = clean(said, limit=300)
             raise EngineFailed(f"what answers at {self._where} answers {status} to the push of {reference}: {said}")
@@ -258,16 +252,14 @@ class Engine:
         try:
             return read_push_stream(reference, said, on_layer, new=listening.new)
         except Garbled as error:
-            message = (
-                f"what answers at {self._where} to the push of {reference} is not a docker engine: it says {error}"
-            )
-            raise EngineFailed(message) from error
+            what = f"what answers at {self._where} to the push of {reference}"
+            raise EngineFailed(f"{what} is not a docker engine: it says {error}") from error
         except BrokenOff as error:
             message = f"the engine at {self._where} broke off the push of {reference}: its last line is incomplete"
             raise EngineUnreachable(message, _start_hint(self._address)) from error
 
     def _cut_off(self, reference: Reference, error: BaseException) -> EngineUnreachable:
-        """What happened to a push whose answer does not come, or breaks off."""
+        """The error for a push whose answer is missing or breaks off."""
         if isinstance(error, requests.ConnectionError):
             return self._unreachable(error)
         if not stream.is_silence(error) or self._silence is None:
@@ -279,10 +271,8 @@ class Engine:
             "run it again with --timeout 1h, which is then the only limit",
         )
 
-    # ------------------------------------------------------------------ the registry, through the engine
-
     def distribution(self, reference: Reference, credential: Credential) -> ManifestInfo | Evidence:
-        """What the registry holds under a tag, asked by the engine (`GET /distribution/NAME/json`)."""
+        """The registry's manifest under a tag, requested by the engine (`GET /distribution/NAME/json`)."""
         path = f"/distribution/{reference}/json"
         reply = self._send("GET", f"{self._url}{path}", path, headers=self._authorized(credential))
         if not reply.ok:
@@ -293,15 +283,13 @@ class Engine:
         return found or Evidence(Stage.VERIFY, "the engine names no digest", status=reply.status)
 
     def check_login(self, credential: Credential) -> Evidence:
-        """Whether the registry accepts a credential, asked by the engine (`POST /auth`)."""
+        """Whether the registry accepts a credential, checked by the engine (`POST /auth`)."""
         remember(secrets_of(credential))
         body, json_type = json.dumps(auth_config(credential)).encode(), {"Content-Type": "application/json"}
         reply = self._send("POST", f"{self._url}/auth", "/auth", headers=json_type, body=body)
-        # An accepted login may come with a token, which is nobody's to see.
+        # The answer to a successful login may hold a token, which must not be shown.
         message = "login succeeded" if reply.ok else clean(answers.message(reply.text))
         return Evidence(Stage.ENGINE_AUTH, message, status=reply.status, sent=True)
-
-    # ------------------------------------------------------------------ requests
 
     def _authorized(self, credential: Credential) -> dict[str, str]:
         remember(secrets_of(credential))
@@ -311,7 +299,7 @@ class Engine:
         return self._send("GET", f"{self._url}{path}", path, params)
 
     def _do(self, method: str, path: str, params: Mapping[str, str], body: bytes | None = None) -> str:
-        """Send an order; its answer tells nothing but whether it was carried out."""
+        """Send a command. Raises EngineFailed for an error status."""
         reply = self._send(method, f"{self._url}{path}", path, params, body=body)
         if reply.status >= requests.codes.bad_request:
             said = clean(answers.message(reply.text))
@@ -328,7 +316,7 @@ class Engine:
         headers: Mapping[str, str] = _NO_HEADERS,
         body: bytes | None = None,
     ) -> _Reply:
-        """Send a request and read its answer; `path` is what messages call it."""
+        """Send a request and read its answer; `path` is its name in messages."""
         try:
             with self._client.request(
                 method, url, params=dict(params), headers=dict(headers), data=body, stream=True, timeout=TIMEOUT
@@ -364,18 +352,15 @@ class Engine:
 
 @contextmanager
 def _understood(path: str) -> Iterator[None]:
-    """For reading the answer to `GET path`: types that no engine answers with are the engine's failure."""
+    """Raise EngineFailed for wrong types in the answer to `GET path`."""
     try:
         yield
     except (AttributeError, TypeError, ValueError, LookupError, ArithmeticError) as error:
         raise EngineFailed(f"the engine answers GET {path} with what no docker engine answers") from error
 
 
-# ---------------------------------------------------------------------- reaching it
-
-
 def _sendable(headers: Mapping[str, str]) -> dict[str, bytes]:
-    """Headers as docker sends them; those of its own stay its own."""
+    """The headers as docker sends them, without those that it sets itself."""
     kept = {name: value.strip(" \t") for name, value in headers.items() if name.lower() not in _OURS}
     sent = {name: value.encode("utf-8", "surrogateescape") for name, value in kept.items()}
     for name, value in sent.items():
@@ -391,14 +376,11 @@ def _tls(address: EngineAddress) -> TLSConfig | bool:
     if not address.tls:
         return False
     if not address.tls_verify:
-        # The user has chosen so, and urllib3 would say so on stderr with every request.
+        # It is the user's choice; urllib3 would warn on stderr at every request.
         warnings.filterwarnings("ignore", message="Unverified HTTPS request")
     client_cert = (address.cert_file, address.key_file) if address.cert_file and address.key_file else None
-    return TLSConfig(
-        client_cert=client_cert,
-        ca_cert=address.ca_file if address.tls_verify else None,
-        verify=address.tls_verify,
-    )
+    ca_cert = address.ca_file if address.tls_verify else None
+    return TLSConfig(client_cert=client_cert, ca_cert=ca_cert, verify=address.tls_verify)
 
 
 def _span(seconds: float) -> str:

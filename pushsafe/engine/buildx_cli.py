@@ -1,4 +1,4 @@
-"""buildx as docker runs it here: which version, which builders, and the build itself."""
+"""`docker buildx`: its version, its builders, and builds."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ OLDEST = "0.13"
 """The first buildx whose `ls` has `--format json` (docker/buildx release v0.13.0)."""
 
 _GRACE = 2.0
-"""Seconds that it has to end where nobody waits for its answer any more."""
+"""Seconds to end in, once the answer is not needed any more."""
 _LOOK = 30.0
-"""Seconds for what buildx says of itself; it asks each of its builders, and gives up on those after 20."""
+"""Seconds for buildx to describe itself; it gives each of its builders 20."""
 _METADATA = 16 << 20
-"""Bytes of a metadata file; the provenance of many targets takes a few hundred thousand."""
+"""Most bytes of a metadata file; the provenance of many targets takes a few hundred thousand."""
 _TARGET = re.compile(r"[a-zA-Z0-9_-]+")
 """The name of bake's target, docker/buildx `bake/bake.go`."""
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _VERSION = re.compile(r"\bbuildx v?(\d+(?:\.\d+)+)")
 _UNKNOWN_COMMAND = re.compile(r"is not a docker command|unknown command")
 _READ = 300.0
-"""Seconds for bake's definition, which may be a repository that is cloned first."""
+"""Seconds for bake's definition, which may be in a repository to be cloned."""
 _WORKER = "org.mobyproject.buildkit.worker.executor"
 """The label of an engine's own worker that builds into the containerd image store (moby `builder-next/worker`)."""
 
 
 class Cli:
-    """The docker command with docker's global flags as they were given to us. Methods raise UsageError without it."""
+    """The docker command with the global flags given to us. Methods raise UsageError if it is missing."""
 
     def __init__(self, flags: DockerFlags, environ: Mapping[str, str]) -> None:
-        # docker says here what it was called; the commands that we run are not ours to stop through its socket.
+        # docker gives its own name here; our commands must not be stopped through its socket.
         self._environ = {name: value for name, value in environ.items() if name not in (CLI_VARIABLE, SOCKET_VARIABLE)}
         self._words = (environ.get(CLI_VARIABLE) or "docker", *_written(flags))
 
@@ -59,7 +59,7 @@ class Cli:
 
     @contextmanager
     def ask(self, *words: str, given: bytes | None = None) -> Iterator[_Asked]:
-        """The same, its output being kept; it reads what is given, and else nothing, and does not outlive this."""
+        """Run `docker WORDS` with `given` as input, and keep its output; it is stopped at the end of the block."""
         with self.given(given or b"") as stdin:
             process = self.start(*words, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         try:
@@ -69,11 +69,11 @@ class Cli:
                 stop(process, _GRACE)
             for pipe in (process.stdout, process.stderr):
                 if pipe is not None:
-                    pipe.close()  # whoever else holds its other end
+                    pipe.close()  # also if a grandchild holds the other end
 
     @contextmanager
     def given(self, content: bytes | None) -> Iterator[IO[bytes] | None]:
-        """Standard input for a command: a content, or with `None` our own."""
+        """Standard input for a command: `content`, or our own for `None`."""
         if content is None:
             yield None
             return
@@ -84,13 +84,13 @@ class Cli:
 
 
 class _Asked:
-    """A command under way that ends soon."""
+    """A short command that runs."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
 
     def answer(self, limit: float = _LOOK) -> tuple[int, str, str]:
-        """Its status, output and errors; -1 where it did not end in time."""
+        """Status, output and errors; status -1 for a timeout."""
         try:
             output, errors = self._process.communicate(timeout=limit)
         except subprocess.TimeoutExpired:
@@ -99,7 +99,7 @@ class _Asked:
 
 
 class BuildxCommand:
-    """`docker buildx`, with the engine and the configuration that docker was told to use."""
+    """`docker buildx` with docker's engine and configuration."""
 
     def __init__(self, flags: DockerFlags, environ: Mapping[str, str]) -> None:
         self._cli = Cli(flags, environ)
@@ -107,8 +107,8 @@ class BuildxCommand:
     def targets(
         self, flags: Sequence[str], rest: Sequence[str] = (), definition: bytes | None = None
     ) -> tuple[BakeTarget, ...]:
-        """What bake would push where. Raises UsageError with what buildx says where it cannot tell."""
-        # After the user's: the last one counts.
+        """The targets that bake would push. Raises UsageError with buildx's message."""
+        # Our flags come last, as the last one counts.
         with self._cli.ask("buildx", "bake", *flags, "--print", "--push", *rest, given=definition) as asked:
             status, shown, errors = asked.answer(_READ)
         if status:
@@ -124,7 +124,7 @@ class BuildxCommand:
         return tuple(_bake_target(name, entry) for name, entry in named if isinstance(entry, dict))
 
     def run(self, build: Build) -> BuildAnswer:
-        """Build and push; what buildx writes goes to standard error. Whatever interrupts this ends buildx first."""
+        """Build and push, with buildx's output on standard error. An interruption stops buildx first."""
         with tempfile.TemporaryDirectory(prefix="pushsafe-") as folder:
             file = Path(build.metadata_file or Path(folder, "metadata.json"))
             before = _state(file)
@@ -132,17 +132,17 @@ class BuildxCommand:
             if not build.metadata_file:
                 words += ["--metadata-file", str(file)]
             with self._cli.given(build.definition) as stdin:
-                # With the descriptors that we were given, which a word may name: `--secret id=x,src=<(...)`.
+                # With our inherited descriptors, which a word may name: `--secret id=x,src=<(...)`.
                 options = {"stdin": stdin, "close_fds": False}
                 child = Child(lambda **pipes: self._cli.start(*words, *build.arguments, **options, **pipes))
                 status, said = child.run(quiet=build.quiet)
             if status:
                 return BuildFailed(status, said)
-            # A file that was there before tells of another build.
+            # An unchanged file is another build's.
             return _built(file, build) if _state(file) != before else Built(())
 
     def look(self, builder: str = "") -> Buildx:
-        """What is installed, and what each builder can do; `builder` is the current one where it is named."""
+        """The installed version and the builders; `builder`, if named, is the current one."""
         try:
             with (
                 self._cli.ask("buildx", "version") as version,
@@ -159,16 +159,15 @@ class BuildxCommand:
         found = _VERSION.search(said)
         if found is None:
             return Buildx(problem=f"buildx names no version: {clean(said, limit=100)}")
-        if _is_old(found[1]):
-            return Buildx(
-                found[1], problem=f"buildx {found[1]} is too old: {OLDEST} or newer is needed", to_install=True
-            )
+        if not at_least(found[1], OLDEST):
+            problem = f"buildx {found[1]} is too old: {OLDEST} or newer is needed"
+            return Buildx(found[1], problem=problem, to_install=True)
         builders = tuple(_builders(listed, builder))
         return Buildx(found[1], builders, "" if builders else f"buildx names no builder: {_last(trouble)}")
 
 
 def _written(flags: DockerFlags) -> tuple[str, ...]:
-    """docker's global flags as a command line has them."""
+    """docker's global flags as words of a command line."""
     words: list[str] = []
     for name, value in zip(DockerFlags._fields, flags, strict=True):
         option = f"--{name.replace('_', '-')}"
@@ -178,12 +177,8 @@ def _written(flags: DockerFlags) -> tuple[str, ...]:
     return tuple(words)
 
 
-def _is_old(version: str) -> bool:
-    return not at_least(version, OLDEST)
-
-
 def _builders(lines: str, named: str) -> Iterable[Builder]:
-    """The answer of `buildx ls --format json`, an object a line; what is none of its builders is left out."""
+    """The builders in the output of `buildx ls --format json`, one object a line; other lines are skipped."""
     for line in lines.splitlines():
         try:
             entry = json.loads(line)
@@ -207,13 +202,13 @@ def _builder(entry: Mapping[str, Any]) -> Builder:
         several=driver not in ("", "docker") or any(isinstance(one, dict) and _WORKER in one for one in labels),
         current=entry.get("Current") is True,
         problem=_problem(entry, nodes),
-        # A worker names its own platform first; those that its user gave it, with a *, come before that.
+        # A worker names its own platform first, but after those that its user added, marked with a *.
         native=_native(platforms[0]) if platforms and not any(name.endswith("*") for name in names) else None,
     )
 
 
 def _native(platform: Platform) -> Platform:
-    """What a processor of that kind is built for; `amd64/v3` is only what it can run besides."""
+    """The platform that is built by default; `amd64/v3` is only one that the processor can also run."""
     return platform._replace(variant="") if platform.architecture == "amd64" else platform
 
 
@@ -258,14 +253,14 @@ def _output(entry: Mapping[str, Any]) -> str:
 
 
 def _cache(entry: Any) -> str:
-    """A place to write a cache to, as `--cache-to` has it; older ones show it as it was written."""
+    """A cache's target as in `--cache-to`; older versions show it as written."""
     if not isinstance(entry, dict):
         return str(entry)
     return ",".join(f"{name}={entry[name]}" for name in ("type", "ref") if name in entry)
 
 
 def _built(file: Path, build: Build) -> Built:
-    """Digests and names of a metadata file: what is none, or not there, is left out. bake has an entry a target."""
+    """The digests and names in a metadata file, as far as they are valid. bake has an entry for each target."""
     try:
         found = json.loads(file.read_bytes()[:_METADATA])
     except (OSError, ValueError, RecursionError):
@@ -285,7 +280,7 @@ def _built(file: Path, build: Build) -> Built:
 
 
 def _state(file: Path) -> tuple[int, int, int] | None:
-    """What tells whether a file was written anew."""
+    """A value that changes when a file is written."""
     try:
         found = file.stat()
     except OSError:

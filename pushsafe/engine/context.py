@@ -1,4 +1,4 @@
-"""Where the engine is, by docker's own order of precedence."""
+"""Finds the engine's address, by docker's order of precedence."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pushsafe.model.request import DockerFlags, EngineAddress
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 _PORT, _TLS_PORT = "2375", "2376"
 _CONTEXT_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.+-]+")
-# What Go's net/url refuses in a host.
+# Characters that Go's net/url refuses in a host.
 _NOT_IN_HOST = re.compile(r"[\x00-\x20\x7f\\^`{|}%]")
 
 
@@ -30,20 +30,19 @@ def config_dir(flags: DockerFlags, environ: Mapping[str, str]) -> Path:
 def _default_dir(environ: Mapping[str, str]) -> Path:
     if environ.get("DOCKER_CONFIG"):
         return Path(environ["DOCKER_CONFIG"])
-    # As docker: without HOME and without an entry in passwd, it is a folder of the current directory.
+    # As in docker, without HOME and passwd entry it is a folder of the current directory.
     home = environ.get("HOME") or os.path.expanduser("~")  # noqa: PTH111 - Path.home() raises then
     return Path("" if home == "~" else home) / ".docker"
 
 
 def resolve(flags: DockerFlags, environ: Mapping[str, str]) -> EngineAddress:
-    """The engine that docker itself would talk to, and what decided that.
+    """The engine that docker would use, and the setting that chose it; no connection is made.
 
     Order: `--context`, `--host`, DOCKER_HOST, DOCKER_CONTEXT, `currentContext` of config.json, the default context
-    (docker/cli `cli/command/cli.go`). Hosts come back complete: `unix://` with an absolute path, `tcp://` with a port,
-    `ssh://` as given. Nothing is connected to.
+    (docker/cli `cli/command/cli.go`). Hosts are complete: `unix://` with an absolute path, `tcp://` with a port,
+    `ssh://` as given.
 
-    Raises UsageError for flags that exclude each other, a host that cannot mean anything, a context that does not
-    exist or cannot be read, and TLS files that are missing.
+    Raises UsageError for conflicting flags, an invalid host, a missing or unreadable context, and missing TLS files.
     """
     if flags.context and flags.host:
         raise UsageError("--context and --host exclude each other", "leave one of them out")
@@ -56,7 +55,7 @@ def resolve(flags: DockerFlags, environ: Mapping[str, str]) -> EngineAddress:
 
 
 def _context(flags: DockerFlags, environ: Mapping[str, str]) -> tuple[str, str]:
-    """The name of the context in force, and what named it."""
+    """The name of the current context, and the setting that names it."""
     if flags.context:
         return flags.context, f"--context {flags.context}"
     if flags.host:
@@ -69,15 +68,12 @@ def _context(flags: DockerFlags, environ: Mapping[str, str]) -> tuple[str, str]:
     config = config_file.read(file)
     if config.current_context:
         return config.current_context, f"the current context, {config.current_context}"
-    # docker warns and goes on; PS303 says more, but an engine that is down is found first.
+    # docker warns and goes on. PS303 reports more, unless the engine is down, which ends the run before.
     return "default", f"docker's default, because {file} {config.problem}" if config.problem else "docker's default"
 
 
-# --------------------------------------------------------------------------- the default context
-
-
 def _default(flags: DockerFlags, environ: Mapping[str, str], origin: str) -> EngineAddress:
-    """The default context: flags and variables only. `--context default` still honours DOCKER_HOST, as docker does."""
+    """The default context, of flags and variables; `--context default` honours DOCKER_HOST, as in docker."""
     verify = flags.tlsverify if flags.tlsverify is not None else bool(environ.get("DOCKER_TLS_VERIFY"))
     tls = flags.tls if flags.tls is not None else bool(environ.get("DOCKER_TLS"))
     # `--tlsverify=false` still means TLS, only without verification (`cli/flags/options.go`, SetDefaultOptions).
@@ -89,15 +85,15 @@ def _default(flags: DockerFlags, environ: Mapping[str, str], origin: str) -> Eng
     host = parse_host(given, tls)
     if not tls:
         return EngineAddress(host, origin)
-    ca, cert, key = _tls_files(flags, environ)
+    ca, cert, key = _tls_files(flags, environ)  # missing ones are an error for every host
     if not host.startswith("tcp://"):
         return EngineAddress(host, origin)
     return EngineAddress(host, origin, None, True, verify, ca, cert, key)
 
 
 def _tls_files(flags: DockerFlags, environ: Mapping[str, str]) -> tuple[str, str | None, str | None]:
-    """CA, certificate and key: a missing CA is an error, a missing pair is not, unless a flag names it."""
-    # docker fixes this folder before it has read --config, so that flag does not move it.
+    """CA, certificate and key. The pair may be missing unless a flag names it; the CA may not."""
+    # docker chooses this folder before it reads --config, which therefore has no effect on it.
     folder = Path(environ.get("DOCKER_CERT_PATH") or _default_dir(environ))
     chosen: list[str | None] = []
     for given, name in ((flags.tlscacert, "ca"), (flags.tlscert, "cert"), (flags.tlskey, "key")):
@@ -117,9 +113,9 @@ def _tls_files(flags: DockerFlags, environ: Mapping[str, str]) -> tuple[str, str
 
 
 def parse_host(text: str, tls: bool = False) -> str:
-    """The full form of a host as `-H` and DOCKER_HOST take it; empty means docker's default (`opts/hosts.go`).
+    """The full form of a host of `-H` or DOCKER_HOST; empty means docker's default (`opts/hosts.go`).
 
-    Raises UsageError for anything that this program cannot reach: an unknown scheme, `fd://`, `npipe://`.
+    Raises UsageError for schemes that this program cannot use: unknown ones, `fd://`, `npipe://`.
     """
     text = text.strip()
     if not text:
@@ -131,7 +127,7 @@ def parse_host(text: str, tls: bool = False) -> str:
         case "tcp":
             return _tcp(rest, text, _PORT)
         case "unix" if "://" not in rest:
-            return _unix(rest)
+            return f"unix://{Path(rest).absolute()}" if rest else DEFAULT_SOCKET
         case "ssh":
             return text
         case "fd" | "npipe":
@@ -140,12 +136,8 @@ def parse_host(text: str, tls: bool = False) -> str:
             raise _bad_host(text, "docker knows unix://, tcp:// and ssh://")
 
 
-def _unix(path: str) -> str:
-    return "unix://" + str(Path(path).absolute()) if path else DEFAULT_SOCKET
-
-
 def _tcp(rest: str, given: str, default_port: str) -> str:
-    """`[user@]host[:port][/path]`, with `localhost` and the default port where there is none."""
+    """`[user@]host[:port][/path]`, completed by `localhost` and the default port."""
     if rest.endswith("]:"):
         rest += default_port
     authority, slash, path = re.split(r"[?#]", rest, maxsplit=1)[0].partition("/")
@@ -169,21 +161,17 @@ def _tcp(rest: str, given: str, default_port: str) -> str:
 
 
 def masked(host: str) -> str:
-    """A host as a message may show it: without a password, which may hold any character, an @ and a / too."""
+    """A host without its password, which may hold any character, even @ and /."""
     scheme, separator, rest = host.rpartition("://") if host.count("://") == 1 else ("", "", host)
     user, at, server = rest.rpartition("@")
     if not at or (scheme == "ssh" and not re.search("[:%]", user)):
-        return host  # ssh's user is no secret, and the first thing to look at
+        return host  # ssh's user is no secret, and helps to find the fault
     return f"{scheme}{separator}***@{server}"
 
 
 def _bad_host(given: str, why: str) -> UsageError:
-    return UsageError(
-        f"{masked(given)!r} is not a docker host: {why}", "docker -H tcp://HOST:PORT, unix:///PATH or ssh://USER@HOST"
-    )
-
-
-# --------------------------------------------------------------------------- stored contexts
+    hint = "docker -H tcp://HOST:PORT, unix:///PATH or ssh://USER@HOST"
+    return UsageError(f"{masked(given)!r} is not a docker host: {why}", hint)
 
 
 def _of_context(name: str, origin: str, config: Path) -> EngineAddress:
@@ -201,7 +189,7 @@ def _of_context(name: str, origin: str, config: Path) -> EngineAddress:
         raise UsageError(f"there is no docker context {name!r} ({origin})", "docker context ls") from None
     except OSError as error:
         raise UsageError(f"cannot read {file}: {error.strerror}", f"ls -l {file}") from error
-    except MalformedError as error:  # it must not quietly become another engine
+    except MalformedError as error:  # do not silently use another engine
         raise UsageError(f"cannot read {file}: {error}", f"python3 -m json.tool {file}") from error
     host = endpoint.get("host")
     if endpoints.get("docker") is None or not isinstance(host, str | None):
@@ -222,7 +210,7 @@ def _of_context(name: str, origin: str, config: Path) -> EngineAddress:
 
 
 def _context_host(host: str, tls: bool) -> str:
-    """A context's host is used as it is stored, so a missing port is HTTP's own, not docker's."""
+    """A stored host; a missing port is HTTP's, not docker's, as docker uses the host unchanged."""
     if not host:
         return DEFAULT_SOCKET
     if host.startswith("tcp://"):

@@ -1,4 +1,4 @@
-"""What comes over the connection to an engine, within bounds of size and time, and in words where it breaks off."""
+"""Answers of an engine, limited in size and time, and the causes of their failures."""
 
 from __future__ import annotations
 
@@ -15,27 +15,24 @@ from pushsafe.engine.push_stream import Line
 from pushsafe.runtime.redact import clean
 
 LARGEST_ANSWER = 32 << 20
-"""Bytes of one answer. The list of ten thousand images is a third of it."""
+"""Most bytes of an answer. The list of ten thousand images is a third of it."""
 BEGINNING = 1 << 16
-"""Bytes that are read of a refusal."""
+"""Most bytes read of a refusal."""
 
 ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
-"""What a request, or reading its answer, may raise: requests passes some of urllib3's errors on as they are."""
+"""Errors of a request and of reading its answer; requests does not wrap all of urllib3's."""
 
 _PART = 1 << 16
 
 
 class OutOfBounds(Exception):
-    """An answer that is too large, or takes too long; the message says which, as the end of a sentence about it."""
+    """An answer is too large or too slow; the message ends a sentence about it."""
 
 
 def parts(response: requests.Response, most: float = math.inf) -> Iterator[bytes]:
-    """The body of an answer as it arrives, in parts of at most 64 kB.
-
-    Raises ERRORS, and OutOfBounds when it is not complete after `most` seconds.
-    """
+    """The body of an answer, in parts of at most 64 KiB. Raises ERRORS, and OutOfBounds after `most` seconds."""
     end = time.monotonic() + most
-    # Not iter_content: there the line that tells the length of a chunk may be of any length (urllib3 `read_chunked`).
+    # Not iter_content: it does not limit the line with a chunk's length (urllib3 `read_chunked`).
     while part := response.raw.read1(_PART, decode_content=False):
         if time.monotonic() > end:
             raise OutOfBounds(f"is not complete after {most:g} seconds")
@@ -53,7 +50,7 @@ def whole(response: requests.Response, most: float) -> str:
 
 
 def beginning(response: requests.Response, most: float) -> str:
-    """The first BEGINNING bytes of an answer; the rest is not waited for. Raises OutOfBounds and ERRORS."""
+    """The first BEGINNING bytes of an answer, without waiting for the rest. Raises OutOfBounds and ERRORS."""
     content = bytearray()
     for part in parts(response, most):
         content += part
@@ -63,14 +60,13 @@ def beginning(response: requests.Response, most: float) -> str:
 
 
 class Listening:
-    """How long an engine has said nothing new, by `time.monotonic()`.
+    """Ends a push after `limit` seconds without news; `None` is no limit.
 
-    The containerd store says ten times a second how each layer stands, whether that has changed or not; only what is
-    `new` counts. Silence itself is the connection's to notice, by a timeout of as many seconds.
+    The containerd store reports each layer ten times a second, changed or not; only `new` lines count. Complete silence
+    is left to the connection's timeout, of as many seconds.
     """
 
     def __init__(self, limit: float | None) -> None:
-        """`limit` is in seconds; `None` is no limit."""
         self._limit = limit
         self._heard = time.monotonic()
 
@@ -78,25 +74,22 @@ class Listening:
         self._heard = time.monotonic()
 
     def through(self, lines: Iterable[Line]) -> Iterator[Line]:
-        """Pass lines on. Raises TimeoutError where for longer than the limit none of them was new."""
+        """Pass lines on. Raises TimeoutError if no line was new for the limit."""
         for line in lines:
             yield line
             if self._limit is not None and time.monotonic() - self._heard > self._limit:
                 raise TimeoutError
 
 
-# ---------------------------------------------------------------------- in words
-
-
 def is_silence(error: BaseException) -> bool:
-    """Whether it says that nothing came for too long."""
+    """Whether an error is a timeout."""
     return any(isinstance(one, TimeoutError) and not one.strerror for one in _chain(error))
 
 
 def cause(error: BaseException, seconds: float) -> str:
-    """What happened, for the end of a sentence about the engine: docker-py's errors nest four exceptions deep.
+    """The end of a sentence about the engine, for an error of docker-py, which nests up to four exceptions.
 
-    `seconds` is how long was waited for a word. The system's own words where there are any.
+    `seconds` is the timeout. The system's own message is used if there is one.
     """
     chain = tuple(_chain(error))
     said = (words for one in chain if (words := _words(one, seconds)))

@@ -1,4 +1,4 @@
-"""The kinds of engines that serve docker's API: how each is recognised, and what it does."""
+"""The kinds of engines that serve docker's API: how to recognise them, and their features."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SNAPSHOTTER = "io.containerd.snapshotter.v1"
 
 
 class Entry(NamedTuple):
-    """A kind of engine. `recognises` is asked with the `driver-type` of `GET /info` and the product's name."""
+    """A kind of engine; `recognises` gets the `driver-type` of `GET /info` and the product's name."""
 
     kind: EngineKind
     recognises: Callable[[str, str], bool]
@@ -24,9 +24,9 @@ class Entry(NamedTuple):
 ENGINES = {
     "docker, containerd image store": Entry(CONTAINERD, lambda driver, _: driver == _SNAPSHOTTER),
     "docker, classic image store": Entry(CLASSIC, lambda _, product: product == DOCKER),
-    "podman": Entry(PODMAN, lambda *_: True),  # what else serves docker's API is not docker's either
+    "podman": Entry(PODMAN, lambda *_: True),  # and any other product
 }
-"""Every kind by its name; an engine is of the first that recognises it."""
+"""Every kind by its name; the first one that recognises an engine counts."""
 
 
 def kind_of(driver: str, product: str) -> EngineKind:

@@ -1,4 +1,4 @@
-"""The engine's JSON answers read into our values; pure."""
+"""Reads the engine's JSON answers into our values; pure."""
 
 from __future__ import annotations
 
@@ -15,46 +15,46 @@ from pushsafe.oci.reference import DEFAULT_NAMESPACE, DEFAULT_REGISTRY, Referenc
 from pushsafe.runtime.redact import clean
 
 LARGEST = 2**63 - 1
-"""The largest number that an engine, a Go program, can mean."""
+"""The largest number of an engine, which is a Go program."""
 
 _MOST_DIGITS = len(str(LARGEST))
 _NEAR_MISSES = 3
 _ALIKE = 0.8
 _COMPARED = 20
-"""How many of the words next to a missing one in a sorted list are compared with it letter by letter."""
+"""Neighbours of a missing word in a sorted list that are compared with it in full."""
 
 
 def shown(value: object) -> str:
-    """A text of the engine's as it may be shown; empty for what is none."""
+    """A text of the engine's, cleaned; empty for any other type."""
     return clean(value) if isinstance(value, str) else ""
 
 
 def read(text: str) -> Any:
-    """A JSON text, its numbers capped. Raises ValueError, and RecursionError for one that is nested too deep."""
+    """A JSON value with capped numbers. Raises ValueError, and RecursionError for one nested too deep."""
     return json.loads(text, parse_int=_whole_number)
 
 
 def _whole_number(digits: str) -> int:
-    """Python raises ValueError for thousands of digits, and shows all of hundreds."""
+    """A capped integer: Python raises ValueError for thousands of digits, and shows hundreds in full."""
     if len(digits) < _MOST_DIGITS:
         return int(digits)
     return -LARGEST if digits.startswith("-") else LARGEST
 
 
 def number(value: object) -> int:
-    """A count of the engine's, from 0 to LARGEST; 0 for what is none."""
+    """A count, from 0 to LARGEST; 0 for any other type."""
     if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
         return 0
     return int(min(max(value, 0), LARGEST))
 
 
 def message(body: str) -> str:
-    """The message of an engine's answer: `{"message": ...}`, `{"Status": ...}` for a login, or the bare text."""
+    """The message of an answer: `{"message": ...}`, `{"Status": ...}` of a login, or plain text."""
     return _message(body) or body
 
 
 def is_message(body: str) -> bool:
-    """Whether an error is worded as engines word theirs."""
+    """Whether an error has an engine's form."""
     return bool(_message(body))
 
 
@@ -69,7 +69,7 @@ def _message(body: str) -> str:
 
 
 def refusal(stream: str) -> str:
-    """Why an order was not carried out whose answer began with 200 and goes on as a stream; empty where it was."""
+    """The error in a streamed answer, which began with status 200; empty for success."""
     return next(filter(None, map(_error, filter(str.strip, stream.splitlines()))), "")
 
 
@@ -82,7 +82,7 @@ def _error(line: str) -> str:
 
 
 def image(answer: Mapping[str, Any]) -> LocalImage:
-    """The answer of `GET /images/NAME/json`. Raises the errors of wrong types for what no engine answers."""
+    """The answer of `GET /images/NAME/json`. Invalid answers raise TypeError and the like."""
     present, missing = platforms(answer)
     labels = (answer.get("Config") or {}).get("Labels") or {}
     return LocalImage(
@@ -105,7 +105,7 @@ def _size(value: Any) -> int:
 
 
 def platforms(answer: Mapping[str, Any]) -> tuple[tuple[Platform, ...], tuple[Platform, ...]]:
-    """Platforms present and missing; the classic store knows one, the containerd store lists its manifests."""
+    """The platforms present and missing: the classic store has one, the containerd store lists manifests."""
     images = [entry for entry in answer.get("Manifests") or () if entry.get("Kind") == "image"]
     descriptor = answer.get("Descriptor") or {}
     if images and descriptor.get("mediaType") in INDEX_TYPES:
@@ -116,7 +116,7 @@ def platforms(answer: Mapping[str, Any]) -> tuple[tuple[Platform, ...], tuple[Pl
 
 
 def children(answer: Mapping[str, Any]) -> tuple[str, ...]:
-    """Digests of every manifest that an index names, attestations too, present or not."""
+    """The digests of all manifests of an index, attestations included, present or not."""
     if (answer.get("Descriptor") or {}).get("mediaType") not in INDEX_TYPES:
         return ()
     entries = answer.get("Manifests") or ()
@@ -148,7 +148,7 @@ def manifest(answer: Mapping[str, Any]) -> ManifestInfo | None:
 
 
 def names(listed: Any) -> tuple[str, ...]:
-    """The `name:tag`s in an answer of `GET /images/json`. Raises TypeError if it is no list of images."""
+    """The `name:tag`s in an answer of `GET /images/json`. Raises TypeError for anything but a list."""
     if not isinstance(listed, list):
         raise TypeError("not a list")
     return tuple(tag for image in listed for tag in image.get("RepoTags") or () if "<none>" not in tag)
@@ -160,13 +160,13 @@ def oci_platform(platform: Platform) -> dict[str, str]:
 
 
 def product(answer: Mapping[str, Any]) -> str:
-    """What an engine calls itself, by the answer of `GET /version`: its first component; empty for docker's own."""
+    """The engine's product name, the first component in `GET /version`; empty for docker's own."""
     name = next((shown(one.get("Name")) for one in answer.get("Components") or ()), "")
     return "" if name == "Engine" else name
 
 
 def architecture(machine: str) -> str:
-    """`/info` names the machine as the kernel does; images name it as Go does."""
+    """Go's name of an architecture, as in images; `/info` has the kernel's."""
     return {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}.get(machine, machine)
 
 
@@ -183,7 +183,7 @@ def familiar(name: str) -> str:
 
 
 class Names:
-    """The `name:tag`s that an engine holds, searched for what a person may have meant; cheap for many questions."""
+    """An engine's `name:tag`s, indexed to find similar names fast."""
 
     def __init__(self, listed: Iterable[str]) -> None:
         tags: dict[str, list[str]] = {}
@@ -197,7 +197,7 @@ class Names:
         self._tags = {path: _Words(of_path) for path, of_path in tags.items()}
 
     def near(self, reference: Reference) -> tuple[str, ...]:
-        """The same repository name first, the same tag before others, then names of similar spelling."""
+        """Similar names: the same last component first, the same tag before others, then similar spelling."""
         wanted, tag = familiar(reference.name), reference.tag
         same = self._named[_last(wanted)].closest(wanted) if _last(wanted) in self._named else []
         tags = {path: self._tags[path].closest(tag) for path in same}
@@ -210,14 +210,14 @@ class Names:
 
 
 class _Words:
-    """Words sorted by how they begin and by how they end: one of one wrong letter stands by the right one in either."""
+    """Words sorted forwards and backwards: with one wrong letter, a word is next to the right one in one of the two."""
 
     def __init__(self, words: Iterable[str]) -> None:
         self._forward = sorted(words)
         self._backward = sorted(word[::-1] for word in self._forward)
 
     def closest(self, wanted: str, likeness: float = 0) -> list[str]:
-        """The few that are spelled most like `wanted`, best first; `likeness` is difflib's, 0 to 1."""
+        """The words most similar to `wanted`, best first; `likeness` is difflib's least ratio, 0 to 1."""
         import difflib  # only where an image is missing
 
         matcher = difflib.SequenceMatcher(b=wanted)

@@ -1,4 +1,4 @@
-"""A program that works for us for long: what it writes goes to standard error, and it is told to stop when we are."""
+"""Runs a long child process: its output goes to standard error, and it stops when we do."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from pushsafe.runtime import streams
 from pushsafe.runtime.redact import clean_line
 
 GRACE = 10.0
-"""Seconds that a program has to end once it was told to."""
+"""Seconds for the process to end after SIGINT."""
 AGAIN = 1.0
-"""Seconds that it has each time it is told again."""
+"""Seconds after each further SIGINT."""
 KEPT = 10_000
-"""Lines of its end that are kept."""
+"""Last lines of output that are kept."""
 
 _LINE = 1 << 16
 _LAST_WORDS = 2.0
-"""Seconds for what it has written and we have not read; a grandchild that lives on may hold the pipe open."""
+"""Seconds to read the rest of its output; a surviving grandchild may hold the pipe open."""
 
 
 class Start(Protocol):
-    """Starts the program, with these of Popen's options."""
+    """Starts the process with these options of Popen."""
 
     def __call__(self, *, stdout: int, stderr: int | None) -> subprocess.Popen[bytes]: ...
 
 
 class Child:
-    """One such program.
+    """A child process.
 
-    At a terminal it has standard error to itself, for progress that is drawn; else each of its lines is made fit to
-    show. Its standard output never is a terminal: docker then passes a signal on to its plugin.
+    At a terminal it writes to standard error itself, to draw progress; else each of its lines is cleaned. Its standard
+    output is never a terminal, so that docker passes signals on to its plugin.
     """
 
     def __init__(self, start: Start) -> None:
@@ -44,9 +44,9 @@ class Child:
         self._kept: deque[str] = deque(maxlen=KEPT)
 
     def run(self, *, quiet: bool = False) -> tuple[int, str]:
-        """Its status, and the end of what it wrote in lines, empty where that went to a terminal.
+        """Exit status and last lines of output, which are empty if that went to a terminal.
 
-        With `quiet` it is shown only where the status is not 0.
+        With `quiet` the output is shown only for a status other than 0.
         """
         drawn = not quiet and sys.stderr.isatty()
         process = self._start(stdout=subprocess.PIPE, stderr=None if drawn else subprocess.PIPE)
@@ -69,22 +69,22 @@ class Child:
         return status, "" if drawn else "\n".join(lines)
 
     def _relay(self, pipe: IO[bytes], show: Callable[[str], None]) -> None:
-        """Until its end, whatever becomes of our own standard error: a full pipe would stop the program."""
+        """Read to the end, even if our own standard error fails: a full pipe would block the process."""
         with suppress(OSError, ValueError), pipe:
             begins = True
             while line := pipe.readline(_LINE):
                 text = clean_line(line.decode("utf-8", "replace"), limit=_LINE)
-                if begins:  # the rest of one that is too long would look like a line of its own
+                if begins:  # the rest of an overlong line would look like a new one
                     self._kept.append(text)
                 begins = line.endswith(b"\n")
                 show(f"{text}\n")
 
 
 def stop(process: subprocess.Popen[bytes], grace: float | None = None) -> None:
-    """Tell this one process to stop, give it `grace` seconds (GRACE), tell it again, and end it where it does not.
+    """Send SIGINT, wait `grace` seconds (default: GRACE), send it twice more, then kill the process.
 
-    docker passes the order on to its plugin, and kills that at the third (docker/cli `cmd/docker/docker.go`): killed
-    before, it would leave the plugin at work.
+    docker passes the signal on to its plugin, and kills that at the third one (docker/cli `cmd/docker/docker.go`). The
+    plugin would survive if we killed docker earlier.
     """
     try:
         for seconds in (GRACE if grace is None else grace, AGAIN, AGAIN):
@@ -94,4 +94,4 @@ def stop(process: subprocess.Popen[bytes], grace: float | None = None) -> None:
                 process.wait(seconds)
                 return
     finally:
-        process.kill()  # nothing where it has ended
+        process.kill()  # no effect once it has ended

@@ -1,7 +1,7 @@
-"""The engine's push stream read into one answer: layers by what became of them, the digest, or the error.
+"""Reads the engine's push stream into one answer: the layers' states and the digest, or the error.
 
-Both image stores speak it (`POST /images/NAME/push`, moby `pkg/streamformatter`); the classic one
-names the digest in an `aux` line, the containerd one only in a line of text.
+Both image stores write it (`POST /images/NAME/push`, moby `pkg/streamformatter`); the classic one names the digest in
+an `aux` line, the containerd one only in a line of text.
 """
 
 from __future__ import annotations
@@ -26,10 +26,9 @@ from pushsafe.oci.reference import Reference
 from pushsafe.runtime.redact import clean
 
 LONGEST_LINE = 1 << 20
-"""Bytes that are kept of a line. Of its own accord an engine writes a few hundred; an error quotes what a registry has
-said, which may be anything."""
+"""Bytes kept of a line. Engines write a few hundred, but an error may quote any answer of a registry."""
 MOST_LAYERS = 10_000
-"""An image of the engines' has at most 127; an index may have some for each of its platforms."""
+"""An engine's image has at most 127; an index has some for each platform."""
 
 _ERROR_SAID = 1 << 14
 _DIGEST_LINE = re.compile(r"(?P<tag>\S+): digest: (?P<digest>sha256:[0-9a-f]{64}) size: \d+")
@@ -50,7 +49,7 @@ _UNSENT = (LayerState.WAITING, LayerState.PUSHING)
 
 
 class Line(NamedTuple):
-    """One line without its end: `length` bytes, of which `content` are the first. `ended` tells that its end came."""
+    """A line of `length` bytes, of which `content` has the first; `ended` if its line end was received."""
 
     content: bytes
     length: int
@@ -58,7 +57,7 @@ class Line(NamedTuple):
 
 
 class Garbled(Exception):
-    """The stream is not an engine's; the message is what it says instead."""
+    """The stream is not an engine's; the message quotes it."""
 
 
 class BrokenOff(Exception):
@@ -66,7 +65,7 @@ class BrokenOff(Exception):
 
 
 def lines(parts: Iterable[bytes]) -> Iterator[Line]:
-    """Split a stream at its line ends, in time that grows with its length, and memory for one line of LONGEST_LINE."""
+    """Split a stream into lines, in linear time and with memory for one line of LONGEST_LINE."""
     kept, length = bytearray(), 0
     for part in parts:
         first, *others = part.split(b"\n")
@@ -79,21 +78,16 @@ def lines(parts: Iterable[bytes]) -> Iterator[Line]:
         yield Line(bytes(kept), length, ended=False)
 
 
-def _nobody() -> None:
-    """Nobody waits for news."""
-
-
 def read_push_stream(
     reference: Reference,
     lines: Iterable[Line],
     on_layer: Callable[[LayerEvent], None],
     secrets: Iterable[str] = (),
-    new: Callable[[], None] = _nobody,
+    new: Callable[[], None] = lambda: None,
 ) -> EngineAnswer:
-    """Read the stream of one tag's push to its end. `secrets` are masked in whatever message comes back.
+    """Read the stream of one tag's push to its end. `secrets` are masked in messages.
 
-    `new` is called for every line that says something else than the last one about the same layer. Raises Garbled, and
-    BrokenOff.
+    `new` is called for every line that differs from the last one about its layer. Raises Garbled, and BrokenOff.
     """
     layers: dict[str, LayerEvent] = {}
     latest: dict[str, int] = {}
@@ -129,13 +123,13 @@ def read_push_stream(
 
 
 def _said(raw: Line, line: Mapping[str, Any]) -> int:
-    """What a line says of its layer, in short: the containerd store says ten times a second how each layer stands."""
+    """A hash of a line's state: the containerd store repeats each layer's ten times a second."""
     current = answers.number(_object(line.get("progressDetail")).get("current"))
     return hash((str(line.get("status")), current) if line.get("id") else raw.content)
 
 
 def _decoded(line: Line) -> Mapping[str, Any]:
-    """One line of the stream; nothing of an empty one, and of one that is too long unless it is an error."""
+    """A parsed line; empty for an empty line, and for an overlong one that is no error."""
     text = line.content.decode("utf-8", "replace").strip()
     if not text:
         return {}
@@ -153,7 +147,7 @@ def _decoded(line: Line) -> Mapping[str, Any]:
 
 
 def _of_cut(text: str) -> Mapping[str, Any]:
-    """What the beginning of a line tells: the error, if it is one (moby writes `errorDetail` before `error`)."""
+    """The error in the beginning of an overlong line, if it is one (moby writes `errorDetail` before `error`)."""
     found = _CUT_ERROR.match(text)
     if not found:
         return {}
@@ -163,7 +157,7 @@ def _of_cut(text: str) -> Mapping[str, Any]:
 
 
 def _error(line: Mapping[str, Any]) -> str:
-    """The words of an error line, which is one even without words; empty for every other line."""
+    """The message of an error line, or a default one; empty for every other line."""
     if line.get("error") is None and line.get("errorDetail") is None:
         return ""
     found = _object(line.get("errorDetail")).get("message") or line.get("error") or line.get("errorDetail")
@@ -176,7 +170,7 @@ def _aux_digest(aux: Mapping[str, Any], reference: Reference) -> str:
 
 
 def _reduction(aux: Mapping[str, Any]) -> EngineReduced | None:
-    """moby's note that an index was quietly reduced (`api/types/auxprogress/push.go`)."""
+    """moby's note that it pushed one manifest in place of the index (`api/types/auxprogress/push.go`)."""
     if not aux.get("manifestPushedInsteadOfIndex"):
         return None
     index, chosen = _object(aux.get("originalIndex")), _object(aux.get("selectedManifest"))
@@ -197,13 +191,13 @@ def _layer_event(
     if before:
         current, total = max(current, before.current), max(total, before.total)
     if state is LayerState.SENT:
-        # Small layers skip the last progress line: what is in place has travelled whole.
+        # Small layers have no last progress line, but were sent whole.
         current = total = max(current, total)
     return LayerEvent(reference, layer, state, current, total)
 
 
 def _text(value: object) -> str:
-    """A text as it is, and anything else that says something as JSON."""
+    """A text unchanged, any other true value as JSON."""
     return value if isinstance(value, str) else json.dumps(value) if value else ""
 
 

@@ -1,4 +1,4 @@
-"""A unix socket on this machine that leads to an engine behind ssh, the way docker's own client goes there."""
+"""A local unix socket for an engine behind ssh, reached as by docker's client."""
 
 from __future__ import annotations
 
@@ -20,15 +20,14 @@ from pushsafe.model.errors import EngineUnreachable, UsageError
 from pushsafe.runtime.redact import LIMIT, clean
 
 _KEPT = 4096
-_PATIENCE = 3.0
-# ssh itself refuses these in a user or host from the command line since 9.6 (CVE-2023-51385): its configuration may
-# hand both to a shell.
+_GRACE = 3.0
+# ssh refuses these in a user or host since 9.6 (CVE-2023-51385): its configuration may pass both to a shell.
 _UNSAFE = re.compile(r"[\s\x00-\x1f\x7f'`\"$;&<>|(){}]|^-|\\$")
 
 
 @dataclass(frozen=True, slots=True)
 class SshHost:
-    """The parts of an `ssh://[user@]host[:port][/socket]` address; empty where not given."""
+    """The parts of `ssh://[user@]host[:port][/socket]`; missing ones are empty."""
 
     host: str
     user: str = ""
@@ -37,13 +36,13 @@ class SshHost:
 
 
 def parse(url: str) -> SshHost:
-    """Read docker's ssh address (docker/cli `cli/connhelper/ssh/ssh.go`), keeping the case of the host.
+    """Read docker's ssh address (docker/cli `cli/connhelper/ssh/ssh.go`); the host keeps its case.
 
-    Raises UsageError for a password, a query, a fragment, a missing host, and characters that a shell would obey.
+    Raises UsageError for a password, a query, a fragment, a missing host, and shell metacharacters.
     """
     try:
         parts = urlsplit(url)
-    except ValueError:  # an IPv6 address that is none
+    except ValueError:  # an invalid IPv6 address
         raise _bad(url, "it is not of the form ssh://USER@HOST:PORT") from None
     user, _, server = parts.netloc.rpartition("@")
     match = re.fullmatch(r"(?:\[([^\]]+)\]|([^:]*))(?::(\d*))?", server)
@@ -65,7 +64,7 @@ def parse(url: str) -> SshHost:
 def command(target: SshHost) -> tuple[str, ...]:
     """The command that docker runs for such a host (docker/cli `cli/connhelper/connhelper.go`).
 
-    ssh gives the remote words to a shell, so they are quoted; user and host are not, because they meet none.
+    The remote words are quoted, as ssh passes them to a shell; user and host are not.
     """
     remote = ["docker", "system", "dial-stdio"]
     if target.path.strip("/"):
@@ -78,8 +77,8 @@ def command(target: SshHost) -> tuple[str, ...]:
 class SshBridge:
     """While entered, each connection to `address`, a `unix://` socket, is one `ssh ... docker system dial-stdio`.
 
-    ssh reads its own configuration, agent and known hosts, as it does for docker. It runs in a session of its own, so
-    that it can ask nothing (docker's does not either) and a Ctrl-C meant for us leaves it alone.
+    ssh uses its own configuration, agent and known hosts, as with docker. It has a session of its own: it cannot prompt
+    (docker's does not either), and our Ctrl-C does not reach it.
 
     Raises UsageError for a bad address, EngineUnreachable where there is no ssh.
     """
@@ -95,17 +94,16 @@ class SshBridge:
 
     @property
     def address(self) -> str:
-        """Where to connect, as docker writes it: `unix:///...`. Only while entered."""
+        """The address to connect to, `unix:///...`, while entered."""
         if self._folder is None:
             raise RuntimeError("the bridge is not open")
         return f"unix://{self._folder}/docker.sock"
 
     def __enter__(self) -> SshBridge:
         if shutil.which("ssh") is None:
-            raise EngineUnreachable(
-                f"{masked(self._url)} needs the program ssh, which is not on PATH", "install openssh-client"
-            )
-        # mkdtemp makes the folder for this user alone: whoever may connect is root on the other side.
+            why = f"{masked(self._url)} needs the program ssh, which is not on PATH"
+            raise EngineUnreachable(why, "install openssh-client")
+        # mkdtemp's folder is this user's alone: a connection to the socket means root on the other side.
         self._folder = Path(tempfile.mkdtemp(prefix="pushsafe-"))
         try:
             self._listener.bind(str(self._folder / "docker.sock"))
@@ -119,7 +117,7 @@ class SshBridge:
     def __exit__(self, *_error: object) -> None:
         with self._lock:
             self._closed = True
-        # Only this wakes the thread out of accept(); close() alone does not. macOS wakes it, and complains too.
+        # Only this wakes accept(); close() alone does not. On macOS it wakes it, but also raises.
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -130,10 +128,9 @@ class SshBridge:
             self._folder = None
 
     def explain(self) -> str:
-        """What ssh last complained of, in one line fit for a terminal; empty if it did not."""
+        """ssh's last error message, in one clean line; empty without one."""
         for call in reversed(tuple(self._calls)):
-            text = call.complaint()
-            if text:
+            if text := call.complaint():
                 return text
         return ""
 
@@ -149,12 +146,11 @@ class SshBridge:
                 try:
                     self._calls.append(_Call(self.command, connection))
                 except OSError:
-                    # No process to be had: the client sees its connection closed.
-                    continue
+                    continue  # ssh cannot be started: the client's connection is closed
 
 
 class _Call:
-    """One ssh, whose input and output are the connection itself: bytes and half-closes pass without us."""
+    """An ssh process whose input and output are the connection itself, half-closes included."""
 
     def __init__(self, words: tuple[str, ...], connection: socket.socket) -> None:
         self._child = subprocess.Popen(
@@ -169,7 +165,7 @@ class _Call:
         self._reader.start()
 
     def _read(self) -> None:
-        """Keep the end of what ssh says, and reap it when it has gone."""
+        """Keep the end of ssh's messages, and reap the process."""
         stderr = self._child.stderr
         assert stderr is not None  # noqa: S101 - it was asked for
         with stderr:
@@ -178,19 +174,19 @@ class _Call:
         self._child.wait()
 
     def complaint(self) -> str:
-        """What ssh said, waiting a moment for one that is just ending, if it failed."""
+        """ssh's message if it failed, after a moment for it to end."""
         self._reader.join(timeout=1.0)
         if self._child.poll() == 0:
             return ""
-        # The reason comes last, after banners.
+        # The reason is last, after banners.
         return clean(self._said.decode(errors="replace").strip()[-LIMIT:])
 
     def end(self) -> None:
-        """Ask, wait, insist: as docker's own connection does."""
+        """Terminate, wait, kill, as docker's connection does."""
         if self._child.poll() is None:
             self._child.terminate()
             try:
-                self._child.wait(_PATIENCE)
+                self._child.wait(_GRACE)
             except subprocess.TimeoutExpired:
                 self._child.kill()
                 self._child.wait()

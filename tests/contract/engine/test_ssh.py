@@ -147,7 +147,7 @@ def test_folder_is_private_and_goes(engine: socket.socket) -> None:
 
 
 def test_leaving_ends_what_still_runs(fake_ssh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pushsafe.engine.ssh._PATIENCE", 0.1)
+    monkeypatch.setattr("pushsafe.engine.ssh._GRACE", 0.1)
     # A shell that ignores both the end of its input and the first request to go.
     program(fake_ssh / "bin", "ssh", f"#!/bin/sh\ntrap '' TERM\necho $$ >{fake_ssh}/pid\nsleep 60 & wait\nsleep 60\n")
     with SshBridge("ssh://host") as bridge:

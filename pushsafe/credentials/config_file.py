@@ -1,7 +1,7 @@
-"""docker's JSON files and variables: config.json, of which this is the only reader, DOCKER_AUTH_CONFIG, and the like.
+"""Reads docker's JSON files and variables: config.json (here only), DOCKER_AUTH_CONFIG, and the like.
 
-Python's `json` reads them. Names of fields are found in any case, `null` stands for anything, and a value of the wrong
-type anywhere spoils the whole file, as for docker (docker/cli `cli/config/configfile/file.go`, 28.5).
+As in docker (docker/cli `cli/config/configfile/file.go`, 28.5) field names match in any case, `null` fits any type, and
+one value of a wrong type makes the whole file invalid.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from pushsafe.runtime.redact import clean
 
 NO_SECRET = Secret("")
 LARGEST = 1 << 20
-"""Bytes of a config.json that is read at all; docker has no limit, and a parser needs fifty times as many."""
+"""Most bytes of a config.json; docker has no limit, but parsing takes fifty times as much memory."""
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
-"""What Go's decoder takes, line ends aside: Python's strictest one lets padding pass that nothing needs."""
+"""Go's base64 without line ends; Python's strictest decoder still accepts needless padding."""
 _MAP: dict[str, object] = {"*": str}
 
-# What each field must be; a wrong one is an error to docker even where we have no use for the field.
+# The type of each field; docker refuses a wrong one even in fields that we do not use.
 _ENTRY: dict[str, object] = dict.fromkeys(
     ("username", "password", "auth", "email", "serveraddress", "identitytoken", "registrytoken"), str
 )
@@ -46,12 +46,12 @@ _ENVIRONMENT: dict[str, object] = {"auths": {"*": {"auth": str}}}
 
 
 class MalformedError(ValueError):
-    """The text cannot be used; the message says why, without quoting more of it than a server's name."""
+    """An unusable text; the message quotes no more of it than a server's name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What docker knows of one server (`types.AuthConfig`); `server_address` is empty if nothing was found."""
+    """docker's entry for a server (`types.AuthConfig`); `server_address` is empty if there is none."""
 
     server_address: str = ""
     username: str = ""
@@ -61,7 +61,7 @@ class Entry:
 
     @property
     def has_content(self) -> bool:
-        """Whether there is more than an address: `docker login` with a store leaves entries without content."""
+        """Whether it has more than an address: `docker login` with a store leaves empty entries."""
         return bool(self.username or self.password or self.identity_token or self.registry_token)
 
 
@@ -69,7 +69,7 @@ class Entry:
 class DockerConfig:
     """The fields of config.json that we use; mappings in the order of the file.
 
-    `problem` says why the file cannot be used, and `trouble` of what kind that is; then there is nothing else.
+    If the file cannot be used, only `problem`, the reason, and `trouble`, its kind, are set.
     """
 
     auths: Mapping[str, Entry] = field(default_factory=dict)
@@ -82,13 +82,13 @@ class DockerConfig:
 
     @property
     def names_credentials(self) -> bool:
-        """If not, docker looks for a native store of its own accord."""
+        """Whether any credential setting exists; without one, docker looks for a native store."""
         return bool(self.auths or self.helpers or self.store)
 
     def entry(self, key: str) -> Entry:
         """The entry of `auths` under `key`, else one whose address has `key` as host, else an empty one.
 
-        docker takes any one of several that fit; we take the first, and rather one with content.
+        Of several, docker takes any; we take the first one with content.
         """
         if key in self.auths:
             return self.auths[key]
@@ -97,7 +97,7 @@ class DockerConfig:
 
 
 def read(file: Path) -> DockerConfig:
-    """A config.json; no file is an empty configuration. Never raises."""
+    """Read a config.json; a missing file is an empty configuration. Never raises."""
     try:
         return parse_file(_read(file))
     except FileNotFoundError:
@@ -110,17 +110,17 @@ def read(file: Path) -> DockerConfig:
 
 
 def load(file: Path) -> Mapping[str, object]:
-    """The fields of another of docker's JSON files. Raises OSError and MalformedError."""
+    """Read the fields of another JSON file. Raises OSError and MalformedError."""
     return fields(_decode(_read(file)))
 
 
 def fields(value: object) -> Mapping[str, object]:
-    """The members of a JSON object by their names in lower case; none of `null`. Raises MalformedError."""
+    """The members of a JSON object by lower-case name; none for `null`. Raises MalformedError."""
     return {name.lower(): inner for name, inner in _members(value).items()}
 
 
 def parse_file(text: str) -> DockerConfig:
-    """The text of a config.json; an empty one is an empty configuration. Raises MalformedError."""
+    """Parse a config.json; an empty text is an empty configuration. Raises MalformedError."""
     value = _decode(text)
     for name, inner in _members(value).items():
         if not _fits(inner, _FILE.get(name.lower())):
@@ -136,9 +136,9 @@ def parse_file(text: str) -> DockerConfig:
 
 
 def parse_environment(text: str) -> Mapping[str, Entry]:
-    """The value of DOCKER_AUTH_CONFIG: `{"auths": {"host": {"auth": "base64"}}}`, and nothing else in it.
+    """Parse DOCKER_AUTH_CONFIG: `{"auths": {"host": {"auth": "base64"}}}`.
 
-    Raises MalformedError for what docker 28.5 refuses (`parseEnvConfig`).
+    Raises MalformedError for anything else, as docker 28.5 does (`parseEnvConfig`).
     """
     found = fields(_decode(text))
     if set(found) - {"auths"}:
@@ -158,7 +158,7 @@ def _only_auth(address: str, value: object) -> Entry:
 
 
 def hostname(address: str) -> str:
-    """Host and port of a key of `auths`, which old docker versions wrote as URLs (`ConvertToHostname`)."""
+    """Host and port of a key of `auths`, a URL in old docker versions (`ConvertToHostname`)."""
     url = re.match(r"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)", address)
     authority = url.group(1).rpartition("@")[2] if url else ""
     found = re.fullmatch(r"(?:\[([^\[\]]+)\]|([^:\[\]]+))(?::([0-9]*))?", authority)
@@ -187,9 +187,9 @@ def parse_listing(text: str) -> tuple[str, ...]:
 
 
 def parse_headers(text: str) -> Mapping[str, str]:
-    """The value of DOCKER_CUSTOM_HEADERS: one CSV record of `name=value` (`withCustomHeadersFromEnv`).
+    """Parse DOCKER_CUSTOM_HEADERS: one CSV record of `name=value` (`withCustomHeadersFromEnv`).
 
-    Raises MalformedError for what docker refuses.
+    Raises MalformedError where docker has an error.
     """
     import csv  # only where the variable is set
 
@@ -203,9 +203,6 @@ def parse_headers(text: str) -> Mapping[str, str]:
     return {name.strip(): value for name, _, value in pairs}
 
 
-# ------------------------------------------------------------------------- JSON
-
-
 def _read(file: Path) -> str:
     return small_file.read(file, LARGEST).decode("utf-8", "replace")
 
@@ -216,7 +213,7 @@ def _decode(text: str) -> object:
         return None
     try:
         value: object = json.loads(text)
-        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair, which JSON may spell, is no text
+        json.dumps(value, ensure_ascii=False).encode()  # JSON may hold half a surrogate pair
         return value
     except json.JSONDecodeError as error:
         problem = f"it is not JSON ({error.msg}, line {error.lineno})"
@@ -228,7 +225,7 @@ def _decode(text: str) -> object:
         problem = "it begins with a byte order mark, which docker does not accept: save it as UTF-8 without one"
     elif "\0" in text:
         problem = "it is UTF-16 or not text, and docker reads UTF-8"
-    raise MalformedError(problem)  # outside of the handlers: a JSONDecodeError carries the whole text as its context
+    raise MalformedError(problem)  # outside the handlers: a JSONDecodeError would keep the whole text as context
 
 
 def _members(value: object) -> Mapping[str, object]:
@@ -240,7 +237,7 @@ def _members(value: object) -> Mapping[str, object]:
 
 
 def _fits(value: object, shape: object) -> bool:
-    """Whether `value` is of this shape: `str`, a list or an object of shapes; `None` is an unknown field's."""
+    """Whether `value` has a shape: `str`, a list or object of shapes, or `None` for an unknown field."""
     if value is None or shape is None:
         return True
     if isinstance(shape, dict):
@@ -258,9 +255,6 @@ def _text(value: object) -> str:
 
 def _texts(value: object) -> Mapping[str, str]:
     return {name: _text(inner) for name, inner in _members(value).items()}
-
-
-# ---------------------------------------------------------------------- entries
 
 
 def _entry(address: str, value: object) -> Entry:
@@ -281,7 +275,7 @@ def _entry(address: str, value: object) -> Entry:
 
 
 def _decode_auth(auth: str) -> tuple[str, str] | None:
-    """User name and password of an `auth`, or None where docker's `decodeAuth` has an error."""
+    """User name and password of an `auth`; None where docker's `decodeAuth` has an error."""
     auth = auth.translate({10: None, 13: None})
     if not _BASE64.fullmatch(auth):
         return None
@@ -290,5 +284,5 @@ def _decode_auth(auth: str) -> tuple[str, str] | None:
 
 
 def _shown(address: str) -> str:
-    """A server's name for a message: a URL may hold a password before its host."""
+    """A server's name for messages, without the password that a URL may hold."""
     return clean(hostname(address).rpartition("@")[2], limit=100)

@@ -1,4 +1,4 @@
-"""When a credential ends, as far as the secret itself says so."""
+"""When a credential expires, as far as the secret says."""
 
 from __future__ import annotations
 
@@ -14,23 +14,22 @@ _JWT = re.compile(r"[\w-]+\.([\w-]+)\.[\w-]*", re.ASCII)
 
 
 def expires(secret: Secret) -> float | None:
-    """Seconds since the epoch, or None where the secret does not say.
+    """Seconds since the epoch; None if the secret does not say.
 
-    A JWT says it in its `exp` (RFC 7519 4.1.4; the refresh tokens of Azure Container Registry are JWTs too), the
-    password of Amazon ECR is base64 of a JSON object with `expiration`. No signature is checked: this is for a
-    message to the one who holds the secret, and only the registry decides.
+    A JWT has `exp` (RFC 7519 4.1.4; Azure Container Registry's refresh tokens are JWTs, too); Amazon ECR's password is
+    base64 of a JSON object with `expiration`. No signature is checked: the time is only for a message to the owner.
     """
     text = secret.reveal()
     if len(text) > _LONGEST:
         return None
     if found := _JWT.fullmatch(text):
         return _moment(found.group(1), "exp")
-    # An ECR password always begins so: base64 of `{"`.
+    # An ECR password begins with `eyJ`, base64 of `{"`.
     return _moment(text, "expiration") if text.startswith("eyJ") else None
 
 
 def _moment(encoded: str, name: str) -> float | None:
-    """The number called `name` in the JSON object that `encoded` is the base64 or base64url form of."""
+    """The number `name` in a JSON object in base64 or base64url."""
     plain = encoded.replace("-", "+").replace("_", "/").rstrip("=")
     try:
         value = json.loads(binascii.a2b_base64(plain + "=" * (-len(plain) % 4)))

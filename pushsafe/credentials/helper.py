@@ -1,4 +1,4 @@
-"""The protocol of docker's credential helpers: programs that are given a server's address and print its secret."""
+"""Runs docker's credential helpers: programs that read a server's address and print its secret."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ TIME_LIMIT = 60.0
 LIST_TIME_LIMIT = 10.0
 _MOST_BYTES = 1 << 20
 _TOKEN_USER = "<token>"
-# docker-credential-helpers credentials/error.go; helpers print it on standard output and end with a status.
+# docker-credential-helpers credentials/error.go; printed on standard output, with an exit status other than 0.
 _NOT_FOUND = "credentials not found in native keychain"
-# Whatever looks like a secret in a helper's words; names of programs and paths have no digits or are shorter.
+# What may be a secret in a helper's message; names of programs and paths have no digits or are shorter.
 _SECRET_LIKE = re.compile(r"(?=[A-Za-z+_=-]*[0-9])[A-Za-z0-9+_=-]{20,}")
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the helper holds; a token stands for the user name `<token>` (docker/cli `native_store.go`)."""
+    """A helper's credential: an identity token for the user name `<token>` (docker/cli `native_store.go`)."""
 
     username: str
     password: Secret
@@ -42,19 +42,19 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class NothingFound:
-    """The helper works and has no credential for that server."""
+    """The helper has no credential for the server."""
 
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """The helper gave no usable answer; `problem` says why and holds no secret."""
+    """The helper gave no usable answer; `problem`, the reason, holds no secret."""
 
     problem: str
     trouble: Trouble = Trouble.HELPER
 
 
 class Running:
-    """The helpers of one run; for any number of threads."""
+    """The helper processes of one run. Thread-safe."""
 
     def __init__(self) -> None:
         self._processes: list[Popen[bytes]] = []
@@ -62,7 +62,7 @@ class Running:
         self._lock = Lock()
 
     def start(self, begin: Callable[[], Popen[bytes]]) -> Popen[bytes]:
-        """Begin one; raises OSError as that does. Whoever closes waits for it, so that none is missed."""
+        """Start one; raises OSError. `close` waits for it, so that it misses none."""
         with self._lock:
             process = begin()
             self._processes.append(process)
@@ -71,21 +71,19 @@ class Running:
             return process
 
     def close(self) -> None:
-        """Kill them, and whatever is started from now on: nobody waits for an answer any more."""
+        """Kill all, and those started later."""
         with self._lock:
             self._closed = True
-            for process in self._processes:  # to one that has ended, `kill` does nothing
+            for process in self._processes:  # no effect on one that has ended
                 process.kill()
 
 
 def get(
     name: str, key: str, environ: Mapping[str, str], limit: float = TIME_LIMIT, running: Running | None = None
 ) -> Found | NothingFound | Broken:
-    """Ask `docker-credential-NAME` for the server `key`; at most `limit` seconds. Never raises.
+    """Ask `docker-credential-NAME` for the server `key`, for up to `limit` seconds. Never raises.
 
-    Closing `running` ends it earlier.
-
-    Its standard error stays the terminal's, as with docker: some helpers ask there for a touch or a log-in.
+    Closing `running` ends it. Standard error is inherited, as with docker: some helpers ask there for a touch or login.
     """
     answer = _run(name, "get", key, environ, limit, running)
     if isinstance(answer, Broken):
@@ -105,7 +103,7 @@ def get(
 def servers(
     name: str, environ: Mapping[str, str], limit: float = LIST_TIME_LIMIT, running: Running | None = None
 ) -> tuple[str, ...]:
-    """The servers that `docker-credential-NAME` says it has something for; none if it cannot say. Never raises."""
+    """The servers that `docker-credential-NAME` lists; none after an error. Never raises."""
     answer = _run(name, "list", "unused", environ, limit, running, quiet=True)
     if isinstance(answer, Broken) or answer.status:
         return ()
@@ -116,7 +114,7 @@ def servers(
 
 
 def find(program: str, environ: Mapping[str, str], access: int = os.X_OK) -> str | None:
-    """The path of a program as Go's `exec.LookPath` finds it: one in a relative directory of PATH does not count."""
+    """The path of a program, as in Go's `exec.LookPath`: relative directories of PATH do not count."""
     for directory in environ.get("PATH", "").split(os.pathsep) if environ.get("PATH") else ():
         path = os.path.join(directory or ".", program)  # noqa: PTH118
         if os.path.isfile(path) and os.access(path, access):  # noqa: PTH113
@@ -125,14 +123,11 @@ def find(program: str, environ: Mapping[str, str], access: int = os.X_OK) -> str
 
 
 def native_store(environ: Mapping[str, str]) -> str:
-    """The helper that docker takes unasked on this platform, or nothing (docker/cli `default_store_*.go`)."""
+    """docker's default helper on this platform, if it is installed (docker/cli `default_store_*.go`)."""
     name = {"darwin": "osxkeychain", "win32": "wincred"}.get(sys.platform, "")
     if sys.platform == "linux":
         name = "pass" if find("pass", environ) else "secretservice"
     return name if name and find(PREFIX + name, environ) else ""
-
-
-# --------------------------------------------------------------------- running
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -180,9 +175,9 @@ def _run(
 
 
 def _converse(process: Popen[bytes], text: str, limit: float) -> _Answer | Broken:
-    """Standard output and status of a helper, which is killed when it takes too long or says too much.
+    """Output and status of a helper, which is killed if it takes too long or prints too much.
 
-    Neither its process group nor its session is changed, as docker does not: it may have to ask at the terminal.
+    It keeps our process group and session, as with docker: it may have to prompt at the terminal.
     """
     from subprocess import TimeoutExpired
 
@@ -191,7 +186,7 @@ def _converse(process: Popen[bytes], text: str, limit: float) -> _Answer | Broke
     output = bytearray()
     reader = Thread(target=_read, args=(process.stdout, output), daemon=True)
     reader.start()
-    # A helper that does not want to know the address may still have an answer.
+    # A helper that does not read the address may still answer.
     with suppress(OSError), process.stdin as stdin:
         stdin.write(text.encode())
     reader.join(limit)
@@ -215,7 +210,7 @@ def _read(stream: BinaryIO, into: bytearray) -> None:
 
 
 def _failure(status: int, text: str) -> str:
-    """A helper's failure: its error message is on standard output, unless that may be an answer with a secret."""
+    """A helper's failure, with the error on its standard output unless that may be an answer with a secret."""
     how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
     said = "" if set(text) & set("{}") else _SECRET_LIKE.sub("***", clean(text, limit=200))
     return f"{how}, saying: {said}" if said else f"{how} and said nothing more"

@@ -1,8 +1,8 @@
-"""The credential that docker itself would send for a registry, where it came from, and nothing that shows it.
+"""The credential that docker would send to a registry, and its source.
 
-The rules are those of docker CLI 28.5 (docker/cli `cli/config/`, `cli/command/registry.go`): DOCKER_AUTH_CONFIG,
-then the helper that `credHelpers` or `credsStore` name or that is installed as the platform's own store, then
-`auths`. Where docker warns of a configuration it cannot read and pushes without a credential, we say BROKEN.
+As in docker CLI 28.5 (docker/cli `cli/config/`, `cli/command/registry.go`): DOCKER_AUTH_CONFIG, then the helper of
+`credHelpers`, `credsStore` or the platform's default, then `auths`. Where docker warns of an unreadable configuration
+and pushes without a credential, ours is BROKEN.
 """
 
 from __future__ import annotations
@@ -14,14 +14,7 @@ from os.path import realpath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pushsafe.credentials.config_file import (
-    Entry,
-    MalformedError,
-    hostname,
-    parse_environment,
-    parse_headers,
-    read,
-)
+from pushsafe.credentials.config_file import Entry, MalformedError, hostname, parse_environment, parse_headers, read
 from pushsafe.model.credentials import (
     HUB_KEY,
     Credential,
@@ -43,16 +36,15 @@ if TYPE_CHECKING:
 
 ENVIRONMENT_VARIABLE = "DOCKER_AUTH_CONFIG"
 HEADERS_VARIABLE = "DOCKER_CUSTOM_HEADERS"
-# What `docker login` itself keeps beside a Docker Hub login (docker/cli `internal/oauth/manager`): no servers.
+# `docker login` stores these beside a Docker Hub login (docker/cli `internal/oauth/manager`); they are no servers.
 _OWN_TOKENS = (HUB_KEY + "access-token", HUB_KEY + "refresh-token")
 
 
 def auth_config(credential: Credential) -> dict[str, str]:
-    """What docker puts into `X-Registry-Auth`: base64url of the JSON of exactly these fields, `{}` for none.
+    """The fields of `X-Registry-Auth`, which is base64url of their JSON; `{}` for no or a broken credential.
 
-    Field names are those of moby `api/types/registry/authconfig.go`; empty ones are left out, as docker does. To be
-    handed to docker-py as `auth_config`, which then looks nowhere else. A broken credential is none here: whoever
-    must not push with it asks `credential.source`.
+    Names are those of moby `api/types/registry/authconfig.go`; empty fields are left out, as in docker. With this as
+    `auth_config`, docker-py looks for no other credential.
     """
     if credential.sent:
         return {name: value.reveal() for name, value in credential.sent}
@@ -69,22 +61,22 @@ def auth_config(credential: Credential) -> dict[str, str]:
 
 
 def _home_of(user: str) -> str:
-    """A user's home folder as the system knows it. Raises KeyError; ImportError where the system has no such list."""
+    """A user's home folder. Raises KeyError, or ImportError on a system without passwd."""
     import pwd
 
     return pwd.getpwnam(user).pw_dir
 
 
 class CredentialStore:
-    """Credentials by registry, for one configuration directory and one environment; for any number of threads.
+    """The credentials of one configuration directory and environment. Thread-safe.
 
-    `warnings` are what docker would have said on standard error although it goes on: one sentence each.
+    `warnings` are docker's warnings on standard error, one sentence each.
     """
 
     def __init__(
         self, config_dir: Path, environ: Mapping[str, str], *, home_of: Callable[[str], str] = _home_of
     ) -> None:
-        """Reads the configuration; never raises. `config_dir` is `~/.docker`, DOCKER_CONFIG or `--config`."""
+        """Read the configuration; never raises. `config_dir` is `~/.docker`, DOCKER_CONFIG or `--config`."""
         self._environ = dict(environ)
         self._home_of = home_of
         self._file = str(config_dir / "config.json")
@@ -101,14 +93,14 @@ class CredentialStore:
         self._closing = threading.Lock()
 
     def close(self) -> None:
-        """Kill the helpers that still run, of a run that ended early."""
+        """Kill helpers that still run after an interrupted run."""
         with self._closing:
             self._closed = True
             if self._helpers is not None:
                 self._helpers.close()
 
     def _running(self) -> Running:
-        """Made with the first helper: most runs need not even its module."""
+        """Made with the first helper: most runs do not need its module."""
         from pushsafe.credentials.helper import Running
 
         with self._closing:
@@ -120,7 +112,7 @@ class CredentialStore:
 
     @cached_property
     def _store(self) -> str:
-        """The store in force: docker looks for a native one after reading the file, also where that named nothing."""
+        """The current store; docker looks for a native one if the file names no credentials."""
         if self._config.problem or self._config.names_credentials:
             return self._config.store
         from pushsafe.credentials import helper as credential_helper
@@ -135,9 +127,9 @@ class CredentialStore:
 
     @property
     def http_headers(self) -> Mapping[str, str]:
-        """What docker sends with every request to the engine: DOCKER_CUSTOM_HEADERS, else HttpHeaders of config.json.
+        """docker's headers for the engine: DOCKER_CUSTOM_HEADERS, else HttpHeaders of config.json.
 
-        Raises UsageError where docker refuses that variable.
+        Raises UsageError for a variable that docker refuses.
         """
         text = self._environ.get(HEADERS_VARIABLE, "")
         try:
@@ -146,9 +138,9 @@ class CredentialStore:
             raise UsageError(f"{HEADERS_VARIABLE} cannot be used: {error}", f"unset {HEADERS_VARIABLE}") from None
 
     def lookup(self, registry: str) -> Credential:
-        """The credential for a registry as docker names it (`docker.io`, `localhost:5000`). Never raises.
+        """The credential for a registry by docker's name (`docker.io`, `localhost:5000`). Never raises.
 
-        A helper is asked once per registry, and at most `credential_helper.TIME_LIMIT` seconds.
+        A helper is run once for a registry, for up to `credential_helper.TIME_LIMIT` seconds.
         """
         key = key_of(registry)
         with self._lock:
@@ -156,29 +148,25 @@ class CredentialStore:
         with lock:
             if key not in self._found:
                 self._found[key] = found = self._look(registry, key)
-                # From here on no message shows it, whoever echoes it first.
-                remember(secrets_of(found))
+                remember(secrets_of(found))  # redacted in every message from here on
             return self._found[key]
 
     def servers(self) -> tuple[str, ...]:
-        """The registries that the user has logged in to, as docker names registries; no helper is asked.
+        """The registries with a login, by docker's names, without running helpers.
 
-        Where a store keeps the secret, `docker login` leaves an entry without content in `auths`.
+        If a store keeps the secret, `docker login` leaves an empty entry in `auths`.
         """
         names = [name for name, entry in self._config.auths.items() if entry.has_content or self._config.store]
         names += [*self._config.helpers, *self._from_environment]
         hosts = (DEFAULT_REGISTRY if name in (HUB_KEY, *_OWN_TOKENS) else hostname(name) for name in names)
         return tuple(dict.fromkeys(hosts))
 
-    # ------------------------------------------------------------ resolution
-
     def _look(self, registry: str, key: str) -> Credential:
         entry, source = self._resolve(key)
         if source.kind is SourceKind.NONE and self._environment_problem:
-            # docker would push without a credential; whoever sets the variable means to push with one.
-            source = CredentialSource(
-                SourceKind.BROKEN, ENVIRONMENT_VARIABLE, self._environment_problem, Trouble.VARIABLE
-            )
+            # docker would push without a credential, but a user who sets the variable means to use one.
+            problem = self._environment_problem
+            source = CredentialSource(SourceKind.BROKEN, ENVIRONMENT_VARIABLE, problem, Trouble.VARIABLE)
         credential = _credential(registry, key, entry, source, self._elsewhere(key, entry, source))
         if source.kind is SourceKind.NONE:
             return credential._replace(callers_config=self._callers_config(key))
@@ -188,8 +176,7 @@ class CredentialStore:
 
     def _resolve(self, key: str) -> tuple[Entry, CredentialSource]:
         if key in self._from_environment:
-            entry = self._from_environment[key]
-            return entry, CredentialSource(SourceKind.ENVIRONMENT, ENVIRONMENT_VARIABLE)
+            return self._from_environment[key], CredentialSource(SourceKind.ENVIRONMENT, ENVIRONMENT_VARIABLE)
         if self._config.problem:
             problem, trouble = self._config.problem, self._config.trouble
             return Entry(), CredentialSource(SourceKind.BROKEN, self._shown_file, problem, trouble)
@@ -203,7 +190,7 @@ class CredentialStore:
         return entry, CredentialSource(SourceKind.NONE, self._shown_file if entry.server_address else "")
 
     def _ask(self, helper: str, key: str, entry: Entry) -> tuple[Entry, CredentialSource]:
-        """What a helper says. Of the file's entry docker keeps the registry token, whatever the helper has."""
+        """A helper's credential; docker adds the registry token of the file's entry."""
         from pushsafe.credentials import helper as credential_helper
 
         named = self._naming(helper, key)
@@ -221,13 +208,11 @@ class CredentialStore:
                 return found, named._replace(kind=kind, name=named.helper)
 
     def _naming(self, helper: str, key: str) -> CredentialSource:
-        """A helper that has nothing, and what names it, as a message may show them."""
+        """The source for a helper without a credential, with the setting that names it, cleaned for messages."""
         setting = f"credHelpers.{clean(key)}" if key in self._config.helpers else "credsStore"
         if not (key in self._config.helpers or self._config.store):
             return CredentialSource(SourceKind.NONE, helper=helper)
         return CredentialSource(SourceKind.NONE, helper=clean(helper), setting=setting, file=self._shown_file)
-
-    # ----------------------------------------------------------------- hints
 
     def _elsewhere(self, key: str, entry: Entry, source: CredentialSource) -> tuple[str, ...]:
         names = [address for address, one in self._config.auths.items() if one.has_content]
@@ -238,7 +223,7 @@ class CredentialStore:
         return tuple(dict.fromkeys(_nameable(name) for name in names if name not in unwanted))
 
     def _list(self) -> Iterable[str]:
-        """Asked only for a hint, where there is no credential; once."""
+        """The store's servers, listed once, for a hint where there is no credential."""
         from pushsafe.credentials import helper as credential_helper
 
         with self._listing:
@@ -248,9 +233,9 @@ class CredentialStore:
             return self._listed
 
     def _callers_config(self, key: str) -> str:
-        """The config file of the user who called sudo, if it is another one and names a login for `key`.
+        """The config file of sudo's caller, if it differs from ours and has a login for `key`.
 
-        Root reads what another user wrote: only a file of sensible size, and nothing of it goes any further.
+        Root reads another user's file here: its size is limited, and only its path is used.
         """
         user = self._environ.get("SUDO_USER", "")
         if user in ("", "root"):
@@ -268,7 +253,7 @@ class CredentialStore:
 def _credential(
     registry: str, key: str, entry: Entry, source: CredentialSource, elsewhere: tuple[str, ...]
 ) -> Credential:
-    """docker's entry as a credential of one kind: the one that the engine would use first."""
+    """docker's entry as a credential, of the kind that the engine prefers."""
     kind, secret = CredentialKind.BASIC, entry.password
     if entry.registry_token:
         kind, secret = CredentialKind.REGISTRY_TOKEN, entry.registry_token
@@ -300,11 +285,8 @@ def _credential(
 
 
 def _nameable(address: str) -> str:
-    """A key as it is, unless it is a URL with a user's name or password before the host."""
+    """A key, reduced to its host if it may hold a user name or password."""
     return clean(hostname(address) if "@" in address else address)
-
-
-# ---------------------------------------------------------------------- reading
 
 
 def _read_environment(environ: Mapping[str, str]) -> tuple[Mapping[str, Entry], str]:

@@ -1,4 +1,4 @@
-"""What each phase of a run took, where phases overlap."""
+"""Measures the phases of a run, which may overlap."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 
 class PhaseTimer:
-    """Seconds for which at least one thread was in a phase; for any number of threads."""
+    """The seconds in which at least one thread was in a phase. Thread-safe."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -20,7 +20,7 @@ class PhaseTimer:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Everything within counts for this phase."""
+        """Measure a block as part of a phase."""
         with self._lock:
             if not self._inside.get(name):
                 self._since[name] = self._clock()
@@ -35,7 +35,7 @@ class PhaseTimer:
                     self._spent[name] += self._clock() - self._since[name]
 
     def read(self) -> tuple[tuple[str, float], ...]:
-        """Seconds by phase, in the order in which they began; those that go on count up to now."""
+        """Seconds by phase, in order of their start; running phases count up to now."""
         with self._lock:
             now = self._clock()
             return tuple(

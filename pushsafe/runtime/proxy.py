@@ -1,4 +1,4 @@
-"""Which proxy leads to a URL, by the rules of Go's programs, docker's among them."""
+"""Finds the proxy for a URL, by the rules of Go, as docker does."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ _WITH_PORT = re.compile(r"(?:\[([^\]]*)\]|([^:\[\]]*)):([^:\[\]]*)")
 
 
 def proxy_for(url: str, environ: Mapping[str, str]) -> str:
-    """The URL of the proxy that HTTP(S)_PROXY and NO_PROXY name for a URL, empty for none; ValueError if it is no URL.
+    """The proxy's URL by HTTP(S)_PROXY and NO_PROXY, empty for none. Raises ValueError for an invalid URL.
 
     As Go's ProxyFromEnvironment (golang.org/x/net `http/httpproxy`): upper case wins, there is no ALL_PROXY, a proxy
     without a scheme speaks HTTP, and loopback never has one.
     """
     parts = urlsplit(url)
     proxy = _either(environ, f"{parts.scheme}_proxy")
-    if not proxy or _goes_straight(
-        parts.hostname or "", parts.port or _PORTS.get(parts.scheme), _either(environ, "no_proxy")
-    ):
+    port = parts.port or _PORTS.get(parts.scheme)
+    if not proxy or _is_exempt(parts.hostname or "", port, _either(environ, "no_proxy")):
         return ""
     return proxy if "://" in proxy else f"http://{proxy}"
 
@@ -30,7 +29,7 @@ def _either(environ: Mapping[str, str], name: str) -> str:
     return environ.get(name.upper()) or environ.get(name) or ""
 
 
-def _goes_straight(host: str, port: int | None, exceptions: str) -> bool:
+def _is_exempt(host: str, port: int | None, exceptions: str) -> bool:
     address = _address(host)
     if host == "localhost" or (address is not None and address.is_loopback):
         return True
@@ -38,7 +37,7 @@ def _goes_straight(host: str, port: int | None, exceptions: str) -> bool:
 
 
 def _matches(entry: str, host: str, port: int | None, address: IPv4Address | IPv6Address | None) -> bool:
-    """Whether an entry of NO_PROXY (`*`, network, or address or domain with or without a port) means a host."""
+    """Whether an entry of NO_PROXY (`*`, a network, or an address or domain, maybe with port) matches a host."""
     if entry == "*":
         return True
     if "/" in entry:
@@ -55,7 +54,7 @@ def _matches(entry: str, host: str, port: int | None, address: IPv4Address | IPv
         return named == address
     if name.startswith("*."):
         name = name[1:]
-    # `.example.com` means what is below it, `example.com` itself as well.
+    # `.example.com` matches subdomains only, `example.com` itself as well.
     return f".{host}".endswith(f".{name}") if name[0] != "." else host.endswith(name)
 
 

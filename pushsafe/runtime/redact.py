@@ -1,7 +1,7 @@
-"""Text from servers and engines made fit to show: capped, without control characters, without secrets.
+"""Cleans text from servers and engines for display: length, control characters, secrets.
 
-A secret comes back in any form: quoted for a URL, for HTML or JSON (or for two of them), wrapped, or with characters in
-it that nobody sees. So a text is compared three times: as it is, as it will be seen, and without all of that.
+A secret may be quoted for a URL, for HTML or JSON (or twice), wrapped, or mixed with invisible characters. So a text is
+compared in three forms: as it is, as it will be shown, and without all of that.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from typing import NamedTuple
 
 LIMIT = 500
 
-# Whatever a server echoes of an Authorization header or a token is masked, even if we never knew its value.
+# An echoed Authorization header or token is masked even if its value is unknown.
 _AUTHORIZATION = re.compile(r"\b(basic|bearer)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
 # `eyJ` is base64 of `{"`: a JWT, or an X-Registry-Auth header.
 _JWT = re.compile(r"\beyJ(?:[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?|[A-Za-z0-9_+/-]{20,}={0,2})")
-# Masking one or two characters wherever they occur would garble every message, and so tell the secret.
+# Masking one or two characters everywhere would garble every message, and so reveal the secret.
 _SHORTEST_SECRET = 3
-# Shorter ones are found by chance where white space is left out ("not in" holds "tin"), or all but letters and digits.
+# Shorter ones occur by chance without white space ("not in" holds "tin"), or without punctuation.
 _SHORTEST_STREWN = 6
 _SHORTEST_PUNCTUATED = 12
 
-# What URLs, HTML, JSON and programs' own quotations write for a character; a UTF-8 sequence in a URL is one of them.
+# Escaped characters in URLs (a UTF-8 sequence counts as one), HTML, JSON and programs' quotations.
 _ESCAPE = re.compile(
     r"(?P<percent>%[0-7][0-9A-Fa-f]|(?:%[89A-Fa-f][0-9A-Fa-f])+)"
     r"|(?P<html>&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});?)"
@@ -33,8 +33,8 @@ _ESCAPE = re.compile(
     r"|\\(?P<control>[abefnrtv0])|\\(?P<itself>[\"'\\/])"
 )
 _ROUNDS = 3
-"""How often a text is read so: JSON in JSON, or a query in a URL that is quoted itself."""
-# White space, controls and what a terminal does at them, and all that Unicode has to be unseen or to stand on another.
+"""Rounds of unescaping: JSON in JSON, or a query in a quoted URL."""
+# White space, control characters and sequences, and Unicode's invisible and combining characters.
 _UNSEEN = re.compile(
     "(?:\x1b\\[[0-?]*[ -/]*[@-~]|[\x00-\x20\x7f-\xa0\xad\u0300-\u036f\u0600-\u0605\u061c\u06dd\u070f\u115f\u1160\u1680"
     "\u17b4\u17b5\u180b-\u180f\u1ab0-\u1aff\u1dc0-\u1dff\u2000-\u200f\u2028-\u202f\u205f-\u206f\u20d0-\u20ff\u2800\u3000"
@@ -45,9 +45,9 @@ _PUNCTUATION = re.compile(r"(?:<[^<>]{1,64}>|[\W_])+")
 
 
 class _Secrets(NamedTuple):
-    """What is masked, the longest first. Made once, as every text needs it.
+    """The secrets to mask, the longest first, in forms prepared once for all texts.
 
-    As it is; as it looks on one line; without what is quoted or unseen; and of that the letters and digits alone.
+    The forms: unchanged; on one line; unescaped and without invisible characters; of that, letters and digits only.
     """
 
     as_they_are: tuple[str, ...] = ()
@@ -69,7 +69,7 @@ class _Secrets(NamedTuple):
 
 
 class _View(NamedTuple):
-    """A text in another form; each of its characters comes `start` to `end` from where the text began."""
+    """A text in another form; each character comes from `start` to `end` of the original."""
 
     text: str
     start: Sequence[int]
@@ -80,7 +80,7 @@ class _View(NamedTuple):
         return cls(text, range(len(text)), range(1, len(text) + 1))
 
     def replaced(self, pattern: re.Pattern[str], new: Callable[[re.Match[str]], str]) -> _View:
-        """The same with every match replaced."""
+        """The view with every match replaced."""
         parts: list[str] = []
         start: list[int] = []
         end: list[int] = []
@@ -97,7 +97,7 @@ class _View(NamedTuple):
         return _View("".join((*parts, self.text[done:])), (*start, *self.start[done:]), (*end, *self.end[done:]))
 
     def places(self, secrets: Iterable[str]) -> Iterator[tuple[int, int]]:
-        """Where in the text each of these is."""
+        """The places of secrets in the original text."""
         for secret in secrets:
             at = self.text.find(secret)
             while at >= 0:
@@ -110,14 +110,14 @@ _lock = threading.Lock()
 
 
 def remember(secrets: Iterable[str]) -> None:
-    """From now on `clean` masks these in whatever text, wherever in this program it comes from."""
+    """Mask these secrets in every text from now on."""
     global _remembered
     with _lock:
         _remembered = _remembered.with_more(secrets)
 
 
 def forget() -> None:
-    """Forget what was remembered: for tests, which are many runs in one process."""
+    """Forget all secrets: for tests, which make many runs in one process."""
     global _remembered
     with _lock:
         _remembered = _Secrets()
@@ -152,7 +152,7 @@ def seen(text: str) -> str:
 
 
 def _longest_first(secrets: Iterable[str], shortest: int = _SHORTEST_SECRET) -> tuple[str, ...]:
-    """So that none is masked in part only, because another is its beginning."""
+    """The secrets sorted so that one is masked before another that is its beginning."""
     return tuple(sorted({one for one in secrets if len(one) >= shortest}, key=len, reverse=True))
 
 
@@ -163,7 +163,7 @@ def _masked(text: str, secrets: Iterable[str]) -> str:
 
 
 def _hidden(text: str, known: _Secrets, most: int) -> str:
-    """At most so many characters of a text, its secrets masked, however they are written and whatever is in them."""
+    """The first `most` characters of a text, with secrets masked in every form."""
     text = _masked(text, known.as_they_are)
     is_cut = len(text) > most
     text = text[:most]
@@ -183,7 +183,7 @@ def _hidden(text: str, known: _Secrets, most: int) -> str:
 
 
 def _holds_any(text: str, known: _Secrets) -> bool:
-    """Whether there is a secret in it at all, which costs less than to know where: most texts hold none."""
+    """Whether a text holds a secret; cheaper than to find its place, and most texts hold none."""
     for _ in range(_ROUNDS):
         text = _ESCAPE.sub(_unescaped, text)
     text = _UNSEEN.sub("", text)
@@ -192,7 +192,7 @@ def _holds_any(text: str, known: _Secrets) -> bool:
 
 
 def _cut_off(text: str, secrets: Iterable[str]) -> Iterator[int]:
-    """Where a text ends in the beginning of one of these."""
+    """Where the text ends with the beginning of a secret."""
     for secret in secrets:
         at = text.find(secret[:_SHORTEST_STREWN], max(0, len(text) - len(secret)))
         while at >= 0:
@@ -203,7 +203,7 @@ def _cut_off(text: str, secrets: Iterable[str]) -> Iterator[int]:
 
 
 def _bare(view: _View) -> _View:
-    """Without what is unseen, and with each character for what it is quoted as."""
+    """The view unescaped and without invisible characters."""
     for _ in range(_ROUNDS):
         before = view
         view = view.replaced(_ESCAPE, _unescaped)

@@ -1,4 +1,4 @@
-"""What ends a run early: signals, docker's order to stop, and the end of its time (`--timeout`)."""
+"""Ends a run early: signals, docker's stop request, and the deadline (`--timeout`)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class TimedOut(KeyboardInterrupt):
-    """The time is over: it ends a run wherever that is, as an interruption does."""
+    """The deadline has passed; it ends a run like an interruption."""
 
 
 @contextmanager
 def deadline(seconds: float | None) -> Iterator[Callable[[], float | None]]:
-    """Raise TimedOut in the main thread after so many seconds; yields how many are left (`None`: no end).
+    """Raise TimedOut in the main thread after so many seconds; yields a function for those left (`None`: no limit).
 
-    Elsewhere than in the main thread nothing is raised, and only those who ask how much is left come to an end.
+    In another thread nothing is raised, and the seconds left are the only limit.
     """
     if seconds is None:
         yield lambda: None
@@ -43,7 +42,7 @@ def deadline(seconds: float | None) -> Iterator[Callable[[], float | None]]:
 
 
 def silence() -> None:
-    """Raise nothing any more, though the time goes on; for what is short and comes at the end."""
+    """Stop raising TimedOut, for the short work at the end of a run."""
     signal.setitimer(signal.ITIMER_REAL, 0)
 
 
@@ -55,22 +54,19 @@ SOCKET_VARIABLE = "DOCKER_CLI_PLUGIN_SOCKET"
 INTERRUPTED = 130
 
 
-# --------------------------------------------------------------------------- stop
-
-
 def interrupt() -> None:
     """Unwind the main thread."""
     raise KeyboardInterrupt
 
 
 class StopWatch:
-    """While entered, turns SIGINT, SIGTERM, SIGHUP (a terminal that is closed, a lost ssh) and docker's closed socket
+    """While entered, turns SIGINT, SIGTERM, SIGHUP (a closed terminal, a lost ssh) and the closing of docker's socket
     into one call of `on_stop` in the main thread.
 
-    A second signal ends the process at once with status 130. The socket never counts as a second one: where stdout is
-    no terminal, one Ctrl-C reaches us both as a signal and through docker. Nor does SIGHUP: a terminal that is closed
-    sends it, and so does the shell in it, to its jobs. An `on_stop` that raises unwinds what the
-    main thread is doing, even a blocking system call. Enter and leave it in the main thread.
+    A second signal ends the process at once with status 130. The socket does not count as one: if stdout is no
+    terminal, one Ctrl-C comes both as a signal and through docker. Nor does SIGHUP: a closed terminal and its shell
+    both send it. An `on_stop` that raises unwinds the main thread, even from a blocking system call. Enter and leave
+    this in the main thread.
     """
 
     def __init__(self, environ: Mapping[str, str], on_stop: Callable[[], None]) -> None:
@@ -84,22 +80,22 @@ class StopWatch:
         self._socket: socket | None = None
 
     def ease(self) -> None:
-        """Call nobody any more: what is left is short, and ends by itself. A second signal ends the process as ever."""
+        """Stop calling `on_stop`, for the short rest of a run; a second signal still ends the process."""
         self._eased = True
 
     @property
     def requested(self) -> bool:
-        """Whether anyone has asked us to stop; any thread may ask."""
+        """Whether a stop was requested. Thread-safe."""
         return self._requested
 
     def __enter__(self) -> StopWatch:
-        handlers = {signal.SIGINT: self._signalled, signal.SIGTERM: self._signalled, signal.SIGHUP: self._hung_up}
+        handlers = {signal.SIGINT: self._signalled, signal.SIGTERM: self._signalled, signal.SIGHUP: self._stop}
         for number, handler in handlers.items():
-            # `nohup` and background jobs of a script start us with signals ignored: they stay so.
+            # Signals that were ignored at our start, by `nohup` or for a script's background job, stay ignored.
             if signal.getsignal(number) is not signal.SIG_IGN:
                 self._previous[number] = signal.signal(number, handler)
         if self._address:
-            self._previous[signal.SIGURG] = signal.signal(signal.SIGURG, lambda *_: self._stop())
+            self._previous[signal.SIGURG] = signal.signal(signal.SIGURG, self._stop)
             self._listen()
         return self
 
@@ -111,7 +107,7 @@ class StopWatch:
             signal.signal(number, handler)
 
     def _listen(self) -> None:
-        """Connect to docker's socket, if it is there, and wait for its end in a thread."""
+        """Connect to docker's socket, if it exists, and wait for its end in a thread."""
         import socket
 
         # Go writes the name of an abstract socket with an @ in place of the NUL.
@@ -120,7 +116,7 @@ class StopWatch:
         try:
             connection.connect(address)
         except OSError:
-            # The variable was inherited from a docker that has gone, as docker's own plugins see it too.
+            # The variable is from a docker that has ended, as it can be for docker's own plugins.
             connection.close()
             return
         self._socket = connection
@@ -134,20 +130,17 @@ class StopWatch:
             return
         main = threading.main_thread().ident
         if main is not None and not self._left:
-            # A signal, because nothing else wakes a main thread out of a system call; SIGURG, because it is harmless
-            # should it come when the handler has just been taken away.
+            # Only a signal wakes the main thread from a system call; SIGURG is harmless if our handler has just been
+            # removed.
             signal.pthread_kill(main, signal.SIGURG)
 
-    def _signalled(self, _number: int, _frame: FrameType | None) -> None:
+    def _signalled(self, *_signal: object) -> None:
         self._signals += 1
         if self._signals > 1:
             _end_at_once()
         self._stop()
 
-    def _hung_up(self, _number: int, _frame: FrameType | None) -> None:
-        self._stop()
-
-    def _stop(self) -> None:
+    def _stop(self, *_signal: object) -> None:
         if not self._requested:
             self._requested = True
             if not self._eased:
@@ -155,17 +148,16 @@ class StopWatch:
 
 
 def install_stop(environ: Mapping[str, str], on_stop: Callable[[], None] = interrupt) -> StopWatch:
-    """A context manager that calls `on_stop` once when the user or docker wants us to stop (see StopWatch).
+    """A context manager that calls `on_stop` once when the user or docker requests a stop (see StopWatch).
 
     docker closes the socket of DOCKER_CLI_PLUGIN_SOCKET at its first SIGINT or SIGTERM unless stdout is a terminal,
-    whose signals reach us themselves; at its third it kills us (docker/cli `cmd/docker/docker.go`).
+    whose signals reach us directly; at its third it kills us (docker/cli `cmd/docker/docker.go`).
     """
     return StopWatch(environ, on_stop)
 
 
 def _end_at_once() -> None:
     if sys.stderr is not None and sys.stderr.isatty():
-        # A progress bar may have hidden the cursor.
-        with suppress(OSError):  # the terminal may have gone
-            os.write(2, b"\x1b[?25h\n")
+        with suppress(OSError):  # the terminal may be closed
+            os.write(2, b"\x1b[?25h\n")  # a progress bar may have hidden the cursor
     os._exit(INTERRUPTED)

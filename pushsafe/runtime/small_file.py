@@ -1,4 +1,4 @@
-"""A small file that somebody may have put there, read whole: a regular one, and no more of it than makes sense."""
+"""Reads small files that may be anything: only regular ones, and of limited size."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
-_NO_WRITER = "it is a pipe that nobody writes to"
 
 
 def read(path: Path, most: int, *, pipe: bool = False) -> bytes:
     """The content of a file of at most `most` bytes; links are followed, and `/dev/null` is an empty file.
 
-    With `pipe` it may be a pipe too, if somebody writes to it. Raises OSError, whose `strerror` says why: what the
-    system says, or what else than a regular file it is, or how large it may be. Nothing is waited for before that.
+    With `pipe` it may also be a pipe that has a writer. Raises OSError at once, with the system's `strerror`, the kind
+    of the file, or the limit.
     """
-    _require_readable(path.stat(), pipe)  # before it is opened: opening a device may do something to it
+    _require_readable(path.stat(), pipe)  # first, as opening a device may have effects
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | getattr(os, "O_NOCTTY", 0))
     try:
         found = os.fstat(descriptor)
@@ -38,7 +37,7 @@ def read(path: Path, most: int, *, pipe: bool = False) -> bytes:
 
 
 def require_regular(path: Path) -> None:
-    """For whoever hands a path to a library that opens it: raises OSError as `read` does for what is no file."""
+    """Raise OSError as `read` does, for a path that a library is going to open."""
     _require_readable(path.stat(), pipe=False)
 
 
@@ -56,13 +55,13 @@ def _is_null(found: os.stat_result) -> bool:
 
 
 def _first_of_pipe(descriptor: int) -> bytes:
-    """What a pipe holds that somebody writes to; from then on it is waited for. Raises OSError where nobody does."""
+    """The first bytes of a pipe, which blocks from then on. Raises OSError for a pipe without a writer."""
     try:
         first = os.read(descriptor, 65_536)
-    except BlockingIOError:  # there is a writer, who has not written yet
+    except BlockingIOError:  # the writer has not written yet
         first = b""
     else:
         if not first:
-            raise OSError(errno.EPIPE, _NO_WRITER)
+            raise OSError(errno.EPIPE, "it is a pipe that nobody writes to")
     os.set_blocking(descriptor, True)
     return first

@@ -1,4 +1,4 @@
-"""Standard output and error where they may be closed, full, or without a reader: writing to them never raises."""
+"""Standard output and error, which may be closed, full, or without a reader: writing never raises."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from errno import EPIPE
 
 
 def prepare() -> None:
-    """Give a stream that is closed a place to go to; a terminal without ✓ shows ?, and no traceback.
+    """Replace closed output streams, and let a terminal without ✓ show ? in place of a traceback.
 
-    A closed standard input stays `None`: whoever wants to read it has to say that nothing is there.
+    A closed standard input stays `None`: its readers must report that.
     """
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
         except OSError:
-            # Else the next file or socket that is opened gets this number, and a child writes its errors into it.
+            # Else the next file or socket gets this number, and a child writes its errors into it.
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
@@ -27,7 +27,7 @@ def prepare() -> None:
 
 
 def show(text: str) -> str:
-    """Write to standard output; why it could not be written, empty also where merely its reader has gone (`| head`)."""
+    """Write to standard output: the error, empty for success and for a reader that has gone (`| head`)."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -37,13 +37,13 @@ def show(text: str) -> str:
 
 
 def lost(error: OSError) -> str:
-    """Nothing more goes to standard output, not even at the end; the reason, empty where its reader has gone."""
+    """Close standard output for good: the error, empty for a reader that has gone."""
     _mute("stdout")
     return "" if error.errno == EPIPE else error.strerror or str(error)
 
 
 def tell(text: str) -> None:
-    """Write to standard error, if anything can be written there."""
+    """Write to standard error, if possible."""
     try:
         sys.stderr.write(text)
         sys.stderr.flush()
@@ -52,12 +52,12 @@ def tell(text: str) -> None:
 
 
 def finish() -> None:
-    """Write what a library may have left in the buffers."""
+    """Flush what libraries left in the buffers."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except (OSError, ValueError, AttributeError):
-            continue  # whoever wrote it has been told, or nobody listens
+            continue  # reported already, or there is no reader
 
 
 def _mute(name: str) -> None:

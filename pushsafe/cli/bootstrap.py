@@ -1,4 +1,4 @@
-"""The gateways of a real run: built when they are first needed, closed at its end."""
+"""Builds the gateways of a real run on demand, and closes them at its end."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from pushsafe.engine.api import Engine
 
 ENGINE_SETTINGS = (Path("/etc/docker/daemon.json"), Path("~/.config/docker/daemon.json"))
-"""Where an engine on this machine, rootful or rootless, keeps its settings (docs.docker.com, dockerd)."""
+"""Settings of an engine on this machine, rootful or rootless (docs.docker.com, dockerd)."""
 
 SILENCE = 300.0
-"""Seconds without anything new after which a push of the engine ends, where the run itself has no end.
+"""Seconds without news after which an engine push ends, in a run without a deadline.
 
-The engine is silent while the registry checks and stores a layer that it was sent (minutes for many gigabytes), and
-while what the system has buffered travels (74 s of the 100 that 4 MB take at 40 kB/s).
+The engine is silent while the registry checks and stores a layer (minutes for many gigabytes), and while buffered data
+is sent (74 s of the 100 that 4 MB take at 40 kB/s).
 """
 
 LIST_WAIT = 300.0
-"""Seconds that a registry waits for the engine's list of insecure ones, where the run itself has no end."""
+"""Seconds to wait for the engine's list of insecure registries, in a run without a deadline."""
 
 _T = TypeVar("_T")
 
@@ -45,17 +45,17 @@ def gateways(
     left: Callable[[], float | None] = lambda: None,
     with_engine: bool = True,
 ) -> Iterator[Gateways]:
-    """Build what a run needs; but for docker's config file, nothing is read or connected to before it is asked for.
+    """The gateways of a run. Only docker's config file is read at once; all else is read or connected on demand.
 
-    `left` says how many seconds the run still has. A run that is not `with_engine` sends the image from here: the
-    engine is asked only which registries are insecure, and registries are reached from here, wherever it is.
+    `left` returns the seconds left for the run. A run that is not `with_engine` sends the image itself: the engine is
+    asked only for insecure registries, and may be on any machine.
     """
     folder = config_dir(flags, environ)
     credentials = CredentialStore(folder, environ)
     with ExitStack() as stack:
         stack.callback(credentials.close)
         address = _Once(lambda: resolve(flags, environ))
-        # Who says how long the run may take has said how long to wait for the engine, too.
+        # A deadline of the run is the limit for the engine, too.
         silence = SILENCE if left() is None else None
         engine = _Once(lambda: _engine(address(), credentials.http_headers, silence, stack))
         info = _Once(lambda: engine().info())
@@ -76,12 +76,12 @@ def gateways(
 
 
 def _no_engine() -> EngineGateway:
-    """It may be any machine's, and no credential is its business."""
+    """The engine may be on any machine, and must get no credential."""
     raise EngineUnreachable("no engine is asked, as the image is sent from here")
 
 
 def _for_a_hint(address: Callable[[], EngineAddress]) -> EngineAddress | None:
-    """The engine's address if it can be told: what is wrong with it is said when the engine is needed."""
+    """The engine's address, or None; errors are reported when the engine is needed."""
     try:
         return address()
     except PushsafeError:
@@ -89,10 +89,10 @@ def _for_a_hint(address: Callable[[], EngineAddress]) -> EngineAddress | None:
 
 
 def configured_registries(logins: tuple[str, ...], address: EngineAddress | None) -> tuple[ConfiguredRegistry, ...]:
-    """Registries other than Docker Hub that this user has logged in to, or the engine on this machine is set up for."""
+    """Registries other than Docker Hub with a login, or in the settings of an engine on this machine."""
     found = {host: ConfiguredRegistry(host, "you are logged in there") for host in logins if host != DEFAULT_REGISTRY}
     for file in ENGINE_SETTINGS if address is not None and address.is_local else ():
-        # Not Path.expanduser, which raises where nobody knows a home.
+        # Not Path.expanduser, which raises without a home.
         for host in _insecure_registries(Path(os.path.expanduser(file))):  # noqa: PTH111
             found.setdefault(host, ConfiguredRegistry(host, f"insecure-registries in {file}"))
     return tuple(found.values())
@@ -102,7 +102,7 @@ def _insecure_registries(file: Path) -> tuple[str, ...]:
     try:
         listed = load(file).get("insecure-registries")
     except (OSError, MalformedError):
-        return ()  # only a hint is lost: the engine itself reports a broken file
+        return ()  # only a hint is lost; the engine reports a broken file
     return tuple(str(host) for host in listed if "/" not in str(host)) if isinstance(listed, list) else ()
 
 
@@ -157,7 +157,7 @@ def _stored(archive: Archive, platforms: tuple[Platform, ...], stack: ExitStack)
 
 
 def _insecure(info: _Once[EngineInfo], left: Callable[[], float | None]) -> tuple[str, ...]:
-    """The engine's list of registries without TLS; empty where it does not answer in time."""
+    """The engine's insecure registries; empty if it does not answer in time."""
     seconds = left()
     try:
         return info(LIST_WAIT if seconds is None else max(seconds, 0)).insecure_registries
@@ -166,13 +166,13 @@ def _insecure(info: _Once[EngineInfo], left: Callable[[], float | None]) -> tupl
 
 
 def _is_local(address: Callable[[], EngineAddress]) -> bool:
-    """Whether the engine's loopback is this machine's; not if nobody knows where it is."""
+    """Whether the engine's loopback is this machine's; false if its address is unknown."""
     found = _for_a_hint(address)
     return found is not None and found.is_local
 
 
 class _Once(Generic[_T]):
-    """What a function comes to, an error too, for every thread: it is called by the first that asks, once."""
+    """A function's result or error, for all threads: the first caller runs it, once."""
 
     def __init__(self, make: Callable[[], _T]) -> None:
         self._make = make
@@ -181,7 +181,7 @@ class _Once(Generic[_T]):
         self._error: BaseException | None = None
 
     def __call__(self, limit: float = -1) -> _T:
-        """Raises TimeoutError where another thread's call takes longer than `limit` seconds; a negative one is none."""
+        """Raises TimeoutError if another thread's call takes more than `limit` seconds; negative is no limit."""
         if not self._lock.acquire(timeout=limit):
             raise TimeoutError
         try:
@@ -190,7 +190,7 @@ class _Once(Generic[_T]):
             if not self._made:
                 self._made.append(self._make())
             return self._made[0]
-        except BaseException as error:  # an interruption, too: nobody is to begin it again
+        except BaseException as error:  # also an interruption: do not start again
             self._error = error
             raise
         finally:

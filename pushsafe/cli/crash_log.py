@@ -1,4 +1,4 @@
-"""The log of a bug of ours: versions and the traceback, nothing that is a secret."""
+"""Logs a bug of ours: versions and the traceback, without secrets."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pushsafe.runtime.redact import clean
 
 
 def write() -> str:
-    """Write the exception that is being handled to a log; where that is, or why there is none. Never raises."""
+    """Log the current exception: the log's path, or why there is none. Never raises."""
     said = "it left no traceback"
     try:
         lines = [clean(line, limit=1000) for line in traceback.format_exc().splitlines()]
         said = lines[-1]
         return f"the log is {_log(lines)}"
-    except Exception as error:  # noqa: BLE001 - it tells of a bug already; a second one must not hide the first
+    except Exception as error:  # noqa: BLE001 - a second bug must not hide the first
         why = error.strerror if isinstance(error, OSError) else type(error).__name__
         return f"no log could be written ({why}); {said}"
 
@@ -31,6 +31,6 @@ def _log(lines: list[str]) -> Path:
         raise FileNotFoundError(0, "there is no home folder")
     log.parent.mkdir(parents=True, exist_ok=True)
     head = f"docker pushsafe {__version__}, Python {platform.python_version()}, {platform.platform()}"
-    with log.open("x", encoding="utf-8") as file:  # a new one, and no link that somebody put there
+    with log.open("x", encoding="utf-8") as file:  # a new file, and no link
         file.write("\n".join([head, *lines]) + "\n")
     return log

@@ -1,4 +1,4 @@
-"""The command line: which command is meant, how its end becomes an exit code, and what a shell completes."""
+"""The command line: selects the command, returns the exit code, and completes words."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _bug() -> int:
 
 
 def _usage(error: click.ClickException) -> RunError:
-    """What click found wrong with the command line; a flag of docker's own belongs before our name."""
+    """click's usage error; docker's own flags belong before our name."""
     if isinstance(error, click.NoSuchOption) and error.option_name in _DOCKERS:
         return RunError(
             ErrorKind.USAGE,
@@ -79,7 +79,6 @@ def _main(argv: tuple[str, ...]) -> int:
 
 
 def _push() -> click.Command:
-    """The command that has no name."""
     from pushsafe.cli.commands.push import push
 
     return push
@@ -87,11 +86,11 @@ def _push() -> click.Command:
 
 def _invoke(command: click.Command, args: Sequence[str], name: str, session: Session) -> int:
     try:
-        # Not command.main: that one ends the process itself, with status 1, where a pipe is broken.
+        # Not command.main, which ends the process with status 1 for a broken pipe.
         context = command.make_context(name, list(args), obj=session)
     except click.exceptions.Exit as shown:  # --help, --version
         return shown.exit_code
-    except OSError as error:  # nothing but these two writes or reads so early
+    except OSError as error:  # of --help or --version: nothing else does I/O here
         return end(ExitCode.OK, streams.lost(error))
     with context:
         return int(command.invoke(context))
@@ -114,7 +113,7 @@ def _options(command: click.Command) -> list[tuple[str, str]]:
 
 
 def option_table() -> list[tuple[str, str]]:
-    """Every option of the main command as it is written, with its meaning."""
+    """The options of the main command and their help."""
     push = _push()
     context = click.Context(push)
     records = (option.get_help_record(context) for option in push.params if isinstance(option, click.Option))

@@ -1,4 +1,4 @@
-"""The settings and the options that several commands have, a row each, and the one value that such options come to."""
+"""The table of settings, and the options that commands share."""
 
 from __future__ import annotations
 
@@ -29,12 +29,10 @@ from pushsafe.report import DEFAULT_FORMAT, FORMATS
 
 
 class Settings(NamedTuple):
-    """What holds for a run. `timeout` is in seconds, for the whole run; None means that there is none.
+    """The settings of a run. `timeout` is in seconds, for the whole run, `verify_timeout` for each pushed tag.
 
-    `retries` is how often a request is sent again. `verify_timeout` is in seconds, for each pushed tag.
-    `preflight_off` is the option, variable or file that switched the preflight off, empty where it is on. `warnings`
-    say what was found in files and does not count, a sentence each. `signed` tells that docker is asked to sign what
-    it pushes.
+    `retries` are those of each request. `preflight_off` is the option, variable or file that switched the preflight
+    off, or empty. `warnings` are sentences on ignored values in files. `signed`: docker is asked to sign its pushes.
     """
 
     preflight: bool = True
@@ -49,7 +47,7 @@ class Settings(NamedTuple):
 
     @property
     def request(self) -> PushRequest:
-        """A request of nothing yet, under these settings."""
+        """A request with these settings, without references."""
         return PushRequest(
             (),
             policy=TagPolicy(self.moving_tags, self.immutable_tags, self.signed),
@@ -63,9 +61,9 @@ Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 class Setting(NamedTuple):
-    """One setting: its name in files, of which its variable's is made, what it means, and its option if it has one.
+    """A setting: its name in files (its variable's derives from it), meaning, and option, if any.
 
-    `example` is a value as a file holds it, `project` what a project's file may do to it.
+    `example` is a value in a file; `project` is what a project's file may do to the setting.
     """
 
     name: str
@@ -128,19 +126,12 @@ SETTINGS = (
         ),
     ),
     Setting("moving-tags", PATTERNS, "tags that are meant to change", example=["latest", "stable"], project=ADDS),
-    Setting(
-        "immutable-tags",
-        PATTERNS,
-        "tags that must never change",
-        example=["v*"],
-        project=ADDS,
-    ),
+    Setting("immutable-tags", PATTERNS, "tags that must never change", example=["v*"], project=ADDS),
 )
-"""Every setting there is."""
 
 
 def settings(*names: str) -> tuple[Option, ...]:
-    """The options of these settings; without a name, of all that have one."""
+    """The options of the named settings, or of all."""
     return tuple(one.option for one in SETTINGS if one.option and (one.name in names or not names))
 
 
@@ -158,7 +149,7 @@ def format_(help_text: str = f"Output format (default: {DEFAULT_FORMAT}).") -> O
 
 
 class Common(NamedTuple):
-    """What the options that several commands have say; `settings` by their names, None where an option is not given."""
+    """The values of shared options; `settings` by name, None for an option that is not given."""
 
     settings: Mapping[str, object]
     allow: tuple[str, ...] = ()
@@ -171,16 +162,14 @@ class Common(NamedTuple):
     def require_sense(self) -> None:
         """Raise UsageError for options that contradict each other."""
         if self.dry_run and self.quiet:
-            raise UsageError(
-                "--dry-run and --quiet: the one shows a plan, the other only what was pushed", "leave one out"
-            )
+            why = "--dry-run and --quiet: the one shows a plan, the other only what was pushed"
+            raise UsageError(why, "leave one out")
         if self.dry_run and self.digest_file is not None:
-            raise UsageError(
-                "--dry-run pushes nothing, so there is no digest to write to --digest-file", "leave one out"
-            )
+            why = "--dry-run pushes nothing, so there is no digest to write to --digest-file"
+            raise UsageError(why, "leave one out")
 
     def request(self, found: Settings) -> PushRequest:
-        """A request of nothing yet, under these options and settings. Raises UsageError."""
+        """A request with these options and settings, without references. Raises UsageError."""
         allowed = frozenset(params.code(text) for text in self.allow)
         return found.request._replace(allowed=allowed, pushes=not self.dry_run, planned=self.dry_run)
 
@@ -188,9 +177,9 @@ class Common(NamedTuple):
 def command(
     *options: Option, cls: type[click.Command] = click.Command, **attributes: Any
 ) -> Callable[[Callable[..., int]], click.Command]:
-    """A command of a function that takes the session, the common options as one value, and its own options.
+    """Make a command of a function that takes the session, the shared options as one value, and its own options.
 
-    Its help shows them by their names.
+    Its help sorts them by name.
     """
 
     def made(function: Callable[..., int]) -> click.Command:

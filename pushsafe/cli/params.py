@@ -1,4 +1,4 @@
-"""What stands on the command line read into values; whatever cannot mean anything is a UsageError."""
+"""Reads the arguments of the command line into values; invalid ones raise UsageError."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class BadReferences(UsageError):
 
 
 def readable(found: Iterable[_T | BadReference], use: str = "pushed to") -> tuple[_T, ...]:
-    """All that was read. Raises BadReferences where the grammar refuses any of it."""
+    """The valid references. Raises BadReferences if any is invalid."""
     every = tuple(found)
     if bad := tuple(one for one in every if isinstance(one, BadReference)):
         raise BadReferences(bad, use)
@@ -51,14 +51,14 @@ def readable(found: Iterable[_T | BadReference], use: str = "pushed to") -> tupl
 
 
 def errors_of(error: PushsafeError) -> tuple[RunError, ...]:
-    """What ended a run, one for each reference that cannot be read."""
+    """The errors that ended a run, one for each invalid reference."""
     if isinstance(error, BadReferences):
         return tuple(bad_reference(one, error.use) for one in error.found)
     return (error_of(error),)
 
 
 def lines(file: str) -> list[str]:
-    """References of a file, one a line; blank lines do not count, nor what follows a # at a word's start."""
+    """The references in a file, one a line; blank lines and comments (# at a word's start) are skipped."""
     if file == "-" and sys.stdin is None:
         raise UsageError("cannot read standard input: it is closed", "-f FILE, or -f - < FILE")
     shown = "standard input" if file == "-" else clean(file)
@@ -76,7 +76,7 @@ def lines(file: str) -> list[str]:
     if "\0" in text:
         why = "it holds NUL bytes, as UTF-16 and binary files do"
         raise UsageError(f"{shown} is not UTF-8: {why}", "save it as UTF-8")
-    # A byte order mark begins what an editor of Windows wrote, and stands within where such files were joined.
+    # Windows editors write a byte order mark at the start; joined files have some within.
     stripped = (re.sub(r"(^|\s)#.*", "", line.lstrip("\ufeff")).strip() for line in text.splitlines())
     return [line for line in stripped if line]
 
@@ -89,7 +89,7 @@ def _standard_input() -> bytes:
 
 
 def message(words: tuple[str, ...]) -> str:
-    """An error message as it was pasted (several words are one text), or standard input for `-` or nothing."""
+    """A pasted error message (words are joined), or standard input for `-` or no words."""
     if words not in ((), ("-",)):
         return " ".join(words)
     if sys.stdin is None:
@@ -97,13 +97,13 @@ def message(words: tuple[str, ...]) -> str:
     if not words and sys.stdin.isatty():
         raise UsageError("no message is given", "docker pushsafe explain-error 'TEXT', or - for standard input")
     data = sys.stdin.buffer.read()
-    # PowerShell's `2> FILE` writes UTF-16, of which every other byte is NUL in what docker says.
+    # PowerShell's `2> FILE` writes UTF-16, where every other byte of docker's messages is NUL.
     is_utf_16 = data.startswith(_UTF_16) and data.count(0) > len(data) // 3
     return data.decode("utf-16" if is_utf_16 else "utf-8-sig", "replace")
 
 
 def bad_reference(item: BadReference, use: str = "pushed to") -> RunError:
-    """Why a text is no reference that could be put to this use."""
+    """The error for an invalid reference."""
     reasons = "; ".join(item.reasons)
     return RunError(ErrorKind.USAGE, f"{item.given!r} cannot be {use}: {reasons}", item.repair)
 
@@ -120,7 +120,7 @@ def rule(text: str) -> Rule:
 
 
 def platforms(texts: Iterable[str]) -> tuple[Platform, ...]:
-    """All that are asked for, one after the other or in a list with commas, as buildx takes them."""
+    """The requested platforms; an option may hold a comma-separated list, as in buildx."""
     found = []
     for item in (item for text in texts for item in text.split(",")):
         platform = read(item)
@@ -131,10 +131,10 @@ def platforms(texts: Iterable[str]) -> tuple[Platform, ...]:
 
 
 def archive(text: str) -> Archive:
-    """Images in files: `KIND:PATH[:REF]`."""
+    """An image in files: `KIND:PATH[:REF]`."""
     kind, colon, place = text.partition(":")
     if kind in TRANSPORTS and place:
-        # A shell leaves the ~ of such a word alone.
+        # A shell does not expand ~ within a word.
         return Archive(kind, os.path.expanduser(place) if place.startswith("~/") else place)  # noqa: PTH111 - as typed
     if guess := _likely_archive(text):
         raise UsageError(f"{text!r} names no kind of archive", f"--from {guess}")
@@ -144,16 +144,13 @@ def archive(text: str) -> Archive:
             f"{text!r} is a folder in skopeo's own form",
             f"skopeo copy {shlex.quote(text)} {copied}   (then push --from {copied})",
         )
-    why = (
-        "names no path"
-        if kind in TRANSPORTS
-        else f"names no kind of archive that we know{f': {kind!r}' if colon else ''}"
-    )
+    unknown = f"names no kind of archive that we know{f': {kind!r}' if colon else ''}"
+    why = "names no path" if kind in TRANSPORTS else unknown
     raise UsageError(f"{text!r} {why}", f"--from {transport_list()}")
 
 
 def no_command(text: str) -> None:
-    """Raise UsageError for what is given as a reference, and names a command."""
+    """Raise UsageError for a command in place of a reference."""
     if text in COMMANDS:
         raise UsageError(
             f"{text!r} is a command only where it comes first, and no image's whole name",
@@ -162,28 +159,27 @@ def no_command(text: str) -> None:
 
 
 def no_archive(text: str) -> None:
-    """Raise UsageError for what is given as a reference, and names an image in files."""
+    """Raise UsageError for an archive in place of a reference."""
     kind, colon, _ = text.partition(":")
     meant = text if colon and kind in TRANSPORTS else _likely_archive(text)
     if meant:
-        raise UsageError(
-            f"{text!r} is no reference, but where an image lies in files", f"{PUSHSAFE} --from {quote(meant)} REF"
-        )
+        why = f"{text!r} is no reference, but where an image lies in files"
+        raise UsageError(why, f"{PUSHSAFE} --from {quote(meant)} REF")
 
 
 def _likely_archive(text: str) -> str:
-    """What names an image in files by its kind, where the path alone shows that there is one."""
+    """A path with its likely kind of archive; empty if it has none."""
     return next((f"{kind}:{text}" for kind, transport in TRANSPORTS.items() if transport.is_likely(text)), "")
 
 
 _PLACES = {"docker-daemon:": Place.ENGINE, "docker://": Place.REGISTRY}
-"""Where a source is, as skopeo writes it (containers/image `containers-transports(5)`)."""
+"""Prefixes of sources, by skopeo's names (containers/image `containers-transports(5)`)."""
 _BY_DIGEST = re.compile(r"(.+)@((?:sha256|sha512):\w+)")
 _WHOLE_DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 
 
 def source(text: str) -> Source | BadReference:
-    """What an index is put together from: a reference, or `NAME@DIGEST` at a registry."""
+    """A source of an index: a reference, or `NAME@DIGEST` at a registry."""
     transport = next((one for one in _PLACES if text.startswith(one)), "")
     place, name, digest = _PLACES.get(transport, Place.EITHER), text.removeprefix(transport), ""
     if named := _BY_DIGEST.fullmatch(name):

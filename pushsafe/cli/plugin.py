@@ -1,4 +1,4 @@
-"""What docker hands a plugin: its global flags before our name, completion requests, and the order to stop."""
+"""docker's plugin contract: global flags before our name, and completion requests."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ CONTENT_TRUST = "DOCKER_CONTENT_TRUST"
 
 
 def wants_signatures(environ: Mapping[str, str]) -> bool:
-    """Whether docker is asked to sign what it pushes: anything that Go's `strconv.ParseBool` does not take for false
+    """Whether docker is to sign its pushes: any value that Go's `strconv.ParseBool` does not read as false
     (docker/cli `cli/command/cli.go`, `isContentTrustEnabled`)."""
     return environ.get(CONTENT_TRUST, "") not in {"", "0", "f", "F", "false", "FALSE", "False"}
 
 
 class Invocation(NamedTuple):
-    """The command line in two parts: docker's flags, and the arguments that are ours.
+    """The command line in two parts: docker's flags and our arguments.
 
     A completion request is `(COMPLETE or COMPLETE_NO_DESCRIPTIONS, word, ..., word to complete)`.
     """
@@ -34,7 +34,7 @@ class Invocation(NamedTuple):
 _SWITCHES = frozenset({"debug", "tls", "tlsverify"})
 _VALUES = frozenset({"config", "context", "host", "log-level", "tlscacert", "tlscert", "tlskey"})
 _SHORT = {"D": "debug", "H": "host", "c": "context", "h": "help", "l": "log-level"}
-# sirupsen/logrus `ParseLevel`, which docker reads `--log-level` with, in any case.
+# docker reads `--log-level` with sirupsen/logrus `ParseLevel`, which ignores case.
 _LEVELS = frozenset({"panic", "fatal", "error", "warn", "warning", "info", "debug", "trace"})
 # Go's strconv.ParseBool.
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
@@ -42,14 +42,13 @@ _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 
 
 def split(argv: Sequence[str], environ: Mapping[str, str]) -> Invocation:
-    """Part `argv` (without the program's name) into docker's global flags and our own arguments.
+    """Split `argv` (without the program's name) into docker's global flags and our arguments.
 
-    docker passes its own argv on unchanged, so its flags come before our name, and its grammar is pflag's without
-    interspersed arguments (docker/cli `cli/cobra.go`, `HandleGlobalFlags`): the first word ends them. After our name
-    they are not docker's any more. Started directly there is no name, and the first flag that docker does not know
-    is ours. `help` before or after the name becomes a trailing `--help`.
+    docker passes its argv on unchanged: its flags precede our name, and end at the first word, by pflag's grammar
+    without interspersed arguments (docker/cli `cli/cobra.go`, `HandleGlobalFlags`). Started directly, there is no name,
+    and the first flag that docker does not know is ours. `help` before or after the name becomes a trailing `--help`.
 
-    Raises UsageError for a flag before our name that docker does not know, lacks its value, or has a wrong one.
+    Raises UsageError for a flag before our name that is unknown, or has no value or a wrong one.
     """
     by_docker = CLI_VARIABLE in environ and NAME in argv
     flags, words, help_wanted = _leading_flags(tuple(argv), by_docker)
@@ -67,7 +66,7 @@ def split(argv: Sequence[str], environ: Mapping[str, str]) -> Invocation:
 
 
 def _leading_flags(argv: tuple[str, ...], by_docker: bool) -> tuple[DockerFlags, tuple[str, ...], bool]:
-    """The flags before the first word, the rest, and whether help was among the flags."""
+    """The flags before the first word, the rest, and whether help is requested."""
     flags = DockerFlags()
     help_wanted = False
     at = 0
@@ -91,11 +90,11 @@ def _leading_flags(argv: tuple[str, ...], by_docker: bool) -> tuple[DockerFlags,
 
 
 class _NotDockers(Exception):
-    """A flag that docker does not know."""
+    """A flag that is not docker's."""
 
 
 def _long(argv: tuple[str, ...], at: int) -> tuple[list[tuple[str, str]], int]:
-    """`--name=value`, `--name value` or `--switch`: the pair, and how many words it took."""
+    """`--name=value`, `--name value` or `--switch`: the pair, and its number of words."""
     name, has_value, value = argv[at][2:].partition("=")
     if name == "help" or name in _SWITCHES:
         return [(name, value if has_value else "true")], 1
@@ -107,7 +106,7 @@ def _long(argv: tuple[str, ...], at: int) -> tuple[list[tuple[str, str]], int]:
 
 
 def _short(argv: tuple[str, ...], at: int) -> tuple[list[tuple[str, str]], int]:
-    """`-Dc NAME`, `-cNAME`, `-c=NAME`: switches in a row, the last of which may take a value."""
+    """`-Dc NAME`, `-cNAME`, `-c=NAME`: short flags in a row, the last of which may take a value."""
     given: list[tuple[str, str]] = []
     letters = argv[at][1:]
     while letters:
@@ -145,18 +144,15 @@ def _with(flags: DockerFlags, name: str, value: str) -> DockerFlags:
     return flags._replace(**changes)
 
 
-# --------------------------------------------------------------------------- completion
-
 Choice = tuple[str, str]
 """A word and its description."""
 
 
 def complete(args: Sequence[str], commands: Sequence[Choice], options: Mapping[str, Sequence[Choice]]) -> str:
-    """The answer to a completion request: a candidate a line, then Cobra's directive 4, no file names.
+    """The answer to a completion request: one candidate a line, then Cobra's directive 4 (no file names).
 
-    `args` are those of an Invocation whose first is COMPLETE or COMPLETE_NO_DESCRIPTIONS. `commands` are offered for
-    the first word; `options` holds those of each command, and under `""` those of the program itself. The protocol is
-    spf13/cobra's `completions.go`.
+    `args` are an Invocation's, with COMPLETE or COMPLETE_NO_DESCRIPTIONS first. `commands` are offered for the first
+    word; `options` has those of each command, and under `""` the program's. Protocol: spf13/cobra's `completions.go`.
     """
     request, *words = args
     word = words[-1] if words else ""

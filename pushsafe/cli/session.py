@@ -1,4 +1,4 @@
-"""A run as a command starts it: settings, gateways, the end of its time, and a report whatever ends it."""
+"""Runs a command: settings, gateways, the deadline, and a report however the run ends."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ if TYPE_CHECKING:
     from pushsafe.push.ports import Gateways
 
     Request = PushRequest | Callable[[Gateways], PushRequest]
-    """What to push; a function where something outside has to be asked for it."""
+    """What to push, or a function that finds out with the gateways."""
 
 
 class Session(NamedTuple):
-    """What a command needs of its surroundings: docker's global flags and the environment."""
+    """The input of every command: docker's global flags and the environment."""
 
     flags: DockerFlags
     environ: Mapping[str, str]
 
     def settings(self, given: Mapping[str, object]) -> Settings:
-        """The settings in force; `given` are those that the command has options for, None where it says nothing.
+        """The settings of a run; `given` are the values of options, None for those not given.
 
-        What a file says in vain, and what switched the preflight off, is told on standard error. Raises UsageError, and
-        OutOfTime where reading them takes longer than the run may.
+        Standard error gets the warnings, and a note if the preflight is off. Raises UsageError, and OutOfTime if
+        reading takes longer than the run may.
         """
         with in_time(time_limit(self.environ, given), "the settings were read"):
             settings = load(self.environ, Path(), given)
@@ -53,7 +53,7 @@ class Session(NamedTuple):
 
 @contextmanager
 def in_time(timeout: float | None, waited_for: str) -> Iterator[None]:
-    """Raise OutOfTime where something outside takes longer than the run may, before that has begun."""
+    """Raise OutOfTime if a block before the run takes longer than the run may."""
     try:
         with deadline(timeout):
             yield
@@ -63,8 +63,8 @@ def in_time(timeout: float | None, waited_for: str) -> Iterator[None]:
 
 @contextmanager
 def surroundings(session: Session, timeout: float | None, with_engine: bool = True) -> Iterator[Gateways]:
-    """The world outside for one run of at most `timeout` seconds; docker, and the clock, may tell it to stop."""
-    # Before the imports: docker may tell us to stop while they go on.
+    """The gateways for a run of at most `timeout` seconds, which docker, signals and the deadline may stop."""
+    # Before the imports: a stop may be requested during them.
     with signals.install_stop(session.environ) as watch, deadline(timeout) as left:
         from pushsafe.cli.bootstrap import gateways
 
@@ -74,7 +74,7 @@ def surroundings(session: Session, timeout: float | None, with_engine: bool = Tr
             try:
                 yield outside
             finally:
-                # Closing is short, and an exception amid a library's finalizers is lost, with a traceback on stderr.
+                # Closing is short, and an exception in a library's finalizers would print a traceback.
                 watch.ease()
                 silence()
 
@@ -82,9 +82,9 @@ def surroundings(session: Session, timeout: float | None, with_engine: bool = Tr
 def run_and_show(
     session: Session, common: Common, request_of: Callable[[Settings], Request], *, live: bool = True
 ) -> int:
-    """Run what a command line asks for, show the report, and return the exit code.
+    """Run a command's request, show the report, and return the exit code.
 
-    `request_of` may raise what makes the command line unusable. Progress is drawn where it is `live`.
+    `request_of` may raise UsageError. Progress is drawn if `live`.
     """
     output = Output(common.format_, common.quiet, timings=common.timings, live=live)
     try:
@@ -102,7 +102,7 @@ def run_and_show(
 
 
 def _run(session: Session, request: Request, output: Output, timeout: float | None) -> Report:
-    """The report of the run, whatever ends it."""
+    """The report of the run, however it ends."""
     done: list[Report] = []
     listed = request.references if isinstance(request, PushRequest) else ()
     from_files = isinstance(request, PushRequest) and isinstance(request.origin, Archive)
@@ -111,7 +111,7 @@ def _run(session: Session, request: Request, output: Output, timeout: float | No
             if not isinstance(request, PushRequest):
                 request = request(outside)
                 listed = request.references
-            # Imported here: `--help`, `rules` and a bad reference need none of it.
+            # Not needed for `--help`, `rules` or a bad reference.
             from pushsafe.push.pipeline import run as run_pipeline
             from pushsafe.sources import source_of
 
@@ -123,7 +123,7 @@ def _run(session: Session, request: Request, output: Output, timeout: float | No
         done.append(_nothing_done(listed, OUT_OF_TIME)._replace(errors=(out_of_time(),)))
     except KeyboardInterrupt:
         done.append(_nothing_done(listed, "interrupted")._replace(interrupted=True))
-    return done[0]  # where the interruption came after the last word, that stands
+    return done[0]  # a report that was complete before an interruption counts
 
 
 def _nothing_done(listed: Iterable[Reference], why: str) -> Report:

@@ -1,6 +1,6 @@
-"""The settings: defaults < user file < project file < environment < command line, and nothing that is wrong passes.
+"""The settings: defaults < user file < project file < environment < command line; invalid ones are errors.
 
-A project's file comes with a repository, from anybody: it adds to what guards the user, and takes nothing away.
+A project's file comes with a repository, and is not trusted: it may only strengthen the user's protection.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pushsafe.model.errors import UsageError
 from pushsafe.runtime.redact import clean
 
 _PREFIX = "PUSHSAFE_"
-# Variables that are no settings: the launcher reads the second one, our tests the others.
+# Variables that are no settings: of the launcher (the second one) and of our tests (the others).
 _OF_OTHERS = (
     *(FILE_VARIABLE, "PUSHSAFE_PYTHON"),
     *("PUSHSAFE_GOLDEN", "PUSHSAFE_LAB_CACHE", "PUSHSAFE_LAB_MIRROR", "PUSHSAFE_LAB_RUN"),
@@ -26,12 +26,12 @@ _NONE: Mapping[str, object] = MappingProxyType({})
 
 
 def load(environ: Mapping[str, str], cwd: Path, given: Mapping[str, object] = _NONE) -> Settings:
-    """The settings in force for a process in `cwd`; `given` are the command line's by their names in files.
+    """The settings of a process in `cwd`; `given` are the command line's by their names in files.
 
-    A `given` value is a text or what a file would hold, or None where the option was not given. Every layer is checked,
-    the ones that another overrides too. `cwd` may be relative, and need not exist any more.
+    A `given` value is a text, a value as in a file, or None for an option not given. Every layer is checked, also those
+    that another overrides. `cwd` may be relative, and may be deleted.
 
-    Raises UsageError for a settings file that cannot be read, an unknown name, a value that cannot mean anything.
+    Raises UsageError for an unreadable file, an unknown name, and an invalid value.
     """
     values: dict[str, Any] = {setting.name: setting.default for setting in SETTINGS}
     off, warnings = "", []
@@ -55,14 +55,14 @@ def load(environ: Mapping[str, str], cwd: Path, given: Mapping[str, object] = _N
 
 
 def time_limit(environ: Mapping[str, str], given: Mapping[str, object] = _NONE) -> float | None:
-    """The seconds that the run has as far as no file says it: what reading the files may take. Raises UsageError."""
+    """The timeout by variables and options, which limits the reading of files. Raises UsageError."""
     known: dict[str, Any] = {**dict(_of_variables(environ)), **dict(_of_options(given))}
     return known.get("timeout")
 
 
 def setting_table() -> list[tuple[str, str, str, str, str, str]]:
-    """Every setting for the documentation: its name in files, its variable, what it takes, its default, its meaning,
-    and what a project's file may do to it."""
+    """Rows for the documentation: name in files, variable, values, default, meaning, and what a project's file may
+    do."""
     return [
         (
             *(one.name, _variable(one), one.kind.words),
@@ -95,7 +95,7 @@ def _layer(
     *,
     of_text: bool = False,
 ) -> Iterator[tuple[str, object]]:
-    """The values of one place by their names in files; `repaired` follows the name where a value is wrong."""
+    """The values of one layer by their names in files; `repaired` is the hint for a wrong value, after its name."""
     known = {spelled(setting): setting for setting in SETTINGS}
     for key, value in found.items():
         setting = known.get(key)
@@ -111,7 +111,7 @@ def _layer(
 def _within_reach(
     own: Mapping[str, object], said: Mapping[str, object], shown: str
 ) -> tuple[dict[str, object], list[str]]:
-    """What a project's file changes of the user's own values, and a word on each value that changes nothing."""
+    """The values that a project's file changes, and a warning for each value that changes nothing."""
     holds: dict[str, object] = {}
     ignored = []
     for setting in (one for one in SETTINGS if one.name in said):
@@ -125,7 +125,7 @@ def _within_reach(
 
 
 def _nearest(key: str, known: Mapping[str, Setting]) -> str:
-    """What is probably meant by an unknown key, as that place spells it; all that it knows where nothing is near."""
+    """The known key most similar to an unknown one, or a list of all."""
     import difflib
 
     spellings = {setting.name: spelling for spelling, setting in known.items()}
@@ -141,6 +141,6 @@ def _variable(setting: Setting) -> str:
 
 
 def _plain(setting: Setting) -> str:
-    """The example as a variable or an option writes it."""
+    """The example in a variable's or option's form."""
     example = setting.example
     return ",".join(example) if isinstance(example, list) else str(example).lower()

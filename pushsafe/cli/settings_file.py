@@ -1,6 +1,6 @@
-"""Settings files: where they are, which may be a stranger's, and what TOML they hold.
+"""Finds settings files, checks their owners, and reads their TOML.
 
-A project's file comes with a repository, from anybody.
+A project's file comes with a repository, and is not trusted.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ USER_FILE = "docker-pushsafe/config.toml"
 PROJECT_FILE = ".pushsafe.toml"
 FILE_VARIABLE = "PUSHSAFE_CONFIG"
 
-_LARGEST_FILE = 64 * 1024  # bytes; a project's file may be a link to something endless
-# The settings need no depth: a key of 30,000 parts takes a TOML parser 3 GB, in a file of 60 kB.
+_LARGEST_FILE = 64 * 1024  # bytes; a project's file may be a link to an endless one
+# Settings are not nested; a key of 30,000 parts, in a file of 60 kB, takes a TOML parser 3 GB.
 _MOST_DOTS = 8
 _DEEPEST = 8
 
 
 class SettingsFile(NamedTuple):
-    """A settings file that is there; one that must not count says in `distrust` why."""
+    """An existing settings file; `distrust` is the reason to ignore it, if any."""
 
     file: Path
     of_project: bool = False
@@ -36,7 +36,7 @@ class SettingsFile(NamedTuple):
 
 
 def settings_files(environ: Mapping[str, str], cwd: Path) -> list[SettingsFile]:
-    """The settings files that there are, the weakest first."""
+    """The existing settings files, the weakest first."""
     chosen = environ.get(FILE_VARIABLE)
     if chosen is not None:
         return [SettingsFile(cwd / chosen)] if chosen else []
@@ -46,27 +46,25 @@ def settings_files(environ: Mapping[str, str], cwd: Path) -> list[SettingsFile]:
 
 def _user_file(environ: Mapping[str, str]) -> Path | None:
     home = _folder(environ, "HOME")
-    # Not absolute counts as not set (XDG Base Directory Specification).
+    # A relative path counts as unset (XDG Base Directory Specification).
     configs = _folder(environ, "XDG_CONFIG_HOME") or (home and home / ".config")
     file = configs and configs / USER_FILE
     return file if file and os.path.lexists(file) else None
 
 
 def _project_files(environ: Mapping[str, str], cwd: Path) -> Iterator[SettingsFile]:
-    """The nearest one upwards that is to be trusted, and those before it that are not.
-
-    The search ends with the project (`.git`), the home folder or the root.
-    """
+    """The nearest trusted file upwards, and untrusted ones before it; up to the project's root (`.git`), the home
+    folder or `/`."""
     try:
         here = Path(os.path.realpath(cwd))
-    except OSError:  # a relative one, and the current folder was deleted
+    except OSError:  # relative to a deleted folder
         return
     home = _folder(environ, "HOME")
     last = home and Path(os.path.realpath(home))
     for folder in (here, *here.parents):
         file = folder / PROJECT_FILE
-        # lexists: a link that leads nowhere was meant; what a closed folder hides from us counts as not there, since
-        # the folder is somebody else's.
+        # lexists: a dangling link is an error, not a missing file. A file in a folder closed to us, which is then
+        # another user's, counts as missing.
         if os.path.lexists(file):
             distrust = _distrust(file, environ)
             yield SettingsFile(file, of_project=True, distrust=distrust)
@@ -77,19 +75,19 @@ def _project_files(environ: Mapping[str, str], cwd: Path) -> Iterator[SettingsFi
 
 
 def _distrust(file: Path, environ: Mapping[str, str]) -> str:
-    """Why a file may be a stranger's, empty if it is not: who owns it or its folder may put anything there."""
+    """Why a file is not trusted, or empty: the owner of it or of its folder controls its content."""
     folder = file.parent.stat()
     if folder.st_mode & stat.S_IWOTH and folder.st_uid != os.geteuid():  # as in /tmp
         return "anyone can write to its folder"
     owners = [("its folder", folder.st_uid), ("it", file.lstat().st_uid)]
-    with suppress(OSError):  # it leads nowhere, or to where this user may not look: reading it says so
+    with suppress(OSError):  # dangling or not accessible: reading it reports that
         owners.append(("the file it leads to", os.stat(file).st_uid))  # noqa: PTH116 - exists() raises for the latter
     trusted = _trusted(environ)
     return next((f"{what} belongs to another user (uid {uid})" for what, uid in owners if uid not in trusted), "")
 
 
 def _trusted(environ: Mapping[str, str]) -> set[int]:
-    """Whose files are taken: the user's own, root's, and under sudo those of the user who called it."""
+    """The users whose files are trusted: the user, root, and sudo's caller."""
     caller = environ.get("SUDO_UID", "") if os.geteuid() == 0 else ""
     return {0, os.geteuid(), *([int(caller)] if re.fullmatch("[0-9]{1,10}", caller) else [])}
 
@@ -111,11 +109,11 @@ def read_toml(file: Path) -> dict[str, Any]:
         raise _unreadable(file, error.strerror or str(error)) from error
     except UnicodeDecodeError as error:
         raise _unreadable(file, f"it is not UTF-8 (byte {error.start + 1})") from error
-    except ValueError as error:  # TOMLDecodeError, and what int() says of thousands of digits
+    except ValueError as error:  # TOMLDecodeError, and int()'s for thousands of digits
         raise _unreadable(file, f"it is not TOML: {clean(str(error))}") from error
 
 
-# The strings and comments of TOML, as far as they are whole; then what makes depth, and a quotation mark that is left.
+# TOML's complete strings and comments; marks that add depth; and an unmatched quotation mark.
 _TOKEN = re.compile(
     r'"""(?:\\.|[^\\])*?"{3,5}|"(?!"")(?:\\.|[^"\\\n])*"'
     r"|'''.*?'{3,5}|'(?!'')[^'\n]*'"
@@ -127,11 +125,11 @@ _TOKEN = re.compile(
 
 
 def _is_shallow(text: str) -> bool:
-    """Whether no key has many parts, and arrays and tables are not deep in one another: a parser's memory grows with
-    the square of the one, its stack with the other."""
+    """Whether keys have few parts, and arrays and tables little depth: a parser's memory grows with the square of the
+    former, its stack with the latter."""
     depth = dots = 0
     for token in _TOKEN.finditer(text):
-        if token["open"]:  # a string without an end, where the parser ends too
+        if token["open"]:  # an unterminated string, at which the parser stops
             return True
         mark = token["mark"]
         dots = 0 if mark == "\n" else dots + (mark == ".")

@@ -1,4 +1,4 @@
-"""The kinds of values that settings have, as files, variables and options write them; whatever is wrong is refused."""
+"""The kinds of values of settings, in files, variables and options."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _WORDS = {**dict.fromkeys(("1", "true", "yes", "on"), True), **dict.fromkeys(("0
 
 
 class Kind(NamedTuple):
-    """A kind of value: `parse` makes of a variable's or an option's text what a file would hold, `read` the value of
-    that. Both raise ValueError."""
+    """A kind of value: `parse` converts a variable's or option's text to a file's value, `read` that to the setting's.
+    Both raise ValueError."""
 
     words: str
     parse: Callable[[str], object]
@@ -23,18 +23,14 @@ class Kind(NamedTuple):
 
 
 class Reach(NamedTuple):
-    """What a project's file may do to a setting: `join` makes of the user's own value and the project's what holds.
+    """What a project's file may do to a setting: `join` combines the user's value with the project's.
 
-    `words` say so for the documentation; `refusal` ends the sentence on a value that changes nothing.
+    `words` are for the documentation; `refusal` ends the warning on a value that changes nothing.
     """
 
     words: str
     join: Callable[[Any, Any], object]
     refusal: str = ""
-
-
-def _joined(own: tuple[str, ...], added: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*own, *added)))
 
 
 REPLACES = Reach("replaces it", lambda _, project: project)
@@ -46,11 +42,15 @@ SHORTENS = Reach(
     lambda own, project: project if own is None else min(own, project),
     "a project's file cannot make it longer",
 )
-ADDS = Reach("adds to it", _joined, "a project's file adds to the list, and takes nothing away")
+ADDS = Reach(
+    "adds to it",
+    lambda own, project: tuple(dict.fromkeys((*own, *project))),
+    "a project's file adds to the list, and takes nothing away",
+)
 
 
 def seconds(text: str) -> float:
-    """The seconds of a number of them (`90`, `0.5`), or of hours, minutes and seconds (`90s`, `5m`, `1h30m`).
+    """Seconds from a number (`90`, `0.5`), or from hours, minutes and seconds (`90s`, `5m`, `1h30m`).
 
     Raises ValueError for any other text, for 0, and for more than 24 hours.
     """
@@ -80,7 +80,6 @@ def _timeout(value: object) -> float:
 
 
 def _timeout_or_none(value: object) -> float:
-    """A time, or none at all."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return 0.0 if value in ("0", "0s") or (is_number and value == 0) else _timeout(value)
 
@@ -96,7 +95,7 @@ def _bounded(value: float) -> float:
 
 
 def _whole_number(text: str) -> object:
-    """The number that a text writes; the text itself where it writes none, to be refused."""
+    """A text as a number, or unchanged, to be refused later."""
     return int(text) if re.fullmatch("-?[0-9]{1,9}", text) else text
 
 
@@ -122,7 +121,7 @@ def _patterns(value: object) -> tuple[str, ...]:
 
 
 def _matches_nothing(pattern: str) -> str:
-    """Why no tag can match it, empty if one can (distribution/reference: a tag is `[\\w][\\w.-]{0,127}`)."""
+    """Why a pattern can match no tag, or empty (distribution/reference: a tag is `[\\w][\\w.-]{0,127}`)."""
     if not pattern:
         return "it is empty"
     if strange := re.findall(r"[^A-Za-z0-9_.*?!\[\]-]", pattern):
@@ -135,7 +134,7 @@ def _matches_nothing(pattern: str) -> str:
 
 
 def written(value: object) -> str:
-    """A value as TOML writes it, for messages and the documentation."""
+    """A value in TOML's form, for messages and the documentation."""
     import json
 
     return clean(json.dumps(value, ensure_ascii=False, default=str))

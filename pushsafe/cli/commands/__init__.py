@@ -1,4 +1,4 @@
-"""The commands: each by its name, with what its help says, and imported when it is run."""
+"""The table of commands, which are imported when they are run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Entry(NamedTuple):
-    """A command: where it is (`MODULE:NAME`), what follows its name, and what it does."""
+    """A command: its place (`MODULE:NAME`), its arguments, and its meaning."""
 
     place: str
     arguments: str
@@ -31,11 +31,11 @@ COMMANDS = {
     "explain": Entry("rules:explain", "CODE", "Explain one rule."),
     "try": Entry("try_:try_", "", "See it work: six real runs against a temporary registry."),
 }
-"""What the first word may be in place of a reference: it wins, since a bare word can never be pushed anyway."""
+"""Commands by name; as the first word they take precedence over a reference, as a bare word cannot be pushed."""
 
 
 def command_list() -> str:
-    """A line for each command, as the program's help shows them."""
+    """A line for each command, for the program's help."""
     lines = {f"{name} {entry.arguments}".strip(): entry.meaning for name, entry in COMMANDS.items()}
     width = max(map(len, lines))
     return "\n".join(f"  {written:<{width}}  {meaning}" for written, meaning in lines.items())

@@ -1,4 +1,4 @@
-"""`docker pushsafe buildx BUILD-ARGS...`: a build by docker buildx that is checked, pushed and verified like a push."""
+"""`docker pushsafe buildx BUILD-ARGS...`: a build by docker buildx, checked and verified like a push."""
 
 from __future__ import annotations
 
@@ -42,22 +42,19 @@ _OWN = "docker pushsafe buildx"
 
 
 class _Guarded(click.Command):
-    """A command whose own options stand before `--`, and everything else is buildx's."""
+    """A command whose options precede `--`; all other words are buildx's."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         own, theirs = _parted(args)
         try:
             return super().parse_args(ctx, [*own, "--", *theirs])
         except click.NoSuchOption as error:
-            raise UsageError(
-                f"{clean(error.option_name)} is no option of docker pushsafe buildx; "
-                "those of docker buildx stand after --",
-                f"{_OWN} --help",
-            ) from error
+            said = f"{clean(error.option_name)} is no option of {_OWN}; those of docker buildx stand after --"
+            raise UsageError(said, f"{_OWN} --help") from error
 
 
 def _parted(args: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
-    """Our words and buildx's: those of the first `--`, or else all of them buildx's."""
+    """Our words and buildx's, split at the first `--`; without one, all are buildx's."""
     if "--" in args:
         at = args.index("--")
         return args[:at], args[at + 1 :]
@@ -96,39 +93,34 @@ def _read(words: Sequence[str]) -> BuildArguments:
         return read_arguments(words, ours)
     except UnknownFlag as error:
         if error.name in ours:
-            raise UsageError(
-                f"{error.name} is an option of docker pushsafe, and stands before --", f"{_OWN} {error.name} -- ..."
-            ) from error
+            said = f"{error.name} is an option of docker pushsafe, and stands before --"
+            raise UsageError(said, f"{_OWN} {error.name} -- ...") from error
         raise
 
 
 def _request(
     found: BuildArguments, environ: Mapping[str, str], quiet: bool, common: PushRequest
 ) -> PushRequest | Callable[[Gateways], PushRequest]:
-    """A build's request, whose words say it all; or what asks bake's definition first."""
+    """The request of a build, or a function that first asks for bake's definition."""
     here, builder = _here(), found.builder or environ.get("BUILDX_BUILDER", "")
     build = Build(found.command, found.words, (), builder, found.metadata_file, quiet=quiet)
     if found.command == "build":
         # Unlike build, bake does not heed DOCKER_DEFAULT_PLATFORM (docker/buildx `commands/build.go`).
         target, bad = build_target(found, environ.get("DOCKER_DEFAULT_PLATFORM", ""), here)
-        return _whole(common, build, (target,), bad, found.caches)
+        return _complete(common, build, (target,), bad, found.caches)
 
     def asked(outside: Gateways) -> PushRequest:
         definition = _definition() if found.reads_definition else None
         shown = outside.buildx().targets(found.flags, found.rest, definition)
         targets, bad = bake_targets(shown, here)
         baking = build._replace(arguments=frozen(found, targets), definition=definition)
-        return _whole(common, baking, targets, bad, [cache for target in shown for cache in target.caches])
+        return _complete(common, baking, targets, bad, [cache for target in shown for cache in target.caches])
 
     return asked
 
 
-def _whole(
-    common: PushRequest,
-    build: Build,
-    targets: tuple[Target, ...],
-    bad: tuple[BadReference, ...],
-    caches: Sequence[str],
+def _complete(
+    common: PushRequest, build: Build, targets: tuple[Target, ...], bad: tuple[BadReference, ...], caches: Sequence[str]
 ) -> PushRequest:
     if bad:
         raise params.BadReferences(bad)
@@ -138,14 +130,14 @@ def _whole(
 
 
 def _definition() -> bytes:
-    """What bake would read from standard input: it is asked twice, and could read it once."""
+    """bake's standard input, read here as bake runs twice."""
     if sys.stdin is None:
         raise UsageError("cannot read standard input: it is closed", "-f FILE, or -f - < FILE")
     return sys.stdin.buffer.read()
 
 
 def _here() -> Platform:
-    """What docker and buildx are built for, as far as this machine tells."""
+    """The platform of this machine, by the kernel's names."""
     system, machine = os.uname().sysname.lower(), os.uname().machine
     names = {"i686": "386", "armv6l": "arm/v6", "armv7l": "arm/v7", "x86_64": "amd64", "aarch64": "arm64"}
     return read(f"{system}/{names.get(machine, machine)}") or Platform(system, machine)

@@ -64,7 +64,7 @@ def diagnose(session: Session, common: options.Common, /, reference: str, platfo
 
 
 class _Unread(Reference):
-    """What the grammar refuses, and so names nothing."""
+    """An invalid reference, which names nothing."""
 
     __slots__ = ()
 
@@ -73,7 +73,7 @@ class _Unread(Reference):
 
 
 def _ended(read: Reference | BadReference, error: RunError, format_: str) -> int:
-    """A diagnosis that did not come to its steps: told on stderr, as of a push, and for programs on stdout too."""
+    """End a diagnosis without steps: the error goes to stderr, and for programs to stdout as well."""
     from pushsafe.model.inquiry import STEPS, Diagnosis, Step, StepStatus
 
     show_errors((error,))
@@ -89,5 +89,5 @@ def _ended(read: Reference | BadReference, error: RunError, format_: str) -> int
 
 
 def _show(found: Diagnosis, format_: str) -> str:
-    """Write it to stdout; returns why that was not possible."""
+    """Write a diagnosis to stdout; the result is the error, if any."""
     return streams.show(FORMATS[format_].renderer.render_diagnosis(found, color=colored(sys.stdout)))

@@ -1,4 +1,4 @@
-"""`docker pushsafe index -t REF SRC...`: one index put together from images of one platform each, and pushed."""
+"""`docker pushsafe index -t REF SRC...`: assembles an index of single-platform images, and pushes it."""
 
 from __future__ import annotations
 

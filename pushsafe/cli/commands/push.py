@@ -1,8 +1,7 @@
-"""`docker pushsafe REF...` and `docker pushsafe lint REF...`: all the checks, with the push and without it."""
+"""`docker pushsafe REF...` and `docker pushsafe lint REF...`: all checks, with and without the push."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from shlex import quote
 from typing import Any, NamedTuple
 
@@ -36,7 +35,7 @@ Exit codes: 0 pushed and verified, 1 lint errors, 2 usage, 3 not reachable,
 """
 
 
-_TAKEN = (
+_SHARED = (
     click.argument("references", nargs=-1, metavar="REF [REF...]"),
     click.option(
         "-a", "--all-tags", is_flag=True, help="Push every tag that the engine has of each REF, a repository."
@@ -67,11 +66,11 @@ _TAKEN = (
         "several, A,B, as a new index.",
     ),
 )
-"""What both commands take."""
+"""Arguments and options of both commands."""
 
 
 class _Given(NamedTuple):
-    """What says which tags are meant, and of what."""
+    """The arguments and options that select the tags and their source."""
 
     references: tuple[str, ...]
     all_tags: bool
@@ -81,7 +80,7 @@ class _Given(NamedTuple):
 
 
 @options.command(
-    *_TAKEN,
+    *_SHARED,
     *(options.digest_file, options.dry_run, options.quiet, options.timings),
     *options.settings(),
     click.option("--push-each", is_flag=True, help="Have the engine push every tag, including tags already in place."),
@@ -104,7 +103,7 @@ def push(session: Session, common: options.Common, /, push_each: bool, **given: 
 
 
 @options.command(
-    *_TAKEN,
+    *_SHARED,
     *options.settings("timeout"),
     click.option("--offline", is_flag=True, help="Ask no registry: use only what this machine and its engine know."),
 )
@@ -121,15 +120,11 @@ def lint(session: Session, common: options.Common, /, offline: bool, **given: An
     return run_and_show(session, common, request)
 
 
-def _listed(files: Sequence[str], timeout: float | None) -> list[str]:
-    with in_time(timeout, "references were read"):
-        return [line for file in files for line in params.lines(file)]
-
-
 def _request(
     common: options.Common, settings: options.Settings, given: _Given, command: str = "docker pushsafe"
 ) -> PushRequest:
-    texts = [*given.references, *_listed(given.files, settings.timeout)]
+    with in_time(settings.timeout, "references were read"):
+        texts = [*given.references, *(line for file in given.files for line in params.lines(file))]
     if not texts:
         files = f", nor does {' or '.join(given.files)} hold one" if given.files else ""
         told = f"{command} --from {quote(given.origins[0])}" if given.origins else command

@@ -21,7 +21,7 @@ def try_(session: Session) -> int:
         "Six runs of docker pushsafe, each explained: real ones, against a temporary registry.\n"
         "They take a few seconds, use none of your logins and settings, and leave nothing behind.\n\n"
     )
-    # Imported when something is to be seen already.
+    # Imported after the first output, which should not wait for it.
     from pushsafe.demo.tour import tour
 
     return tour(session.flags, session.environ)

@@ -47,8 +47,8 @@ def gateways(
 ) -> Iterator[Gateways]:
     """The gateways of a run. Only docker's config file is read at once; all else is read or connected on demand.
 
-    `left` returns the seconds left for the run. A run that is not `with_engine` sends the image itself: the engine is
-    asked only for insecure registries, and may be on any machine.
+    `left` returns the seconds left for the run. A run that is not `with_engine` sends the image itself: wherever the
+    engine is, it is asked only for insecure registries, and registries are reached from this machine.
     """
     folder = config_dir(flags, environ)
     credentials = CredentialStore(folder, environ)

@@ -44,7 +44,7 @@ def auth_config(credential: Credential) -> dict[str, str]:
     """The fields of `X-Registry-Auth`, which is base64url of their JSON; `{}` for no or a broken credential.
 
     Names are those of moby `api/types/registry/authconfig.go`; empty fields are left out, as in docker. With this as
-    `auth_config`, docker-py looks for no other credential.
+    `auth_config`, docker-py looks for no other credential. Only `credential.source` shows whether one is broken.
     """
     if credential.sent:
         return {name: value.reveal() for name, value in credential.sent}

@@ -137,7 +137,7 @@ def _definition() -> bytes:
 
 
 def _here() -> Platform:
-    """The platform of this machine, by the kernel's names."""
+    """The platform of docker and buildx, as far as the kernel's names show it."""
     system, machine = os.uname().sysname.lower(), os.uname().machine
     names = {"i686": "386", "armv6l": "arm/v6", "armv7l": "arm/v7", "x86_64": "amd64", "aarch64": "arm64"}
     return read(f"{system}/{names.get(machine, machine)}") or Platform(system, machine)

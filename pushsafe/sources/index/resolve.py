@@ -41,7 +41,7 @@ class AtRegistry(NamedTuple):
 
 
 class InEngine(NamedTuple):
-    """A source that only the engine has."""
+    """A source in the engine; no registry has it, or one has another image of its name."""
 
     source: Source
     image: LocalImage

@@ -234,13 +234,7 @@ HELPERS = (
         SENT,
         _FILE,
     ),
-    Case(
-        "helper answers {}",
-        {"credsStore": "fake"},
-        {"serveraddress": REGISTRY},
-        _NONE,
-        helpers=_store(helper("{}")),
-    ),
+    Case("helper answers {}", {"credsStore": "fake"}, {"serveraddress": REGISTRY}, _NONE, helpers=_store(helper("{}"))),
     Case(
         "helper writes names its own way",
         {"credsStore": "fake"},
@@ -263,13 +257,7 @@ NATIVE_STORES = (
     Case("not with auths", {"auths": {"x": {}}}, {}, _NONE, helpers=_store(GOOD, "secretservice")),
     Case("not with credHelpers", {"credHelpers": {"x": "y"}}, {}, _NONE, helpers=_store(GOOD, "secretservice")),
     Case("pass unasked", None, HELPED, _HELPER, helpers={**_store(GOOD, "pass"), "pass": NOTHING}),
-    Case(
-        "pass without its helper",
-        None,
-        {},
-        _NONE,
-        helpers={**_store(GOOD, "secretservice"), "pass": NOTHING},
-    ),
+    Case("pass without its helper", None, {}, _NONE, helpers={**_store(GOOD, "secretservice"), "pass": NOTHING}),
     Case("the helper of pass without pass", None, {}, _NONE, helpers=_store(GOOD, "pass")),
 )
 

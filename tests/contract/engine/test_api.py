@@ -129,10 +129,7 @@ def test_components_of_no_engine(components: Any) -> None:
         def _version_answer(self) -> Any:
             return {"Components": components}
 
-    with (
-        Other(version="5.4.2") as engine,
-        pytest.raises(EngineFailed, match="answers GET /version with what no"),
-    ):
+    with Other(version="5.4.2") as engine, pytest.raises(EngineFailed, match="answers GET /version with what no"):
         to(engine).info()
 
 
@@ -378,10 +375,7 @@ def of(kind: CredentialKind, user: str = "") -> Credential:
 
 HEADERS = [
     (nobody("registry.test"), {}),
-    (
-        logged_in("registry.test"),
-        {"username": "ada", "password": "hunter2!", "serveraddress": "registry.test"},
-    ),
+    (logged_in("registry.test"), {"username": "ada", "password": "hunter2!", "serveraddress": "registry.test"}),
     (of(CredentialKind.IDENTITY_TOKEN), {"identitytoken": "s3cret", "serveraddress": "registry.test"}),
     (of(CredentialKind.REGISTRY_TOKEN), {"registrytoken": "s3cret", "serveraddress": "registry.test"}),
 ]

@@ -19,19 +19,7 @@ from pushsafe.model.request import CLI_VARIABLE, BakeTarget, Build, DockerFlags,
 from pushsafe.oci.platform import Platform
 from pushsafe.runtime.redact import remember
 from pushsafe.runtime.signals import SOCKET_VARIABLE
-from tests.fakes.buildx import (
-    NO_FLAGS,
-    TARGET,
-    VERSION,
-    WORKER,
-    D,
-    Docker,
-    build,
-    fake_docker,
-    listing,
-    node,
-    until,
-)
+from tests.fakes.buildx import NO_FLAGS, TARGET, VERSION, WORKER, D, Docker, build, fake_docker, listing, node, until
 from tests.values import AMD64, ARM64
 
 
@@ -262,8 +250,7 @@ def test_the_digests_of_bake(docker: Docker) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "names"),
-    [("x/a:1", ("x/a:1",)), ("x/a:1,x/a:2", ("x/a:1", "x/a:2")), ("", None), (7, None), (None, None)],
+    ("name", "names"), [("x/a:1", ("x/a:1",)), ("x/a:1,x/a:2", ("x/a:1", "x/a:2")), ("", None), (7, None), (None, None)]
 )
 def test_the_names_under_which_it_was_pushed(name: object, names: tuple[str, ...] | None, docker: Docker) -> None:
     docker.answer(build={"metadata": json.dumps({"image.name": name})})

@@ -178,12 +178,7 @@ def test_default_context_as_docker_reads_it(line: str, environ: dict[str, str], 
 
 
 @pytest.mark.parametrize(
-    ("line", "folder"),
-    [
-        ("", "{home}/.docker"),
-        ("--config x", "x"),
-        ("--config=", "{home}/.docker"),
-    ],
+    ("line", "folder"), [("", "{home}/.docker"), ("--config x", "x"), ("--config=", "{home}/.docker")]
 )
 def test_config_dir(line: str, folder: str, tmp_path: Path) -> None:
     flags = split(line.split(), {}).flags

@@ -29,11 +29,7 @@ from tests.fakes.archives import (
 )
 from tests.values import AMD64, ARM64, OCI_INDEX, OCI_MANIFEST
 
-SPELLINGS: dict[str, Callable[[str], str]] = {
-    "lower": str.lower,
-    "upper": str.upper,
-    "title": str.title,
-}
+SPELLINGS: dict[str, Callable[[str], str]] = {"lower": str.lower, "upper": str.upper, "title": str.title}
 
 
 def spelled(document: Any, spell: Callable[[str], str]) -> Any:

@@ -485,11 +485,7 @@ def test_a_signature_under_a_tag_comes_before_the_images_tag_and_is_read_back() 
     assert result.along == (Along(SIGNED_TAG, signature.digest),)
 
 
-TAKEN = {
-    "the same": (("ours",), False),
-    "more": (("theirs", "ours"), False),
-    "less": ((), True),
-}
+TAKEN = {"the same": (("ours",), False), "more": (("theirs", "ours"), False), "less": ((), True)}
 
 
 @pytest.mark.parametrize(("held", "put"), TAKEN.values(), ids=TAKEN)

@@ -145,10 +145,7 @@ DAMAGED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
         lambda tar: tar[:2560] + b"\xff" * 512 + tar[3072:],
         "it is cut off or damaged after 2560 bytes",
     ),
-    "negative size": (
-        lambda tar: tar[:124] + b"\xff" * 12 + tar[136:],
-        "it is no tar file",
-    ),
+    "negative size": (lambda tar: tar[:124] + b"\xff" * 12 + tar[136:], "it is no tar file"),
 }
 
 

@@ -194,12 +194,7 @@ CACHED = build(APP)._replace(caches=(ref(CACHE),))
 
 
 @pytest.mark.parametrize(
-    "held",
-    [
-        INDEX,
-        ManifestInfo(sha("9"), OCI_INDEX, (AMD64,)),
-        ManifestInfo(sha("9"), OCI_MANIFEST, config=sha("c")),
-    ],
+    "held", [INDEX, ManifestInfo(sha("9"), OCI_INDEX, (AMD64,)), ManifestInfo(sha("9"), OCI_MANIFEST, config=sha("c"))]
 )
 @pytest.mark.parametrize("pushes", [True, False])
 def test_a_cache_in_the_place_of_an_image(held: ManifestInfo, pushes: bool) -> None:
@@ -217,8 +212,7 @@ def test_a_cache_in_the_place_of_an_image(held: ManifestInfo, pushes: bool) -> N
         Registry(),
         Registry(held={CACHE: ManifestInfo(sha("9"), OCI_INDEX)}),
         Registry(
-            held={CACHE: ManifestInfo(sha("9"), OCI_MANIFEST, config=sha("c"))},
-            configs={sha("c"): ImageConfig()},
+            held={CACHE: ManifestInfo(sha("9"), OCI_MANIFEST, config=sha("c"))}, configs={sha("c"): ImageConfig()}
         ),
         Registry(
             held={CACHE: ManifestInfo(sha("9"), OCI_MANIFEST, config=sha("c"))},

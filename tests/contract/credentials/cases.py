@@ -88,176 +88,129 @@ def _store(script: str, name: str = "fake") -> dict[str, str]:
     return {f"docker-credential-{name}": script}
 
 
+def _entry(name: str, entry: Any, sent: Mapping[str, str], source: SourceKind = SourceKind.FILE) -> Case:
+    return Case(name, {"auths": {REGISTRY: entry}}, sent, source)
+
+
+def _asked(
+    name: str, script: str, sent: Mapping[str, str], source: SourceKind = SourceKind.HELPER, **more: Any
+) -> Case:
+    """A helper that answers by a script, for every registry or as `more` configures it."""
+    return Case(name, more or {"credsStore": "fake"}, sent, source, helpers=_store(script))
+
+
 _NONE, _FILE, _HELPER = SourceKind.NONE, SourceKind.FILE, SourceKind.HELPER
 _ENVIRONMENT, _BROKEN = SourceKind.ENVIRONMENT, SourceKind.BROKEN
 _GUID = "00000000-0000-0000-0000-000000000000"
 _ENV_AUTHS = {"auths": {REGISTRY: {"auth": b64("env:by-env")}}}
+
+_NOBODY = {"serveraddress": REGISTRY}
+_TOKEN = {"registrytoken": "a-token"}
+_LEGACY = f"https://{REGISTRY}/v1/"
 
 IN_THE_FILE = (
     Case("no file", None, {}, _NONE),
     Case("empty file", "", {}, _NONE),
     Case("only space", " \n", {}, _NONE),
     Case("null", "null", {}, _NONE),
-    Case("auths", {"auths": {REGISTRY: AUTH}}, SENT, _FILE),
+    _entry("auths", AUTH, SENT),
     Case("another registry", {"auths": {"other.example": AUTH}}, {}, _NONE),
     Case("another port", {"auths": {"127.0.0.1": AUTH}}, {}, _NONE),
-    Case("entry without content", {"auths": {REGISTRY: {}}}, {"serveraddress": REGISTRY}, _NONE),
-    Case("entry null", {"auths": {REGISTRY: None}}, {"serveraddress": REGISTRY}, _NONE),
-    Case("colons", {"auths": {REGISTRY: {"auth": b64("user:a:b:")}}}, {**SENT, "password": "a:b:"}, _FILE),
-    Case("NUL", {"auths": {REGISTRY: {"auth": b64(b"user:\0pa\0ss\0\0")}}}, {**SENT, "password": "pa\0ss"}, _FILE),
-    Case("no password", {"auths": {REGISTRY: {"auth": b64("user:")}}}, {**SENT, "password": ""}, _FILE),
-    Case("line ends", {"auths": {REGISTRY: {"auth": "dXNlc\njpieS1\r\nmaWxl\n"}}}, SENT, _FILE),
-    Case(
-        "not UTF-8",
-        {"auths": {REGISTRY: {"auth": b64(b"user:p\xe4\xff w<&>")}}},
-        {**SENT, "password": "p\ufffd\ufffd w<&>"},
-        _FILE,
-    ),
-    Case("plain user and password", {"auths": {REGISTRY: {"username": "user", "password": "by-file"}}}, SENT, _FILE),
-    Case("auth wins over plain", {"auths": {REGISTRY: {**AUTH, "username": "x", "password": "y"}}}, SENT, _FILE),
+    _entry("entry without content", {}, _NOBODY, _NONE),
+    _entry("entry null", None, _NOBODY, _NONE),
+    _entry("colons", {"auth": b64("user:a:b:")}, {**SENT, "password": "a:b:"}),
+    _entry("NUL", {"auth": b64(b"user:\0pa\0ss\0\0")}, {**SENT, "password": "pa\0ss"}),
+    _entry("no password", {"auth": b64("user:")}, {**SENT, "password": ""}),
+    _entry("line ends", {"auth": "dXNlc\njpieS1\r\nmaWxl\n"}, SENT),
+    _entry("not UTF-8", {"auth": b64(b"user:p\xe4\xff w<&>")}, {**SENT, "password": "p\ufffd\ufffd w<&>"}),
+    _entry("plain user and password", {"username": "user", "password": "by-file"}, SENT),
+    _entry("auth wins over plain", {**AUTH, "username": "x", "password": "y"}, SENT),
     Case("names in any case", {"Auths": {REGISTRY: {"AUTH": AUTH["auth"]}}}, SENT, _FILE),
     Case("unknown fields", {"new": {"x": 1}, "auths": {REGISTRY: {**AUTH, "x": 1}}}, SENT, _FILE),
     Case("nulls", {"credsStore": None, "credHelpers": None, "auths": {REGISTRY: AUTH}}, SENT, _FILE),
 )
 
-LEGACY_KEYS = (
-    *(
-        Case(f"key {key}", {"auths": {key: AUTH}}, {**SENT, "serveraddress": key}, _FILE)
-        for key in (
-            f"https://{REGISTRY}/v1/",
-            f"https://{REGISTRY}",
-            f"http://{REGISTRY}/v2/",
-            f"HTTPS://{REGISTRY}/?x",
-            f"https://someone@{REGISTRY}/",
-            f"{REGISTRY}/path",
-        )
-    ),
-    Case("exact key first", {"auths": {f"https://{REGISTRY}/v1/": {"auth": b64("x:y")}, REGISTRY: AUTH}}, SENT, _FILE),
-    Case(
-        "exact key without content first",
-        {"auths": {f"https://{REGISTRY}/v1/": AUTH, REGISTRY: {}}},
-        {"serveraddress": REGISTRY},
-        _NONE,
-    ),
+# Keys of entries that older clients wrote: what stands around the host does not count.
+OLD_KEYS = (
+    *(_LEGACY, f"https://{REGISTRY}", f"http://{REGISTRY}/v2/", f"HTTPS://{REGISTRY}/?x"),
+    *(f"https://someone@{REGISTRY}/", f"{REGISTRY}/path"),
 )
+LEGACY_KEYS = (
+    *(Case(f"key {key}", {"auths": {key: AUTH}}, {**SENT, "serveraddress": key}, _FILE) for key in OLD_KEYS),
+    Case("exact key first", {"auths": {_LEGACY: {"auth": b64("x:y")}, REGISTRY: AUTH}}, SENT, _FILE),
+    Case("exact key without content first", {"auths": {_LEGACY: AUTH, REGISTRY: {}}}, _NOBODY, _NONE),
+)
+
+_HUB_NAMES = dict.fromkeys(("docker.io", "index.docker.io", "https://index.docker.io"), AUTH)
+_HUB_HELPED = {**HELPED, "serveraddress": HUB_KEY}
+_BY_KEY, _BY_NAME = {"credHelpers": {HUB_KEY: "fake"}}, {"credHelpers": {"docker.io": "fake"}}
 
 DOCKER_HUB = (
     Case("Hub key", {"auths": {HUB_KEY: AUTH}}, {**SENT, "serveraddress": HUB_KEY}, _FILE, HUB),
-    Case(
-        "other names of Hub",
-        {"auths": dict.fromkeys(("docker.io", "index.docker.io", "https://index.docker.io"), AUTH)},
-        {},
-        _NONE,
-        HUB,
-    ),
-    Case(
-        "credHelpers with the Hub key",
-        {"credHelpers": {HUB_KEY: "fake"}},
-        {**HELPED, "serveraddress": HUB_KEY},
-        _HELPER,
-        HUB,
-        helpers=_store(GOOD),
-    ),
-    Case("credHelpers with another name", {"credHelpers": {"docker.io": "fake"}}, {}, _NONE, HUB, helpers=_store(GOOD)),
+    Case("other names of Hub", {"auths": _HUB_NAMES}, {}, _NONE, HUB),
+    Case("credHelpers with the Hub key", _BY_KEY, _HUB_HELPED, _HELPER, HUB, helpers=_store(GOOD)),
+    Case("credHelpers with another name", _BY_NAME, {}, _NONE, HUB, helpers=_store(GOOD)),
 )
+
+_EMAIL = {"auths": {REGISTRY: {**AUTH, "email": "a@b.c"}}}
+_TWO_TOKENS = {"identitytoken": "one", "registrytoken": "two"}
 
 TOKENS = (
-    Case(
+    _entry(
         "identitytoken",
-        {"auths": {REGISTRY: {"auth": b64(f"{_GUID}:"), "identitytoken": "a-token"}}},
+        {"auth": b64(f"{_GUID}:"), "identitytoken": "a-token"},
         {"username": _GUID, "serveraddress": REGISTRY, "identitytoken": "a-token"},
-        _FILE,
     ),
-    Case(
-        "identitytoken and password",
-        {"auths": {REGISTRY: {**AUTH, "identitytoken": "a-token"}}},
-        {**SENT, "identitytoken": "a-token"},
-        _FILE,
-    ),
-    Case(
-        "registrytoken",
-        {"auths": {REGISTRY: {"registrytoken": "a-token"}}},
-        {"serveraddress": REGISTRY, "registrytoken": "a-token"},
-        _FILE,
-    ),
-    Case(
-        "everything",
-        {"auths": {REGISTRY: {**AUTH, "identitytoken": "one", "registrytoken": "two", "serveraddress": "x"}}},
-        {**SENT, "identitytoken": "one", "registrytoken": "two"},
-        _FILE,
-    ),
-    Case("email is not sent", {"auths": {REGISTRY: {**AUTH, "email": "a@b.c"}}}, SENT, _FILE, older_differs=True),
+    _entry("identitytoken and password", {**AUTH, "identitytoken": "a-token"}, {**SENT, "identitytoken": "a-token"}),
+    _entry("registrytoken", _TOKEN, {**_NOBODY, **_TOKEN}),
+    _entry("everything", {**AUTH, **_TWO_TOKENS, "serveraddress": "x"}, {**SENT, **_TWO_TOKENS}),
+    Case("email is not sent", _EMAIL, SENT, _FILE, older_differs=True),
 )
 
+_BOTH = {REGISTRY: {**AUTH, **_TOKEN}}
+
 HELPERS = (
-    Case("credsStore", {"credsStore": "fake", "auths": {REGISTRY: {}}}, HELPED, _HELPER, helpers=_store(GOOD)),
-    Case(
-        "credsStore with <token>",
-        {"credsStore": "fake"},
-        {"serveraddress": REGISTRY, "identitytoken": "a-token"},
-        _HELPER,
-        helpers=_store(TOKEN),
-    ),
-    Case("store has nothing", {"credsStore": "fake", "auths": {REGISTRY: AUTH}}, {}, _NONE, helpers=_store(NOTHING)),
-    Case(
-        "store has nothing, file has a registrytoken",
-        {"credsStore": "fake", "auths": {REGISTRY: {**AUTH, "registrytoken": "a-token"}}},
-        {"registrytoken": "a-token"},
-        _FILE,
-        helpers=_store(NOTHING),
-    ),
-    Case(
+    _asked("credsStore", GOOD, HELPED, credsStore="fake", auths={REGISTRY: {}}),
+    _asked("credsStore with <token>", TOKEN, {**_NOBODY, "identitytoken": "a-token"}),
+    _asked("store has nothing", NOTHING, {}, _NONE, credsStore="fake", auths={REGISTRY: AUTH}),
+    _asked("store has nothing, file has a registrytoken", NOTHING, _TOKEN, _FILE, credsStore="fake", auths=_BOTH),
+    _asked(
         "store and registrytoken of a legacy key",
-        {"credsStore": "fake", "auths": {f"https://{REGISTRY}/v1/": {**AUTH, "registrytoken": "a-token"}}},
-        {**HELPED, "registrytoken": "a-token"},
-        _HELPER,
-        helpers=_store(GOOD),
+        GOOD,
+        {**HELPED, **_TOKEN},
+        credsStore="fake",
+        auths={_LEGACY: {**AUTH, **_TOKEN}},
     ),
-    Case(
+    _asked(
         "credHelpers before credsStore",
-        {"credHelpers": {REGISTRY: "fake"}, "credsStore": "absent", "auths": {REGISTRY: AUTH}},
+        GOOD,
         HELPED,
-        _HELPER,
-        helpers=_store(GOOD),
+        credHelpers={REGISTRY: "fake"},
+        credsStore="absent",
+        auths={REGISTRY: AUTH},
     ),
     Case("credHelpers of others", {"credHelpers": {"x": "fake"}, "auths": {REGISTRY: AUTH}}, SENT, _FILE),
-    Case(
-        "credHelpers knows no legacy keys",
-        {"credHelpers": {f"https://{REGISTRY}": "fake"}},
-        {},
-        _NONE,
-        helpers=_store(GOOD),
-    ),
+    _asked("credHelpers knows no legacy keys", GOOD, {}, _NONE, credHelpers={f"https://{REGISTRY}": "fake"}),
     Case(
         "credHelpers with an empty name is the file",
         {"credHelpers": {REGISTRY: ""}, "credsStore": "absent", "auths": {REGISTRY: AUTH}},
         SENT,
         _FILE,
     ),
-    Case("helper answers {}", {"credsStore": "fake"}, {"serveraddress": REGISTRY}, _NONE, helpers=_store(helper("{}"))),
-    Case(
-        "helper writes names its own way",
-        {"credsStore": "fake"},
-        HELPED,
-        _HELPER,
-        helpers=_store(helper('{"username":"helped","SECRET":"by-helper"}')),
-    ),
-    Case(
-        "helper without user name",
-        {"credsStore": "fake"},
-        {"password": "only", "serveraddress": REGISTRY},
-        _HELPER,
-        helpers=_store(helper('{"Username":null,"Secret":"only"}')),
-    ),
+    _asked("helper answers {}", helper("{}"), _NOBODY, _NONE),
+    _asked("helper writes names its own way", helper('{"username":"helped","SECRET":"by-helper"}'), HELPED),
+    _asked("helper without user name", helper('{"Username":null,"Secret":"only"}'), {**_NOBODY, "password": "only"}),
 )
 
+_NATIVE = _store(GOOD, "secretservice")
+
 NATIVE_STORES = (
-    Case("secretservice unasked", None, HELPED, _HELPER, helpers=_store(GOOD, "secretservice")),
-    Case("secretservice, empty auths", {"auths": {}}, HELPED, _HELPER, helpers=_store(GOOD, "secretservice")),
-    Case("not with auths", {"auths": {"x": {}}}, {}, _NONE, helpers=_store(GOOD, "secretservice")),
-    Case("not with credHelpers", {"credHelpers": {"x": "y"}}, {}, _NONE, helpers=_store(GOOD, "secretservice")),
+    Case("secretservice unasked", None, HELPED, _HELPER, helpers=_NATIVE),
+    Case("secretservice, empty auths", {"auths": {}}, HELPED, _HELPER, helpers=_NATIVE),
+    Case("not with auths", {"auths": {"x": {}}}, {}, _NONE, helpers=_NATIVE),
+    Case("not with credHelpers", {"credHelpers": {"x": "y"}}, {}, _NONE, helpers=_NATIVE),
     Case("pass unasked", None, HELPED, _HELPER, helpers={**_store(GOOD, "pass"), "pass": NOTHING}),
-    Case("pass without its helper", None, {}, _NONE, helpers={**_store(GOOD, "secretservice"), "pass": NOTHING}),
+    Case("pass without its helper", None, {}, _NONE, helpers={**_NATIVE, "pass": NOTHING}),
     Case("the helper of pass without pass", None, {}, _NONE, helpers=_store(GOOD, "pass")),
 )
 
@@ -282,24 +235,13 @@ IN_THE_ENVIRONMENT = (
         {"credsStore": "fake"},
         FROM_ENV,
         _ENVIRONMENT,
-        environ=_env(_ENV_AUTHS),
-        helpers=_store(FAILING),
+        REGISTRY,
+        _env(_ENV_AUTHS),
+        _store(FAILING),
     ),
     Case("before a malformed file", "{", FROM_ENV, _ENVIRONMENT, environ=_env(_ENV_AUTHS)),
-    Case(
-        "of another host",
-        {"auths": {REGISTRY: AUTH}},
-        SENT,
-        _FILE,
-        environ=_env({"auths": {"x": {"auth": AUTH["auth"]}}}),
-    ),
-    Case(
-        "legacy keys do not count",
-        None,
-        {},
-        _NONE,
-        environ=_env({"auths": {f"https://{REGISTRY}/v1/": {"auth": AUTH["auth"]}}}),
-    ),
+    Case("of another host", {"auths": {REGISTRY: AUTH}}, SENT, _FILE, environ=_env({"auths": {"x": AUTH}})),
+    Case("legacy keys do not count", None, {}, _NONE, environ=_env({"auths": {_LEGACY: AUTH}})),
     Case("empty", {"auths": {REGISTRY: AUTH}}, SENT, _FILE, environ=_env("")),
     *(
         Case(f"ignored: {name}", {"auths": {REGISTRY: AUTH}}, SENT, _FILE, environ=_env(value))
@@ -315,6 +257,8 @@ IN_THE_ENVIRONMENT = (
         )
     ),
 )
+
+_SPOILT = {"credsStore": "fake", "auths": {REGISTRY: {"auth": "%"}}}
 
 UNUSABLE = (
     *(
@@ -334,33 +278,20 @@ UNUSABLE = (
             ("auth of another entry undecodable", {"auths": {REGISTRY: AUTH, "x": {"auth": "%"}}}),
         )
     ),
-    Case(
-        "auth undecodable beside a store",
-        {"credsStore": "fake", "auths": {REGISTRY: {"auth": "%"}}},
-        None,
-        _BROKEN,
-        helpers=_store(GOOD),
-        docker_pushes=True,
-    ),
-    Case(
-        "malformed file beside a native store",
-        "{",
-        None,
-        _BROKEN,
-        helpers=_store(GOOD, "secretservice"),
-        docker_pushes=True,
-    ),
+    Case("auth undecodable beside a store", _SPOILT, None, _BROKEN, helpers=_store(GOOD), docker_pushes=True),
+    Case("malformed file beside a native store", "{", None, _BROKEN, helpers=_NATIVE, docker_pushes=True),
     Case("malformed environment and nothing else", None, None, _BROKEN, environ=_env("{"), docker_pushes=True),
 )
 
-CASES = (
-    *IN_THE_FILE,
-    *LEGACY_KEYS,
-    *DOCKER_HUB,
-    *TOKENS,
-    *HELPERS,
-    *NATIVE_STORES,
-    *BROKEN_HELPERS,
-    *IN_THE_ENVIRONMENT,
-    *UNUSABLE,
-)
+GROUPS = {
+    "in the file": IN_THE_FILE,
+    "legacy keys": LEGACY_KEYS,
+    "Docker Hub": DOCKER_HUB,
+    "tokens": TOKENS,
+    "helpers": HELPERS,
+    "native stores": NATIVE_STORES,
+    "broken helpers": BROKEN_HELPERS,
+    "in the environment": IN_THE_ENVIRONMENT,
+    "unusable": UNUSABLE,
+}
+CASES = tuple(case for group in GROUPS.values() for case in group)

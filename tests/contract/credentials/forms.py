@@ -29,59 +29,26 @@ def _file(name: str, config: object, *, read: bool) -> Case:
     return Case(f"file: {name}", config, sent, source, docker_pushes=not read)
 
 
+_SAME = (
+    *(f"http://{REGISTRY}", f"https://{REGISTRY}/", f"https://{REGISTRY}/v1", f"https://{REGISTRY}/v2/"),
+    *(f"https://{REGISTRY}//v1//", f"https://{REGISTRY}/acme/app", f"https://{REGISTRY}#x", f"https://{REGISTRY}?x"),
+    *(f"{REGISTRY}/", f"{REGISTRY}/v1/", f"hTTps://{REGISTRY}/", f"ftp://{REGISTRY}"),
+)
+_OTHER = (
+    *("", "/", "*", f"//{REGISTRY}", f"https:/{REGISTRY}", f"https//{REGISTRY}", f"https:// {REGISTRY}"),
+    *(f"https://https://{REGISTRY}", f"{REGISTRY}?x=1", f" {REGISTRY}", f"{REGISTRY} ", f"user:pw@{REGISTRY}"),
+    *(f"{REGISTRY}:9", "127.0.0.1:09", "127.0.0.*:9"),
+)
+_NOT_HUB = (
+    *(HUB_KEY.removesuffix("/"), f"{HUB_KEY}/", HUB_KEY.upper(), HUB_KEY.replace("https", "http")),
+    *(HUB_KEY.replace("v1", "v2"), "index.docker.io/v1/", "https://docker.io/v1/", "registry-1.docker.io"),
+    *("https://registry-1.docker.io/v2/", "hub.docker.com"),
+)
+
 KEYS = (
-    *(
-        Case(f"key {key!r} is of the registry", {"auths": {key: AUTH}}, {**SENT, "serveraddress": key}, _FILE)
-        for key in (
-            f"http://{REGISTRY}",
-            f"https://{REGISTRY}/",
-            f"https://{REGISTRY}/v1",
-            f"https://{REGISTRY}/v2/",
-            f"https://{REGISTRY}//v1//",
-            f"https://{REGISTRY}/acme/app",
-            f"https://{REGISTRY}#x",
-            f"https://{REGISTRY}?x",
-            f"{REGISTRY}/",
-            f"{REGISTRY}/v1/",
-            f"hTTps://{REGISTRY}/",
-            f"ftp://{REGISTRY}",
-        )
-    ),
-    *(
-        Case(f"key {key!r} is of none", {"auths": {key: AUTH}}, {}, _NONE)
-        for key in (
-            "",
-            "/",
-            "*",
-            f"//{REGISTRY}",
-            f"https:/{REGISTRY}",
-            f"https//{REGISTRY}",
-            f"https:// {REGISTRY}",
-            f"https://https://{REGISTRY}",
-            f"{REGISTRY}?x=1",
-            f" {REGISTRY}",
-            f"{REGISTRY} ",
-            f"user:pw@{REGISTRY}",
-            f"{REGISTRY}:9",
-            "127.0.0.1:09",
-            "127.0.0.*:9",
-        )
-    ),
-    *(
-        Case(f"key {key!r} is not Docker Hub's", {"auths": {key: AUTH}}, {}, _NONE, HUB)
-        for key in (
-            HUB_KEY.removesuffix("/"),
-            f"{HUB_KEY}/",
-            HUB_KEY.upper(),
-            HUB_KEY.replace("https", "http"),
-            HUB_KEY.replace("v1", "v2"),
-            "index.docker.io/v1/",
-            "https://docker.io/v1/",
-            "registry-1.docker.io",
-            "https://registry-1.docker.io/v2/",
-            "hub.docker.com",
-        )
-    ),
+    *(Case(f"key {key!r}", {"auths": {key: AUTH}}, {**SENT, "serveraddress": key}, _FILE) for key in _SAME),
+    *(Case(f"key {key!r} is of none", {"auths": {key: AUTH}}, {}, _NONE) for key in _OTHER),
+    *(Case(f"key {key!r} is not Docker Hub's", {"auths": {key: AUTH}}, {}, _NONE, HUB) for key in _NOT_HUB),
 )
 
 ENTRIES = (
@@ -118,6 +85,11 @@ PASSWORDS = (
     _auth("nothing but NUL", b64(b"user:\0"), ""),
 )
 
+_WRONG: tuple[tuple[str, object], ...] = (
+    *(("credsStore", []), ("credsStore", 5), ("credHelpers", "x"), ("credHelpers", []), ("credHelpers", {REGISTRY: 5})),
+    *(("HttpHeaders", {"a": 1}), ("proxies", {"default": {"httpProxy": 1}}), ("experimental", True)),
+)
+
 FILES = (
     Case("file: an empty object", {}, {}, _NONE),
     Case("file: auths null", {"auths": None}, {}, _NONE),
@@ -138,19 +110,8 @@ FILES = (
     _file("a tab in a text", f'{{"x": "a\tb", {_HERE[1:]}', read=False),
     *(_file(f"it is {one!r}", json.dumps(one), read=False) for one in ("x", 5, True)),
     *(_file(f"auths is {one!r}", {"auths": one}, read=False) for one in ("x", 5, True)),
-    *(
-        _file(f"{field} is {one!r}", {field: one, **json.loads(_HERE)}, read=False)
-        for field, one in (
-            ("credsStore", []),
-            ("credsStore", 5),
-            ("credHelpers", "x"),
-            ("credHelpers", []),
-            ("credHelpers", {REGISTRY: 5}),
-            ("HttpHeaders", {"a": 1}),
-            ("proxies", {"default": {"httpProxy": 1}}),
-            ("experimental", True),
-        )
-    ),
+    *(_file(f"{field} is {one!r}", {field: one, **json.loads(_HERE)}, read=False) for field, one in _WRONG),
 )
 
+FORM_GROUPS = {"keys": KEYS, "entries": ENTRIES, "passwords": PASSWORDS, "files": FILES}
 FORMS = (*KEYS, *ENTRIES, *PASSWORDS, *FILES)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest.mock import Mock
 
 import docker.auth
 import pytest
@@ -22,8 +23,8 @@ from pushsafe.credentials.config_file import MalformedError, hostname, parse_env
 from pushsafe.credentials.store import CredentialStore, auth_config
 from pushsafe.model.credentials import Credential, CredentialKind, SourceKind
 from pushsafe.model.errors import UsageError
-from tests.contract.credentials.cases import AUTH, CASES, GOOD, HUB_KEY, NOTHING, REGISTRY, Case, b64, helper
-from tests.contract.credentials.forms import FORMS
+from tests.contract.credentials.cases import AUTH, GOOD, GROUPS, HUB_KEY, NOTHING, REGISTRY, Case, b64, helper
+from tests.contract.credentials.forms import FORM_GROUPS
 from tests.fakes.serving import RecordedRequest
 
 ROOT = Path(__file__).parents[3]
@@ -43,35 +44,38 @@ def fake(script: str) -> dict[str, str]:
 # ------------------------------------------------------------------- the table
 
 
-@pytest.mark.parametrize("case", [*CASES, *FORMS], ids=lambda case: case.name)
-def test_source_and_header(case: Case, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    store = CredentialStore(*case.prepare(tmp_path))
-    credential = store.lookup(case.registry)
-    source = credential.source
-    assert source.kind is case.source
-    assert credential.present == (case.source not in (SourceKind.NONE, SourceKind.BROKEN))
-    expected = {name: value for name, value in (case.sent or {}).items() if value}
-    assert auth_config(credential) == expected
-    # As it goes out, by way of docker-py.
-    header = docker.auth.encode_header(auth_config(credential)).decode()
-    assert RecordedRequest("POST", "/", {}, {"x-registry-auth": header}, b"").auth == expected
+@pytest.mark.parametrize("cases", [*GROUPS.values(), *FORM_GROUPS.values()], ids=[*GROUPS, *FORM_GROUPS])
+def test_source_and_header(cases: tuple[Case, ...], tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for number, case in enumerate(cases):
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        store = CredentialStore(*case.prepare(directory))
+        credential = store.lookup(case.registry)
+        source = credential.source
+        assert source.kind is case.source, case.name
+        assert credential.present == (case.source not in (SourceKind.NONE, SourceKind.BROKEN)), case.name
+        expected = {name: value for name, value in (case.sent or {}).items() if value}
+        assert auth_config(credential) == expected, case.name
+        # As it goes out, by way of docker-py.
+        header = docker.auth.encode_header(auth_config(credential)).decode()
+        assert RecordedRequest("POST", "/", {}, {"x-registry-auth": header}, b"").auth == expected, case.name
 
-    shown = f"{credential!r} {credential} {source} {store!r} {store.warnings}".replace(str(tmp_path), "")
-    assert [secret for secret in SECRETS if secret in shown + capfd.readouterr().out] == []
-    if case.source is SourceKind.BROKEN:
-        assert source.name in (str(tmp_path / "config/config.json"), "docker-credential-fake", "DOCKER_AUTH_CONFIG")
-        assert source.problem
+        shown = f"{credential!r} {credential} {source} {store!r} {store.warnings}".replace(str(tmp_path), "")
+        assert [secret for secret in SECRETS if secret in shown + capfd.readouterr().out] == [], case.name
+        if case.source is SourceKind.BROKEN:
+            files = (str(directory / "config/config.json"), "docker-credential-fake", "DOCKER_AUTH_CONFIG")
+            assert source.name in files, case.name
+            assert source.problem, case.name
 
 
-@pytest.mark.parametrize("mode", [0o400, 0o600, 0o644])
-@pytest.mark.parametrize("linked", [False, True], ids=["file", "link"])
-def test_a_link_and_a_file_that_only_its_owner_reads(linked: bool, mode: int, tmp_path: Path) -> None:
+def test_a_link_and_a_file_that_only_its_owner_reads(tmp_path: Path) -> None:
     config_dir, environ = Case("", HERE, None, SourceKind.FILE).prepare(tmp_path)
     file = config_dir / "config.json"
-    file.chmod(mode)
-    if linked:
-        file.rename(tmp_path / "elsewhere.json")
-        file.symlink_to("../elsewhere.json")
+    for mode in (0o400, 0o600, 0o644):
+        file.chmod(mode)
+        assert CredentialStore(config_dir, environ).lookup(REGISTRY).secret.reveal() == "by-file", mode
+    file.rename(tmp_path / "elsewhere.json")
+    file.symlink_to("../elsewhere.json")
     assert CredentialStore(config_dir, environ).lookup(REGISTRY).secret.reveal() == "by-file"
 
 
@@ -163,10 +167,6 @@ def test_a_store_is_not_listed_for_a_credential_that_was_found(tmp_path: Path) -
         (HERE, "root", False),
         (HERE, "stranger", False),
     ],
-    ids=[
-        *("auths", "store", "old-key", "helper", "other-registry", "other-port", "empty", "no-file", "broken", "huge"),
-        *("no-sudo", "root", "unknown-user"),
-    ],
 )
 def test_the_config_of_the_user_who_called_sudo(theirs: object, user: str, found: bool, tmp_path: Path) -> None:
     file = tmp_path / "ada" / ".docker" / "config.json"
@@ -195,13 +195,11 @@ def test_what_docker_reads_itself_is_not_the_callers(own: object, tmp_path: Path
     assert credential.callers_config == (str(theirs) if own == {} else "")
 
 
-@pytest.mark.parametrize("error", [ImportError("no pwd"), KeyError("ada"), PermissionError(13, "denied")])
-def test_a_caller_who_cannot_be_looked_up_is_none(error: Exception, tmp_path: Path) -> None:
-    def home_of(_user: str) -> str:
-        raise error
-
-    case = Case("", None, None, SourceKind.NONE, environ={"SUDO_USER": "ada"})
-    assert CredentialStore(*case.prepare(tmp_path), home_of=home_of).lookup(REGISTRY).callers_config == ""
+def test_a_caller_who_cannot_be_looked_up_is_none(tmp_path: Path) -> None:
+    where = Case("", None, None, SourceKind.NONE, environ={"SUDO_USER": "ada"}).prepare(tmp_path)
+    for error in (ImportError("no pwd"), KeyError("ada"), PermissionError(13, "denied")):
+        store = CredentialStore(*where, home_of=Mock(side_effect=error))
+        assert store.lookup(REGISTRY).callers_config == "", error
 
 
 def test_a_config_of_the_callers_that_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
@@ -324,20 +322,19 @@ def test_a_helper_that_does_not_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "problem"),
+    ("script", "limit", "problem"),
     [
-        ("#!/bin/sh\nexec sleep 30\n", "no answer within 0.3 seconds"),
-        ("#!/bin/sh\nsleep 30\n", "no answer within 0.3 seconds"),
-        ("#!/bin/sh\nexec >&-\nsleep 30\n", "no answer within 0.3 seconds"),
-        ("#!/bin/sh\nexec yes\n", "its answer has no end"),
+        ("#!/bin/sh\nexec sleep 30\n", 0.05, "no answer within 0.05 seconds"),
+        ("#!/bin/sh\nsleep 30\n", 0.05, "no answer within 0.05 seconds"),
+        ("#!/bin/sh\nexec >&-\nsleep 30\n", 0.3, "no answer within 0.3 seconds"),
+        ("#!/bin/sh\nexec yes\n", 20, "its answer has no end"),
     ],
 )
-def test_a_helper_without_end(script: str, problem: str, tmp_path: Path) -> None:
+def test_a_helper_without_end(script: str, limit: float, problem: str, tmp_path: Path) -> None:
     _, environ = Case("", None, None, SourceKind.NONE, helpers=fake(script)).prepare(tmp_path)
     for tool in ("sleep", "yes"):
         (tmp_path / "bin" / tool).symlink_to(shutil.which(tool) or tool)
     began = time.monotonic()
-    limit = 0.3 if "within" in problem else 20
     assert credential_helper.get("fake", REGISTRY, environ, limit) == credential_helper.Broken(problem)
     assert time.monotonic() - began < 10
 
@@ -400,14 +397,14 @@ def test_an_error_carries_nothing_of_the_text(text: str, parse: object) -> None:
     assert b"geheim" not in pickle.dumps(raised.value.args)
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, '{"a": ' + "9" * 5_000 + "}", '"\ud800"'])
-def test_odd_json_never_raises_anything_else(text: str) -> None:
-    problem = ""
-    try:
-        parse_file(text)
-    except MalformedError as error:
-        problem = str(error)
-    assert len(problem) < 200
+def test_odd_json_never_raises_anything_else() -> None:
+    for text in ("[" * 100_000, '{"a":' * 100_000, '{"a": ' + "9" * 5_000 + "}", '"\ud800"'):
+        problem = ""
+        try:
+            parse_file(text)
+        except MalformedError as error:
+            problem = str(error)
+        assert len(problem) < 200, text[:20]
 
 
 @pytest.mark.parametrize(
@@ -430,31 +427,30 @@ def test_a_surrogate_pair_is_one_character() -> None:
     assert config.entry("x").username == "b\U0001f600"
 
 
-@pytest.mark.parametrize(
-    ("address", "expected"),
-    [  # docker/cli `file_store_test.go`, TestConvertToHostname, names the same pairs
-        ("127.0.0.1", "127.0.0.1"),
-        ("::1", "::1"),
-        ("[::1]", "[::1]"),
-        ("example.com", "example.com"),
-        ("http://example.com", "example.com"),
-        ("https://example.com/", "example.com"),
-        ("https://example.com/v2/", "example.com"),
-        ("unix:///var/run/docker.sock", "unix:"),
-        ("ftp://example.com", "example.com"),
-        ("127.0.0.1:6556", "127.0.0.1:6556"),
-        ("[::1]:6556", "[::1]:6556"),
-        ("https://[::1]:6555/v2/", "[::1]:6555"),
-        ("https://[::1]/v2/", "::1"),
-        ("https://user:pw@example.com:6555/v2/?a#b", "example.com:6555"),
-        ("https://example.com:", "example.com"),
-        ("https://example.com:port/", "https:"),
-        ("example.com/path", "example.com"),
-        ("", ""),
-    ],
-)
-def test_hostname(address: str, expected: str) -> None:
-    assert hostname(address) == expected
+HOSTNAMES = {  # docker/cli `file_store_test.go`, TestConvertToHostname, names the same pairs
+    "127.0.0.1": "127.0.0.1",
+    "::1": "::1",
+    "[::1]": "[::1]",
+    "example.com": "example.com",
+    "http://example.com": "example.com",
+    "https://example.com/": "example.com",
+    "ftp://example.com": "example.com",
+    "https://example.com/v2/": "example.com",
+    "unix:///var/run/docker.sock": "unix:",
+    "127.0.0.1:6556": "127.0.0.1:6556",
+    "[::1]:6556": "[::1]:6556",
+    "https://[::1]:6555/v2/": "[::1]:6555",
+    "https://[::1]/v2/": "::1",
+    "https://user:pw@example.com:6555/v2/?a#b": "example.com:6555",
+    "https://example.com:": "example.com",
+    "https://example.com:port/": "https:",
+    "example.com/path": "example.com",
+    "": "",
+}
+
+
+def test_hostname() -> None:
+    assert {address: hostname(address) for address in HOSTNAMES} == HOSTNAMES
 
 
 # ------------------------------------------------------------------- HttpHeaders

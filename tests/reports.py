@@ -65,7 +65,7 @@ def before(report: Report, *states: TagState) -> Report:
 
 def _finding(severity: Severity, *, allowed: bool = False, fix: str = "docker login registry.example.com") -> Finding:
     return Finding(
-        "PS301", "not-logged-in", severity, "credential", reference("1"), "nobody is logged in", fix, allowed
+        "PS301", "not-logged-in", severity, "credential", reference("1"), "not logged in", fix, allowed
     )
 
 
@@ -121,7 +121,7 @@ def _refused(repository: str, outcome: Denied) -> RepositoryCheck:
 
 def _nobody_logged_in() -> Report:
     outcomes = {name: _denied(name, DenialReason.NOT_LOGGED_IN, present=False) for name in ("myorg/a", "myorg/b")}
-    message = f"nobody is logged in to {HOST}, and it wants a login (/v2/ answers 401 without one)"
+    message = f"not logged in to {HOST}, which requires a login (/v2/ answers 401 without one)"
     command = f"docker login {HOST}"
     found = Finding(PS301.code, PS301.slug, PS301.severity, PS301.step, reference("1", "myorg/a"), message, command)
     return Report(

@@ -163,8 +163,7 @@ def no_archive(text: str) -> None:
     kind, colon, _ = text.partition(":")
     meant = text if colon and kind in TRANSPORTS else _likely_archive(text)
     if meant:
-        why = f"{text!r} is no reference, but where an image lies in files"
-        raise UsageError(why, f"{PUSHSAFE} --from {quote(meant)} REF")
+        raise UsageError(f"{text!r} is no reference, but an archive", f"{PUSHSAFE} --from {quote(meant)} REF")
 
 
 def _likely_archive(text: str) -> str:

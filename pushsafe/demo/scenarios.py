@@ -44,7 +44,7 @@ RUNS = (
         ExitCode.LINT,
         ("PS101", "nothing was pushed"),
         "To docker this name means Docker Hub, and there the official images, where only Docker may write. The name "
-        "alone tells, so it is refused before an engine or a registry is asked.",
+        "alone shows it, so it is refused before an engine or a registry is asked.",
     ),
     Run(
         "A namespace, but no registry",
@@ -53,18 +53,18 @@ RUNS = (
         Login.NOBODY,
         ExitCode.LINT,
         ("PS102", "nothing was pushed"),
-        "Docker Hub again, though nothing says so: an image meant for your company's registry would go there. Whoever "
-        "means Docker Hub writes docker.io/ in front.",
+        "Docker Hub again, though nothing says so: an image meant for your company's registry would go there. If "
+        "you mean Docker Hub, write docker.io/ in front.",
     ),
     Run(
-        "The whole name, and nobody is logged in",
+        "The full name, but not logged in",
         "From here on the name says which registry is meant: {host}.",
         EVERY_TAG[:1],
         Login.NOBODY,
         ExitCode.NO_AUTHENTICATION,
         ("no-authentication", _REFUSAL, "nothing was pushed"),
-        "The registry was asked before anything was sent; the evidence shows what it answered. 4 means that nobody is "
-        "logged in there, and the command after `next:` fixes it.",
+        'The registry was asked before anything was sent; the evidence shows what it answered. 4 means "not '
+        'logged in", and the command after `next:` fixes it.',
     ),
     Run(
         "An account that may only read",
@@ -73,8 +73,8 @@ RUNS = (
         Login.READER,
         ExitCode.INSUFFICIENT_PERMISSION,
         ("insufficient-permission", "grants pull\n", _REFUSAL, "nothing was pushed"),
-        "The push probe met the very same words as before. The rest of the evidence makes the difference: this login "
-        "was accepted, and its token grants no push. 5 means that the account lacks a right; to log in again with it "
+        "The push probe got exactly the same message as before. The rest of the evidence differs: this login "
+        "was accepted, and its token grants no push. 5 means that the account lacks a right; logging in again with it "
         "does not help.",
     ),
     Run(

@@ -111,6 +111,6 @@ def _difference(number: int, run: Run, ran: Ran) -> str:
 
 def _end(page: Page) -> None:
     page.line()
-    page.line("All six came out as they should.", GREEN)
+    page.line("All six runs had the expected result.", GREEN)
     page.line("  docker pushsafe REF [REF...]   pushes an image of yours; docker pushsafe lint REF only checks")
-    page.line("  docker pushsafe --help         tells what else there is")
+    page.line("  docker pushsafe --help         shows what else there is")

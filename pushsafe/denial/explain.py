@@ -155,7 +155,7 @@ def _without_error(lines: tuple[str, ...], place: _Place) -> Explanation:
         return Explanation(
             UNCLEAR, _shown(lines[success]), place.name, "This ends in a success: there is no error in it."
         )
-    summary = "No line of this tells of an error." if lines else "There is no text to explain."
+    summary = "No line of this reports an error." if lines else "There is no text to explain."
     diagnose = f"docker pushsafe diagnose {place.reference}"
     return Explanation(UNCLEAR, _shown(lines[-1]) if lines else "", place.name, summary, (diagnose,))
 

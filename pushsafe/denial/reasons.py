@@ -47,9 +47,9 @@ class Kind(NamedTuple):
 REASONS: dict[DenialReason, Reason] = {
     DenialReason.NOT_LOGGED_IN: Reason(
         DenialKind.NO_AUTHENTICATION,
-        "nobody is logged in to {registry}{broken}{near}",
+        "not logged in to {registry}{broken}{near}",
         _LOG_IN,
-        "No credential for {registry} was sent: nobody is logged in there.",
+        "No credential for {registry} was sent: not logged in.",
     ),
     DenialReason.CREDENTIAL_REJECTED: Reason(
         DenialKind.NO_AUTHENTICATION,
@@ -99,16 +99,15 @@ REASONS: dict[DenialReason, Reason] = {
         DenialKind.UNCLEAR,
         "{registry} {refused}",
         ("{login_to_compare}", *_ASK),
-        "{registry} refused, in words that fit several causes: nobody is logged in, the credential is wrong or "
-        "expired, the account may not push there, or there is no such repository. Words cannot decide; asking the "
-        "registry can.",
+        "{registry} refused with a message that fits several causes: not logged in, a wrong or expired credential, an "
+        "account that may not push there, or a missing repository. The message cannot decide; asking the registry can.",
         _ASK,
     ),
 }
 
 KINDS: dict[FailureKind, Kind] = {
     FailureKind.REPOSITORY_MISSING: Kind(
-        ("{create}",), "{registry} has no such repository or project, and makes none when somebody pushes."
+        ("{create}",), "{registry} has no such repository or project, and a push does not create it."
     ),
     FailureKind.POLICY: Kind(
         (),
@@ -276,7 +275,7 @@ def _refused(refusal: Refusal) -> str:
     login = (
         f"lets {_who(refusal)} start an upload now, so it is not the login"
         if probe.sent
-        else "lets anybody start an upload now"
+        else "lets anyone start an upload now"
     )
     # only an existing tag makes any of these likelier
     perhaps = " (perhaps a right to replace a tag, an immutable tag, or a quota)" if refusal.replaces else ""

@@ -203,9 +203,9 @@ def _why_not(name: str, found: Mapping[str, Step], refusal: Refusal) -> str:
         if earlier in found and found[earlier].status is not StepStatus.OK:
             return f"not asked: the {earlier} comes first"
     if name == "grant":
-        return "no token tells of it"
+        return "no token shows it"
     if refusal.accepted(Stage.PING):
-        return "not asked: /v2/ wants no login"
+        return "not asked: /v2/ requires no login"
     if refusal.credential.kind is CredentialKind.REGISTRY_TOKEN:
         return "not asked: the credential is a token itself"
     return "not asked: docker has no credential that fits the challenge"
@@ -245,7 +245,7 @@ def _of_ping(item: Evidence) -> Iterator[Step]:
     odd = "" if known else ", where registries answer 200 or 401"
     yield Step("registry", StepStatus.OK if known else StepStatus.UNKNOWN, f"{item.status} to {item.message}{odd}")
     if item.status == 200:
-        yield Step("challenge", StepStatus.OK, "none: /v2/ asks nobody for a login")
+        yield Step("challenge", StepStatus.OK, "none: /v2/ requires no login")
     elif item.challenge:
         yield Step("challenge", StepStatus.OK, item.challenge)
     elif known:

@@ -155,7 +155,7 @@ def _require_safe_realm(realm: urllib3.util.Url, endpoint: Endpoint) -> None:
         host = clean(realm.netloc or "", limit=100)
         raise UnsafeRealm(
             f"{endpoint.registry} wants the credential sent to {host} over plain HTTP, "
-            "which would show it to everybody on the way",
+            "which would show it to anyone on the way",
             host,
         )
 

@@ -175,10 +175,10 @@ def _ready(name: str, verdict: PreflightVerdict | None, before: TagState | None,
         case PreflightVerdict.ACCEPTED:
             return f"{ink('✓', GREEN, BOLD)} {name} {ink('may be pushed', GREEN)}{_now(before)}"
         case None:
-            said = "nothing on this machine speaks against a push"
+            said = "no problems found on this machine"
             return f"{ink('✓', GREEN, BOLD)} {name} {ink(said, GREEN)}{_now(before)}"
         case _:
-            said = "nothing that could be asked speaks against a push"
+            said = "no problems found, but not everything could be checked"
             return f"{ink('?', YELLOW, BOLD)} {name} {ink(said, YELLOW)}{_now(before)}"
 
 
@@ -341,7 +341,7 @@ def _verdict(report: Report, found: Summary, ink: Ink) -> str:
     if any(isinstance(result.outcome, Pushed) for result in report.results):
         said = "; ".join(filter(None, (_in_place(found), _lost(report))))
     elif any(_begun(result.outcome) for result in report.results):
-        said = "no push is known to have come to its end"
+        said = "no push completed"
     else:
         said = "nothing was pushed"
     codes = dict.fromkeys(
@@ -350,7 +350,7 @@ def _verdict(report: Report, found: Summary, ink: Ink) -> str:
     if report.interrupted:
         said += "; interrupted"
     elif codes:
-        said += f"; docker pushsafe explain {next(iter(codes))} tells more"
+        said += f"; see docker pushsafe explain {next(iter(codes))}"
     return ink(said, RED)
 
 

@@ -17,7 +17,7 @@ def check(facts: Facts) -> Problem | None:
     return Problem(
         reference,
         f"{reference.given!r} has neither registry nor namespace, so docker would push to "
-        f"{reference}: Docker Hub's own images, where nobody else may write",
+        f"{reference}: the official images, where only Docker may write",
         renamed(facts, f"{place}/NAMESPACE/{name}{reference.tag_suffix}"),
     )
 

@@ -29,14 +29,14 @@ def _implied_hub(facts: Facts) -> Problem:
         if first in _short_names(registry.host):
             return Problem(
                 reference,
-                f"{said}; {first!r} is read as a namespace, for it has neither dot nor port. "
-                f"{registry.host} looks meant ({registry.origin})",
+                f"{said}; {first!r} is read as a namespace, because it has neither a dot nor a port. "
+                f"{registry.host} is probably meant ({registry.origin})",
                 renamed(facts, f"{registry.host}/{rest}{reference.tag_suffix}"),
             )
     if "/" in rest or _HOST_LIKE.fullmatch(first):
         return Problem(
             reference,
-            f"{said}; {first!r} is read as a namespace, for it has neither dot nor port. "
+            f"{said}; {first!r} is read as a namespace, because it has neither a dot nor a port. "
             "If it is a registry's host, write it with its port or domain",
             renamed(facts, f"{first}:443/{rest}{reference.tag_suffix}"),
         )
@@ -47,7 +47,7 @@ def _implied_hub(facts: Facts) -> Problem:
             f"{said}; {registry.host} may be meant ({registry.origin}). If Docker Hub is, write {reference}",
             renamed(facts, f"{registry.host}/{reference.repository}{reference.tag_suffix}"),
         )
-    said = f"{said}. If Docker Hub is meant, say so"
+    said = f"{said}. If you mean Docker Hub, write it out"
     if isinstance(facts.image, Upcoming):
         return Problem(reference, said, renamed(facts, str(reference)))
     fix = f"docker pushsafe {reference}" if reference.tag else f"docker pushsafe --all-tags {reference.name}"

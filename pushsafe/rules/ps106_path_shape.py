@@ -18,8 +18,8 @@ def check(facts: Facts) -> Problem | None:
         name = reference.repository.partition("/")[2]
         return Problem(
             reference,
-            f"{reference.given!r} has no namespace, so docker would push to {reference}: Docker Hub's own images, "
-            "where nobody else may write",
+            f"{reference.given!r} has no namespace, so docker would push to {reference}: the official images, "
+            "where only Docker may write",
             renamed(facts, f"{reference.registry}/NAMESPACE/{name}{reference.tag_suffix}"),
         )
     least, most = row.depth

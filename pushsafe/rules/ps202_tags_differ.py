@@ -22,7 +22,7 @@ def check(facts: Sequence[Facts]) -> Iterator[Problem]:
             yield Problem(
                 reference,
                 f"the tag {reference.tag!r} names another image ({_short(fact.image.id)}) than {tag!r} "
-                f"({_short(image_id)}); which of them is the right one, their age may tell",
+                f"({_short(image_id)}); their age may show which is right",
                 f"docker image inspect -f '{{{{.Created}}}} {{{{.RepoTags}}}}' {reference.name}:{tag} {reference}",
             )
 

@@ -22,14 +22,13 @@ def check(facts: Sequence[Facts]) -> Iterator[Problem]:
         if ping.access is Access.LOGIN_WANTED:
             yield Problem(
                 fact.reference,
-                f"nobody is logged in to {registry}, and it wants a login ({ping.detail})",
+                f"not logged in to {registry}, which requires a login ({ping.detail})",
                 fix,
             )
         elif ping.access is Access.UNKNOWN and not ping.untrusted:  # which no login fixes
             yield Problem(
                 fact.reference,
-                f"nobody is logged in to {registry}; whether it wants a login could not be asked from here "
-                f"({ping.detail})",
+                f"not logged in to {registry}; could not check whether it requires a login ({ping.detail})",
                 fix,
                 Severity.WARNING,
             )

@@ -20,14 +20,14 @@ def check(facts: Sequence[Facts]) -> Iterator[Problem]:
             yield Problem(
                 fact.reference,
                 f"{registry} wants the credential sent to {fact.preflight.unsafe_realm} over plain HTTP, where "
-                "everybody on the way can read it",
+                "anyone on the way can read it",
                 f"docker pushsafe diagnose {fact.reference}   (the realm in its challenge has to be https)",
                 Severity.ERROR,
             )
         else:
             yield Problem(
                 fact.reference,
-                f"the credential for {registry} travels over plain HTTP, and everybody on the way can read it",
+                f"the credential for {registry} travels over plain HTTP, and anyone on the way can read it",
                 f"curl -sSi https://{registry}/v2/   (if that answers, take it out of insecure-registries)",
             )
 

@@ -62,6 +62,6 @@ def _first_of_pipe(descriptor: int) -> bytes:
         first = b""
     else:
         if not first:
-            raise OSError(errno.EPIPE, "it is a pipe that nobody writes to")
+            raise OSError(errno.EPIPE, "it is a pipe that nothing writes to")
     os.set_blocking(descriptor, True)
     return first

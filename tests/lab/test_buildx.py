@@ -529,9 +529,9 @@ def test_at_a_terminal_after_a_push(user: User, the_lab: Lab, engine: LabEngine)
         status, shown = at_a_terminal(user, engine, "-t", pushed, "-t", f"{refusing.host}/team/app:1", ".")
     assert status == 7, shown
     digest = on_disk(registry, pushed)["1"]
-    assert f"the tag names something new, {digest}: nobody could compare it with what was built" in shown
+    assert f"the tag names something new, {digest}, which could not be compared with the build" in shown
     assert f"docker buildx imagetools inspect {pushed}" in shown
-    assert "no push is known to have come to its end" in shown
+    assert "no push completed" in shown
 
 
 def buildx_of(reference: str) -> list[list[str]]:

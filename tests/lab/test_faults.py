@@ -17,7 +17,7 @@ SIZE = 60
 SEED = int(os.environ.get("PUSHSAFE_FAULTS_SEED", "1"))
 WAITING = 0.3
 """The share of cases that wait for the end of their time, of what chance would give them."""
-WORKERS = 12
+WORKERS = 6
 CASES = {str(case): case for case in sample(SIZE, SEED, slow=WAITING)}
 
 

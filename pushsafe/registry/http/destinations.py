@@ -95,7 +95,7 @@ class Destinations:
         """Raise RegistryAstray where a lead to a URL may not be followed. `reach` is the connection's; without one
         the URL's own address counts."""
         if lead.by[:6].lower() == "https:" and url[:5].lower() == "http:":
-            raise astray(lead, url, "it is plain HTTP, which everybody on the way can read and change")
+            raise astray(lead, url, "it is plain HTTP, which anyone on the way can read and change")
         reach = reach or written(url)
         if reach is not None and reach not in _LEADS[self._server(lead.server)]:
             raise astray(lead, url, f"it is {reach.value}, where {lead.server} itself is not")

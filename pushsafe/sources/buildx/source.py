@@ -189,7 +189,7 @@ class _Tags:
         elif refused and told.progress:
             outcome = NotPushed("buildx ended before it was pushed: the push of another tag failed")
         elif refused:
-            why = "the push of another tag failed, and buildx did not tell whether it had pushed this one by then"
+            why = "the push of another tag failed, and buildx did not report whether it had already pushed this one"
             outcome = NotPushed(why, begun=True)
         else:
             outcome = Failed(failure, begun=not told.progress)
@@ -210,7 +210,7 @@ class _Tags:
         if now and now != before(fact) and (known or verdict is None):
             what = f"something new, {now}" if known else f"{now}, of this build or an older one"
             failure = failure._replace(
-                message=f"{failure.message}; the tag names {what}: nobody could compare it with what was built",
+                message=f"{failure.message}; the tag names {what}, which could not be compared with the build",
                 next=(f"docker buildx imagetools inspect {fact.reference}", *failure.next),
             )
             self._recorder.finish(fact, Failed(failure, begun=True))
@@ -263,7 +263,7 @@ def _unlisted(built: Built, targets: Iterable[Target]) -> dict[str, list[str]]:
 def _unchecked(names: Iterable[str]) -> Failure:
     return Failure(
         FailureKind.LOCAL,
-        f"buildx says that it pushed {', '.join(map(clean, names))}, too, which nobody asked for or checked",
+        f"buildx says that it pushed {', '.join(map(clean, names))} too, which was neither requested nor checked",
         next=tuple(
             f"docker buildx imagetools inspect {one}" for one in map(parse, names) if isinstance(one, Reference)
         ),
@@ -274,6 +274,6 @@ def _untold(target: Target, reference: Reference) -> Failure:
     of = f" of the target {target.name!r}" if target.name else ""
     return Failure(
         FailureKind.LOCAL,
-        f"buildx ended without an error, but its metadata file holds no digest{of}: nobody can tell what was pushed",
+        f"buildx ended without an error, but its metadata file has no digest{of}, so it is unknown what was pushed",
         next=(f"docker buildx imagetools inspect {reference}",),
     )

@@ -176,7 +176,7 @@ def _require_one_each(found: Sequence[Found]) -> None:
     """Raise UsageError for a source without a platform, and for two of one."""
     for one in found:
         if not one.platforms:
-            raise UsageError(f"nobody tells which platform {one.source.given} is for")
+            raise UsageError(f"cannot determine the platform of {one.source.given}")
     twice = clash((one.source.given, platform) for one in found for platform in one.platforms)
     if twice:
         first, second, platform = twice

@@ -162,9 +162,9 @@ SAYS: list[tuple[World, ExitCode, dict[str, str]]] = [
         ExitCode.OK,
         {
             "credential": "ok none was found for registry.test, and none is needed",
-            "challenge": "ok none: /v2/ asks nobody for a login",
-            "token": "skipped not asked: /v2/ wants no login",
-            "grant": "skipped no token tells of it",
+            "challenge": "ok none: /v2/ requires no login",
+            "token": "skipped not asked: /v2/ requires no login",
+            "grant": "skipped no token shows it",
             "push probe": "ok 202; *",
         },
     ),
@@ -194,7 +194,7 @@ SAYS: list[tuple[World, ExitCode, dict[str, str]]] = [
     (
         asked(PING, PROBE, credential=logged_in()._replace(kind=CredentialKind.REGISTRY_TOKEN)),
         ExitCode.OK,
-        {"token": "skipped not asked: the credential is a token itself", "grant": "skipped no token tells of it"},
+        {"token": "skipped not asked: the credential is a token itself", "grant": "skipped no token shows it"},
     ),
     # the registry
     (
@@ -263,7 +263,7 @@ SAYS: list[tuple[World, ExitCode, dict[str, str]]] = [
         {
             "challenge": "ok Basic",
             "token": "ok none with Basic; the password goes along: 200; GET /v2/ with the credential",
-            "grant": "skipped no token tells of it",
+            "grant": "skipped no token shows it",
         },
     ),
     (

@@ -346,7 +346,7 @@ def test_a_realm_for_a_credential(base: str, realm: str, allowed: bool, kind: Cr
     with pytest.raises(RegistryUnreachable) as caught:
         fetch_token(spoken, endpoint(base), challenge, (SCOPE,), "acme/app", login(kind))
     assert re.fullmatch(
-        r"\S+ wants the credential sent to \S+ over plain HTTP, which would show it to everybody on the way",
+        r"\S+ wants the credential sent to \S+ over plain HTTP, which would show it to anyone on the way",
         caught.value.message,
     )
     assert spoken.sent == []

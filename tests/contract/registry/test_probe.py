@@ -393,7 +393,7 @@ def dead() -> int:
         return int(one.getsockname()[1])
 
 
-CLEAR = "it is plain HTTP, which everybody on the way can read and change"
+CLEAR = "it is plain HTTP, which anyone on the way can read and change"
 # Whether the registry speaks TLS; what its Location is; what is said of it, empty for nothing.
 PLACES: dict[str, tuple[bool, str, str]] = {
     "its own": (False, "http://{own}/u", ""),

@@ -582,7 +582,7 @@ def test_no_redirect_leads_from_https_into_the_clear(
         assert clear.requests == []
     assert caught.value.message == (
         f"https://registry.test:{registry.port} redirects to http://registry.test:{clear.port}, which is not its own "
-        "address: it is plain HTTP, which everybody on the way can read and change"
+        "address: it is plain HTTP, which anyone on the way can read and change"
     )
 
 

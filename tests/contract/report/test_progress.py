@@ -568,13 +568,13 @@ def test_a_run_that_refuses_makes_none_and_its_warnings_are_told(capsys: pytest.
 
     lazy = Lazy(make)
     lazy.warned(
-        [Finding("PS301", "not-logged-in", Severity.WARNING, "credential", ONE, "nobody is logged in", "docker login")]
+        [Finding("PS301", "not-logged-in", Severity.WARNING, "credential", ONE, "not logged in", "docker login")]
     )
     for event in EVENTS:
         tell(lazy, event)
     lazy.close()
     assert capsys.readouterr().err.splitlines() == [
-        "warning PS301 not-logged-in: nobody is logged in",
+        "warning PS301 not-logged-in: not logged in",
         "  fix: docker login",
     ]
 

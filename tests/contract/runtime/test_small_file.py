@@ -64,7 +64,7 @@ def test_no_more_than_makes_sense(most: int, fits: bool, place: Path) -> None:
 
 
 def test_a_pipe_that_nobody_writes_to(place: Path) -> None:
-    with pytest.raises(OSError, match="it is a pipe that nobody writes to"):
+    with pytest.raises(OSError, match="it is a pipe that nothing writes to"):
         small_file.read(place / "pipe", 4096, pipe=True)
 
 

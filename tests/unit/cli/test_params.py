@@ -91,7 +91,7 @@ def test_a_list_without_an_end(told: Told) -> None:
         ("none", "No such file or directory"),
         ("", "Is a directory"),
         ("/dev/zero", "it is a device, not a regular file"),
-        ("pipe", "it is a pipe that nobody writes to"),
+        ("pipe", "it is a pipe that nothing writes to"),
         ("a\0b", "no file can have this name"),
     ],
 )

@@ -424,7 +424,7 @@ def test_what_is_said() -> None:
         (
             NOT_LOGGED_IN,
             "registry.test/team/app:1",
-            "nobody is logged in to registry.test",
+            "not logged in to registry.test",
             ("docker login registry.test",),
         ),
         (
@@ -450,7 +450,7 @@ def test_what_is_said() -> None:
         (
             UNCLEAR,
             "registry.test/team/app:1",
-            "refused the push, and lets anybody start an upload now; the cause is not known: the registry's log or",
+            "refused the push, and lets anyone start an upload now; the cause is not known: the registry's log or",
             ("docker pushsafe diagnose registry.test/team/app:1",),
         ),
     ):

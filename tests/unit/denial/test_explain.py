@@ -95,11 +95,11 @@ def test_the_line_that_decides() -> None:
 
 def test_unclear_says_why() -> None:
     for text, says, commands in (
-        (REFUSED, "Words cannot decide", ("docker pushsafe diagnose REF",)),
+        (REFUSED, "The message cannot decide", ("docker pushsafe diagnose REF",)),
         ("the moon is in the wrong phase", "no known meaning", ("docker pushsafe diagnose REF",)),
         ("", "no text", ("docker pushsafe diagnose REF",)),
         (" \n\x1b[0m\r\n", "no text", ("docker pushsafe diagnose REF",)),
-        ("hello\nworld", "No line of this tells of an error", ("docker pushsafe diagnose REF",)),
+        ("hello\nworld", "No line of this reports an error", ("docker pushsafe diagnose REF",)),
         (f"{PUSH}1.0: digest: {DIGEST} size: 12", "success", ()),
         ("Login Succeeded", "success", ()),
         ("Pushed: r.test/charts/x:0.1.0\nDigest: " + DIGEST, "success", ()),
@@ -311,7 +311,7 @@ def test_a_person_reads_cause_meaning_line_and_next() -> None:
     text = render(explain(PUSH + "no basic auth credentials"))
     assert text == (
         "no-authentication (registry.example.com:5000/team/app)\n"
-        "  No credential for registry.example.com:5000 was sent: nobody is logged in there.\n"
+        "  No credential for registry.example.com:5000 was sent: not logged in.\n"
         "  line: no basic auth credentials\n"
         "  next: docker login registry.example.com:5000\n"
     )

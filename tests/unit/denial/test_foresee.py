@@ -236,7 +236,7 @@ def test_the_nearest_login_is_named() -> None:
         found = foresee(Refusal(ref("registry.test/a:1"), credential, (BASIC, probe(401, sent=False)), NOW))
         assert isinstance(found, Denial), words
         before, _, near = found.summary.partition("; ")
-        assert before == "nobody is logged in to registry.test", words
+        assert before == "not logged in to registry.test", words
         assert words in near, words
         assert bool(near) is bool(words), words
 

@@ -1,4 +1,4 @@
-"""PS102 fires for a namespace without a registry and a host that only capitals make, naming what looks meant."""
+"""PS102 fires for a namespace without a registry and a host that only capitals make, naming the probable registry."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def known(*hosts: str) -> tuple[ConfiguredRegistry, ...]:
 
 def test_fires() -> None:
     for listed, said, fix in (
-        (facts("myorg/my-api:1"), "If Docker Hub is meant, say so", "docker pushsafe docker.io/myorg/my-api:1"),
+        (facts("myorg/my-api:1"), "If you mean Docker Hub, write it out", "docker pushsafe docker.io/myorg/my-api:1"),
         (facts("myorg/my-api"), "names no registry", "docker pushsafe docker.io/myorg/my-api:latest"),
         (repository("myorg/my-api"), "names no registry", "docker pushsafe --all-tags docker.io/myorg/my-api"),
         (
@@ -23,17 +23,17 @@ def test_fires() -> None:
         ),
         (
             facts("myorg/my-api:1", configured=known("registry.test", "ghcr.io")),
-            "If Docker Hub is meant, say so",
+            "If you mean Docker Hub, write it out",
             "docker pushsafe docker.io/myorg/my-api:1",
         ),
         (
             facts("registry/my-api:1", configured=known("ghcr.io", "registry:5000")),
-            "'registry' is read as a namespace, for it has neither dot nor port. registry:5000 looks meant",
+            "'registry' is read as a namespace, because it has neither a dot nor a port. registry:5000 is probably meant",
             "docker tag registry/my-api:1 registry:5000/my-api:1",
         ),
         (
             facts("harbor/team/my-api:1", configured=known("harbor.corp.test")),
-            "harbor.corp.test looks meant",
+            "harbor.corp.test is probably meant",
             "docker tag harbor/team/my-api:1 harbor.corp.test/team/my-api:1",
         ),
         (

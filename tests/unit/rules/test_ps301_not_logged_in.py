@@ -13,8 +13,8 @@ GIVEN = "registry.test/my-api:1"
 
 def test_fires() -> None:
     for ping, severity, said in (
-        (LOGIN_WANTED, None, "it wants a login (/v2/ answers 401 without one)"),
-        (UNKNOWN, Severity.WARNING, "could not be asked from here (connection refused)"),
+        (LOGIN_WANTED, None, "which requires a login (/v2/ answers 401 without one)"),
+        (UNKNOWN, Severity.WARNING, "could not check whether it requires a login (connection refused)"),
     ):
         problem = only(RULE, facts(GIVEN, credential=nobody(), ping=ping))
         assert said in problem.message, said

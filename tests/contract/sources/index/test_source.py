@@ -643,7 +643,7 @@ def test_an_image_without_a_platform() -> None:
     local(world, "my-api:1", ONE)
     world.engine.images = {"docker.io/library/my-api:1": LocalImage(sha("a"), (Platform("", ""),))}
     report = assemble(world, "my-api:1")
-    assert report.errors[0].message == "nobody tells which platform my-api:1 is for"
+    assert report.errors[0].message == "cannot determine the platform of my-api:1"
 
 
 ODD = {

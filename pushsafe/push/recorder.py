@@ -49,8 +49,8 @@ class Recorder:
 
     def keep(self, fact: Facts, outcome: Outcome, verification: Verification = _UNREAD) -> TagResult:
         """Record what is known of a tag, without notifying the observer."""
-        name = str(fact.reference)
-        seconds = round(time.monotonic() - self._began.setdefault(name, time.monotonic()), 4)
+        name, now = str(fact.reference), time.monotonic()
+        seconds = round(now - self._began.setdefault(name, now), 4)
         along = self._along.get(name, ()) if isinstance(outcome, Pushed) else ()
         result = TagResult(fact.reference, outcome, verification, seconds, along=along)
         self.results[name] = result

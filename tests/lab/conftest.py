@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import subprocess
+import zlib
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.lab.locks import locked
 from tests.lab.plugin import ROOT, User
 
-_EVERY_ENGINE_MEETS = {"registry", "registry_name"}
+_ENGINES = {"classic-20", "classic-new", "containerd-new", "isolated-classic", "isolated-containerd"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -19,52 +22,59 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Each case of a test that all engines run is run by one engine, each engine in its turn, unless all are asked for.
+    """Without --full, run each case with one engine, each engine in its turn, and leave out what is marked `full`.
 
-    Every engine meets every registry all the same: that product is never thinned.
+    A test marked `every_engine` is never thinned: in these, every engine meets every registry.
     """
     if config.getoption("--full"):
         return
+    spared = {item for item in items if item.get_closest_marker("full")}
     tests = defaultdict(list)
     for item in items:
-        if isinstance(item, pytest.Function) and "engine" in _parameters(item):
+        if isinstance(item, pytest.Function) and _engine_of(item) and not item.get_closest_marker("every_engine"):
             tests[item.path, item.originalname].append(item)
-    spared = {item for functions in tests.values() for item in _beyond_one_engine(functions)}
+    spared.update(item for functions in tests.values() for item in _beyond_one_engine(functions))
     config.hook.pytest_deselected(items=[item for item in items if item in spared])
     items[:] = [item for item in items if item not in spared]
 
 
-def _parameters(function: pytest.Function) -> dict[str, object]:
-    return function.callspec.params if hasattr(function, "callspec") else {}
+def _engine_of(item: pytest.Function) -> str:
+    """The engine among its parameters, if there is one."""
+    given = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    return next((value for value in given if isinstance(value, str) and value in _ENGINES), "")
 
 
-def _beyond_one_engine(functions: list[pytest.Function]) -> list[pytest.Function]:
-    """The cases of one test that another engine runs already; none where the engines outnumber the cases."""
-    if _EVERY_ENGINE_MEETS & set(_parameters(functions[0])):
-        return []
-    engines = list(dict.fromkeys(_parameters(one)["engine"] for one in functions))
-    cases = [tuple(id(value) for name, value in _parameters(one).items() if name != "engine") for one in functions]
-    order = list(dict.fromkeys(cases))
-    if len(order) < len(engines):
-        return []
-    return [
-        one
-        for one, case in zip(functions, cases, strict=True)
-        if engines[order.index(case) % len(engines)] != _parameters(one)["engine"]
-    ]
+def _beyond_one_engine(functions: list[pytest.Function]) -> Iterator[pytest.Function]:
+    """The cases of one test that another engine runs already."""
+    engines = list(dict.fromkeys(map(_engine_of, functions)))
+    first = zlib.crc32(functions[0].name.partition("[")[0].encode())  # so that not all tests begin with the same engine
+    order: dict[tuple[int, ...], int] = {}
+    for one in functions:
+        case = tuple(id(value) for value in one.callspec.params.values() if value != _engine_of(one))
+        turn = first + order.setdefault(case, len(order))
+        if engines[turn % len(engines)] != _engine_of(one):
+            yield one
 
 
 @pytest.fixture(scope="session")
-def installed_plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The plugin as ./install.sh leaves it; the path of what docker runs."""
-    home = tmp_path_factory.mktemp("installed")
+def installed_plugin(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The plugin as ./install.sh leaves it, installed once for all workers; the path of what docker runs."""
+    base = tmp_path_factory.getbasetemp()
+    home = (base if worker_id == "master" else base.parent) / "installed"
+    with locked(home.with_suffix(".lock")):
+        if not home.exists():
+            _install(home)
+    return (home / ".docker" / "cli-plugins" / "docker-pushsafe").resolve(strict=True)
+
+
+def _install(home: Path) -> None:
+    home.mkdir()
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("DOCKER_", "PUSHSAFE_"))}
     environ |= {"HOME": str(home), "XDG_DATA_HOME": str(home / "share")}
     done = subprocess.run(
         [str(ROOT / "install.sh")], env=environ, capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return (home / ".docker" / "cli-plugins" / "docker-pushsafe").resolve(strict=True)
 
 
 @pytest.fixture

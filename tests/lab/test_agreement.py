@@ -27,7 +27,7 @@ from tests.lab import Lab, LabEngine, LabRegistry, engine_api
 from tests.lab.plugin import User, auth, token
 
 ENGINES = ("classic-20", "classic-new", "containerd-new", "isolated-classic", "isolated-containerd")
-IMAGE = "agreement.test/image:1"
+IMAGE = f"agreement.test/image-{uuid.uuid4().hex[:8]}:1"  # a name for each worker: it is deleted at the end
 SEVERAL = 4
 """How many push to one engine at the same time."""
 ALLOWED = ("PS301", "PS302", "PS303", "PS304")
@@ -256,6 +256,7 @@ LAYOUTS = (
 
 
 @pytest.mark.parametrize("registry_name", ["open", "htpasswd", "token", "basic-roles"])
+@pytest.mark.every_engine
 def test_real_registries(engine: LabEngine, the_lab: Lab, registry_name: str, tmp_path: Path) -> None:
     registry = the_lab.registries[f"isolated-{registry_name}" if engine.isolated else registry_name]
     passwords = {**the_lab.registries["token"].users, **registry.users}

@@ -23,7 +23,7 @@ CASES = {str(case): case for case in sample(SIZE, SEED, slow=WAITING)}
 
 @dataclass
 class Running:
-    """The cases of this session, side by side: they mostly wait. A worker of pytest-xdist runs what it is given."""
+    """The cases of this session, side by side: they mostly wait. All of them are run by one worker."""
 
     ready: Bench
     selected: tuple[str, ...]
@@ -31,8 +31,7 @@ class Running:
     begun: dict[str, Future[Verdict]] = field(default_factory=dict)
 
     def verdict(self, name: str) -> Verdict:
-        alone = "PYTEST_XDIST_WORKER" in os.environ
-        for one in (name,) if alone else self.selected:
+        for one in self.selected:
             if one not in self.begun:
                 self.begun[one] = self.pool.submit(self.ready.run, CASES[one])
         return self.begun[name].result()
@@ -52,6 +51,7 @@ def matrix(request: pytest.FixtureRequest) -> Iterator[Running]:
         running.pool.shutdown(cancel_futures=True)
 
 
+@pytest.mark.xdist_group("faults")
 @pytest.mark.parametrize("name", CASES)
 def test_a_fault(name: str, matrix: Running) -> None:
     verdict = matrix.verdict(name)

@@ -162,7 +162,7 @@ def header(name: str, size: int) -> bytes:
 
 
 @pytest.mark.parametrize("layers", [[2048 * MIB], [32 * MIB] * 12], ids=["one-of-2-GiB", "twelve-of-32-MiB"])
-@pytest.mark.parametrize("make", [oci, docker_archive])
+@pytest.mark.parametrize("make", [oci, pytest.param(docker_archive, marks=pytest.mark.full)])
 def test_a_large_image_takes_little_memory(
     make: Callable[[Path, Sequence[int]], str], layers: list[int], sink: Sink, tmp_path: Path
 ) -> None:

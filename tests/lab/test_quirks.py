@@ -8,6 +8,7 @@ import json
 import os
 import re
 import subprocess
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,7 +23,7 @@ from tests.fakes.registry import HOST, Answer, FakeRegistry, Request, ping
 from tests.fakes.storing import Storing
 from tests.lab import Lab, LabEngine, engine_api
 
-IMAGE = "quirks.test/image:1"
+IMAGE = f"quirks.test/image-{uuid.uuid4().hex[:8]}:1"  # a name for each worker: it is deleted at the end
 SEVERAL = 4
 """How many push to one engine at the same time."""
 

@@ -20,11 +20,6 @@ KIND = "kind"
 COSIGN = "dev.cosignproject.cosign"
 
 
-@pytest.fixture(params=["folder", "tar"])
-def put(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Making], Archive]:
-    return lambda making: getattr(making, request.param)(tmp_path / "layout")
-
-
 def at(archive: Archive, ref: str) -> Archive:
     return archive._replace(place=f"{archive.place}:{ref}")
 

@@ -566,7 +566,13 @@ NEW = f"the tag names something new, {DIGEST}, which could not be compared with 
         (single(), single(), Asks.PREFLIGHT, True, "what it said stands above"),
         (NOT_THERE, NOT_THERE, Asks.PREFLIGHT, False, "what it said stands above"),
         (NOT_THERE, RegistryUnreachable("away"), Asks.PREFLIGHT, True, "what it said stands above"),
-        (NOT_THERE, single(), Asks.LOGIN, True, f"{DIGEST}, of this build or an older one, which could not be compared"),
+        (
+            NOT_THERE,
+            single(),
+            Asks.LOGIN,
+            True,
+            f"{DIGEST}, of this build or an older one, which could not be compared",
+        ),
         (NOT_THERE, NOT_THERE, Asks.LOGIN, False, "what it said stands above"),
     ],
 )

@@ -64,9 +64,7 @@ def before(report: Report, *states: TagState) -> Report:
 
 
 def _finding(severity: Severity, *, allowed: bool = False, fix: str = "docker login registry.example.com") -> Finding:
-    return Finding(
-        "PS301", "not-logged-in", severity, "credential", reference("1"), "not logged in", fix, allowed
-    )
+    return Finding("PS301", "not-logged-in", severity, "credential", reference("1"), "not logged in", fix, allowed)
 
 
 _EVIDENCE = (

@@ -28,7 +28,7 @@ def test_fires() -> None:
         ),
         (
             facts("registry/my-api:1", configured=known("ghcr.io", "registry:5000")),
-            "'registry' is read as a namespace, because it has neither a dot nor a port. registry:5000 is probably meant",
+            "is read as a namespace, because it has neither a dot nor a port. registry:5000 is probably meant",
             "docker tag registry/my-api:1 registry:5000/my-api:1",
         ),
         (

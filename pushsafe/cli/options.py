@@ -105,13 +105,13 @@ SETTINGS = (
         "retries",
         COUNT,
         f"how often to retry when a registry is busy ({', '.join(map(str, BUSY))}) or drops the connection; an engine "
-        "push is retried once, with 0 never",
+        "push at most once; 0 for never",
         example=5,
         option=click.option(
             "--retries",
             metavar="N",
-            help="Retry up to N times when a registry is busy or drops the connection (default: 3; an engine push is "
-            "retried once).",
+            help="Retry each request up to N times when a registry is busy or drops the connection (default: 3; an "
+            "engine push at most once).",
         ),
     ),
     Setting(

@@ -29,7 +29,7 @@ class ExitCode(IntEnum):
     INSUFFICIENT_PERMISSION = 5, "denied: insufficient permission"
     UNCLEAR = 6, "denied: unclear which of the two"
     FAILED = 7, "a push failed for another reason, on the engine's side included"
-    NOT_CONFIRMED = 8, "pushed, but not confirmed: the registry lacks what was pushed, or does not show it"
+    NOT_CONFIRMED = 8, "pushed, but not confirmed: the registry does not have it, or could not be checked"
     BUG = 70, "a bug in docker pushsafe; a log was written"
     INTERRUPTED = 130, "interrupted"
 

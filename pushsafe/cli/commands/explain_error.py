@@ -22,9 +22,8 @@ from pushsafe.runtime import streams
 def explain_error(_session: object, text: tuple[str, ...], format_: str) -> int:
     """Explain an error message of a push, by its words alone.
 
-    TEXT is the message, or - for standard input: `docker push REF 2>&1 | docker pushsafe explain-error -`. Of a long
-    text the last 64 KiB are read. If words do not decide, the cause is `unclear`, and the answer has the command to run
-    next.
+    TEXT is the message, or - for standard input: `docker push REF 2>&1 | docker pushsafe explain-error -`. Only the
+    last 64 KiB are read. If the words alone are ambiguous, the cause is `unclear`, and the output has the next command.
     """
     from pushsafe.denial.explain import explain
 

@@ -31,9 +31,9 @@ _USAGE = "docker pushsafe index -t REGISTRY/NAMESPACE/NAME:TAG SRC SRC...   (--h
 def index(session: Session, common: options.Common, /, sources: tuple[str, ...], tags: tuple[str, ...]) -> int:
     """Assemble a multi-platform index from single-platform images, and push it.
 
-    SRC is an image of this engine or of a registry: REF or NAME@DIGEST. If both have that name, docker-daemon:REF or
-    docker://REF selects one. What the repository lacks is pushed, mounted or copied; the index gets every tag, and each
-    is read back with its platforms. Attestations are kept.
+    SRC is an image of this engine or of a registry: REF or NAME@DIGEST. If the name exists in both, docker-daemon:REF
+    or docker://REF selects one. Missing content is pushed, mounted or copied into the repository; the index is put
+    under every --tag, and each tag is read back and checked for its platforms. Attestations are kept.
     """
 
     def request(settings: options.Settings) -> PushRequest:

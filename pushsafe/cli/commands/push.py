@@ -38,7 +38,7 @@ Exit codes: 0 pushed and verified, 1 lint errors, 2 usage, 3 not reachable,
 _SHARED = (
     click.argument("references", nargs=-1, metavar="REF [REF...]"),
     click.option(
-        "-a", "--all-tags", is_flag=True, help="Push every tag that the engine has of each REF, a repository."
+        "-a", "--all-tags", is_flag=True, help="Take every tag the engine has for each REF, a repository without a tag."
     ),
     options.allow,
     click.option(
@@ -55,15 +55,15 @@ _SHARED = (
         "origins",
         multiple=True,
         metavar="KIND:PATH",
-        help=f"Push an image from an archive, without an engine: {transport_list()}.",
+        help=f"Take an image from an archive, without an engine: {transport_list()}.",
     ),
     click.option(
         "--platform",
         "platforms",
         multiple=True,
         metavar="OS/ARCH",
-        help="Push only this platform of a multi-platform image (engines: Docker 27 or newer). With --from also "
-        "several, A,B, as a new index.",
+        help="Take only this platform of a multi-platform image (engines: Docker 27 or newer); with --from, a list "
+        "A,B makes a new index of those platforms.",
     ),
 )
 """Arguments and options of both commands."""
@@ -90,8 +90,9 @@ class _Given(NamedTuple):
 def push(session: Session, common: options.Common, /, push_each: bool, **given: Any) -> int:
     """Check, push and verify images.
 
-    Refuses a push that would go wrong before a byte is sent, pushes every listed tag, reads each one back from the
-    registry, and says of a denial whether you were not logged in or the account may not write.
+    Refuses a push that would fail or do damage before any content is sent, pushes every listed tag, reads each one
+    back from the registry, and says whether a denial means that you are not logged in or that the account lacks
+    permission to write.
     """
 
     def request(settings: options.Settings) -> PushRequest:

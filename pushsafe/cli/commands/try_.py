@@ -13,8 +13,8 @@ from pushsafe.runtime import streams
 def try_(session: Session) -> int:
     """See it work: six real runs against a temporary registry, in a few seconds.
 
-    A bare name and an implied Docker Hub are refused, a missing login and a missing right told apart, three tags pushed
-    and verified, and pushed again. The registry listens on 127.0.0.1 only; the image goes into your engine if that
+    The runs refuse a bare name and an implied Docker Hub, tell a missing login from a missing permission, push three
+    tags, and push them again. The registry listens on 127.0.0.1 only; the image goes into your engine if that
     reaches the registry, else into a folder. Your logins and settings are not used, and nothing is left behind.
     """
     streams.show(

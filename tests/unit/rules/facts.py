@@ -16,6 +16,7 @@ from pushsafe.model.facts import (
     Upcoming,
 )
 from pushsafe.model.request import TagPolicy
+from pushsafe.model.verdicts import Severity
 from pushsafe.oci.manifest import ManifestInfo
 from pushsafe.oci.platform import Platform
 from pushsafe.oci.reference import Reference, parse_repository
@@ -97,3 +98,17 @@ def only(rule: Rule, *listed: Facts) -> Problem:
     assert again == found
     assert found[0].reference in {fact.reference for fact in listed}
     return found[0]
+
+
+def fires(rule: Rule, *rows: tuple[Facts | str, str, str] | tuple[Facts | str, str, str, Severity]) -> None:
+    """A row: what is known, words of the message, the whole fix, and the severity where it is not the rule's own."""
+    for known, said, fix, *severity in rows:
+        problem = only(rule, facts(known) if isinstance(known, str) else known)
+        assert said in problem.message, problem
+        assert problem.fix == fix, problem
+        assert problem.severity is (severity[0] if severity else None), problem
+
+
+def silent(rule: Rule, *rows: Facts | str) -> None:
+    for known in rows:
+        assert problems(rule, facts(known) if isinstance(known, str) else known) == [], known

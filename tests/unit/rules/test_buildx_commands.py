@@ -20,6 +20,11 @@ FARM = Builder("farm", "remote", BOTH, several=True)
 ASLEEP = Builder("asleep", "docker-container", several=True)
 DEAD = Builder("dead", "docker", BOTH, several=True, problem="Cannot connect to the Docker daemon")
 ODD = Builder("a; rm -rf ~", "remote", BOTH, several=True)
+PROD = Builder("prod", "docker", BOTH, several=True)
+
+
+def having(*builders: Builder) -> Buildx:
+    return Buildx("0.29.1", builders)
 
 
 def test_the_best_builder() -> None:
@@ -35,32 +40,20 @@ def test_the_best_builder() -> None:
 
 
 def test_the_build() -> None:
+    made = f"{NEW_BUILDER} && docker buildx build --builder multi-platform {REST}"
+    has_one = "buildx 0.29.1 has a builder for it, "
+    files_only = "without emulation it runs no program of linux/arm64, only copies files"
     for buildx, way in (
         (None, Way(PLAIN)),
         (Buildx(problem="buildx is not installed"), Way(PLAIN, f"buildx is not installed: {INSTALL}")),
         (Buildx("0.12", problem="buildx 0.12 is too old"), Way(PLAIN, "buildx 0.12 is too old")),
+        (having(CLASSIC), Way(made, "buildx 0.29.1 has no builder that can do it, so one is made first")),
+        (having(CLASSIC, FARM), Way(f"docker buildx build --builder farm {REST}", f"{has_one}'farm' (driver remote)")),
         (
-            Buildx("0.29.1", (CLASSIC,)),
-            Way(
-                f"{NEW_BUILDER} && docker buildx build --builder multi-platform {REST}",
-                "buildx 0.29.1 has no builder that can do it, so one is made first",
-            ),
+            having(NATIVE._replace(current=True)),
+            Way(PLAIN, f"{has_one}'native' (driver docker-container); {files_only}"),
         ),
-        (
-            Buildx("0.29.1", (CLASSIC, FARM)),
-            Way(
-                f"docker buildx build --builder farm {REST}",
-                "buildx 0.29.1 has a builder for it, 'farm' (driver remote)",
-            ),
-        ),
-        (
-            Buildx("0.29.1", (NATIVE._replace(current=True),)),
-            Way(
-                PLAIN,
-                "buildx 0.29.1 has a builder for it, 'native' (driver docker-container); without emulation it runs no "
-                "program of linux/arm64, only copies files",
-            ),
-        ),
+        (having(CLASSIC, PROD), Way(f"docker --context prod buildx build {REST}", f"{has_one}'prod' (driver docker)")),
     ):
         assert build(REFS, BOTH, buildx) == way, buildx
 
@@ -70,16 +63,13 @@ ELSEWHERE = ref("other.test/app:1")
 
 
 def test_a_copy_needs_no_builder() -> None:
-    for buildx in (None, Buildx("0.29.1", (CLASSIC,))):
-        copied = "docker buildx imagetools create -t"
+    """The first tag of a registry is copied to, the others from there."""
+    copied = "docker buildx imagetools create -t"
+    for buildx in (None, having(CLASSIC)):
         assert copy((ONE,), "base@sha256:1", buildx) == Way(f"{copied} {ONE} base@sha256:1"), buildx
-        assert copy((ONE, ELSEWHERE, TWO, ref("registry.test/app:3")), "base@sha256:1", buildx).command.split(
-            " && "
-        ) == [
-            f"{copied} {ONE} base@sha256:1",
-            f"{copied} {TWO} -t registry.test/app:3 {ONE}",
-            f"{copied} {ELSEWHERE} base@sha256:1",
-        ], buildx
+        several = copy((ONE, ELSEWHERE, TWO, ref("registry.test/app:3")), "base@sha256:1", buildx)
+        commands = (f"{ONE} base@sha256:1", f"{TWO} -t registry.test/app:3 {ONE}", f"{ELSEWHERE} base@sha256:1")
+        assert several.command == " && ".join(f"{copied} {command}" for command in commands), buildx
 
 
 def test_a_copy_needs_no_buildx() -> None:
@@ -110,29 +100,18 @@ def test_when_buildx_is_looked_at() -> None:
 
 
 def test_what_a_guarded_build_has_to_change() -> None:
-    for builders, change in (
-        ((CLASSIC, FARM), "the same again with --builder farm"),
-        (
-            (CLASSIC, CLASSIC._replace(name="prod", several=True, current=False)),
-            "the same again as docker --context prod pushsafe buildx ...   (without --builder)",
-        ),
-        ((CLASSIC,), f"{NEW_BUILDER}   (then the same again with --builder multi-platform)"),
-    ):
-        assert instead(builders, BOTH) == change, change
-
-
-def test_an_engine_is_chosen_as_one() -> None:
-    prod = CLASSIC._replace(name="prod", several=True, current=False)
-    assert build(REFS, BOTH, Buildx("0.29.1", (CLASSIC, prod))).command == f"docker --context prod buildx build {REST}"
+    context = "the same again as docker --context prod pushsafe buildx ...   (without --builder)"
+    assert instead((CLASSIC, FARM), BOTH) == "the same again with --builder farm"
+    assert instead((CLASSIC, PROD), BOTH) == context
+    assert instead((CLASSIC,), BOTH) == f"{NEW_BUILDER}   (then the same again with --builder multi-platform)"
 
 
 def test_more_platforms_under_a_tag() -> None:
+    upcoming = facts(GIVEN, image=Upcoming((AMD64,)))
+    built = f"docker buildx build --platform linux/amd64,linux/arm64 -t {GIVEN} --push ."
     for fact, command in (
-        (facts(GIVEN, image=image("a")), f"docker buildx build --platform linux/amd64,linux/arm64 -t {GIVEN} --push ."),
-        (
-            facts(GIVEN, image=Upcoming((AMD64,)), buildx=Buildx("0.29.1")),
-            "the same again with --platform linux/amd64,linux/arm64",
-        ),
-        (facts(GIVEN, image=Upcoming((AMD64,))), "the same again with an image for linux/arm64"),
+        (facts(GIVEN, image=image("a")), built),
+        (upcoming._replace(buildx=having()), "the same again with --platform linux/amd64,linux/arm64"),
+        (upcoming, "the same again with an image for linux/arm64"),
     ):
         assert widened(fact, BOTH, (ARM64,)) == command, command

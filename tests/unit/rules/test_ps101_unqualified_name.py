@@ -4,31 +4,25 @@ from __future__ import annotations
 
 from pushsafe.model.facts import ConfiguredRegistry, Upcoming
 from pushsafe.rules.ps101_unqualified_name import RULE
-from tests.unit.rules.facts import facts, only, problems, repository
+from tests.unit.rules.facts import facts, fires, repository, silent
 
 COMPANY = ConfiguredRegistry("registry.test:5000", "you are logged in there")
 OTHER = ConfiguredRegistry("ghcr.io", "you are logged in there")
+HUB = "docker.io/library/my-api"
 
 
 def test_fires() -> None:
-    for listed, fix in (
-        (facts("my-api:1.4.2"), "docker tag my-api:1.4.2 REGISTRY/NAMESPACE/my-api:1.4.2"),
-        (facts("my-api"), "docker tag my-api REGISTRY/NAMESPACE/my-api:latest"),
-        (facts("localhost:5000"), "docker tag localhost:5000 REGISTRY/NAMESPACE/localhost:5000"),
-        (repository("my-api"), "docker tag my-api REGISTRY/NAMESPACE/my-api"),
-        (facts("my-api:1", configured=(COMPANY,)), "docker tag my-api:1 registry.test:5000/NAMESPACE/my-api:1"),
-        (facts("my-api:1", configured=(COMPANY, OTHER)), "docker tag my-api:1 REGISTRY/NAMESPACE/my-api:1"),
-    ):
-        problem = only(RULE, listed)
-        assert f"docker.io/library/{listed.reference.repository.removeprefix('library/')}" in problem.message, fix
-        assert problem.fix == fix, fix
+    fires(
+        RULE,
+        ("my-api:1.4.2", HUB, "docker tag my-api:1.4.2 REGISTRY/NAMESPACE/my-api:1.4.2"),
+        ("my-api", HUB, "docker tag my-api REGISTRY/NAMESPACE/my-api:latest"),
+        ("localhost:5000", "library/localhost", "docker tag localhost:5000 REGISTRY/NAMESPACE/localhost:5000"),
+        (repository("my-api"), HUB, "docker tag my-api REGISTRY/NAMESPACE/my-api"),
+        (facts("app:1", configured=(COMPANY,)), "", "docker tag app:1 registry.test:5000/NAMESPACE/app:1"),
+        (facts("app:1", configured=(COMPANY, OTHER)), "", "docker tag app:1 REGISTRY/NAMESPACE/app:1"),
+        (facts("app:1", image=Upcoming(())), "", "-t REGISTRY/NAMESPACE/app:1   (in place of -t app:1)"),
+    )
 
 
-def test_does_not_fire() -> None:
-    for given in ("myorg/my-api:1", "library/my-api:1", "docker.io/my-api:1", "localhost/my-api:1", "ghcr.io/my-api:1"):
-        assert problems(RULE, facts(given)) == [], given
-
-
-def test_what_is_not_made_yet_gets_its_name_from_the_start() -> None:
-    problem = only(RULE, facts("my-api:1", image=Upcoming(())))
-    assert problem.fix == "-t REGISTRY/NAMESPACE/my-api:1   (in place of -t my-api:1)"
+def test_is_silent() -> None:
+    silent(RULE, "myorg/my-api:1", "library/my-api:1", "docker.io/my-api:1", "localhost/my-api:1", "ghcr.io/my-api:1")

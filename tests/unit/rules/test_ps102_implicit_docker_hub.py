@@ -2,78 +2,57 @@
 
 from __future__ import annotations
 
-from pushsafe.model.facts import ConfiguredRegistry, Upcoming
+from pushsafe.model.facts import ConfiguredRegistry, Facts, Upcoming
 from pushsafe.rules.ps102_implicit_docker_hub import RULE
-from tests.unit.rules.facts import facts, only, problems, repository
+from tests.unit.rules.facts import facts, fires, only, repository, silent
+
+HUB_MEANT = "If you mean Docker Hub, write it out"
 
 
-def known(*hosts: str) -> tuple[ConfiguredRegistry, ...]:
-    return tuple(ConfiguredRegistry(host, "you are logged in there") for host in hosts)
+def known(given: str, *hosts: str) -> Facts:
+    return facts(given, configured=tuple(ConfiguredRegistry(host, "you are logged in there") for host in hosts))
 
 
 def test_fires() -> None:
-    for listed, said, fix in (
-        (facts("myorg/my-api:1"), "If you mean Docker Hub, write it out", "docker pushsafe docker.io/myorg/my-api:1"),
-        (facts("myorg/my-api"), "names no registry", "docker pushsafe docker.io/myorg/my-api:latest"),
-        (repository("myorg/my-api"), "names no registry", "docker pushsafe --all-tags docker.io/myorg/my-api"),
+    no_host = "is read as a namespace, because it has neither a dot nor a port. registry:5000 is probably meant"
+    a_host = "If it is a registry's host, write it with its port or domain"
+    fires(
+        RULE,
+        ("myorg/app:1", HUB_MEANT, "docker pushsafe docker.io/myorg/app:1"),
+        ("myorg/app", "'myorg/app' names no registry", "docker pushsafe docker.io/myorg/app:latest"),
+        (repository("myorg/app"), "names no registry", "docker pushsafe --all-tags docker.io/myorg/app"),
         (
-            facts("myorg/my-api:1", configured=known("registry.test:5000")),
+            known("myorg/app:1", "registry.test:5000"),
             "registry.test:5000 may be meant (you are logged in there)",
-            "docker tag myorg/my-api:1 registry.test:5000/myorg/my-api:1",
+            "docker tag myorg/app:1 registry.test:5000/myorg/app:1",
         ),
+        (known("myorg/app:1", "registry.test", "ghcr.io"), HUB_MEANT, "docker pushsafe docker.io/myorg/app:1"),
+        (known("registry/a:1", "ghcr.io", "registry:5000"), no_host, "docker tag registry/a:1 registry:5000/a:1"),
         (
-            facts("myorg/my-api:1", configured=known("registry.test", "ghcr.io")),
-            "If you mean Docker Hub, write it out",
-            "docker pushsafe docker.io/myorg/my-api:1",
-        ),
-        (
-            facts("registry/my-api:1", configured=known("ghcr.io", "registry:5000")),
-            "is read as a namespace, because it has neither a dot nor a port. registry:5000 is probably meant",
-            "docker tag registry/my-api:1 registry:5000/my-api:1",
-        ),
-        (
-            facts("harbor/team/my-api:1", configured=known("harbor.corp.test")),
+            known("harbor/team/app:1", "harbor.corp.test"),
             "harbor.corp.test is probably meant",
-            "docker tag harbor/team/my-api:1 harbor.corp.test/team/my-api:1",
+            "docker tag harbor/team/app:1 harbor.corp.test/team/app:1",
         ),
+        ("docker-registry/app:1", a_host, "docker tag docker-registry/app:1 docker-registry:443/app:1"),
+        ("build-host/team/app:1", a_host, "docker tag build-host/team/app:1 build-host:443/team/app:1"),
         (
-            facts("docker-registry/my-api:1"),
-            "If it is a registry's host, write it with its port or domain",
-            "docker tag docker-registry/my-api:1 docker-registry:443/my-api:1",
-        ),
-        (
-            facts("build-host/team/my-api:1"),
-            "If it is a registry's host",
-            "docker tag build-host/team/my-api:1 build-host:443/team/my-api:1",
-        ),
-        (
-            facts("MyOrg/my-api:1"),
+            "MyOrg/a:1",
             "reads as the host of a registry because of its capitals",
-            "docker tag MyOrg/my-api:1 docker.io/myorg/my-api:1",
+            "docker tag MyOrg/a:1 docker.io/myorg/a:1",
         ),
-        (repository("MyOrg/my-api"), "because of its capitals", "docker tag MyOrg/my-api docker.io/myorg/my-api"),
-    ):
-        problem = only(RULE, listed)
-        assert said in problem.message, said
-        assert repr(listed.reference.given) in problem.message, said
-        assert problem.fix == fix, said
+        (repository("MyOrg/a"), "because of its capitals", "docker tag MyOrg/a docker.io/myorg/a"),
+        (facts("o/a:1", image=Upcoming(())), HUB_MEANT, "-t docker.io/o/a:1   (in place of -t o/a:1)"),
+    )
 
 
-def test_does_not_fire() -> None:
-    for given in (
-        "my-api:1",
-        "docker.io/myorg/my-api:1",
-        "docker.io/my-api:1",
-        "index.docker.io/myorg/my-api:1",
-        "registry:5000/my-api:1",
-        "registry.test/my-api:1",
-        "localhost/my-api:1",
-        "[::1]/my-api:1",
-        "Registry.test/my-api:1",
-    ):
-        assert problems(RULE, facts(given)) == [], given
+def test_quotes_the_reference_as_it_was_given() -> None:
+    for given in ("myorg/app:1", "registry/app:1", "docker-registry/app:1", "MyOrg/app:1"):
+        assert repr(given) in only(RULE, known(given, "registry:5000", "ghcr.io")).message, given
+    assert "'myorg/app:1'" in only(RULE, known("myorg/app:1", "registry.test")).message
+    assert "'harbor/app:1'" in only(RULE, known("harbor/app:1", "harbor.corp.test")).message
 
 
-def test_a_build_that_means_docker_hub_says_so() -> None:
-    problem = only(RULE, facts("myorg/my-api:1", image=Upcoming(())))
-    assert problem.fix == "-t docker.io/myorg/my-api:1   (in place of -t myorg/my-api:1)"
+def test_is_silent() -> None:
+    silent(RULE, "my-api:1", "docker.io/myorg/my-api:1", "docker.io/my-api:1", "index.docker.io/myorg/my-api:1")
+    silent(RULE, "registry:5000/my-api:1", "registry.test/my-api:1", "localhost/my-api:1", "[::1]/my-api:1")
+    silent(RULE, "Registry.test/my-api:1")

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from pushsafe.model.facts import LocalImage, Upcoming
-from pushsafe.oci.platform import Platform
 from pushsafe.rules.ps103_implicit_tag import RULE
-from tests.unit.rules.facts import facts, only, problems, repository
-
-ARM = Platform("linux", "arm64")
+from tests.unit.rules.facts import facts, fires, only, repository, silent
+from tests.values import ARM64
 
 
 def test_fires() -> None:
@@ -18,19 +16,16 @@ def test_fires() -> None:
 
 
 def test_the_fix_is_of_the_command_that_was_run() -> None:
-    for change, fix in (
-        ({"image": Upcoming(())}, "-t registry.test/a:latest"),
-        ({"image": LocalImage("sha256:1", ()), "staged": "a:1"}, "-t registry.test/a:latest"),
-        ({"image": Upcoming((), place="oci:my image")}, "docker pushsafe --from 'oci:my image' registry.test/a:latest"),
-        ({"platforms": (ARM,)}, "docker pushsafe --platform linux/arm64 registry.test/a:latest"),
-    ):
-        assert only(RULE, facts("registry.test/a")._replace(**change)).fix == fix, fix
+    from_files = Upcoming((), place="oci:my image")
+    index = facts("a.test/a", image=LocalImage("sha256:1", ()))._replace(staged="a:1")
+    fires(
+        RULE,
+        (facts("a.test/a", image=Upcoming(())), "", "-t a.test/a:latest"),
+        (index, "", "-t a.test/a:latest"),
+        (facts("a.test/a", image=from_files), "", "docker pushsafe --from 'oci:my image' a.test/a:latest"),
+        (facts("a.test/a", platforms=(ARM64,)), "", "docker pushsafe --platform linux/arm64 a.test/a:latest"),
+    )
 
 
-def test_does_not_fire() -> None:
-    for listed in (
-        facts("registry.test/my-api:1"),
-        facts("registry.test/my-api:latest"),
-        repository("registry.test/my-api"),
-    ):
-        assert problems(RULE, listed) == [], listed
+def test_is_silent() -> None:
+    silent(RULE, "registry.test/my-api:1", "registry.test/my-api:latest", repository("registry.test/my-api"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pushsafe.rules.ps105_retired_registry import RULE
-from tests.unit.rules.facts import facts, only, problems, repository
+from tests.unit.rules.facts import facts, fires, only, repository, silent
 
 
 def test_fires() -> None:
@@ -18,24 +18,11 @@ def test_fires() -> None:
         ("GCR.io/project/my-api:1", "LOCATION-docker.pkg.dev/project/my-api:1"),
         ("gcr.io:443/project/my-api:1", "LOCATION-docker.pkg.dev/project/my-api:1"),
     ):
-        problem = only(RULE, facts(given))
-        assert problem.message.endswith(")"), given
-        assert "(https://" in problem.message, given
-        assert problem.fix == f"docker tag {given} {successor}", given
+        fires(RULE, (given, "(https://", f"docker tag {given} {successor}"))
+        assert only(RULE, facts(given)).message.endswith(")"), given
+    fires(RULE, (repository("gcr.io/p/app"), "", "docker tag gcr.io/p/app LOCATION-docker.pkg.dev/p/app"))
 
 
-def test_fires_for_all_tags() -> None:
-    problem = only(RULE, repository("gcr.io/project/my-api"))
-    assert problem.fix == "docker tag gcr.io/project/my-api LOCATION-docker.pkg.dev/project/my-api"
-
-
-def test_does_not_fire() -> None:
-    for given in (
-        "ghcr.io/myorg/my-api:1",
-        "europe-docker.pkg.dev/project/repo/my-api:1",
-        "mirror.gcr.io/library/my-api:1",
-        "gcr.io.corp.test/my-api:1",
-        "xgcr.io/my-api:1",
-        "docker.io/myorg/gcr.io:1",
-    ):
-        assert problems(RULE, facts(given)) == [], given
+def test_is_silent() -> None:
+    silent(RULE, "ghcr.io/myorg/my-api:1", "europe-docker.pkg.dev/project/repo/my-api:1", "xgcr.io/my-api:1")
+    silent(RULE, "mirror.gcr.io/library/my-api:1", "gcr.io.corp.test/my-api:1", "docker.io/myorg/gcr.io:1")

@@ -19,23 +19,17 @@ def test_fires() -> None:
         ((tag("1.4.2", "a"), tag("1.4", "a"), tag("latest", "b")), ["latest"]),
         ((tag("1", "a"), tag("2", "b"), tag("3", "c")), ["2", "3"]),
         ((tag("1", "a"), tag("2", "b"), tag("2", "b")), ["2"]),
+        ((tag("1", "a"),), []),
+        ((tag("1", "a"), tag("2", "a")), []),
+        ((tag("1", "a"), facts("registry.test/other:1", image=image("b"))), []),
+        ((tag("1", "a"), facts("mirror.test/my-api:1", image=image("b"))), []),
+        ((tag("1", "a"), facts(f"{API}:2", image=ImageMissing())), []),
+        ((tag("1", "a"), facts(f"{API}:2")), []),
+        ((tag("1", "a")._replace(listed=False), tag("2", "b")._replace(listed=False)), []),
     ):
         found = problems(RULE, *listed)
         assert [problem.reference.tag for problem in found] == tags, listed
         first = listed[0].reference
-        ages = "docker image inspect -f '{{.Created}} {{.RepoTags}}'"
-        assert [problem.fix for problem in found] == [f"{ages} {first} {API}:{name}" for name in tags], listed
+        ages = f"docker image inspect -f '{{{{.Created}}}} {{{{.RepoTags}}}}' {first}"
+        assert [problem.fix for problem in found] == [f"{ages} {API}:{name}" for name in tags], listed
         assert all(f"than {first.tag!r} (aaaaaaaaaaaa)" in problem.message for problem in found), listed
-
-
-def test_does_not_fire() -> None:
-    for listed in (
-        (tag("1", "a"),),
-        (tag("1", "a"), tag("2", "a")),
-        (tag("1", "a"), facts("registry.test/other:1", image=image("b"))),
-        (tag("1", "a"), facts("mirror.test/my-api:1", image=image("b"))),
-        (tag("1", "a"), facts(f"{API}:2", image=ImageMissing())),
-        (tag("1", "a"), facts(f"{API}:2")),
-        (tag("1", "a")._replace(listed=False), tag("2", "b")._replace(listed=False)),
-    ):
-        assert problems(RULE, *listed) == [], listed

@@ -5,20 +5,21 @@ from __future__ import annotations
 from pushsafe.model.evidence import Preflight
 from pushsafe.model.verdicts import Severity
 from pushsafe.rules.ps301_not_logged_in import RULE
-from tests.unit.rules.facts import LOGIN_WANTED, OPEN, UNKNOWN, asked, facts, only, problems
+from tests.unit.rules.facts import LOGIN_WANTED, OPEN, UNKNOWN, asked, facts, fires, only, problems, silent
 from tests.values import broken, logged_in, nobody
 
 GIVEN = "registry.test/my-api:1"
+WANTED = facts(GIVEN, credential=nobody(), ping=LOGIN_WANTED)
+SILENT = facts(GIVEN, credential=nobody(), ping=UNKNOWN)
 
 
 def test_fires() -> None:
-    for ping, severity, said in (
-        (LOGIN_WANTED, None, "which requires a login (/v2/ answers 401 without one)"),
-        (UNKNOWN, Severity.WARNING, "could not check whether it requires a login (connection refused)"),
-    ):
-        problem = only(RULE, facts(GIVEN, credential=nobody(), ping=ping))
-        assert said in problem.message, said
-        assert (problem.severity, problem.fix) == (severity, "docker login registry.test"), said
+    unknown = "could not check whether it requires a login (connection refused)"
+    fires(
+        RULE,
+        (WANTED, "which requires a login (/v2/ answers 401 without one)", "docker login registry.test"),
+        (SILENT, unknown, "docker login registry.test", Severity.WARNING),
+    )
 
 
 def test_fires_once_for_each_registry() -> None:
@@ -33,33 +34,19 @@ def test_fires_once_for_each_registry() -> None:
     ]
 
 
-def test_does_not_fire() -> None:
-    for credential, ping in (
-        (None, None),
-        (nobody(), None),
-        (None, LOGIN_WANTED),
-        (nobody(), OPEN),
-        (logged_in(), LOGIN_WANTED),
-        (logged_in(), UNKNOWN),
-        (nobody(), UNKNOWN._replace(detail="the certificate has expired", untrusted=True)),
-        (broken(), LOGIN_WANTED),
-    ):
-        assert problems(RULE, facts(GIVEN, credential=credential, ping=ping)) == [], credential
+def test_is_silent() -> None:
+    untrusted = UNKNOWN._replace(detail="the certificate has expired", untrusted=True)
+    silent(RULE, GIVEN, WANTED._replace(ping=None), WANTED._replace(credential=None), WANTED._replace(ping=OPEN))
+    silent(RULE, WANTED._replace(credential=logged_in()), SILENT._replace(credential=logged_in()))
+    silent(RULE, WANTED._replace(ping=untrusted), WANTED._replace(credential=broken()))
 
 
 def test_whom_the_registry_lets_in_needs_no_login() -> None:
-    for preflight, fires in (
-        (None, True),
-        (Preflight(problem="no answer"), True),
-        (asked((401, False)), True),
-        (asked((202, False), (401, False)), True),
-        (asked((202, False)), False),
-        (asked((401, False), (202, False)), False),
-    ):
-        for ping in (LOGIN_WANTED, UNKNOWN):
-            assert bool(problems(RULE, facts(GIVEN, credential=nobody(), ping=ping, preflight=preflight))) is fires, (
-                ping
-            )
+    for fact in (WANTED, SILENT):
+        for preflight in (None, Preflight(problem="no answer"), asked((401, False)), asked((202, False), (401, False))):
+            assert only(RULE, fact._replace(preflight=preflight)), preflight
+        silent(RULE, fact._replace(preflight=asked((202, False))))
+        silent(RULE, fact._replace(preflight=asked((401, False), (202, False))))
 
 
 def test_fires_for_the_repository_that_nobody_may_write() -> None:

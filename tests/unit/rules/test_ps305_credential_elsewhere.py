@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from pushsafe.model.credentials import Credential
+from pushsafe.model.evidence import RegistryPing
+from pushsafe.model.facts import Facts
 from pushsafe.rules.ps305_credential_elsewhere import RULE
-from tests.unit.rules.facts import LOGIN_WANTED, OPEN, UNKNOWN, asked, facts, only, problems
+from tests.unit.rules.facts import LOGIN_WANTED, OPEN, UNKNOWN, asked, facts, fires, only, silent
 from tests.values import broken, logged_in, nobody
 
+GIVEN = "registry.test/my-api:1"
 ECR = "123456789012.dkr.ecr.{}.amazonaws.com"
+OTHER_PORT = nobody("registry.test", "registry.test:5000")
+
+
+def known(credential: Credential | None, ping: RegistryPing | None = LOGIN_WANTED) -> Facts:
+    return facts(GIVEN, credential=credential, ping=ping)
 
 
 def test_fires() -> None:
@@ -28,49 +37,30 @@ def test_fires() -> None:
     ):
         credential = nobody(registry, "unrelated.test", elsewhere, "also-unrelated.test")
         problem = only(RULE, facts(f"{registry}/o/my-api:1", credential=credential, ping=LOGIN_WANTED))
-        assert (
-            f"there is a credential for {elsewhere}, and docker does not use it for {registry}: " in problem.message
-        ), registry
-        assert why in problem.message, registry
-        assert problem.fix.startswith(("docker login", "aws", "az", "gcloud")), registry
+        assert f"there is a credential for {elsewhere}, and docker does not use it for {registry}: " in problem.message
+        assert why in problem.message, problem
+        assert problem.fix.startswith(("docker login", "aws", "az", "gcloud")), problem
 
 
 def test_fires_for_the_login_of_the_user_who_called_sudo() -> None:
-    for folder, quoted in (
-        ("/home/ada/.docker", "/home/ada/.docker"),
-        ("/home/ada b/.docker", "'/home/ada b/.docker'"),
-    ):
-        credential = nobody("registry.test", "registry.test:5000")._replace(callers_config=f"{folder}/config.json")
-        problem = only(RULE, facts("registry.test/my-api:1", credential=credential, ping=LOGIN_WANTED))
-        assert f"{folder}/config.json has a login for registry.test" in problem.message, folder
-        assert problem.fix == (
-            f"docker --config {quoted} pushsafe registry.test/my-api:1   (or the same without sudo)"
-        ), folder
+    for folder, quoted in (("/home/ada/.docker", "/home/ada/.docker"), ("/ada b/.docker", "'/ada b/.docker'")):
+        fix = f"docker --config {quoted} pushsafe {GIVEN}   (or the same without sudo)"
+        credential = OTHER_PORT._replace(callers_config=f"{folder}/config.json")
+        fires(RULE, (known(credential), f"{folder}/config.json has a login for registry.test", fix))
 
 
 def test_whom_the_registry_lets_in_needs_no_login() -> None:
-    for status, fires in ((401, True), (202, False)):
-        credential = nobody("registry.test", "registry.test:5000")
-        listed = facts(
-            "registry.test/my-api:1", credential=credential, ping=LOGIN_WANTED, preflight=asked((status, False))
-        )
-        assert bool(problems(RULE, listed)) is fires, status
+    assert only(RULE, known(OTHER_PORT)._replace(preflight=asked((401, False))))
+    silent(RULE, known(OTHER_PORT)._replace(preflight=asked((202, False))))
 
 
 def test_fires_where_the_registry_could_not_be_asked() -> None:
     for ping in (None, UNKNOWN):
-        only(RULE, facts("registry.test/my-api:1", credential=nobody("registry.test", "registry.test:5000"), ping=ping))
+        assert only(RULE, known(OTHER_PORT, ping)), ping
 
 
-def test_does_not_fire() -> None:
-    for credential, ping in (
-        (None, LOGIN_WANTED),
-        (nobody(), LOGIN_WANTED),
-        (nobody("registry.test", "registry.test"), LOGIN_WANTED),
-        (nobody("registry.test", "ghcr.io", "other.test", "notregistry.test"), LOGIN_WANTED),
-        (nobody("registry.test", "registry.test:5000"), OPEN),
-        (nobody("registry.test", "https://index.docker.io/v1/"), LOGIN_WANTED),
-        (logged_in()._replace(elsewhere=("registry.test:5000",)), LOGIN_WANTED),
-        (broken()._replace(elsewhere=("registry.test:5000",)), LOGIN_WANTED),
-    ):
-        assert problems(RULE, facts("registry.test/my-api:1", credential=credential, ping=ping)) == [], credential
+def test_is_silent() -> None:
+    strangers = nobody("registry.test", "ghcr.io", "other.test", "notregistry.test")
+    silent(RULE, known(None), known(nobody()), known(nobody("registry.test", "registry.test")), known(strangers))
+    silent(RULE, known(OTHER_PORT, OPEN), known(nobody("registry.test", "https://index.docker.io/v1/")))
+    silent(RULE, *(known(one._replace(elsewhere=("registry.test:5000",))) for one in (logged_in(), broken())))

@@ -9,33 +9,26 @@ from pushsafe.model.facts import Upcoming
 from pushsafe.model.request import TagPolicy
 from pushsafe.model.verdicts import Severity
 from pushsafe.rules.ps501_content_trust import RULE
-from tests.unit.rules.facts import facts, only, problems, repository
+from tests.unit.rules.facts import facts, fires, only, repository, silent
 
 API = "registry.test/my-api"
+ASKS = "DOCKER_CONTENT_TRUST asks for signed pushes"
 SIGNED = TagPolicy(signed=True)
 
 
 def test_fires_once_for_all_references() -> None:
-    found = only(RULE, facts(f"{API}:1", policy=SIGNED), facts(f"{API}:2", policy=SIGNED))
-    assert "DOCKER_CONTENT_TRUST asks for signed pushes" in found.message
-    assert (found.fix, found.severity) == (f"docker push {API}:1   (signs it)", None)
+    """Docker signs neither a build nor an index nor an image from files."""
+    fires(
+        RULE,
+        (facts(f"{API}:1", policy=SIGNED), ASKS, f"docker push {API}:1   (signs it)"),
+        (repository(API)._replace(policy=SIGNED), ASKS, f"docker push --all-tags {API}   (signs it)"),
+        (facts(API, policy=SIGNED, image=Upcoming(())), ASKS, "unset DOCKER_CONTENT_TRUST", Severity.WARNING),
+    )
+    assert only(RULE, facts(f"{API}:1", policy=SIGNED), facts(f"{API}:2", policy=SIGNED)).reference.tag == "1"
 
 
-def test_fires_for_all_tags() -> None:
-    found = only(RULE, repository(API)._replace(policy=SIGNED))
-    assert found.fix == f"docker push --all-tags {API}   (signs it)"
-
-
-def test_what_docker_does_not_sign_is_warned_of() -> None:
-    """A build, an index, an image from files."""
-    found = only(RULE, facts(f"{API}:1", policy=SIGNED, image=Upcoming(())))
-    assert (found.severity, found.fix) == (Severity.WARNING, "unset DOCKER_CONTENT_TRUST")
-
-
-def test_does_not_fire() -> None:
-    for image in (None, Upcoming(())):
-        assert problems(RULE, facts(f"{API}:1", image=image)) == [], image
-        assert problems(RULE) == [], image
+def test_is_silent() -> None:
+    silent(RULE, f"{API}:1", facts(f"{API}:1", image=Upcoming(())))
 
 
 @pytest.mark.parametrize("words", ["", "lint", "lint --offline", "diagnose", "--no-preflight", "--dry-run", "-a"])

@@ -11,17 +11,13 @@ from pushsafe import rules
 from pushsafe.cli.plugin import wants_signatures
 from pushsafe.model.request import TagPolicy
 from pushsafe.model.verdicts import Severity
-from pushsafe.rules import RULES, Needs, Rule, lint, refused
+from pushsafe.rules import RULES, Needs, lint, refused
 from tests.unit.rules.facts import LOGIN_WANTED, UNKNOWN, facts, image
 from tests.values import nobody
 
 FOLDER = Path(rules.__file__).parent
 FILES = sorted(FOLDER.glob("ps*.py"))
 TEXT_RULES = [rule for rule in RULES if rule.needs is Needs.TEXT]
-
-
-def _code(rule: Rule) -> str:
-    return rule.code
 
 
 def test_codes_are_unique_and_in_order() -> None:

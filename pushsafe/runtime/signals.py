@@ -54,6 +54,10 @@ SOCKET_VARIABLE = "DOCKER_CLI_PLUGIN_SOCKET"
 INTERRUPTED = 130
 
 
+_AGAIN = 0.05
+"""Seconds until an exception that Python dropped is raised again."""
+
+
 def interrupt() -> None:
     """Unwind the main thread."""
     raise KeyboardInterrupt
@@ -65,8 +69,9 @@ class StopWatch:
 
     A second signal ends the process at once with status 130. The socket does not count as one: if stdout is no
     terminal, one Ctrl-C comes both as a signal and through docker. Nor does SIGHUP: a closed terminal and its shell
-    both send it. An `on_stop` that raises unwinds the main thread, even from a blocking system call. Enter and leave
-    this in the main thread.
+    both send it. An `on_stop` that raises unwinds the main thread, even from a blocking system call; where Python drops
+    its exception (in a finalizer, or the callback of a weak reference: every import runs one), it is raised again, as
+    is TimedOut. Enter and leave this in the main thread.
     """
 
     def __init__(self, environ: Mapping[str, str], on_stop: Callable[[], None]) -> None:
@@ -78,6 +83,7 @@ class StopWatch:
         self._left = False
         self._previous: dict[int, Any] = {}
         self._socket: socket | None = None
+        self._dropped: type[BaseException] | None = None
 
     def ease(self) -> None:
         """Stop calling `on_stop`, for the short rest of a run; a second signal still ends the process."""
@@ -89,18 +95,25 @@ class StopWatch:
         return self._requested
 
     def __enter__(self) -> StopWatch:
-        handlers = {signal.SIGINT: self._signalled, signal.SIGTERM: self._signalled, signal.SIGHUP: self._stop}
+        self._report_unraisable = sys.unraisablehook
+        sys.unraisablehook = self._unraisable
+        handlers = {
+            signal.SIGINT: self._signalled,
+            signal.SIGTERM: self._signalled,
+            signal.SIGHUP: self._stop,
+            signal.SIGURG: self._urged,
+        }
         for number, handler in handlers.items():
             # Signals that were ignored at our start, by `nohup` or for a script's background job, stay ignored.
             if signal.getsignal(number) is not signal.SIG_IGN:
                 self._previous[number] = signal.signal(number, handler)
         if self._address:
-            self._previous[signal.SIGURG] = signal.signal(signal.SIGURG, self._stop)
             self._listen()
         return self
 
     def __exit__(self, *_error: object) -> None:
         self._left = True
+        sys.unraisablehook = self._report_unraisable
         if self._socket is not None:
             self._socket.close()
         for number, handler in self._previous.items():
@@ -128,11 +141,30 @@ class StopWatch:
                 pass
         except OSError:
             return
+        self._urge()
+
+    def _unraisable(self, dropped: sys.UnraisableHookArgs) -> None:
+        if not issubclass(dropped.exc_type, KeyboardInterrupt):
+            self._report_unraisable(dropped)
+            return
+        self._dropped = dropped.exc_type
+        timer = threading.Timer(_AGAIN, self._urge)
+        timer.daemon = True
+        timer.start()
+
+    def _urge(self) -> None:
+        """Wake the main thread: only a signal does, and SIGURG is harmless if our handler has just been removed."""
         main = threading.main_thread().ident
         if main is not None and not self._left:
-            # Only a signal wakes the main thread from a system call; SIGURG is harmless if our handler has just been
-            # removed.
             signal.pthread_kill(main, signal.SIGURG)
+
+    def _urged(self, *_signal: object) -> None:
+        """docker's socket was closed, or an exception that ends the run was dropped."""
+        dropped, self._dropped = self._dropped, None
+        if dropped is None:
+            self._stop()
+        elif not self._eased:
+            raise dropped
 
     def _signalled(self, *_signal: object) -> None:
         self._signals += 1

@@ -9,11 +9,12 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from pathlib import Path
 
 import pytest
 
-from pushsafe.runtime.signals import install_stop
+from pushsafe.runtime.signals import TimedOut, deadline, install_stop
 from tests.program import ROOT
 
 
@@ -45,6 +46,29 @@ def test_a_watch_that_is_eased_calls_nobody() -> None:
         os.kill(os.getpid(), signal.SIGINT)
         assert watch.requested
     assert calls == []
+
+
+@pytest.mark.parametrize("limit", [None, 0.05])
+def test_a_stop_that_python_drops_comes_again(limit: float | None) -> None:
+    """Python drops what is raised in a weak reference's callback; each import runs one, importlib's for its locks."""
+
+    def callback(_reference: object) -> None:
+        if limit is None:
+            os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(1)  # the deadline passes
+
+    def collect() -> None:
+        thing = threading.Event()
+        reference = weakref.ref(thing, callback)
+        del thing
+        assert reference() is None
+        time.sleep(5)
+
+    before = sys.unraisablehook
+    with install_stop({}), pytest.raises(KeyboardInterrupt) as ended, deadline(limit):
+        collect()
+    assert type(ended.value) is (KeyboardInterrupt if limit is None else TimedOut)
+    assert sys.unraisablehook is before
 
 
 def test_nobody_asks() -> None:
@@ -111,7 +135,7 @@ def test_a_socket_that_is_not_there_is_ignored(name: str) -> None:
 
 def test_second_signal_ends_at_once_with_130() -> None:
     program = (
-        "import os, time; from pushsafe.runtime.signals import install_stop\n"
+        "import os, time; from pushsafe.runtime.signals import TimedOut, deadline, install_stop\n"
         "with install_stop(os.environ, lambda: os.write(1, b'stopping\\n')):\n"
         "    print('ready', flush=True); time.sleep(20)"
     )

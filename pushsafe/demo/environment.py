@@ -90,9 +90,6 @@ def _log_in(config: Path, host: str, name: str, password: str) -> None:
     (config / "config.json").write_text(json.dumps({"auths": auths}), encoding="utf-8")
 
 
-# --------------------------------------------------------------------------- the image
-
-
 def _engines(
     flags: DockerFlags,
     environ: Mapping[str, str],

@@ -69,9 +69,6 @@ def foresee(refusal: Refusal) -> Denial | Failure | None:
     return denial(refusal, verdict) if verdict else None
 
 
-# ---------------------------------------------------------------------- evidence
-
-
 def _by_evidence(refusal: Refusal) -> DenialReason | FailureKind | None:
     """The verdict of the registry's answers; `None` if they do not decide."""
     if not refusal.credential.present:

@@ -54,8 +54,6 @@ def explain(text: str) -> Explanation:
     return Explanation(pasted(found.meaning).cause, _shown(lines[found.line]), place.name, summary, commands)
 
 
-# ---------------------------------------------------------------------- lines
-
 # colors, cursor movements and titles (ECMA-48), as copied from a terminal or recorded by `script`
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_]?)")
 # prefixes of CI jobs and builders: a time, a severity, a step's number
@@ -160,8 +158,6 @@ def _without_error(lines: tuple[str, ...], place: _Place) -> Explanation:
     return Explanation(UNCLEAR, _shown(lines[-1]) if lines else "", place.name, summary, (diagnose,))
 
 
-# ---------------------------------------------------------------------- secrets
-
 _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE if "(?-i:" not in pattern else 0), replacement)
     for pattern, replacement in (
@@ -207,8 +203,6 @@ def _masked(text: str) -> str:
 def _shown(line: str) -> str:
     return clean(_masked(seen(line)))
 
-
-# ---------------------------------------------------------------------- where the push went
 
 _HOST = r"(?P<host>(?:[A-Za-z0-9-]+\.)*[A-Za-z0-9-]+(?::\d{1,5})?)"
 _NAME = r"(?P<name>[a-z0-9]+(?:[._/-]+[a-z0-9]+)*)"
@@ -278,8 +272,6 @@ def _split(reference: str) -> _Place:
     path, _, tag = path.partition(":")
     return _Place(registry, path if "/" in path or registry != DEFAULT_REGISTRY else f"library/{path}", tag)
 
-
-# ---------------------------------------------------------------------- what to say
 
 _LONGEST_LINE = 8 * 1024  # the ones to search for a path
 # Go's `dial unix PATH: connect: permission denied`, and a file's

@@ -233,9 +233,6 @@ def again_with(words: str, aside: str = "") -> str:
     return f"the same again{f' with {words}' if words else ''}{f', {aside}' if aside else ''}"
 
 
-# ---------------------------------------------------------------------- words of a refused push
-
-
 class _Words:
     """The fields of sentences and commands, each computed when used."""
 

@@ -164,9 +164,6 @@ class PushRequest(NamedTuple):
 CLI_VARIABLE = "DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND"
 
 
-# --------------------------------------------------------------------------- argv
-
-
 class DockerFlags(NamedTuple):
     """docker's global flags as given on the command line; `None` (or empty) if not given.
 

@@ -317,9 +317,6 @@ def clash(named: Iterable[tuple[str, Platform]]) -> tuple[str, str, Platform] | 
     return None
 
 
-# ---------------------------------------------------------------------- documents
-
-
 def manifest_of(body: bytes, named: Descriptor) -> Manifest:
     """Parse a manifest or an index, given its descriptor. Raises Unusable."""
     document = document_of(body)

@@ -124,8 +124,6 @@ class _Reading:
             repair = ""
         return BadReference(self.given, tuple(self.reasons), repair)
 
-    # ------------------------------------------------------------------ what does not belong at all
-
     def _strip_foreign(self, text: str) -> str:
         """Remove scheme, credentials, digest, white space and stray slashes, with a reason for each."""
         if not text.strip():
@@ -174,8 +172,6 @@ class _Reading:
             self.reasons.append("it contains an @ that is not followed by a digest")
             self.repairable = False
         return text
-
-    # ------------------------------------------------------------------ the parts
 
     def _split_tag(self, text: str, *, with_tag: bool) -> tuple[str, str | None]:
         """The tag follows a colon after the last slash; a colon before that starts a port."""

@@ -112,8 +112,6 @@ class FactCollector:
         buildx = self._gateways.buildx().look()
         return tuple(fact._replace(buildx=fact.buildx or buildx) for fact in known)
 
-    # ------------------------------------------------------------------ the engine
-
     def _ask_engine(self, facts: tuple[Facts, ...]) -> tuple[tuple[Facts, ...], EngineInfo, _Images]:
         engine = self._gateways.engine()
         first = self._ask_for_images(engine, facts, 1)
@@ -146,8 +144,6 @@ class FactCollector:
                 return found
             found.update({name: image.result() for name, image in asked.items()})
 
-    # ------------------------------------------------------------------ registries and credentials
-
     def _ask_for_pings(self, facts: tuple[Facts, ...]) -> dict[str, Future[RegistryPing]]:
         if self._request.asks is Asks.NOTHING:
             return {}
@@ -163,8 +159,6 @@ class FactCollector:
         if self._request.asks is not Asks.PREFLIGHT:
             return _Repository(credential, None)
         return _Repository(credential, investigate(self._gateways, reference, credential))
-
-    # ------------------------------------------------------------------ tags
 
     def _states(
         self, facts: Sequence[Facts], repositories: Mapping[str, Future[_Repository]]
@@ -202,8 +196,6 @@ class FactCollector:
         """Whether the tag is immutable, so that even a push without a preflight asks what it names."""
         asks = self._request.asks is not Asks.NOTHING
         return asks and bool(fact.reference.tag and matching(fact.reference.tag, fact.policy.immutable))
-
-    # ------------------------------------------------------------------ where an image came from
 
     def _ask_for_origins(self, facts: Sequence[Facts]) -> _Origins:
         """Ask what the digests name that images of the classic store were pulled from: it may be an index.

@@ -75,9 +75,6 @@ def run(request: PushRequest, gateways: Gateways) -> Diagnosis:
     return Diagnosis(reference, _in_order(steps, reference, findings), report._replace(errors=errors, preflight=checks))
 
 
-# ---------------------------------------------------------------------- what a push would come to
-
-
 def _outcome(
     fact: Facts,
     refusal: Refusal,
@@ -113,9 +110,6 @@ def _out_of_reach(fact: Facts, refusal: Refusal) -> Failure | None:
         if kind in (FailureKind.NETWORK, FailureKind.TLS):
             return failure(refusal, FailureKind(kind))._replace(message=f"{said}; {ping.message}")
     return None
-
-
-# ---------------------------------------------------------------------- steps
 
 
 def _in_order(steps: Iterable[Step], reference: Reference, findings: tuple[Finding, ...]) -> tuple[Step, ...]:

@@ -94,8 +94,6 @@ class EnginePusher:
             self.note(fact.reference.registry, outcome.failure)
         return outcome
 
-    # ------------------------------------------------------------------ asking the engine
-
     def _ask(self, fact: Facts) -> _Answer:
         """The engine's answer; asked once more after a busy answer or a dropped connection."""
         answers = [self._ask_once(fact)]
@@ -134,8 +132,6 @@ class EnginePusher:
             return self._gateways.engine().push(*fact.repository, platform, on_layer)
         except (EngineUnreachable, EngineFailed) as error:
             return error
-
-    # ------------------------------------------------------------------ the circuit breaker
 
     def note(self, registry: str, failure: Failure) -> None:
         """Remember that a push there failed: the registry may have stopped answering."""

@@ -145,8 +145,6 @@ class Executor:
         finally:
             threads.shutdown(wait=False, cancel_futures=True)
 
-    # ------------------------------------------------------------------ images that the engine brings
-
     def _follow(self, threads: ThreadPoolExecutor, lanes: Iterable[Lane]) -> None:
         """One batch after the other; the further tags of one are put while the next one is pushed."""
         spreading: list[Future[None]] = []
@@ -220,8 +218,6 @@ class Executor:
         if isinstance(self._engine.push(fact, because), Pushed):
             self._read_back(fact)
 
-    # ------------------------------------------------------------------ a manifest that is known
-
     def _serve(self, known: KnownManifest, facts: Sequence[Facts]) -> None:
         """Put the tags of one repository."""
         name, layers = facts[0].reference.name, None
@@ -254,8 +250,6 @@ class Executor:
                 self._known[first.reference.name] = found
         known = self._known.get(facts[0].reference.name)
         finish([self._read_back(fact, known) for fact in put])
-
-    # ------------------------------------------------------------------ small parts
 
     def _read_back(self, fact: Facts, known: ManifestInfo | None = None) -> Future[Verification]:
         future = self._pool.submit(self._verifier.read_back, fact, known)

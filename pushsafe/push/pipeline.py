@@ -131,8 +131,6 @@ class Execution:
         report = report_of(facts, self._findings, dict(self._results), why_not, timings)
         return report._replace(errors=errors, interrupted=interrupted, preflight=self._checks, plan=self._plan)
 
-    # ------------------------------------------------------------------ before the push
-
     def _foresee(self, facts: Sequence[Facts]) -> None:
         """Judge each repository's preflight; a refusal becomes the result of all its tags."""
         from pushsafe.denial.classify import foresee
@@ -147,8 +145,6 @@ class Execution:
             if verdict is not None:
                 outcome = outcome_of(verdict, Stage.PROBE)
                 self._results[str(fact.reference)] = TagResult(fact.reference, outcome, UNPUSHED)
-
-    # ------------------------------------------------------------------ the push
 
     def _push(self, facts: tuple[Facts, ...], planned: PushPlan) -> None:
         from pushsafe.push.recorder import Recorder

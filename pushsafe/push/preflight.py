@@ -65,9 +65,6 @@ def was_reached(fact: Facts) -> bool:
     return fact.ping is not None and fact.ping.access is not Access.UNKNOWN
 
 
-# ---------------------------------------------------------------------- after a refusal
-
-
 def refused(gateways: Gateways, fact: Facts, push: Evidence) -> Denied | Failed:
     """The outcome of a refused push, by its message and by what the registry answers when asked."""
     credential = fact.repository.credential

@@ -41,8 +41,6 @@ class Recorder:
         """Count the time within for this phase of the run."""
         return self._timer.phase(name)
 
-    # ------------------------------------------------------------------ results
-
     def begin(self, fact: Facts, cut: NotPushed = _CUT) -> None:
         """The push of a tag starts; `cut` is its outcome if the run ends before anything else is known."""
         self.keep(fact, cut, _ENDED)
@@ -65,8 +63,6 @@ class Recorder:
     def went_along(self, fact: Facts, along: tuple[Along, ...]) -> None:
         """Record referrers that were put into the repository for the image of a tag, under their own tags."""
         self._along[str(fact.reference)] = along
-
-    # ------------------------------------------------------------------ waits, and the end
 
     def waits(self, wait: Wait) -> None:
         """Notify the observer of a pause."""

@@ -85,8 +85,6 @@ class TagInspector(NamedTuple):
             return held._replace(also=self._higher_versions(held.manifest))
         return held
 
-    # ------------------------------------------------------------------ more closely
-
     def _whole(self, found: ManifestInfo, image: LocalImage | Upcoming | ImageMissing | None) -> TagHeld:
         """Add the config, platform and version of a single image."""
         version = unread = ""

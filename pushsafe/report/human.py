@@ -89,9 +89,6 @@ def render_quiet(report: Report) -> str:
     return "".join(dict.fromkeys(f"{result.reference}\n" for result in wanted))
 
 
-# ---------------------------------------------------------------------- findings
-
-
 def _said_by_denial(finding: Finding, report: Report) -> bool:
     """Whether a denial is the same for the same registry, evidence included."""
     return any(
@@ -114,9 +111,6 @@ def _finding(finding: Finding, ink: Ink) -> Iterator[str]:
 def _untold(check: RepositoryCheck, ink: Ink) -> Iterator[str]:
     said = "could not check whether a push is allowed"
     yield f"{ink('?', YELLOW, BOLD)} {check.name}: {said}: {check.detail}"
-
-
-# ---------------------------------------------------------------------- results
 
 
 def _results(report: Report, ink: Ink, evidence: bool) -> Iterator[Iterable[str]]:
@@ -395,8 +389,6 @@ def _details(found: Summary) -> list[str]:
         said += f"; {layers_line(found.layers)}"
     return [said]
 
-
-# ---------------------------------------------------------------------- a diagnosis, an explanation
 
 _STEPS = {
     StepStatus.OK: ("✓", GREEN),

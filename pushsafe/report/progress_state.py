@@ -96,9 +96,6 @@ def _sent(event: LayerEvent) -> int:
     return event.current if event.state in _TRAVELLED else 0
 
 
-# ---------------------------------------------------------------------- words
-
-
 def pause(wait: Wait, seconds: float) -> str:
     """A pause that lasts so many seconds more, e.g. `waiting 12 s: registry.test answers 429 (too many requests)`."""
     return plain(f"waiting {math.ceil(seconds)} s: {wait.who} {wait.why}")

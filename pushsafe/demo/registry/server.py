@@ -44,8 +44,6 @@ class RegistryHandler(Handler):
 
     server: _Server
 
-    # ------------------------------------------------------------------- who may what
-
     def _may(self, name: str, *actions: str) -> bool:
         if not self.server.registry.accounts:
             return True
@@ -95,8 +93,6 @@ class RegistryHandler(Handler):
         scope = " ".join(f"repository:{one['name']}:{','.join(one['actions'])}" for one in access)
         return json_answer(200, {**answer, "scope": scope}, Cache_Control="no-store")
 
-    # ------------------------------------------------------------------- end points
-
     def answer(self, path: str, body: Iterator[bytes]) -> Answer:
         registry = self.server.registry
         if path == "/token" and registry.accounts and self.command in ("GET", "POST"):
@@ -137,8 +133,6 @@ class RegistryHandler(Handler):
                 return self._referrers(repository, reference)
         raise Refused(405, "UNSUPPORTED", Allow=METHODS[kind])
 
-    # ------------------------------------------------------------------- blobs
-
     def _blob(self, repository: Repository, digest: str) -> Answer:
         try:
             file = repository.blob(digest).open("rb")
@@ -172,8 +166,6 @@ class RegistryHandler(Handler):
     def _blob_is_there(self, repository: Repository, digest: str) -> Answer:
         location = f"/v2/{repository.name}/blobs/{digest}"
         return Answer(201, {"Location": location, "Docker-Content-Digest": digest})
-
-    # ------------------------------------------------------------------- uploads
 
     def _start(self, repository: Repository, body: Iterator[bytes]) -> Answer:
         """A mount, a whole blob, or a session; a mount that cannot be becomes a session, as the spec wants."""
@@ -233,8 +225,6 @@ class RegistryHandler(Handler):
         if found != expected:
             raise Refused(400, "DIGEST_INVALID")
         return self._blob_is_there(repository, digest)
-
-    # ------------------------------------------------------------------- manifests
 
     def _put_manifest(self, repository: Repository, reference: str, body: Iterator[bytes]) -> Answer:
         by_digest = ":" in reference

@@ -44,7 +44,6 @@ class EnginePusher:
 
     def __init__(self, request: PushRequest, gateways: Gateways, recorder: Recorder) -> None:
         self._push_each = request.push_each
-        self._retry_policy = RetryPolicy(request.retries, recorder.waits)
         self._gateways = gateways
         self._recorder = recorder
         self._unsent: set[str] = set()
@@ -107,7 +106,7 @@ class EnginePusher:
 
     def _is_worth_again(self, fact: Facts, answer: _Answer) -> bool:
         """Pause if a retry may succeed; whether the registry answers then."""
-        if not isinstance(answer, EngineRefused) or not self._retry_policy.retries:
+        if not isinstance(answer, EngineRefused) or not self._recorder.retry_policy.retries:
             return False
         if not may_pass(answer.evidence.message):
             return False
@@ -117,7 +116,7 @@ class EnginePusher:
         self._recorder.waits(Wait(fact.reference.registry, why, seconds))
         self._recorder.sleep(seconds)
         # without this check the engine itself may retry a dead registry for a minute
-        return not self._silence(fact, self._retry_policy)
+        return not self._silence(fact, self._recorder.retry_policy)
 
     def _ask_once(self, fact: Facts) -> _Answer:
         self._recorder.require_running()

@@ -77,7 +77,7 @@ class Executor:
     ) -> None:
         self._recorder = recorder
         self._engine = EnginePusher(request, gateways, recorder)
-        self._manifests = ManifestPusher(request, gateways, recorder)
+        self._manifests = ManifestPusher(gateways, recorder)
         self._verifier = TagVerifier(request, gateways, recorder)
         self._pool = pool
         self._facts: Mapping[str, Facts] = {str(fact.reference): fact for fact in facts}  # one listed twice is one tag

@@ -10,8 +10,6 @@ from pushsafe.model.evidence import Evidence, TagAbsent, TagHeld, TagState
 from pushsafe.model.facts import Facts
 from pushsafe.model.outcomes import Denied, Failed, Layers, Pushed
 from pushsafe.model.plan import How
-from pushsafe.model.request import PushRequest
-from pushsafe.model.retry_policy import RetryPolicy
 from pushsafe.model.verdicts import Failure
 from pushsafe.oci.manifest import ManifestContent
 from pushsafe.push.aftermath import is_certain, is_known, left, tag_afterwards
@@ -23,8 +21,7 @@ from pushsafe.push.recorder import Recorder
 class ManifestPusher:
     """The manifests that one run puts; thread-safe."""
 
-    def __init__(self, request: PushRequest, gateways: Gateways, recorder: Recorder) -> None:
-        self._retry_policy = RetryPolicy(request.retries, recorder.waits)
+    def __init__(self, gateways: Gateways, recorder: Recorder) -> None:
         self._gateways = gateways
         self._recorder = recorder
 
@@ -34,7 +31,7 @@ class ManifestPusher:
         self._recorder.require_running()
         with self._recorder.phase("tag"):
             try:
-                found = self._gateways.registry().content(*fact.repository, digest, self._retry_policy)
+                found = self._gateways.registry().content(*fact.repository, digest, self._recorder.retry_policy)
             except RegistryUnreachable as error:
                 return error.message
         if isinstance(found, ManifestContent):
@@ -74,7 +71,7 @@ class ManifestPusher:
         with self._recorder.phase("tag"):
             said: Evidence | RegistryUnreachable
             try:
-                said = self._gateways.registry().put(*fact.repository, content, self._retry_policy)
+                said = self._gateways.registry().put(*fact.repository, content, self._recorder.retry_policy)
                 why = "" if said.succeeded else f"the registry answers {said} to the manifest"
             except RegistryUnreachable as error:
                 said, why = error, error.message

@@ -154,7 +154,7 @@ class Execution:
         first = (step.reference for step in planned.steps)
         tags = {str(reference): reference for reference in (*first, *(fact.reference for fact in facts))}
         self._observer.planned(tuple(tags.values()))
-        recorder = Recorder(self._observer, self._timer)
+        recorder = Recorder(self._observer, self._timer, self._request.retries)
         self._results = recorder.results
         self._source.carry_out(facts, planned, recorder)
 

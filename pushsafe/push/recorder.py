@@ -10,6 +10,7 @@ from pushsafe.model.facts import Facts
 from pushsafe.model.outcomes import NotChecked, NotPushed, Outcome, Pushed, Verification
 from pushsafe.model.plan import Wait
 from pushsafe.model.report import Along, TagResult
+from pushsafe.model.retry_policy import RetryPolicy
 from pushsafe.push.ports import Observer
 from pushsafe.push.results import UNPUSHED
 from pushsafe.runtime.phase_timer import PhaseTimer
@@ -26,11 +27,13 @@ class Stopped(Exception):
 class Recorder:
     """The results of one run's tags, and the notices to its observer; thread-safe.
 
-    `results` has what is known of each tag at any moment, for a run that is interrupted.
+    `results` has what is known of each tag at any moment, for a run that is interrupted. `retry_policy` is that of the
+    push, its pauses being notices too.
     """
 
-    def __init__(self, observer: Observer, timer: PhaseTimer) -> None:
+    def __init__(self, observer: Observer, timer: PhaseTimer, retries: int = 0) -> None:
         self.observer = observer
+        self.retry_policy = RetryPolicy(retries, self.waits)
         self.results: dict[str, TagResult] = {}
         self._timer = timer
         self._began: dict[str, float] = {}

@@ -13,8 +13,6 @@ from pushsafe.model.errors import ContentBroken, RegistryUnreachable
 from pushsafe.model.evidence import Evidence
 from pushsafe.model.facts import Facts
 from pushsafe.model.outcomes import Failed, LayerEvent, Layers, LayerState, NotPushed, Outcome
-from pushsafe.model.request import PushRequest
-from pushsafe.model.retry_policy import RetryPolicy
 from pushsafe.model.verdicts import Failure, FailureKind
 from pushsafe.oci.manifest import Blob, ManifestContent, ManifestInfo
 from pushsafe.push.ports import Gateways
@@ -50,8 +48,7 @@ _GIVEN_UP = NotPushed("something else went wrong before")
 class BlobTransfer:
     """The transfers of one run; thread-safe. `pool` runs short requests; large blobs have their own threads."""
 
-    def __init__(self, request: PushRequest, gateways: Gateways, recorder: Recorder, pool: ThreadPoolExecutor) -> None:
-        self._retry_policy = RetryPolicy(request.retries, recorder.waits)
+    def __init__(self, gateways: Gateways, recorder: Recorder, pool: ThreadPoolExecutor) -> None:
         self._gateways = gateways
         self._recorder = recorder
         self._pool = pool
@@ -129,7 +126,7 @@ class BlobTransfer:
         reference, credential = fact.repository
         registry = self._gateways.registry()
         try:
-            said = registry.put(reference, credential, content, self._retry_policy, tagged=False)
+            said = registry.put(reference, credential, content, self._recorder.retry_policy, tagged=False)
             if said.succeeded:
                 return
             if not said.refused:

@@ -34,7 +34,6 @@ class TagVerifier:
 
     def __init__(self, request: PushRequest, gateways: Gateways, recorder: Recorder) -> None:
         self._seconds = request.verify_timeout
-        self._retry_policy = RetryPolicy(request.retries, recorder.waits)
         self._gateways = gateways
         self._recorder = recorder
 
@@ -59,20 +58,17 @@ class TagVerifier:
     ) -> Verification:
         """Verify that a tag names a digest, with the children and platforms of its image; nothing is recorded."""
         with self._recorder.phase("verify"):
-            return verify(
+            look = Look(
                 fact.reference,
-                digest,
                 fact.repository.credential,
                 self._gateways.registry(),
                 _Engine(self._gateways),
-                whole=whole,
-                children=_children(fact, digest),
-                known=known,
-                platforms=_asked_for(fact, digest),
-                retry_policy=self._retry_policy,
-                seconds=self._seconds,
-                sleep=self._recorder.rest,
+                whole,
+                _children(fact, digest),
+                known,
+                self._recorder.retry_policy,
             )
+            return look.verify(digest, _asked_for(fact, digest), self._seconds, self._recorder.rest)
 
 
 class _Engine(NamedTuple):
@@ -118,41 +114,6 @@ def _with_platforms(verification: Verification, fact: Facts) -> Verification:
     return verification._replace(manifest=verification.manifest._replace(platforms=platforms))
 
 
-def verify(
-    reference: Reference,
-    digest: str,
-    credential: Credential,
-    registry: AsksRegistry,
-    engine: AsksEngine,
-    *,
-    whole: bool = False,
-    children: tuple[str, ...] = (),
-    known: ManifestInfo | None = None,
-    platforms: tuple[Platform, ...] | None = None,
-    retry_policy: RetryPolicy = NO_RETRIES,
-    seconds: float = VERIFY_TIMEOUT,
-    sleep: Callable[[float], None] = time.sleep,
-) -> Verification:
-    """Compare what the registry has under a tag with `digest`, for at most `seconds` while it shows nothing or an older
-    digest.
-
-    The registry is asked directly, or through the engine if it cannot be reached or refuses. With `whole` the
-    manifest's body is read, which has the layer sizes. `children` are the digests of the pushed index, if known here:
-    the engine does not show those of the registry. `known` is what another tag of the repository was verified to name:
-    the same digest is complete there. `platforms` are those the tag must have; if empty, they are only looked up.
-    """
-    look = _Look(reference, credential, registry, engine, whole, children, known, retry_policy)
-    found = look.at(digest)
-    for pause in pauses(seconds):
-        if not _may_change(found):
-            break
-        if pause >= _WORTH_TELLING:
-            retry_policy.notify(Wait(reference.registry, _late(reference, found), pause))
-        sleep(pause)
-        found = look.at(digest)
-    return look.for_platforms(found, platforms) if isinstance(found, Verified) and platforms is not None else found
-
-
 def pauses(seconds: float) -> Iterator[float]:
     """Growing pauses that add up to `seconds`."""
     pause, left = _FIRST, seconds
@@ -168,17 +129,43 @@ def seen_whole(found: Verification) -> ManifestInfo | None:
     return found.manifest if isinstance(found, Verified) and found.via == "registry" else None
 
 
-class _Look(NamedTuple):
-    """One verification request, which may be repeated."""
+class Look(NamedTuple):
+    """Asks what a tag names: the registry directly, or the engine if the registry cannot be reached or refuses.
+
+    With `whole` the manifest's body is read, which has the layer sizes. `children` are the digests of the pushed index,
+    if known here: the engine does not show those of the registry. `known` is what another tag of the repository was
+    verified to name: the same digest is complete there.
+    """
 
     reference: Reference
     credential: Credential
     registry: AsksRegistry
     engine: AsksEngine
-    whole: bool
-    children: tuple[str, ...]
-    known: ManifestInfo | None
-    retry_policy: RetryPolicy
+    whole: bool = False
+    children: tuple[str, ...] = ()
+    known: ManifestInfo | None = None
+    retry_policy: RetryPolicy = NO_RETRIES
+
+    def verify(
+        self,
+        digest: str,
+        platforms: tuple[Platform, ...] | None = None,
+        seconds: float = VERIFY_TIMEOUT,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> Verification:
+        """Compare what the tag names with `digest`, for at most `seconds` while it shows nothing or an older digest.
+
+        `platforms` are those the tag must have; if empty, they are only looked up.
+        """
+        found = self.at(digest)
+        for pause in pauses(seconds):
+            if not _may_change(found):
+                break
+            if pause >= _WORTH_TELLING:
+                self.retry_policy.notify(Wait(self.reference.registry, _late(self.reference, found), pause))
+            sleep(pause)
+            found = self.at(digest)
+        return self.for_platforms(found, platforms) if isinstance(found, Verified) and platforms is not None else found
 
     def at(self, digest: str) -> Verification:
         children = self.children

@@ -62,7 +62,7 @@ class ArchiveSource(Source):
         return PushPlan(placed=tuple(_steps(facts, self._archive.given)))
 
     def carry_out(self, facts: tuple[Facts, ...], _planned: PushPlan, recorder: Recorder, /) -> None:
-        transfer = BlobTransfer(self._request, self._gateways, recorder, self._pool)
+        transfer = BlobTransfer(self._gateways, recorder, self._pool)
         try:
             package = self._image.package(partial(recorder.observer.reading, self._archive.given))
             facts = _with_digest(facts, package)
@@ -94,7 +94,6 @@ class _Sent:
         self._gateways = gateways
         self._registry = gateways.registry()
         self._recorder = recorder
-        self._retry_policy = RetryPolicy(request.retries, recorder.waits)
         self._verifier = TagVerifier(request, gateways, recorder)
         self._package = package
         self._missing: dict[str, list[Content]] = {}
@@ -121,12 +120,12 @@ class _Sent:
         self._recorder.require_running()
         try:
             if isinstance(wanted, str):
-                found = self._registry.manifest(*target, wanted, retry_policy=self._retry_policy)
+                found = self._registry.manifest(*target, wanted, retry_policy=self._recorder.retry_policy)
                 if isinstance(found, ManifestInfo) and found.digest == wanted:
                     self._held.add((name, wanted))
             else:
                 asked = self._asked.get((name, wanted.blob.digest))
-                if asked.result() if asked else self._registry.holds(wanted.blob, target, self._retry_policy):
+                if asked.result() if asked else self._registry.holds(wanted.blob, target, self._recorder.retry_policy):
                     self._hold(fact.reference, wanted)
         except RegistryUnreachable as error:
             self._unreached[name] = error  # `bring` reports it
@@ -166,7 +165,7 @@ class _Sent:
 
         def move(content: Content, on_sent: Callable[[int], None]) -> LayerState | Evidence:
             holder = self._holders.get((fact.reference.registry, content.blob.digest), "")
-            said = self._registry.send(content, target, holder, on_sent, self._retry_policy)
+            said = self._registry.send(content, target, holder, on_sent, self._recorder.retry_policy)
             if isinstance(said, LayerState):
                 self._hold(fact.reference, content)
             return said
@@ -192,7 +191,7 @@ class _Sent:
                 self._transfer.put(fact, referrer.content)
                 continue
             try:
-                said = self._registry.refer(referrer, fact.repository, self._retry_policy)
+                said = self._registry.refer(referrer, fact.repository, self._recorder.retry_policy)
             except RegistryUnreachable as error:
                 raise Ended(Failed(unreached(fact, error))) from None
             if not said.succeeded:
@@ -200,7 +199,7 @@ class _Sent:
         along = []
         for companion in self._package.companions:
             self._recorder.require_running()
-            along.append(accompany(fact, companion, self._gateways, self._verifier, self._retry_policy))
+            along.append(accompany(fact, companion, self._gateways, self._verifier, self._recorder.retry_policy))
         self._recorder.went_along(fact, tuple(along))
 
 

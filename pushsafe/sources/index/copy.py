@@ -10,8 +10,6 @@ from pushsafe.model.errors import RegistryUnreachable
 from pushsafe.model.evidence import Evidence, Stage
 from pushsafe.model.facts import Facts
 from pushsafe.model.outcomes import Failed, Layers, LayerState, Outcome
-from pushsafe.model.request import PushRequest
-from pushsafe.model.retry_policy import RetryPolicy
 from pushsafe.model.verdicts import Failure, FailureKind
 from pushsafe.oci.document import Unusable
 from pushsafe.oci.manifest import Blob, Descriptor, ManifestContent, ManifestInfo, blobs, in_levels, subject_of
@@ -32,8 +30,7 @@ class Part(NamedTuple):
 class ImageCopier:
     """Copies parts of an index to repositories."""
 
-    def __init__(self, request: PushRequest, gateways: Gateways, recorder: Recorder, transfer: BlobTransfer) -> None:
-        self._retry_policy = RetryPolicy(request.retries, recorder.waits)
+    def __init__(self, gateways: Gateways, recorder: Recorder, transfer: BlobTransfer) -> None:
         self._gateways = gateways
         self._recorder = recorder
         self._transfer = transfer
@@ -56,7 +53,7 @@ class ImageCopier:
                 wanted.setdefault(blob, (blob, part.held))
 
         def move(found: tuple[Blob, Repository], on_sent: Callable[[int], None]) -> LayerState | Evidence:
-            return self._gateways.registry().bring(*found, target, on_sent, self._retry_policy)
+            return self._gateways.registry().bring(*found, target, on_sent, self._recorder.retry_policy)
 
         def refused(found: tuple[Blob, Repository], said: Evidence) -> Outcome:
             source = said.stage is Stage.VERIFY
@@ -71,7 +68,7 @@ class ImageCopier:
         return layers
 
     def _holds(self, fact: Facts, part: Part) -> bool:
-        digest, retry_policy = part.descriptor.digest, self._retry_policy
+        digest, retry_policy = part.descriptor.digest, self._recorder.retry_policy
         try:
             found = self._gateways.registry().manifest(*fact.repository, digest, retry_policy=retry_policy)
         except RegistryUnreachable as error:
@@ -81,7 +78,7 @@ class ImageCopier:
     def _content(self, fact: Facts, part: Part) -> ManifestContent:
         self._recorder.require_running()
         try:
-            found = self._gateways.registry().content(*part.held, part.descriptor.digest, self._retry_policy)
+            found = self._gateways.registry().content(*part.held, part.descriptor.digest, self._recorder.retry_policy)
         except RegistryUnreachable as error:
             raise Ended(Failed(unreached(fact, error))) from None
         if isinstance(found, Evidence):

@@ -100,13 +100,13 @@ class IndexSource(Source):
 
     def carry_out(self, facts: tuple[Facts, ...], planned: PushPlan, recorder: Recorder) -> None:
         targets, staging = _split(facts)
-        transfer = BlobTransfer(self._request, self._gateways, recorder, self._pool)
+        transfer = BlobTransfer(self._gateways, recorder, self._pool)
         try:
             if staging:
                 self._push(staging, planned, recorder)
             found = self._all_at_registries(staging, recorder)
             parts = tuple(Part(part, one.repository) for one in found for part in one.parts)
-            copier = ImageCopier(self._request, self._gateways, recorder, transfer)
+            copier = ImageCopier(self._gateways, recorder, transfer)
             executor = Executor(self._request, self._gateways, recorder, self._pool, targets)
             executor.put(KnownManifest(_index(found), lambda fact: copier.bring(fact, parts)))
         except (Ended, Refused) as ended:
@@ -138,7 +138,7 @@ class IndexSource(Source):
             if not recorder.results[str(fact.reference)].confirmed:
                 raise Ended(NotPushed(f"its index would name {fact.reference}, which is not in place"))
         pushed = {self._staging[str(fact.reference)]: fact for fact in staging}
-        pusher = ManifestPusher(self._request, self._gateways, recorder)
+        pusher = ManifestPusher(self._gateways, recorder)
         return tuple(
             self._carried(found, pushed[found], recorder, pusher) if isinstance(found, InEngine) else found
             for found in self._found

@@ -17,7 +17,7 @@ from pushsafe.model.retry_policy import NO_RETRIES, RetryPolicy
 from pushsafe.oci.manifest import ImageConfig, ManifestInfo
 from pushsafe.oci.platform import Platform
 from pushsafe.oci.reference import Reference
-from pushsafe.push.verify import pauses, verify
+from pushsafe.push.verify import Look, pauses
 from tests.values import AMD64, ARM64, OCI_INDEX, OCI_MANIFEST, logged_in, ref, sha
 
 REF = ref("registry.test/team/app:1")
@@ -110,9 +110,8 @@ def look(
     seconds: float = VERIFY_TIMEOUT,
 ) -> Looked:
     asked, asked_engine, pauses = Asked(registry, children or {}), Asked(engine, engine_children or {}), list[float]()
-    options = {"whole": whole, "children": known, "known": same, "retry_policy": retry_policy, "seconds": seconds}
-    found = verify(REF, PUSHED, logged_in(), asked, asked_engine, **options, sleep=pauses.append)  # type: ignore[arg-type]
-    return Looked(found, asked, asked_engine, pauses)
+    tag = Look(REF, logged_in(), asked, asked_engine, whole, known, same, retry_policy)
+    return Looked(tag.verify(PUSHED, seconds=seconds, sleep=pauses.append), asked, asked_engine, pauses)
 
 
 # ---------------------------------------------------------------------- the registry itself
@@ -375,7 +374,7 @@ def look_for(
     *wanted: Platform, tag: Answer, config: ImageConfig | Exception | Evidence | None = None, whole: Answer = WHOLE
 ) -> Verification:
     registry = Asked([tag], {**CHILDREN, PUSHED: whole}, configs={sha("6"): config or ImageConfig()})
-    return verify(REF, PUSHED, logged_in(), registry, Asked([DOWN]), platforms=wanted, sleep=lambda _: None)
+    return Look(REF, logged_in(), registry, Asked([DOWN])).verify(PUSHED, wanted, sleep=lambda _: None)
 
 
 @pytest.mark.parametrize(

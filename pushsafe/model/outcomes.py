@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 from typing import Literal, NamedTuple
 
@@ -30,6 +31,10 @@ class LayerEvent(NamedTuple):
     state: LayerState
     current: int = 0
     total: int = 0
+
+
+OnSent = Callable[[int], None]
+"""Called with the number of bytes of a blob that were sent so far."""
 
 
 class Layers(NamedTuple):

@@ -27,12 +27,7 @@ if TYPE_CHECKING:
     from pushsafe.push.source import MakesSource
 
 
-def run(
-    request: PushRequest,
-    gateways: Gateways,
-    observer: Observer,
-    source_of: MakesSource,
-) -> Report:
+def run(request: PushRequest, gateways: Gateways, observer: Observer, source_of: MakesSource) -> Report:
     """Push what was requested, unless a rule forbids it, and report the result of each reference."""
     started = time.monotonic()
     facts = tuple(

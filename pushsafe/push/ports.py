@@ -11,7 +11,7 @@ from typing import Protocol
 from pushsafe.model.credentials import Credential, Repository
 from pushsafe.model.evidence import Evidence, Preflight, RegistryPing
 from pushsafe.model.facts import Buildx, ConfiguredRegistry, EngineInfo, ImageMissing, LocalImage, Upcoming
-from pushsafe.model.outcomes import BuildAnswer, Denied, EngineAnswer, Failed, LayerEvent, LayerState
+from pushsafe.model.outcomes import BuildAnswer, Denied, EngineAnswer, Failed, LayerEvent, LayerState, OnSent
 from pushsafe.model.plan import Wait
 from pushsafe.model.report import TagResult
 from pushsafe.model.request import Archive, BakeTarget, Build
@@ -97,21 +97,11 @@ class RegistryGateway(AsksRegistry, Protocol):
         tagged: bool = True,
     ) -> Evidence: ...
     def bring(
-        self,
-        blob: Blob,
-        source: Repository,
-        target: Repository,
-        on_sent: Callable[[int], None],
-        retry_policy: RetryPolicy,
+        self, blob: Blob, source: Repository, target: Repository, on_sent: OnSent, retry_policy: RetryPolicy
     ) -> LayerState | Evidence: ...
     def holds(self, blob: Blob, target: Repository, retry_policy: RetryPolicy) -> bool: ...
     def send(
-        self,
-        content: Content,
-        target: Repository,
-        mount_from: str,
-        on_sent: Callable[[int], None],
-        retry_policy: RetryPolicy,
+        self, content: Content, target: Repository, mount_from: str, on_sent: OnSent, retry_policy: RetryPolicy
     ) -> LayerState | Evidence: ...
     def refer(self, referrer: Referrer, target: Repository, retry_policy: RetryPolicy) -> Evidence: ...
     def investigate(self, reference: Reference, credential: Credential, reads: str = "") -> Preflight: ...

@@ -12,7 +12,7 @@ from pushsafe.denial.reasons import again_with
 from pushsafe.model.errors import ContentBroken, RegistryUnreachable
 from pushsafe.model.evidence import Evidence
 from pushsafe.model.facts import Facts
-from pushsafe.model.outcomes import Failed, LayerEvent, Layers, LayerState, NotPushed, Outcome
+from pushsafe.model.outcomes import Failed, LayerEvent, Layers, LayerState, NotPushed, OnSent, Outcome
 from pushsafe.model.verdicts import Failure, FailureKind
 from pushsafe.oci.manifest import Blob, ManifestContent, ManifestInfo
 from pushsafe.push.ports import Gateways
@@ -28,7 +28,7 @@ SMALL = 256 * 1024
 _A = TypeVar("_A")
 _T = TypeVar("_T")
 
-Move = Callable[[_A, Callable[[int], None]], LayerState | Evidence]
+Move = Callable[[_A, OnSent], LayerState | Evidence]
 """Makes the repository have a blob; calls the function with the bytes sent. Raises RegistryUnreachable,
 ContentBroken."""
 
@@ -60,11 +60,7 @@ class BlobTransfer:
             threads.shutdown(wait=False, cancel_futures=True)
 
     def blobs(
-        self,
-        fact: Facts,
-        wanted: Mapping[Blob, _A],
-        move: Move[_A],
-        refused: Callable[[_A, Evidence], Outcome],
+        self, fact: Facts, wanted: Mapping[Blob, _A], move: Move[_A], refused: Callable[[_A, Evidence], Outcome]
     ) -> Layers:
         """Make the repository of a tag have all these blobs; the layers among them, counted.
 
@@ -91,11 +87,7 @@ class BlobTransfer:
             return self._threads[registry]
 
     def _moved(
-        self,
-        fact: Facts,
-        blob: Blob,
-        move: Callable[[Callable[[int], None]], LayerState | Evidence],
-        over: threading.Event,
+        self, fact: Facts, blob: Blob, move: Callable[[OnSent], LayerState | Evidence], over: threading.Event
     ) -> LayerState | Evidence:
         def on_sent(size: int) -> None:
             self._recorder.require_running()  # an exception ends the request

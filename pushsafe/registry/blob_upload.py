@@ -12,7 +12,7 @@ from typing import Protocol
 from pushsafe.model.credentials import Repository
 from pushsafe.model.errors import ContentBroken, RegistryAstray, RegistryUnreachable
 from pushsafe.model.evidence import Evidence, Stage
-from pushsafe.model.outcomes import LayerState
+from pushsafe.model.outcomes import LayerState, OnSent
 from pushsafe.model.retry_policy import BUSY, NO_RETRIES, RetryPolicy
 from pushsafe.oci.content import Checksum, Content
 from pushsafe.oci.manifest import Blob
@@ -109,7 +109,7 @@ class Reading:
     `given` includes the part being sent. Errors of the body's first part are raised by the constructor.
     """
 
-    def __init__(self, body: Body, on_sent: Callable[[int], None], skipped: int = 0) -> None:
+    def __init__(self, body: Body, on_sent: OnSent, skipped: int = 0) -> None:
         self._on_sent = on_sent
         self._parts = _checked(body, skipped)
         self._rest = memoryview(b"")
@@ -181,12 +181,7 @@ class BlobUploader:
         return answer.status == HTTPStatus.OK
 
     def copy(
-        self,
-        blob: Blob,
-        source: Repository,
-        target: Repository,
-        on_sent: Callable[[int], None],
-        retry_policy: RetryPolicy,
+        self, blob: Blob, source: Repository, target: Repository, on_sent: OnSent, retry_policy: RetryPolicy
     ) -> LayerState | Evidence:
         """Get a blob of the source into the target: REUSED, MOUNTED or SENT.
 
@@ -199,12 +194,7 @@ class BlobUploader:
         return self._upload(body, target, source.reference.repository if near else "", on_sent, retry_policy)
 
     def send(
-        self,
-        content: Content,
-        target: Repository,
-        mount_from: str,
-        on_sent: Callable[[int], None],
-        retry_policy: RetryPolicy,
+        self, content: Content, target: Repository, mount_from: str, on_sent: OnSent, retry_policy: RetryPolicy
     ) -> LayerState | Evidence:
         """Get a blob from a file into the target: MOUNTED or SENT, or Evidence of stage PUSH.
 
@@ -214,7 +204,7 @@ class BlobUploader:
         return self._upload(FileBody(content), target, mount_from, on_sent, retry_policy)
 
     def _upload(
-        self, body: Body, target: Repository, mount_from: str, on_sent: Callable[[int], None], retry_policy: RetryPolicy
+        self, body: Body, target: Repository, mount_from: str, on_sent: OnSent, retry_policy: RetryPolicy
     ) -> LayerState | Evidence:
         session = None
         if mount_from:
@@ -273,12 +263,7 @@ class _BlobUpload:
     """
 
     def __init__(
-        self,
-        uploader: BlobUploader,
-        body: Body,
-        target: Repository,
-        on_sent: Callable[[int], None],
-        retry_policy: RetryPolicy,
+        self, uploader: BlobUploader, body: Body, target: Repository, on_sent: OnSent, retry_policy: RetryPolicy
     ) -> None:
         self._uploader = uploader
         self._body = body

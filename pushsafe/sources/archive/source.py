@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import product
@@ -11,7 +11,7 @@ from itertools import product
 from pushsafe.model.errors import RegistryUnreachable
 from pushsafe.model.evidence import Evidence
 from pushsafe.model.facts import Facts, Upcoming
-from pushsafe.model.outcomes import Failed, Layers, LayerState, Outcome
+from pushsafe.model.outcomes import Failed, Layers, LayerState, OnSent, Outcome
 from pushsafe.model.plan import How, PushPlan, Step
 from pushsafe.model.request import Archive, PushRequest
 from pushsafe.model.retry_policy import RetryPolicy
@@ -163,7 +163,7 @@ class _Sent:
     def _send(self, fact: Facts, missing: Sequence[Content]) -> Layers:
         target = fact.repository
 
-        def move(content: Content, on_sent: Callable[[int], None]) -> LayerState | Evidence:
+        def move(content: Content, on_sent: OnSent) -> LayerState | Evidence:
             holder = self._holders.get((fact.reference.registry, content.blob.digest), "")
             said = self._registry.send(content, target, holder, on_sent, self._recorder.retry_policy)
             if isinstance(said, LayerState):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from pushsafe.model.credentials import Repository
 from pushsafe.model.errors import RegistryUnreachable
 from pushsafe.model.evidence import Evidence, Stage
 from pushsafe.model.facts import Facts
-from pushsafe.model.outcomes import Failed, Layers, LayerState, Outcome
+from pushsafe.model.outcomes import Failed, Layers, LayerState, OnSent, Outcome
 from pushsafe.model.verdicts import Failure, FailureKind
 from pushsafe.oci.document import Unusable
 from pushsafe.oci.manifest import Blob, Descriptor, ManifestContent, ManifestInfo, blobs, in_levels, subject_of
@@ -52,7 +52,7 @@ class ImageCopier:
             for blob in _blobs(content):
                 wanted.setdefault(blob, (blob, part.held))
 
-        def move(found: tuple[Blob, Repository], on_sent: Callable[[int], None]) -> LayerState | Evidence:
+        def move(found: tuple[Blob, Repository], on_sent: OnSent) -> LayerState | Evidence:
             return self._gateways.registry().bring(*found, target, on_sent, self._recorder.retry_policy)
 
         def refused(found: tuple[Blob, Repository], said: Evidence) -> Outcome:

@@ -347,10 +347,7 @@ def _tags(registry: lab.LabRegistry, repository: str) -> set[str]:
 
 def markdown(ratios: Sequence[Ratio], where: str, runs: int) -> str:
     """The ratios as a Markdown table, under a paragraph that says what was measured, and where."""
-    rows = [
-        "| engine | `docker pushsafe -q` | s | beside it | s | ratio | under |",
-        "|---|---|--:|---|--:|--:|--:|",
-    ]
+    rows = ["| engine | `docker pushsafe -q` | s | beside it | s | ratio | under |", "|---|---|--:|---|--:|--:|--:|"]
     for ratio in ratios:
         beside = f"`{ratio.beside}`" if ratio.other.command != ratio.ours.command else ratio.beside
         limit = "" if ratio.limit is None else f"{ratio.limit:.2f}"

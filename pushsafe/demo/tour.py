@@ -39,11 +39,7 @@ class Page:
     def paragraph(self, text: str, first: str, indent: str) -> None:
         """A wrapped text whose first line has its own prefix."""
         wrapper = textwrap.TextWrapper(
-            self._width,
-            initial_indent=first,
-            subsequent_indent=indent,
-            break_long_words=False,
-            break_on_hyphens=False,
+            self._width, initial_indent=first, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
         )
         for line in wrapper.wrap(text):
             self.line(line)

@@ -66,10 +66,7 @@ _ROWS = (
         "sudo ls /etc/docker/certs.d/{host}/   (the CA that signed the certificate belongs there, as ca.crt)",
     ),
 )
-_OTHER = TlsAdvice(
-    "The TLS connection failed. No login fixes that.",
-    "openssl s_client -connect {address} </dev/null",
-)
+_OTHER = TlsAdvice("The TLS connection failed. No login fixes that.", "openssl s_client -connect {address} </dev/null")
 
 
 def tls_advice(text: str, registry: str) -> TlsAdvice:

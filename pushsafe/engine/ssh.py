@@ -154,11 +154,7 @@ class _Call:
 
     def __init__(self, words: tuple[str, ...], connection: socket.socket) -> None:
         self._child = subprocess.Popen(
-            words,
-            stdin=connection.fileno(),
-            stdout=connection.fileno(),
-            stderr=subprocess.PIPE,
-            start_new_session=True,
+            words, stdin=connection.fileno(), stdout=connection.fileno(), stderr=subprocess.PIPE, start_new_session=True
         )
         self._said = b""
         self._reader = threading.Thread(target=self._read, name="ssh-stderr", daemon=True)

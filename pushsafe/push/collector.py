@@ -11,15 +11,7 @@ from pushsafe.denial.classify import foresee
 from pushsafe.denial.refusal import beforehand
 from pushsafe.model.credentials import Credential, CredentialSource, SourceKind
 from pushsafe.model.errors import EngineFailed, EngineUnreachable, PushsafeError, RegistryUnreachable, UsageError
-from pushsafe.model.evidence import (
-    NOT_ASKED,
-    WRONG_ADDRESS,
-    Preflight,
-    RegistryPing,
-    Stage,
-    TagState,
-    TagUnknown,
-)
+from pushsafe.model.evidence import NOT_ASKED, WRONG_ADDRESS, Preflight, RegistryPing, Stage, TagState, TagUnknown
 from pushsafe.model.facts import EngineInfo, Facts, ImageMissing, LocalImage, PulledIndex
 from pushsafe.model.request import Archive, Asks, PushRequest
 from pushsafe.model.tag_changes import matching

@@ -61,12 +61,7 @@ def run(request: PushRequest, gateways: Gateways) -> Diagnosis:
         require_one_platform(request)
     problem, refusal = collector.engine_problem, beforehand(fact, gateways.now())
     verdict = foresee(refusal)
-    steps = (
-        *_of_engine(fact, problem),
-        _of_credential(refusal),
-        *_of_registry(fact, refusal, verdict),
-        _of_tag(fact),
-    )
+    steps = (*_of_engine(fact, problem), _of_credential(refusal), *_of_registry(fact, refusal, verdict), _of_tag(fact))
     outcome = _outcome(fact, refusal, verdict, problem, findings)
     result = TagResult(reference, outcome, UNPUSHED)
     report = report_of((fact,), findings, {str(reference): result}, "", (("total", time.monotonic() - started),))

@@ -16,9 +16,7 @@ def check(facts: Sequence[Facts]) -> Iterator[Problem]:
         registry = fact.reference.registry
         said = f"{registry} {_seen(fact)}: a web site, a sign-in page or a proxy does that, not a registry"
         yield Problem(
-            fact.reference,
-            said,
-            f"{reach_command(registry)}   (a registry answers 200 or 401, without a page)",
+            fact.reference, said, f"{reach_command(registry)}   (a registry answers 200 or 401, without a page)"
         )
 
 

@@ -26,11 +26,7 @@ def check(facts: Facts) -> Problem | None:
     ways = [f"build and push them all ({way.command})"]
     if image.platforms:
         ways.insert(0, f"push one on purpose (docker pushsafe --platform {image.platforms[0]} {reference})")
-    return Problem(
-        reference,
-        f"{said}{', or '.join(ways)}{f'; {way.said}' if way.said else ''}",
-        pull or way.command,
-    )
+    return Problem(reference, f"{said}{', or '.join(ways)}{f'; {way.said}' if way.said else ''}", pull or way.command)
 
 
 def _pull(image: LocalImage) -> str:

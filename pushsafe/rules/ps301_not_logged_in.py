@@ -20,11 +20,7 @@ def check(facts: Sequence[Facts]) -> Iterator[Problem]:
         registry = fact.reference.registry
         fix = login(credential)
         if ping.access is Access.LOGIN_WANTED:
-            yield Problem(
-                fact.reference,
-                f"not logged in to {registry}, which requires a login ({ping.detail})",
-                fix,
-            )
+            yield Problem(fact.reference, f"not logged in to {registry}, which requires a login ({ping.detail})", fix)
         elif ping.access is Access.UNKNOWN and not ping.untrusted:  # which no login fixes
             yield Problem(
                 fact.reference,

@@ -53,11 +53,7 @@ def test_a_push_may_take_three_tenths_and_a_quarter_second_more() -> None:
 
 @pytest.mark.parametrize(
     ("faults", "code", "last"),
-    [
-        (([], []), 0, "every median is within its limit"),
-        ((["a"], ["b"]), 1, "OVER: a; b"),
-        (([], ["b"]), 1, "OVER: b"),
-    ],
+    [(([], []), 0, "every median is within its limit"), ((["a"], ["b"]), 1, "OVER: a; b"), (([], ["b"]), 1, "OVER: b")],
 )
 def test_the_end(
     faults: tuple[list[str], list[str]],
@@ -120,11 +116,7 @@ def test_a_refusal_may_take_six_requests(
     [([[], [], []], 0, "everything is within its limit"), ([["a"], ["b"], ["c"]], 1, "OVER: a; b; c")],
 )
 def test_the_end_of_the_preflights(
-    faults: list[list[str]],
-    code: int,
-    last: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    faults: list[list[str]], code: int, last: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bearer, basic, refused = faults
     monkeypatch.setattr(preflight, "side_by_side", lambda scheme, runs: {"Bearer": bearer, "Basic": basic}[scheme])
@@ -233,11 +225,7 @@ TOLD = tags.Ratio("containerd-new", tags.Pushed(1, "docker pushsafe -q", [3]), t
     ("ratios", "code", "last"),
     [
         ([WITHIN, TOLD], 0, "every ratio is under its limit"),
-        (
-            [WITHIN, OVER, TOLD],
-            1,
-            "OVER: classic-new: 50 tags in 2.00 of the time of its own 10 tags, limit 1.50",
-        ),
+        ([WITHIN, OVER, TOLD], 1, "OVER: classic-new: 50 tags in 2.00 of the time of its own 10 tags, limit 1.50"),
         (tags.Failed("docker push: exit code 1\ndenied"), 2, "denied"),
         (lab.LabError("no root"), 2, "no root"),
     ],

@@ -107,11 +107,7 @@ LIES: list[tuple[Figure, str, Observed]] = [
         "a tag is verified though the run failed",
         replace(RIGHT, status=7, stdout=said(THERE, FAILED, NOT_PUSHED), held=holding(), puts=()),
     ),
-    (
-        Figure.FALSE_SUCCESS,
-        "verified, and not whole",
-        replace(RIGHT, held=holding(*TAGS, lacking="1.4")),
-    ),
+    (Figure.FALSE_SUCCESS, "verified, and not whole", replace(RIGHT, held=holding(*TAGS, lacking="1.4"))),
     (Figure.BROKEN, "a bug of ours", replace(RIGHT, status=int(ExitCode.BUG), stdout="")),
     (Figure.BROKEN, "a traceback", replace(RIGHT, stderr="Traceback (most recent call last):\n")),
     (Figure.BROKEN, "a signal", replace(RIGHT, status=-11, stdout="")),
@@ -124,11 +120,7 @@ LIES: list[tuple[Figure, str, Observed]] = [
     (Figure.CREDENTIAL, "ours", replace(RIGHT, sightings=[sighting(ours=True, credential=True)])),
     (Figure.EARLY, "put first", replace(RIGHT, puts=puts("latest", "1.4.2", "1.4"))),
     (Figure.EARLY, "put before the last", replace(RIGHT, puts=puts("1.4.2", "latest", "1.4"))),
-    (
-        Figure.EARLY,
-        "another tag is not confirmed",
-        replace(RIGHT, status=8, stdout=said(UNREAD, THERE, THERE)),
-    ),
+    (Figure.EARLY, "another tag is not confirmed", replace(RIGHT, status=8, stdout=said(UNREAD, THERE, THERE))),
     (
         Figure.EARLY,
         "another tag is not there",

@@ -564,32 +564,17 @@ QUIRKS: tuple[Quirk, ...] = (
     Quirk(
         "zot-anonymous-pull",
         _basic(guard=_by_password(public=_is_content)),
-        (
-            _PUSHED,
-            _NO_BASIC,
-            Meets(WRONG, REJECTED, *_said("unauthorized", _REQUIRED)),
-            _BASIC_READER,
-        ),
+        (_PUSHED, _NO_BASIC, Meets(WRONG, REJECTED, *_said("unauthorized", _REQUIRED)), _BASIC_READER),
     ),
     Quirk(
         "bearer",
         _jwt(),
-        (
-            _PUSHED,
-            Meets(NOBODY, NOT_LOGGED_IN, *_SCOPE),
-            _TOKEN_WRONG,
-            Meets(READER, NO_RIGHT, *_SCOPE),
-        ),
+        (_PUSHED, Meets(NOBODY, NOT_LOGGED_IN, *_SCOPE), _TOKEN_WRONG, Meets(READER, NO_RIGHT, *_SCOPE)),
     ),
     Quirk(
         "bearer-anonymous-pull",
         _jwt(give=_grants(nobody=("pull",))),
-        (
-            _PUSHED,
-            Meets(NOBODY, NOT_LOGGED_IN, *_SCOPE),
-            _TOKEN_WRONG,
-            Meets(READER, NO_RIGHT, *_SCOPE),
-        ),
+        (_PUSHED, Meets(NOBODY, NOT_LOGGED_IN, *_SCOPE), _TOKEN_WRONG, Meets(READER, NO_RIGHT, *_SCOPE)),
     ),
     # The classic store sends no credential, whatever it is worth.
     Quirk(

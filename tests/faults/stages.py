@@ -107,12 +107,7 @@ STAGES: Mapping[str, Stage] = {
             Deed.LOOK,
             lambda seen: seen.kind == "blobs" and seen.method == "HEAD",
         ),
-        Stage(
-            "upload-post",
-            "a blob's upload",
-            Deed.OPEN,
-            lambda seen: _uploads("POST", seen) and not _is_probe(seen),
-        ),
+        Stage("upload-post", "a blob's upload", Deed.OPEN, lambda seen: _uploads("POST", seen) and not _is_probe(seen)),
         Stage("patch", "a blob's content", Deed.SEND, lambda seen: _uploads("PATCH", seen), (CLASSIC,)),
         Stage("put-blob", "a blob's end, or all of it", Deed.SEND, lambda seen: _uploads("PUT", seen)),
         Stage("manifest-put", "the manifest under the first tag", Deed.NAME, _leads),

@@ -58,8 +58,7 @@ def up() -> Lab:
             processes.start(service)
         processes.wait(services)
         return Lab(
-            engines.described(),
-            {**registries.described(lab_state, ""), **registries.described(lab_state, ISOLATED)},
+            engines.described(), {**registries.described(lab_state, ""), **registries.described(lab_state, ISOLATED)}
         )
 
 

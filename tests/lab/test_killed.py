@@ -67,10 +67,7 @@ def image() -> Image:
     entries = []
     for platform in ("linux/amd64", "linux/arm64"):
         entry = making.image(platform, shared, layer(MIB), *(layer(1000) for _ in range(3)))
-        about = {
-            "vnd.docker.reference.type": "attestation-manifest",
-            "vnd.docker.reference.digest": entry["digest"],
-        }
+        about = {"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": entry["digest"]}
         attestation = making.image("unknown/unknown", layer(500), media_type="application/vnd.in-toto+json")
         entries += [entry, {**attestation, "annotations": about}]
     index = making.index(*entries)

@@ -364,10 +364,7 @@ def test_registry_down(user: User, engine: LabEngine) -> None:
 
 def test_a_registry_that_goes_down_does_not_hide_the_others_result(user: User, the_lab: Lab) -> None:
     engine, alive = the_lab.engines["classic-new"], the_lab.registries["open"]
-    references = [
-        f"127.0.0.1:{lab.closed_port()}/team/app:1",
-        f"{alive.host}/team/alive-{uuid.uuid4().hex[:8]}:1",
-    ]
+    references = [f"127.0.0.1:{lab.closed_port()}/team/app:1", f"{alive.host}/team/alive-{uuid.uuid4().hex[:8]}:1"]
     load(engine, *references)
     done = user.push_json(engine.host, *references)
     assert done.status == 3
@@ -377,10 +374,7 @@ def test_a_registry_that_goes_down_does_not_hide_the_others_result(user: User, t
 
 @pytest.mark.parametrize(
     ("host", "said"),
-    [
-        ("unix:///nowhere/docker.sock", "no such file or directory"),
-        ("tcp://127.0.0.1:{port}", "connection refused"),
-    ],
+    [("unix:///nowhere/docker.sock", "no such file or directory"), ("tcp://127.0.0.1:{port}", "connection refused")],
 )
 def test_engine_down(user: User, host: str, said: str) -> None:
     host = host.format(port=lab.closed_port())

@@ -59,10 +59,7 @@ def test_one_repository_that_is_not_writable_keeps_the_other_one_as_it_is(user: 
     done = user.push_json(engine.host, *listed)
     assert done.status == 5, done.stdout + done.stderr
     assert [result["outcome"] for result in done.results] == ["not-pushed", "not-pushed", "denied"]
-    assert (done.results[2]["denial"]["reason"], done.results[2]["denial"]["stage"]) == (
-        "no-write-permission",
-        "probe",
-    )
+    assert (done.results[2]["denial"]["reason"], done.results[2]["denial"]["stage"]) == ("no-write-permission", "probe")
     assert [check["verdict"] for check in done.report["preflight"]] == ["accepted", "refused"]
     assert [kept(registry, reference, TAGS) for reference in listed] == [[], [], []]
 

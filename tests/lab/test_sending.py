@@ -165,10 +165,7 @@ def test_a_link_that_breaks_all_the_time(the_lab: Lab, tmp_path: Path, monkeypat
     """Behind such a proxy distribution has all pieces that came whole, and it is gone on with after the last one."""
     monkeypatch.setattr(blob_upload, "PIECES", (2 * MIB,))
     registry, one = the_lab.registries["open"], content(16 * MIB)
-    with (
-        nginx(tmp_path, registry, "client_max_body_size 0;") as port,
-        Cutting(port, 5 * MIB, for_ever=True) as link,
-    ):
+    with nginx(tmp_path, registry, "client_max_body_size 0;") as port, Cutting(port, 5 * MIB, for_ever=True) as link:
         to = target(registry, host=link.host)
         assert send(one, to, retries=2) is LayerState.SENT
         assert link.cuts >= 3

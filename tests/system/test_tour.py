@@ -188,12 +188,7 @@ def test_no_place_for_temporary_files(machine: Machine) -> None:
         "from pushsafe.cli.main import main; sys.exit(main(['try']))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script],
-        env=machine.environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+        [sys.executable, "-c", script], env=machine.environment, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 2
     assert done.stderr.startswith("error: the tour has no place here: ")

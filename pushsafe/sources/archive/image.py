@@ -43,9 +43,7 @@ class LayoutImage:
         self._package = package_of(layout, root)
         part_of = entry.digest if layout.manifest(root, INDEX).is_index and root.digest != entry.digest else ""
         self._upcoming = _upcoming(layout, root)._replace(
-            attestations=_left(layout, entry, self._package),
-            part_of=part_of,
-            untagged=_untagged(layout, self._package),
+            attestations=_left(layout, entry, self._package), part_of=part_of, untagged=_untagged(layout, self._package)
         )
 
     @property

@@ -104,10 +104,7 @@ def _indexed(descriptor: int, size: int, file: str) -> dict[str, tarfile.TarInfo
     members: dict[str, tarfile.TarInfo] = {}
     end = -1
     try:
-        with (
-            open(descriptor, "rb", closefd=False) as raw,
-            tarfile.open(fileobj=raw, mode="r:", tarinfo=_Header) as tar,
-        ):
+        with open(descriptor, "rb", closefd=False) as raw, tarfile.open(fileobj=raw, mode="r:", tarinfo=_Header) as tar:
             # The last member's padding may be missing, which `tarfile` takes for damage.
             while end <= size and (member := tar.next()) is not None:
                 tar.members.clear()  # type: ignore[attr-defined]  # a second copy of all

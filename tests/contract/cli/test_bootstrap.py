@@ -71,10 +71,7 @@ def test_many_threads_ask_once(with_engine: bool, tmp_path: Path) -> None:
 
 
 def test_a_run_without_an_engine_asks_it_for_nothing_else(tmp_path: Path) -> None:
-    with (
-        FakeEngine() as engine,
-        gateways(at(engine.host), environ(tmp_path), lambda: None, False) as outside,
-    ):
+    with FakeEngine() as engine, gateways(at(engine.host), environ(tmp_path), lambda: None, False) as outside:
         with pytest.raises(EngineUnreachable, match="no engine is asked, as the image is sent from here"):
             outside.engine()
         assert engine.requests == []

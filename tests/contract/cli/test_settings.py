@@ -833,9 +833,7 @@ def test_the_pages_examples_work(place: Place) -> None:
     (line,) = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
     place.write("project", toml)
     wanted = Settings(
-        timeout=900,
-        moving_tags=(*TagPolicy().moving, "[0-9]", "[0-9].[0-9]"),
-        immutable_tags=("v*", "*-release"),
+        timeout=900, moving_tags=(*TagPolicy().moving, "[0-9]", "[0-9].[0-9]"), immutable_tags=("v*", "*-release")
     )
     assert place.load() == wanted
     environ = dict(re.findall(r"(PUSHSAFE_\w+)=(\S*)", line))

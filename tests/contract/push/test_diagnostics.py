@@ -136,10 +136,7 @@ SAYS: list[tuple[World, ExitCode, dict[str, str]]] = [
     ),
     (asked(*GOOD, engine=Engine(images={})), ExitCode.LINT, {"image": "failed the engine has no such image; PS201 *"}),
     (
-        asked(
-            *GOOD,
-            engine=Engine(store=CONTAINERD, images={REF: LocalImage(sha("a"), (AMD64,), (ARM64,))}),
-        ),
+        asked(*GOOD, engine=Engine(store=CONTAINERD, images={REF: LocalImage(sha("a"), (AMD64,), (ARM64,))})),
         ExitCode.LINT,
         {
             "engine": "ok * containerd image store",
@@ -343,13 +340,7 @@ SAYS: list[tuple[World, ExitCode, dict[str, str]]] = [
     ),
     # what is asked only to compare
     (
-        asked(
-            PING,
-            OPAQUE,
-            REFUSED._replace(status=403),
-            as_nobody(OPAQUE),
-            as_nobody(REFUSED),
-        ),
+        asked(PING, OPAQUE, REFUSED._replace(status=403), as_nobody(OPAQUE), as_nobody(REFUSED)),
         ExitCode.INSUFFICIENT_PERMISSION,
         {
             "push probe": "failed 403; *",
@@ -368,10 +359,7 @@ SAYS: list[tuple[World, ExitCode, dict[str, str]]] = [
             Evidence(Stage.LOGIN, "GET /v2/ with nobody's token", 401, sent=False),
         ),
         ExitCode.INSUFFICIENT_PERMISSION,
-        {
-            "login": "ok what docker login asks: 200; *",
-            "login as nobody": "compared what docker login asks: 401; *",
-        },
+        {"login": "ok what docker login asks: 200; *", "login as nobody": "compared what docker login asks: 401; *"},
     ),
     (
         asked(PING, OPAQUE, REFUSED, as_nobody(OPAQUE), Evidence(Stage.LOGIN, "no", 401, sent=True)),
@@ -391,11 +379,7 @@ SAYS: list[tuple[World, ExitCode, dict[str, str]]] = [
     # unclear, whatever was asked
     (asked(PING, OPAQUE, REFUSED, as_nobody(OPAQUE)), ExitCode.UNCLEAR, {"push probe": "failed 401; *"}),
     # what the tag names now
-    (
-        asked(*GOOD, manifest=ManifestInfo(sha("a"), DOCKER_MANIFEST)),
-        ExitCode.OK,
-        {"tag now": f"ok {sha('a')}"},
-    ),
+    (asked(*GOOD, manifest=ManifestInfo(sha("a"), DOCKER_MANIFEST)), ExitCode.OK, {"tag now": f"ok {sha('a')}"}),
     (
         asked(*GOOD, manifest=ManifestInfo(sha("b"), OCI_INDEX, (AMD64, ARM64))),
         ExitCode.LINT,
@@ -406,11 +390,7 @@ SAYS: list[tuple[World, ExitCode, dict[str, str]]] = [
         ExitCode.OK,
         {"tag now": "unknown the registry answers 500 oops"},
     ),
-    (
-        asked(*GOOD, manifest=RegistryUnreachable("it went away")),
-        ExitCode.OK,
-        {"tag now": "unknown it went away"},
-    ),
+    (asked(*GOOD, manifest=RegistryUnreachable("it went away")), ExitCode.OK, {"tag now": "unknown it went away"}),
 ]
 
 

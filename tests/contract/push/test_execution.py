@@ -26,18 +26,7 @@ from pushsafe.model.report import ErrorKind, Report
 from pushsafe.model.verdicts import Denial, DenialReason, FailureKind
 from pushsafe.oci.manifest import ManifestInfo
 from pushsafe.report.exit_codes import ExitCode, exit_code
-from tests.fakes.gateways import (
-    DIGEST,
-    Credentials,
-    Engine,
-    Observed,
-    Registry,
-    World,
-    accepted,
-    kinds,
-    pushes,
-    single,
-)
+from tests.fakes.gateways import DIGEST, Credentials, Engine, Observed, Registry, World, accepted, kinds, pushes, single
 from tests.values import AMD64, nobody, said, sha
 
 API = "registry.test/team/app"
@@ -153,16 +142,8 @@ A, B = "a" * 12, "b" * 12
             single((sha("a"), 10), (sha("b"), 20), (sha("c"), 40)),
             Layers(sent=2, bytes_sent=30),
         ),
-        (
-            Layers(sent=2, bytes_sent=5, unsized=(A,)),
-            single((sha("a"), 10)),
-            Layers(sent=2, bytes_sent=15),
-        ),
-        (
-            Layers(sent=2, unsized=(A, B)),
-            single((sha("a"), 10)),
-            Layers(sent=2, bytes_sent=10, unsized=(B,)),
-        ),
+        (Layers(sent=2, bytes_sent=5, unsized=(A,)), single((sha("a"), 10)), Layers(sent=2, bytes_sent=15)),
+        (Layers(sent=2, unsized=(A, B)), single((sha("a"), 10)), Layers(sent=2, bytes_sent=10, unsized=(B,))),
         (Layers(sent=1, unsized=(A,)), NOT_FOUND, Layers(sent=1, unsized=(A,))),
     ],
     ids=["all", "added-to-the-others", "one-unknown", "not-verified"],

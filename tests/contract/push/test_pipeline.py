@@ -175,10 +175,7 @@ def test_any_error_finding_keeps_everything_from_being_pushed(world: World, good
 
 
 def test_an_allowed_finding_is_shown_and_pushed_all_the_same() -> None:
-    world = World(
-        credentials=Credentials({"registry.test": nobody()}),
-        engine=Engine(push_answers={ONE: accepted()}),
-    )
+    world = World(credentials=Credentials({"registry.test": nobody()}), engine=Engine(push_answers={ONE: accepted()}))
     report = world.run(ONE, allowed=("PS301",))
     assert [(finding.code, finding.allowed) for finding in report.findings] == [("PS301", True)]
     assert pushes(world) == [ONE]

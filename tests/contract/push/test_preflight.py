@@ -200,12 +200,7 @@ def test_a_refusal_and_its_evidence_are_told() -> None:
     assert "may not push to team/app" in check.detail
     outcome = report.results[0].outcome
     assert isinstance(outcome, Denied)
-    assert [item.stage for item in outcome.denial.evidence] == [
-        Stage.CREDENTIAL,
-        Stage.PING,
-        Stage.TOKEN,
-        Stage.PROBE,
-    ]
+    assert [item.stage for item in outcome.denial.evidence] == [Stage.CREDENTIAL, Stage.PING, Stage.TOKEN, Stage.PROBE]
     assert outcome.denial.next == ("docker login registry.test -u ACCOUNT",)
 
 
@@ -371,17 +366,12 @@ def test_an_immutable_tag_is_pushed_again_only_as_it_is(now: ManifestInfo, kind:
 
 
 @pytest.mark.parametrize(
-    ("store", "kind", "code"),
-    [
-        (CLASSIC, "Denied", ExitCode.NO_AUTHENTICATION),
-        (CONTAINERD, "Pushed", ExitCode.OK),
-    ],
+    ("store", "kind", "code"), [(CLASSIC, "Denied", ExitCode.NO_AUTHENTICATION), (CONTAINERD, "Pushed", ExitCode.OK)]
 )
 def test_an_open_registry_that_wants_a_login_for_an_upload(store: EngineKind, kind: str, code: ExitCode) -> None:
     half_open = answers(ping(200), probe(401, sent=False), token(200), probe(202))
     world = World(
-        Engine(store),
-        Registry(preflights={API: (half_open,)}, pings={"registry.test": RegistryPing(Access.OPEN)}),
+        Engine(store), Registry(preflights={API: (half_open,)}, pings={"registry.test": RegistryPing(Access.OPEN)})
     )
     report = preflight(world, ONE)
     assert (kinds(report), exit_code(report)) == ([kind], code)
@@ -407,11 +397,7 @@ def test_a_token_for_the_registry_itself_is_no_login_for_the_engine_to_try() -> 
 
 @pytest.mark.parametrize(
     ("asks", "asked"),
-    [
-        (Asks.NOTHING, set()),
-        (Asks.LOGIN, {"ping"}),
-        (Asks.PREFLIGHT, {"ping", "investigate", "manifest", "tidy"}),
-    ],
+    [(Asks.NOTHING, set()), (Asks.LOGIN, {"ping"}), (Asks.PREFLIGHT, {"ping", "investigate", "manifest", "tidy"})],
 )
 def test_lint_asks_what_it_may_and_pushes_nothing(asks: Asks, asked: set[str]) -> None:
     world = World()

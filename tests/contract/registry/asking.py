@@ -7,12 +7,7 @@ from pushsafe.model.evidence import Preflight
 from pushsafe.oci.reference import Reference
 from pushsafe.registry.client import Registry
 from pushsafe.registry.http.transport import Transport
-from tests.fakes.registry import (
-    FakeRegistry,
-    Request,
-    basic_header,
-    jwt,
-)
+from tests.fakes.registry import FakeRegistry, Request, basic_header, jwt
 
 NAME = "acme/app"
 PASSWORD = "hunter2!"

@@ -51,10 +51,7 @@ WAYS = {
     "gzip, its old name": answer(TYPE, "Content-Encoding: x-gzip", f"Content-Length: {len(GZIP)}", body=GZIP),
     "gzip in chunks": answer(TYPE, "Content-Encoding: gzip", CHUNKED, body=chunked(GZIP)),
     "gzip in two members": answer(
-        TYPE,
-        "Content-Encoding: gzip",
-        "Connection: close",
-        body=gzip.compress(BODY[:9]) + gzip.compress(BODY[9:]),
+        TYPE, "Content-Encoding: gzip", "Connection: close", body=gzip.compress(BODY[:9]) + gzip.compress(BODY[9:])
     ),
     "deflate": answer(TYPE, "Content-Encoding: deflate", "Connection: close", body=zlib.compress(BODY)),
     "deflate without a head": answer(TYPE, "Content-Encoding: deflate", "Connection: close", body=RAW_DEFLATE),

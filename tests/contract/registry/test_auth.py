@@ -16,12 +16,7 @@ import pytest
 from pushsafe.model.credentials import Credential, CredentialKind, CredentialSource, Secret, SourceKind
 from pushsafe.model.errors import RegistryAstray, RegistryUnreachable
 from pushsafe.model.retry_policy import NO_RETRIES, RetryPolicy
-from pushsafe.registry.auth import (
-    TOKEN_LIMIT,
-    Token,
-    fetch_token,
-    granted_actions,
-)
+from pushsafe.registry.auth import TOKEN_LIMIT, Token, fetch_token, granted_actions
 from pushsafe.registry.http.destinations import Lead
 from pushsafe.registry.http.transport import Endpoint, Response, Transport
 from pushsafe.registry.responses import Challenge, parse_challenge, read_error

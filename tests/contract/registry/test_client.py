@@ -123,10 +123,7 @@ LOOKS = {
     "index of attestations and more": Look(
         WITH_ATTESTATION,
         ManifestInfo(
-            WITH_ATTESTATION.digest,
-            OCI_INDEX,
-            (Platform("linux", "arm", "v7"),),
-            (ONE.digest, TWO.digest, BOTH.digest),
+            WITH_ATTESTATION.digest, OCI_INDEX, (Platform("linux", "arm", "v7"),), (ONE.digest, TWO.digest, BOTH.digest)
         ),
         "HEAD GET",
     ),
@@ -431,11 +428,7 @@ AUTHORIZED: dict[str, tuple[Sequence[Rule], Credential, str]] = {
         somebody(CredentialKind.IDENTITY_TOKEN, "identity", ""),
         f"Bearer {OPAQUE}",
     ),
-    "open but for this": (
-        [ping(), *guarded(wants_basic(), STORE)],
-        somebody(),
-        basic_header("ada", PASSWORD),
-    ),
+    "open but for this": ([ping(), *guarded(wants_basic(), STORE)], somebody(), basic_header("ada", PASSWORD)),
     "open but for this, with a token": (
         [ping(), *guarded(wants_bearer(), STORE), *token_server(OPAQUE)],
         somebody(),

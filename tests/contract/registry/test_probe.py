@@ -16,17 +16,7 @@ from pushsafe.model.evidence import WRONG_ADDRESS, Stage
 from pushsafe.oci.reference import Reference
 from pushsafe.registry.client import Registry
 from pushsafe.registry.http.transport import Transport
-from tests.contract.registry.asking import (
-    NAME,
-    NOBODY,
-    OPAQUE,
-    PASSWORD,
-    PULL_PUSH,
-    at,
-    investigate,
-    new,
-    somebody,
-)
+from tests.contract.registry.asking import NAME, NOBODY, OPAQUE, PASSWORD, PULL_PUSH, at, investigate, new, somebody
 from tests.contract.registry.conftest import Names
 from tests.fakes.registry import (
     BASE,
@@ -163,11 +153,7 @@ CASES = {
     "half open, wrong password": Case(
         half_open_registry(),
         somebody(secret="wrong"),
-        [
-            pinged(200),
-            (Stage.PROBE, 401, "UNAUTHORIZED", False, None),
-            (Stage.PROBE, 401, "UNAUTHORIZED", True, None),
-        ],
+        [pinged(200), (Stage.PROBE, 401, "UNAUTHORIZED", False, None), (Stage.PROBE, 401, "UNAUTHORIZED", True, None)],
     ),
     "half open with tokens": Case(
         [ping(), *guarded(wants_bearer(), uploads()), *token_server(jwt(NAME, *PULL_PUSH))],

@@ -88,11 +88,7 @@ SEQUENCES: dict[str, tuple[Sequence[Rule], Credential, list[str]]] = {
         somebody(),
         ["base", "base as ada", "start as ada"],
     ),
-    "half open": (
-        half_open_registry(),
-        somebody(),
-        ["base", "start", "base as ada", "start as ada", "cancel as ada"],
-    ),
+    "half open": (half_open_registry(), somebody(), ["base", "start", "base as ada", "start as ada", "cancel as ada"]),
     "JWT": (bearer_registry(), somebody(), ["base", "token as ada", "start as ada", "cancel as ada"]),
     "JWT without push": (
         bearer_registry(upload=DENIED, token=jwt(NAME, "pull")),
@@ -178,10 +174,7 @@ def test_no_registry_is_asked_more_than_six_times(quirk: Quirk, meets: Meets) ->
 
 @pytest.mark.parametrize(
     "rules",
-    [
-        [*strict({ADAS: DENIED, THEIRS: DENIED}), gives(OURS)],
-        [*strict({}, {ADAS: OK, THEIRS: OK}), gives(OURS)],
-    ],
+    [[*strict({ADAS: DENIED, THEIRS: DENIED}), gives(OURS)], [*strict({}, {ADAS: OK, THEIRS: OK}), gives(OURS)]],
     ids=["403", "401"],
 )
 def test_nobodys_questions_name_nobody(rules: Sequence[Rule]) -> None:

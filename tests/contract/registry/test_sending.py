@@ -296,12 +296,7 @@ def test_a_redirected_blob_goes_to_where_it_leads(status: int) -> None:
     with FakeRegistry(uploading(moved, on("PUT", "/moved", to(f"/end?s=2&digest={BLOB.digest}", status)))) as registry:
         registry.rules += [on("PUT", "/end", Answer(201))]
         assert send(registry) is LayerState.SENT
-        assert requests_of(registry) == [
-            START,
-            WHOLE,
-            "PUT /moved?1 digest of 100000",
-            "PUT /end?2 digest of 100000",
-        ]
+        assert requests_of(registry) == [START, WHOLE, "PUT /moved?1 digest of 100000", "PUT /end?2 digest of 100000"]
         assert [one.body for one in registry.find("PUT", ".*")] == [DATA] * 3
 
 
@@ -491,10 +486,7 @@ RESUMED: dict[str, tuple[Answer, list[str]]] = {
         Answer(204).having(Range="0-29999"),
         ["PATCH /u?0 30000-69999 of 40000", *PATCHES[1:]],
     ),
-    "a part that ends within a part": (
-        has(95_001),
-        ["PATCH /u?1 95001-99999 of 4999", "PUT /u?2 digest of 0"],
-    ),
+    "a part that ends within a part": (has(95_001), ["PATCH /u?1 95001-99999 of 4999", "PUT /u?2 digest of 0"]),
     "everything": (has(100_000), ["PUT /u?1 digest of 0"]),
     "nothing": (has(1), [*ANEW, "PUT /u?4 digest of 0"]),
     "more than there is": (has(100_001), [*ANEW, "PUT /u?4 digest of 0"]),

@@ -10,16 +10,7 @@ import pytest
 from pushsafe.model.credentials import Credential
 from pushsafe.model.errors import RegistryFailed
 from pushsafe.registry.client import Registry
-from tests.contract.registry.asking import (
-    NAME,
-    NOBODY,
-    OURS,
-    PULL_PUSH,
-    at,
-    new,
-    questions,
-    somebody,
-)
+from tests.contract.registry.asking import NAME, NOBODY, OURS, PULL_PUSH, at, new, questions, somebody
 from tests.fakes.registry import (
     UNAUTHORIZED,
     Answer,

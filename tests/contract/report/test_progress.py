@@ -573,10 +573,7 @@ def test_a_run_that_refuses_makes_none_and_its_warnings_are_told(capsys: pytest.
     for event in EVENTS:
         tell(lazy, event)
     lazy.close()
-    assert capsys.readouterr().err.splitlines() == [
-        "warning PS301 not-logged-in: not logged in",
-        "  fix: docker login",
-    ]
+    assert capsys.readouterr().err.splitlines() == ["warning PS301 not-logged-in: not logged in", "  fix: docker login"]
 
 
 def test_silence(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,12 +18,7 @@ from tests.contract.secrets.cases import FORBIDDEN, SAYS, SCENARIOS, Scenario
 from tests.fakes.registry import FakeRegistry
 from tests.program import ROOT, Program
 
-FORMS: dict[str, tuple[str, ...]] = {
-    "human": (),
-    "json": ("--format", "json"),
-    "quiet": ("--quiet",),
-    "docker -D": (),
-}
+FORMS: dict[str, tuple[str, ...]] = {"human": (), "json": ("--format", "json"), "quiet": ("--quiet",), "docker -D": ()}
 WRITES = {"verified": {"cwd/digests"}, "a bug": {".local/state/docker-pushsafe/bug-"}}
 """The beginnings of the names of files that a run writes; all others write none."""
 

@@ -386,12 +386,7 @@ FOUND: dict[str, tuple[list[Setting], Source, Image, bool]] = {
         False,
     ),
     "a name without a registry": ([with_local("my-api:1")], source("my-api:1"), ONE, True),
-    "one of Docker Hub": (
-        [with_remote("docker.io/library/my-api:1")],
-        source("my-api:1", Place.REGISTRY),
-        ONE,
-        False,
-    ),
+    "one of Docker Hub": ([with_remote("docker.io/library/my-api:1")], source("my-api:1", Place.REGISTRY), ONE, False),
 }
 
 
@@ -857,11 +852,7 @@ WRONG: dict[str, tuple[dict[str, Any], ExitCode, str]] = {
         ExitCode.FAILED,
         f"could not be read from {OTHER}",
     ),
-    "the source is away": (
-        {"reading": {f"{OTHER}@{TWO.content.digest}": AWAY}},
-        ExitCode.UNREACHABLE,
-        AWAY.message,
-    ),
+    "the source is away": ({"reading": {f"{OTHER}@{TWO.content.digest}": AWAY}}, ExitCode.UNREACHABLE, AWAY.message),
 }
 
 

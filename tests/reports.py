@@ -25,7 +25,7 @@ from pushsafe.model.verdicts import Denial, DenialKind, DenialReason, Failure, F
 from pushsafe.oci.manifest import ManifestInfo
 from pushsafe.oci.platform import Platform
 from pushsafe.oci.reference import Reference
-from pushsafe.push.results import out_of_time
+from pushsafe.push.results import OVER_TIME
 from pushsafe.rules.ps301_not_logged_in import RULE as PS301
 from tests.values import logged_in, nobody
 
@@ -207,7 +207,7 @@ REPORTS: dict[str, Report] = {
     "out-of-time": report(
         ("1", NotPushed("cut off while it was being pushed; the registry may hold it", begun=True), UNASKED),
         ("2", NotPushed("the time for the whole run was over"), UNASKED),
-    )._replace(errors=(out_of_time(),)),
+    )._replace(errors=(OVER_TIME,)),
     "dry-run": _planned(_PLAN),
     "dry-run-of-moving-tags": _planned(
         PushPlan(last=(Lane(HOST, (Batch(reference("latest"), (reference("edge"),)),)),))

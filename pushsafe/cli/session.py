@@ -17,7 +17,7 @@ from pushsafe.model.facts import Facts
 from pushsafe.model.report import Report
 from pushsafe.model.request import Archive, DockerFlags, PushRequest
 from pushsafe.oci.reference import Reference
-from pushsafe.push.results import OUT_OF_TIME, never_begun, out_of_time, report_of
+from pushsafe.push.results import OUT_OF_TIME, OVER_TIME, never_begun, report_of
 from pushsafe.report.output import Output, display, show
 from pushsafe.runtime import signals, streams
 from pushsafe.runtime.signals import TimedOut, deadline, silence
@@ -120,7 +120,7 @@ def _run(session: Session, request: Request, output: Output, timeout: float | No
     except PushsafeError as error:
         done.append(_nothing_done(listed, "the run ended before it")._replace(errors=errors_of(error)))
     except TimedOut:
-        done.append(_nothing_done(listed, OUT_OF_TIME)._replace(errors=(out_of_time(),)))
+        done.append(_nothing_done(listed, OUT_OF_TIME)._replace(errors=(OVER_TIME,)))
     except KeyboardInterrupt:
         done.append(_nothing_done(listed, "interrupted")._replace(interrupted=True))
     return done[0]  # a report that was complete before an interruption counts

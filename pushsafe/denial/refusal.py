@@ -56,13 +56,11 @@ class Refusal(NamedTuple):
 
     def accepted(self, stage: Stage, *, sent: bool | None = None) -> bool:
         """Whether the last answer of a stage is a success."""
-        item = self.of(stage, sent=sent)
-        return item is not None and item.accepted
+        return (item := self.of(stage, sent=sent)) is not None and item.accepted
 
     def refused(self, stage: Stage, *, sent: bool | None = None) -> bool:
         """Whether the last answer of a stage is a refusal."""
-        item = self.of(stage, sent=sent)
-        return item is not None and item.refused
+        return (item := self.of(stage, sent=sent)) is not None and item.refused
 
 
 def beforehand(fact: Facts, now: float) -> Refusal:

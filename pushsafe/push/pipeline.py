@@ -18,7 +18,7 @@ from pushsafe.model.report import ErrorKind, Report, RepositoryCheck, RunError, 
 from pushsafe.model.request import Archive, Asks, PushRequest
 from pushsafe.model.verdicts import Finding, Severity
 from pushsafe.push.ports import Gateways, Observer, Refused
-from pushsafe.push.results import OUT_OF_TIME, UNPUSHED, error_of, out_of_time, outcome_of, report_of
+from pushsafe.push.results import OUT_OF_TIME, OVER_TIME, UNPUSHED, error_of, outcome_of, report_of
 from pushsafe.rules import Needs, lint, refused
 from pushsafe.runtime.phase_timer import PhaseTimer
 from pushsafe.runtime.signals import TimedOut
@@ -29,12 +29,14 @@ if TYPE_CHECKING:
 
 def run(request: PushRequest, gateways: Gateways, observer: Observer, source_of: MakesSource) -> Report:
     """Push what was requested, unless a rule forbids it, and report the result of each reference."""
-    started = time.monotonic()
+    started, origin = time.monotonic(), request.origin
+    # what is known of the image before its source is asked
+    image = Upcoming((), place=origin.given if isinstance(origin, Archive) else "") if origin else None
     facts = tuple(
         Facts(
             reference,
             gateways.configured(),
-            image=_upcoming(request),
+            image=image,
             platforms=request.platforms,
             now=gateways.now(),
             policy=request.policy,
@@ -108,7 +110,9 @@ class Execution:
                 if self._request.pushes:
                     self._push(facts, planned)
                 else:
-                    self._results = {str(fact.reference): _ready(fact) for fact in facts}
+                    self._results = {
+                        str(fact.reference): TagResult(fact.reference, Ready(), UNPUSHED) for fact in facts
+                    }
                     self._plan = planned if self._request.planned else None
         except (EngineUnreachable, EngineFailed, UsageError) as error:
             ended = error_of(error)
@@ -117,7 +121,7 @@ class Execution:
             ended_by = error.outcome
             self._results = {str(fact.reference): TagResult(fact.reference, ended_by, UNPUSHED) for fact in facts}
         except TimedOut:
-            errors, why_not = (out_of_time(),), OUT_OF_TIME
+            errors, why_not = (OVER_TIME,), OUT_OF_TIME
         except KeyboardInterrupt:
             interrupted, why_not = True, "interrupted"
         finally:
@@ -152,14 +156,3 @@ class Execution:
         recorder = Recorder(self._observer, self._timer, self._request.retries)
         self._results = recorder.results
         self._source.carry_out(facts, planned, recorder)
-
-
-def _upcoming(request: PushRequest) -> Upcoming | None:
-    """What is known of the image before its source is asked; `None` if it is the engine's."""
-    if request.origin is None:
-        return None
-    return Upcoming((), place=request.origin.given if isinstance(request.origin, Archive) else "")
-
-
-def _ready(fact: Facts) -> TagResult:
-    return TagResult(fact.reference, Ready(), UNPUSHED)

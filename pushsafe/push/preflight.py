@@ -47,10 +47,9 @@ def investigate(gateways: Gateways, reference: Reference, credential: Credential
 def check_of(fact: Facts, verdict: Denial | Failure | None) -> RepositoryCheck:
     """The report of a repository's preflight; `verdict` is what it predicts."""
     name, preflight = fact.reference.name, fact.preflight or Preflight()
-    if isinstance(verdict, Denial):
-        return RepositoryCheck(name, PreflightVerdict.REFUSED, verdict.summary, preflight.evidence)
     if verdict is not None:
-        return RepositoryCheck(name, PreflightVerdict.REFUSED, verdict.message, preflight.evidence)
+        said = verdict.summary if isinstance(verdict, Denial) else verdict.message
+        return RepositoryCheck(name, PreflightVerdict.REFUSED, said, preflight.evidence)
     refusal = beforehand(fact, fact.now)
     if preflight.problem or refusal.probe is None or not refusal.probe.accepted:
         detail = preflight.problem or f"its answers do not say ({refusal.evidence[-1]})"

@@ -15,11 +15,8 @@ from pushsafe.model.verdicts import Denial, Failure, Finding
 OUT_OF_TIME = "the time for the whole run was over"
 UNPUSHED = NotChecked("nothing was pushed")
 _MORE_TIME = "a longer --timeout, or none"
-
-
-def out_of_time() -> RunError:
-    """The error of a run that was over time."""
-    return RunError(ErrorKind.UNREACHABLE, OUT_OF_TIME, _MORE_TIME)
+OVER_TIME = RunError(ErrorKind.UNREACHABLE, OUT_OF_TIME, _MORE_TIME)
+"""The error of a run that was over time."""
 
 
 def never_begun(waited_for: str) -> OutOfTime:
@@ -29,11 +26,8 @@ def never_begun(waited_for: str) -> OutOfTime:
 
 def error_of(error: PushsafeError) -> RunError:
     """An exception as the error of a run."""
-    if isinstance(error, UsageError):
-        kind = ErrorKind.USAGE
-    else:
-        kind = ErrorKind.ENGINE if isinstance(error, EngineFailed) else ErrorKind.UNREACHABLE
-    return RunError(kind, error.message, error.hint)
+    kinds = ((UsageError, ErrorKind.USAGE), (EngineFailed, ErrorKind.ENGINE), (PushsafeError, ErrorKind.UNREACHABLE))
+    return RunError(next(kind for of, kind in kinds if isinstance(error, of)), error.message, error.hint)
 
 
 def outcome_of(verdict: Denial | Failure, stage: Stage = Stage.PUSH) -> Denied | Failed:

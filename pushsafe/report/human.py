@@ -126,18 +126,14 @@ def _results(report: Report, ink: Ink, evidence: bool) -> Iterator[Iterable[str]
                 shown.add(result.outcome.digest)
                 yield _pushed(result, result.outcome, name, ink, brief=again)
             case Denied(denial):
-                first = told.setdefault((denial.summary, denial.next), result.reference)
                 reason = f" ({denial.reason.value})" if denial.reason.value != denial.kind.value else ""
                 what = f"denied: {denial.kind.value}{reason}"
                 why = (denial.summary, denial.evidence if evidence else (), denial.next)
-                same = "" if first is result.reference else str(first)
-                yield _refused(name, what, *why, same, result.outcome.seen, ink)
+                yield _refused(result.reference, what, *why, result.outcome.seen, told, ink)
             case Failed(failure):
-                first = told.setdefault((failure.message, failure.next), result.reference)
                 others = tuple(item for item in failure.evidence if evidence and item.message != failure.message)
                 why = (failure.message, others, failure.next)
-                same = "" if first is result.reference else str(first)
-                yield _refused(name, f"failed: {failure.kind.value}", *why, same, result.outcome.seen, ink)
+                yield _refused(result.reference, f"failed: {failure.kind.value}", *why, result.outcome.seen, told, ink)
             case NotPushed(why_not):
                 yield (f"{ink('-', YELLOW, BOLD)} {name} not pushed: {why_not}",)
             case Ready() if report.plan is None:  # which shows every tag
@@ -145,35 +141,33 @@ def _results(report: Report, ink: Ink, evidence: bool) -> Iterator[Iterable[str]
 
 
 def _refused(
-    name: str,
+    reference: Reference,
     what: str,
     why: str,
     evidence: Iterable[Evidence],
-    commands: Iterable[str],
-    same: str,
+    commands: tuple[str, ...],
     seen: str,
+    told: dict[tuple[str, tuple[str, ...]], Reference],
     ink: Ink,
 ) -> Iterator[str]:
-    yield f"{ink('✗', RED, BOLD)} {name} {ink(what, RED)}"
-    yield f"  for the same reason as {same}" if same else f"  {why}"
+    first = told.setdefault((why, commands), reference)
+    yield f"{ink('✗', RED, BOLD)} {ink(str(reference), BOLD)} {ink(what, RED)}"
+    yield f"  {why}" if first is reference else f"  for the same reason as {first}"
     if seen:
         yield ink(f"  {seen}", YELLOW)
-    if same:
+    if first is not reference:
         return
     yield from _evidence(evidence, ink)
     yield from _next(commands, ink)
 
 
 def _ready(name: str, verdict: PreflightVerdict | None, before: TagState | None, ink: Ink) -> str:
-    match verdict:
-        case PreflightVerdict.ACCEPTED:
-            return f"{ink('✓', GREEN, BOLD)} {name} {ink('may be pushed', GREEN)}{_now(before)}"
-        case None:
-            said = "no problems found on this machine"
-            return f"{ink('✓', GREEN, BOLD)} {name} {ink(said, GREEN)}{_now(before)}"
-        case _:
-            said = "no problems found, but not everything could be checked"
-            return f"{ink('?', YELLOW, BOLD)} {name} {ink(said, YELLOW)}{_now(before)}"
+    mark, color, said = "✓", GREEN, "may be pushed"
+    if verdict is None:
+        said = "no problems found on this machine"
+    elif verdict is not PreflightVerdict.ACCEPTED:
+        mark, color, said = "?", YELLOW, "no problems found, but not everything could be checked"
+    return f"{ink(mark, color, BOLD)} {name} {ink(said, color)}{_now(before)}"
 
 
 def _now(state: TagState | None) -> str:
@@ -350,15 +344,9 @@ def _verdict(report: Report, found: Summary, ink: Ink) -> str:
 
 def _begun(outcome: Outcome) -> bool:
     """Whether something may have been pushed all the same."""
-    match outcome:
-        case NotPushed():
-            return outcome.begun
-        case Denied():
-            return outcome.begun
-        case Failed(failure):
-            return outcome.begun or failure.kind in (FailureKind.REDUCED, FailureKind.NETWORK)
-        case _:
-            return False
+    if isinstance(outcome, Failed) and outcome.failure.kind in (FailureKind.REDUCED, FailureKind.NETWORK):
+        return True
+    return isinstance(outcome, NotPushed | Denied | Failed) and outcome.begun
 
 
 def _lost(report: Report) -> str:

@@ -14,7 +14,7 @@ from pushsafe.model.facts import Facts
 from pushsafe.model.report import RunError
 from pushsafe.model.request import Asks
 from pushsafe.oci.reference import BadReference, Reference, parse
-from pushsafe.push.results import error_of, out_of_time, report_of
+from pushsafe.push.results import OVER_TIME, error_of, report_of
 from pushsafe.report import FORMATS
 from pushsafe.report.exit_codes import exit_code
 from pushsafe.report.output import colored, end, show_errors
@@ -59,7 +59,7 @@ def diagnose(session: Session, common: options.Common, /, reference: str, platfo
     except PushsafeError as error:
         return _ended(read, error_of(error), format_)
     except TimedOut:
-        return _ended(read, out_of_time(), format_)
+        return _ended(read, OVER_TIME, format_)
     return end(exit_code(found.report), _show(found, format_))
 
 

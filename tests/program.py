@@ -17,6 +17,8 @@ from pushsafe.cli.main import main
 
 ROOT = Path(__file__).parents[1]
 CLOSED = "127.0.0.1:9"  # the discard service, which nobody runs: a registry that cannot be asked
+NO_DOCKER = {"DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND": "/nowhere/docker"}
+"""The docker that is asked for buildx: this machine's, with whatever plugins it has, is not."""
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 Done = subprocess.CompletedProcess[str]
@@ -45,7 +47,7 @@ class Program:
         stdout, stderr = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
         with (
             contextlib.chdir(cwd or self.home),
-            mock.patch.dict(os.environ, {**self.environ, **environ}, clear=True),
+            mock.patch.dict(os.environ, {**self.environ, **NO_DOCKER, **environ}, clear=True),
             mock.patch("sys.stdin", io.TextIOWrapper(io.BytesIO(given), "utf-8")),
             contextlib.redirect_stdout(stdout),
             contextlib.redirect_stderr(stderr),

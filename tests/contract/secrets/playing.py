@@ -16,7 +16,7 @@ from typing import Any
 from pushsafe.runtime import redact
 from tests.contract.secrets.cases import FORBIDDEN, SAYS, SCENARIOS, Scenario
 from tests.fakes.registry import FakeRegistry
-from tests.program import ROOT, Program
+from tests.program import NO_DOCKER, ROOT, Program
 
 FORMS: dict[str, tuple[str, ...]] = {"human": (), "json": ("--format", "json"), "quiet": ("--quiet",), "docker -D": ()}
 WRITES = {"verified": {"cwd/digests"}, "a bug": {".local/state/docker-pushsafe/bug-"}}
@@ -55,6 +55,7 @@ class Stage:
             "PYTHONDONTWRITEBYTECODE": "1",
             "LANG": "C.UTF-8",
             "TERM": "xterm",
+            **NO_DOCKER,
             **scenario.environ,
         }
         for file, text in scenario.files.items():

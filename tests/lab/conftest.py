@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import zlib
 from collections import defaultdict
@@ -62,8 +63,10 @@ def installed_plugin(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -
     base = tmp_path_factory.getbasetemp()
     home = (base if worker_id == "master" else base.parent) / "installed"
     with locked(home.with_suffix(".lock")):
-        if not home.exists():
+        if not (home / "done").exists():
+            shutil.rmtree(home, ignore_errors=True)  # another worker's, which failed
             _install(home)
+            (home / "done").touch()
     return (home / ".docker" / "cli-plugins" / "docker-pushsafe").resolve(strict=True)
 
 

@@ -247,6 +247,6 @@ def test_a_layer_fails_for_every_tag(
         assert isinstance(second, NotPushed)
         assert second.why == "the same image could not be sent there under '1': error parsing HTTP 404 response"
         assert report.results[1].verification == UNPUSHED
-        assert f"manifest {ONE}" in world.registry.asked[:3], "before the push"
+        assert world.registry.asked.count(f"manifest {ONE}") == 1, "only before the push"
         assert world.registry.asked.count(f"manifest {ONE}") == 1, "no manifest was put, so nobody looks for one"
         assert exit_code(report) is ExitCode.FAILED

@@ -14,10 +14,11 @@ from types import MappingProxyType
 from unittest import mock
 
 from pushsafe.cli.main import main
+from pushsafe.model.request import CLI_VARIABLE
 
 ROOT = Path(__file__).parents[1]
 CLOSED = "127.0.0.1:9"  # the discard service, which nobody runs: a registry that cannot be asked
-NO_DOCKER = {"DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND": "/nowhere/docker"}
+NO_DOCKER = {CLI_VARIABLE: "/nowhere/docker"}
 """The docker that is asked for buildx: this machine's, with whatever plugins it has, is not."""
 NOTHING: Mapping[str, str] = MappingProxyType({})
 

@@ -26,8 +26,8 @@ def never_begun(waited_for: str) -> OutOfTime:
 
 def error_of(error: PushsafeError) -> RunError:
     """An exception as the error of a run."""
-    kinds = ((UsageError, ErrorKind.USAGE), (EngineFailed, ErrorKind.ENGINE), (PushsafeError, ErrorKind.UNREACHABLE))
-    return RunError(next(kind for of, kind in kinds if isinstance(error, of)), error.message, error.hint)
+    kind = ErrorKind.ENGINE if isinstance(error, EngineFailed) else ErrorKind.UNREACHABLE
+    return RunError(ErrorKind.USAGE if isinstance(error, UsageError) else kind, error.message, error.hint)
 
 
 def outcome_of(verdict: Denial | Failure, stage: Stage = Stage.PUSH) -> Denied | Failed:

@@ -39,7 +39,7 @@ def _goes_back(fact: Facts, facts: Sequence[Facts]) -> Problem | None:
 
 
 def _labels_count(image: LocalImage | Upcoming, version: str) -> bool:
-    """images inherit their base's version label: one that disagrees with the tags is not about this image"""
+    """Images inherit their base's version label: one that disagrees with the tags is not about this image."""
     return not version_of(image.version) or not (higher((image.version,), version) or higher((version,), image.version))
 
 

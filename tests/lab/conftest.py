@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.engines import KINDS
 from tests.lab.locks import locked
 from tests.lab.plugin import ROOT, User
 
-_ENGINES = {"classic-20", "classic-new", "containerd-new", "isolated-classic", "isolated-containerd"}
+_ENGINES = {kind.name for kind in KINDS}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

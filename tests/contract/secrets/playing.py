@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pushsafe.model.request import CLI_VARIABLE
 from pushsafe.runtime import redact
 from tests.contract.secrets.cases import FORBIDDEN, SAYS, SCENARIOS, Scenario
 from tests.fakes.registry import FakeRegistry
@@ -83,7 +84,7 @@ class Stage:
                 args = [*self.scenario.words[:1], *FORMS[self.form], *self.scenario.words[1:], *self.scenario.args]
                 args += [] if self.scenario.paste else ["--", self._reference(name)]
                 if self.form == "docker -D":
-                    self.environ["DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND"] = "docker"
+                    self.environ[CLI_VARIABLE] = "docker"
                     args = ["-D", "--log-level", "debug", "pushsafe", *args]
                 yield args
 
